@@ -1,0 +1,1 @@
+"""Lightning callbacks: they read what steps return, and know no concrete module."""

@@ -1,0 +1,152 @@
+"""Watch an adversarial training, and say in one line what is likely wrong and what to try."""
+
+import os
+from collections import deque
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
+from torch.optim import Optimizer
+
+from callbacks.gan_complaints import complaint
+from callbacks.gan_signs import diversity, gradient_norm, loss_over_chance, motion, win_rate
+from s2v.errors import InputError
+
+
+class TrainingDiverged(InputError):
+    """A loss is not a number any more: stop, naming the term and the checkpoint to go on from."""
+
+
+class GANHealth(pl.Callback):
+    """Log a GAN's vital signs as health/..., warn when one stays bad, stop when a loss is NaN.
+
+    Reads what `training_step` returns: losses {name: 0-d}, real_scores and fake_scores {discriminator:
+    tensor}, fake_frames and real_frames (B, T, 3, H, W). What is missing is not judged. Gradient norms are
+    taken as the optimizers meet them, after clipping, and named by the module's `optimizer_names`.
+
+    Args:
+        every_n_steps: generator steps between two measurements; losses are checked at each step.
+        warn: whether to warn; each warning comes at most once an epoch.
+        patience: measurements in a row that a sign must be bad for a warning.
+        warmup_steps: generator steps without warnings: untrained networks show every bad sign.
+    """
+
+    def __init__(
+        self, every_n_steps: int = 50, warn: bool = True, patience: int = 3, warmup_steps: int = 500
+    ) -> None:
+        if every_n_steps < 1:
+            raise InputError(f"GANHealth's every_n_steps must be at least 1, got {every_n_steps}")
+        self.every_n_steps = every_n_steps
+        self.warn = warn
+        self.patience = patience
+        self.warmup_steps = warmup_steps
+        self._bad_in_a_row: dict[str, int] = {}
+        self._warned: set[str] = set()
+        self._norms: dict[str, Tensor] = {}
+        self._history: dict[str, deque[float]] = {}
+        self._last_step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The next measurement comes after a step of this run."""
+        self._last_step = trainer.global_step
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Warnings may be given anew."""
+        self._warned.clear()
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Measure the gradients that this optimizer is about to apply."""
+        if (trainer.global_step + 1) % self.every_n_steps:
+            return
+        norm = gradient_norm(p for group in optimizer.param_groups for p in group["params"])
+        if norm is not None:
+            self._norms[self._name(trainer, pl_module, optimizer)] = norm
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop on NaN; every n generator steps measure, log and judge."""
+        if not isinstance(outputs, dict):
+            return
+        self._check_finite(trainer, outputs.get("losses", {}))
+        step = trainer.global_step
+        if step == self._last_step or step % self.every_n_steps:
+            return
+        self._last_step = step
+        signs = self._measure(outputs)
+        # straight to the loggers: they are to get every measurement, whatever log_every_n_steps is
+        pl_module.log_dict(signs, logger=False)
+        for logger in trainer.loggers:
+            logger.log_metrics(signs, step=step)
+        if self.warn:
+            self._judge(signs, enough_steps=step >= self.warmup_steps)
+
+    @torch.no_grad()
+    def _measure(self, outputs: dict[str, Any]) -> dict[str, float]:
+        signs: dict[str, Tensor] = {}
+        real_scores, fake_scores = outputs.get("real_scores", {}), outputs.get("fake_scores", {})
+        for name in [name for name in real_scores if name in fake_scores]:
+            signs[f"health/{name}/win_rate"] = win_rate(real_scores[name], fake_scores[name])
+            if name == "sync":
+                signs["health/sync/loss_over_chance"] = loss_over_chance(real_scores[name], fake_scores[name])
+        fake, real = outputs.get("fake_frames"), outputs.get("real_frames")
+        if fake is not None and real is not None:
+            for name, measure, axis in (("diversity", diversity, 0), ("motion", motion, 1)):
+                if fake.shape[axis] > 1 and (of_real := measure(real)) > 0:
+                    signs[f"health/{name}"] = measure(fake) / of_real
+        signs |= {f"health/gradient_norm/{name}": norm for name, norm in self._norms.items()}
+        self._norms = {}
+        values = torch.stack([value.float() for value in signs.values()]).tolist() if signs else []
+        return dict(zip(signs, values, strict=True))
+
+    def _judge(self, signs: dict[str, float], enough_steps: bool) -> None:
+        judged = {sign: complaint(sign, value, self._usual(sign)) for sign, value in signs.items()}
+        found = {sign: text for sign, text in judged.items() if text}
+        self._bad_in_a_row = {text: self._bad_in_a_row.get(text, 0) + 1 for text in found.values()}
+        for sign, text in found.items():
+            if enough_steps and self._bad_in_a_row[text] >= self.patience and text not in self._warned:
+                self._warned.add(text)
+                rank_zero_warn(f"{sign} = {signs[sign]:.3g}: {text}")
+        for sign, value in signs.items():
+            self._history.setdefault(sign, deque(maxlen=50)).append(value)
+
+    def _usual(self, sign: str) -> float | None:
+        history = sorted(self._history.get(sign, ()))
+        return history[len(history) // 2] if len(history) >= 5 else None
+
+    def _check_finite(self, trainer: pl.Trainer, losses: dict[str, Tensor]) -> None:
+        if not losses or bool(torch.stack([loss.float() for loss in losses.values()]).isfinite().all()):
+            return
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint):
+                callback.save_on_exception = False  # the weights are as bad as the loss
+        terms = ", ".join(f"{name} = {loss.item()}" for name, loss in losses.items() if not loss.isfinite())
+        raise TrainingDiverged(
+            f"training diverged at step {trainer.global_step}: {terms}; {_way_back(trainer)} with a lower "
+            "learning rate or gradient clipping"
+        )
+
+    @staticmethod
+    def _name(trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> str:
+        index = next((i for i, other in enumerate(trainer.optimizers) if other is optimizer), 0)
+        names = getattr(pl_module, "optimizer_names", ())
+        return names[index] if index < len(names) else f"optimizer_{index}"
+
+
+def _way_back(trainer: pl.Trainer) -> str:
+    """What to tell the user to resume from: the newest checkpoint this run has written."""
+    saved = [
+        path
+        for callback in trainer.checkpoint_callbacks
+        if isinstance(callback, ModelCheckpoint)
+        for path in (callback.last_model_path, callback.best_model_path, callback._last_checkpoint_saved)
+        if path and os.path.exists(path)
+    ]
+    if not saved:
+        return "no checkpoint was saved yet: start again"
+    return f"go on from the last good checkpoint, --ckpt_path {max(saved, key=os.path.getmtime)},"

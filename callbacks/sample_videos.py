@@ -1,0 +1,167 @@
+"""Generated clips beside the real ones, with sound, on disk and in the run's loggers."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import lightning.pytorch as pl
+import torch
+from einops import rearrange
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from data_modules.windows import WholeClipDataset, Window, WindowDataset
+from s2v.batch import FPS, SAMPLES_PER_FRAME
+from s2v.errors import InputError
+from s2v.generation.mp4_writer import write_mp4
+
+
+class GeneratesClips(Protocol):
+    """What the LightningModule has to offer."""
+
+    def generate_clip(self, speech: Tensor, num_frames: int) -> Tensor:
+        """Speech (N,) on any device -> (num_frames, 3, H, W) uint8."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A generated clip, the real one and their speech.
+
+    Attributes:
+        name: the clip's id, fit for a file name.
+        real: (T, 3, H, W) uint8.
+        generated: (T, 3, H, W) uint8.
+        speech: (T * 640,) float.
+    """
+
+    name: str
+    real: Tensor
+    generated: Tensor
+    speech: Tensor
+
+
+class SampleVideos(pl.Callback):
+    """At the end of a validation, generate the same few validation clips and write real | generated as MP4.
+
+    Videos go to `<output_dir>/step-<step>/<clip>.mp4`; to Weights & Biases as videos with sound; to
+    TensorBoard as strips of stills, real above generated. Clips are whole where the data set is of windows of
+    clips, and made as `s2v export` makes them. Only rank 0 works; training's random numbers are left alone.
+
+    Args:
+        num_clips: how many, evenly spaced over the validation set.
+        every_n_epochs: in a fit, only at the end of every n-th epoch.
+        output_dir: by default `samples` in the log folder.
+        max_seconds: longer clips are cut to their beginning.
+    """
+
+    def __init__(
+        self,
+        num_clips: int = 4,
+        every_n_epochs: int = 1,
+        output_dir: str | None = None,
+        max_seconds: float = 10.0,
+    ) -> None:
+        for name, value in {"num_clips": num_clips, "every_n_epochs": every_n_epochs}.items():
+            if value < 1:
+                raise InputError(f"SampleVideos: {name} must be at least 1, got {value}")
+        if max_seconds * FPS < 1:
+            raise InputError(
+                f"SampleVideos: max_seconds must be at least a frame's {1 / FPS}, got {max_seconds}"
+            )
+        self.num_clips = num_clips
+        self.every_n_epochs = every_n_epochs
+        self.output_dir = output_dir
+        self.max_seconds = max_seconds
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Fail before an epoch has been trained, not after it."""
+        if not hasattr(pl_module, "generate_clip"):
+            name = type(pl_module).__name__
+            raise InputError(
+                f"SampleVideos needs a module with generate_clip, and {name} has none: remove it"
+            )
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Generate, write, log. It comes before on_validation_end, where averaged weights are put back."""
+        fitting = trainer.state.fn == "fit"
+        due = not fitting or (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if trainer.sanity_checking or not trainer.is_global_zero or not due:
+            return
+        folder = self._folder(trainer) / f"step-{trainer.global_step:06d}"
+        devices = [pl_module.device] if pl_module.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            samples = [make_sample(pl_module, clip, self.max_seconds) for clip in self._clips(trainer)]
+        try:
+            paths = [write_sample(sample, folder) for sample in samples]
+            log_samples(trainer, samples, paths)
+        except OSError as error:  # a full disk should not end a week's training for the sake of some videos
+            rank_zero_warn(
+                f"SampleVideos: sample videos of step {trainer.global_step} are not written: {error}"
+            )
+
+    def _folder(self, trainer: pl.Trainer) -> Path:
+        if self.output_dir is not None:
+            return Path(self.output_dir)
+        return Path(trainer.log_dir or trainer.default_root_dir) / "samples"
+
+    def _clips(self, trainer: pl.Trainer) -> list[Window]:
+        """The same clips each time, evenly spaced: a sorted data set begins with one speaker's alone."""
+        loaders = trainer.val_dataloaders
+        loader = loaders[0] if isinstance(loaders, list | tuple) else loaders
+        dataset: Dataset[Window] = loader.dataset  # type: ignore[union-attr]
+        if isinstance(dataset, WindowDataset):
+            dataset = WholeClipDataset(dataset.clips)
+        total = len(dataset)  # type: ignore[arg-type]
+        count = min(self.num_clips, total)
+        return [dataset[number * total // count] for number in range(count)]
+
+
+def make_sample(module: pl.LightningModule, clip: Window, max_seconds: float) -> Sample:
+    """Generate what was said in a clip or window, and pair the frames with the real ones."""
+    real = clip["frames"][: round(max_seconds * FPS)]
+    # A window may hold more speech than frames: its first frame then lies somewhere in it.
+    first = round(float(clip["frame_times"][0]) * FPS - 0.5)
+    last = first + len(real)
+    generator: GeneratesClips = module  # type: ignore[assignment]  # setup has looked
+    speech = clip["speech"]
+    if first == 0 and last * SAMPLES_PER_FRAME <= len(speech):
+        speech = speech[: last * SAMPLES_PER_FRAME]
+    frames = max(last, len(speech) // SAMPLES_PER_FRAME)
+    with torch.no_grad():
+        generated = generator.generate_clip(speech.to(module.device), frames)[first:last].cpu()
+    heard = clip["speech"][first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
+    name = re.sub(r"[^\w.-]+", "_", clip["clip_id"])[:150].lstrip(".") or "clip"
+    return Sample(name, real, generated, heard)
+
+
+def write_sample(sample: Sample, folder: Path) -> Path:
+    """Write real | generated with sound as `folder`/<name>.mp4."""
+    path = folder / f"{sample.name}.mp4"
+    write_mp4(path, [torch.cat([sample.real, sample.generated], dim=-1)], [sample.speech])
+    return path
+
+
+def still_strip(sample: Sample, count: int = 6) -> Tensor:
+    """Stills evenly spaced in time, real above generated: (3, 2 H, count * W) uint8."""
+    length = len(sample.real)
+    count = min(count, length)
+    chosen = torch.tensor([(2 * i + 1) * length // (2 * count) for i in range(count)])
+    rows = torch.stack([sample.real[chosen], sample.generated[chosen]])
+    return rearrange(rows, "row time rgb height width -> rgb (row height) (time width)")
+
+
+def log_samples(trainer: pl.Trainer, samples: list[Sample], paths: list[Path]) -> None:
+    """Hand the samples to each logger that can show them."""
+    step = trainer.global_step
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            names = [sample.name for sample in samples]
+            files = [str(path) for path in paths]
+            logger.log_video("samples", files, step, caption=names, format=["mp4"] * len(files))
+        elif isinstance(logger, TensorBoardLogger):
+            for sample in samples:
+                logger.experiment.add_image(f"samples/{sample.name}", still_strip(sample), step)

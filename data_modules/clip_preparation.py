@@ -1,0 +1,203 @@
+"""One clip, from media files to its cache file: what a preparation worker does."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from data_modules.clip_cache import cache_file_of, read_clip, read_header, write_clip
+from data_modules.clip_manifest import ManifestRow
+from data_modules.clip_refused import ClipRefused
+from data_modules.decode import VideoTrack, decode_frames, frames_on_screen, probe_video
+from data_modules.face_crop import (
+    LOOKED_AT,
+    CropBox,
+    FaceDetector,
+    central_square,
+    face_box,
+    load_detector,
+    resized,
+)
+from data_modules.layouts import FoundClip
+from data_modules.speech_track import SPEECH_RATE, SpeechTrack, decode_speech, speech_start
+from s2v.errors import InputError
+
+
+@dataclass(frozen=True)
+class PreparationSettings:
+    """What decides the bytes of a cache file; a change makes every clip anew."""
+
+    size: int = 128
+    """Frames are size x size pixels."""
+    fps: int = 25
+    crop: str = "none"
+    """none, center: the largest central square (all of a square video); face: one box round the face."""
+    detector: str = ""
+    """YuNet's .onnx file; empty: OpenCV's Haar cascade."""
+    min_seconds: float = 1.0
+    max_seconds: float = 600.0
+    """Longer videos are refused: they want cutting into clips first."""
+    max_av_difference: float = 0.5
+    """Seconds by which sound and picture may differ in extent before the clip is refused."""
+
+    def key(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: PreparationSettings) -> ManifestRow:
+    """Decodes a clip, writes its cache file and returns its manifest row, refused ones with the reason.
+
+    Raises:
+        OSError: the cache cannot be written (disk full, read-only): no fault of the clip's.
+    """
+    found = ManifestRow(
+        clip.clip_id,
+        "refused",
+        source=clip.video,
+        speaker=clip.speaker,
+        emotion=clip.emotion,
+        sentence=clip.sentence,
+        official_split=clip.official_split,
+    )
+    try:
+        if clip.missing:
+            raise ClipRefused(f"no file {clip.missing}")
+        found = replace(found, sha256=_sha256(root / clip.video, root / clip.speech if clip.speech else None))
+        finished = _finished(found, cache_dir, settings)
+        if finished is not None:
+            return finished
+        video = probe_video(root / clip.video)
+        speech = _speech(clip, root, video)
+        start, count = common_part(video, speech, settings)
+        frames = _frames(video, start, count, settings)
+    except ClipRefused as refusal:
+        return replace(found, reason=str(refusal))
+    first, length = round((start - speech.start) * SPEECH_RATE), count * SPEECH_RATE // settings.fps
+    samples = speech.samples[first : first + length]
+    samples = np.pad(samples, (0, length - len(samples)))
+    cache_file = cache_file_of(clip.clip_id)
+    source_fps = round(video.rate, 3)
+    header = {
+        "fps": str(settings.fps),
+        "sample_rate": str(SPEECH_RATE),
+        "source_sha256": found.sha256,
+        "source_fps": str(source_fps),
+        "settings": settings.key(),
+        "clip_id": clip.clip_id.encode("utf-8", "replace").decode(),
+    }
+    write_clip(cache_dir / cache_file, frames, samples, header)
+    return _usable(found, cache_file, count, settings.fps, source_fps)
+
+
+def _usable(found: ManifestRow, cache_file: str, count: int, fps: int, source_fps: float) -> ManifestRow:
+    return replace(
+        found,
+        status="ok",
+        cache_file=cache_file,
+        duration=count / fps,
+        frames=count,
+        fps=fps,
+        source_fps=source_fps,
+    )
+
+
+def _finished(found: ManifestRow, cache_dir: Path, settings: PreparationSettings) -> ManifestRow | None:
+    """The row of a cache file that is already there, made from this source with these settings, and sound.
+
+    Where a run was killed between a clip's cache file and its record, or another run came first.
+    """
+    cache_file = cache_file_of(found.clip_id)
+    path = cache_dir / cache_file
+    if not path.is_file():
+        return None
+    try:
+        header = read_header(path)
+        if header.source_sha256 != found.sha256 or header.settings != asdict(settings):
+            return None
+        read_clip(path, verify=True)
+    except InputError:
+        return None
+    return _usable(found, cache_file, header.num_frames, header.fps, header.source_fps)
+
+
+def common_part(video: VideoTrack, speech: SpeechTrack, settings: PreparationSettings) -> tuple[float, int]:
+    """Start (seconds, container clock) and number of output frames of the time both tracks cover.
+
+    Raises:
+        ClipRefused: they differ by more than `max_av_difference`, or share less than `min_seconds`.
+    """
+    video_start, video_end = float(video.times[0]), video.end
+    start, end = max(video_start, speech.start), min(video_end, speech.end)
+    apart = max(video_end, speech.end) - min(video_start, speech.start) - max(end - start, 0.0)
+    lengths = f"audio {speech.end - speech.start:.2f} s, video {video_end - video_start:.2f} s"
+    if min(video_end - video_start, speech.end - speech.start) < settings.min_seconds - 1e-6:
+        raise ClipRefused(f"too short: {lengths}, at least {settings.min_seconds:g} s needed")
+    if end - start > settings.max_seconds:
+        raise ClipRefused(
+            f"too long: {end - start:.0f} s, at most {settings.max_seconds:g} s; cut it into clips"
+        )
+    if apart > settings.max_av_difference:
+        shift = abs(video_start - speech.start)
+        offset = f" (they start {shift:.2f} s apart)" if shift > 0.05 else ""
+        raise ClipRefused(f"audio and video differ by {apart:.2f} s: {lengths}{offset}")
+    # a hundredth of a frame: 2.9999 s at 25 fps are 75 frames
+    count = int((end - start) * settings.fps + 0.01)
+    if count < max(1, settings.min_seconds * settings.fps - 1):
+        raise ClipRefused(
+            f"too short: {end - start:.2f} s shared by audio and video, "
+            f"at least {settings.min_seconds:g} s needed"
+        )
+    return start, count
+
+
+def _speech(clip: FoundClip, root: Path, video: VideoTrack) -> SpeechTrack:
+    if not clip.speech:
+        return decode_speech(root / clip.video)
+    alone = decode_speech(root / clip.speech)
+    # A WAV has no clock of its own. Extracted from the video's track, its first sample is that track's first.
+    start = speech_start(root / clip.video)
+    return SpeechTrack(alone.samples, float(video.times[0]) if start is None else start)
+
+
+def _frames(video: VideoTrack, start: float, count: int, settings: PreparationSettings) -> np.ndarray:
+    shown = frames_on_screen(video.times, video.end, start, settings.fps, count)
+    box: CropBox | None = None
+    if settings.crop == "face":
+        looked_at = shown[np.unique(np.linspace(0, count - 1, LOOKED_AT).round().astype(int))]
+        box = face_box(list(decode_frames(video, looked_at)), _detector(settings.detector))
+    frames = np.empty((count, 3, settings.size, settings.size), np.uint8)
+    aspect = 1 / video.pixel_aspect if video.orientation[0] else video.pixel_aspect
+    done = 0
+    for done, frame in enumerate(decode_frames(video, shown), start=1):
+        if box is None:
+            box = central_square(frame.shape[1], frame.shape[0], aspect)
+        frames[done - 1] = resized(frame, box, settings.size).transpose(2, 0, 1)
+    if done != count:
+        raise ClipRefused(f"truncated or damaged: {done} of {count} frames decode")
+    return frames
+
+
+@cache
+def _detector(weights: str) -> FaceDetector:
+    return load_detector(weights)
+
+
+def _sha256(*paths: "Path | None") -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        if path is None:
+            continue
+        if not path.is_file():
+            raise ClipRefused(
+                f"no file {path.name}" if not path.exists() else f"{path.name} is no regular file"
+            )
+        try:
+            with open(path, "rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise ClipRefused(f"{path.name} cannot be read: {error.strerror}") from error
+    return digest.hexdigest()

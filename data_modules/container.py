@@ -1,0 +1,42 @@
+"""Opening media files from strangers: local, self-contained containers only, through PyAV."""
+
+from pathlib import Path
+
+import av
+import av.container
+from av.error import FFmpegError
+
+from data_modules.clip_refused import ClipRefused
+
+# Playlists and scripts (HLS, DASH, concat, SDP) are formats too: they would open other files, or the network.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,avi,mpegts,mpeg,mpegvideo,asf,ogg,wav,w64,aiff,flac,"
+    "mp3,aac,h264,hevc,m4v,rm,dv,mxf,gif,nut"
+)
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Opens a media file for reading.
+
+    Raises:
+        ClipRefused: zero bytes, not a media file, damaged beyond opening, or a playlist.
+    """
+    if not path.is_file():
+        raise ClipRefused(f"no file {path.name}")
+    if path.stat().st_size == 0:
+        raise ClipRefused(f"zero-byte file {path.name}")
+    try:
+        return av.open(
+            str(path.absolute()),
+            metadata_errors="replace",
+            timeout=30.0,
+            options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"},
+        )
+    except (FFmpegError, ValueError, OSError) as error:
+        raise ClipRefused(f"{path.name} cannot be opened: {plain(error)}") from error
+
+
+def plain(error: BaseException) -> str:
+    """The error's own words on one line, without the path FFmpeg adds."""
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(words).split())[:200]

@@ -1,0 +1,254 @@
+"""Video of a clip: when each frame is shown, and its pixels.
+
+Pixels come from decord, several times faster than PyAV for a whole clip. Times come from PyAV: decord counts
+them from its own first frame, and where a video starts later than its sound (edit lists, start offsets) that
+difference is what keeps lips in step. PyAV also gives the pixels where decord can not be trusted: a video
+that decord does not open, whose frames it counts differently, or that is rotated (decord 0.6 returns
+scrambled rows for a display matrix of 90 degrees).
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# Bounds how long decord retries at a damaged end; its default of 10,240 takes minutes. Read on import.
+os.environ.setdefault("DECORD_EOF_RETRY_MAX", "128")
+
+import av
+import decord
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.sidedata.sidedata import SideData
+
+from data_modules.clip_refused import ClipRefused
+from data_modules.container import open_container, plain
+from data_modules.decoder_complaints import complaints
+
+_MOST_BYTES_AT_ONCE = 64 * 2**20
+_MOST_PIXELS = 64 * 2**20
+_MOST_FRAMES = 250_000
+_SAME_TIME = 1e-4
+_CUT_SHORT = 0.2
+_DECORD_ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError)
+
+
+@dataclass(frozen=True)
+class VideoTrack:
+    """When the frames of a video are shown, and how they are to be turned."""
+
+    path: Path
+    times: np.ndarray
+    """(F,) float64, seconds on the container's clock: when each frame appears; increasing."""
+    end: float
+    """Seconds on the container's clock: when the last frame goes."""
+    width: int
+    height: int
+    """Of the pixels as stored, before any rotation."""
+    pixel_aspect: float
+    """Width of a pixel / its height."""
+    orientation: "tuple[bool, bool, bool]" = (False, False, False)
+    """(transpose, flip horizontally, flip vertically), in this order, to stand upright."""
+
+    @property
+    def rate(self) -> float:
+        """Average frames per second."""
+        return len(self.times) / max(self.end - float(self.times[0]), 1e-6)
+
+
+def probe_video(path: Path) -> VideoTrack:
+    """Reads packet times without decoding, then one frame for its size and orientation.
+
+    Raises:
+        ClipRefused: cannot be opened, has no video stream, no frame that decodes, or a part is missing.
+    """
+    with open_container(path) as container:
+        stream = _video_stream(container, path)
+        times, durations = _packet_times(container, stream, path)
+        aspect = stream.sample_aspect_ratio
+    order = np.argsort(times, kind="stable")
+    stamps = times[order]
+    steps = np.diff(stamps)
+    if np.count_nonzero(steps <= 0) > 0.02 * len(stamps):
+        raise ClipRefused(f"damaged: frames of {path.name} share their timestamps")
+    last = float(durations[order[-1]])
+    if last <= 0:
+        last = float(np.median(steps)) if len(steps) else 0.04
+    width, height, orientation = _first_frame(path)
+    return VideoTrack(
+        path, stamps, float(stamps[-1] + last), width, height, float(aspect) if aspect else 1.0, orientation
+    )
+
+
+def _packet_times(
+    container: InputContainer, stream: av.VideoStream, path: Path
+) -> "tuple[np.ndarray, np.ndarray]":
+    """Times and durations, in seconds, of the frames that are meant to be shown, in the order stored."""
+    # MP4's index lists every frame, without what an edit list cuts off; other containers promise nothing
+    expected = len(stream.index_entries) if "mp4" in container.format.name else 0
+    base = float(stream.time_base or 0)
+    shown: list[tuple[float, float]] = []
+    read, reached, damage = 0, 0.0, ""
+    try:
+        for packet in container.demux():
+            if packet.is_corrupt:
+                damage = "the next is cut off"
+                break
+            if packet.pts is not None and packet.time_base is not None:
+                reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.size == 0 or packet.stream_index != stream.index:
+                continue
+            read += 1
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None:
+                raise ClipRefused(f"the frames of {path.name} carry no timestamps")
+            if not packet.is_discard:
+                shown.append((stamp * base, (packet.duration or 0) * base))
+            if read > _MOST_FRAMES:
+                raise ClipRefused(f"too long: more than {_MOST_FRAMES} frames in {path.name}")
+    except (FFmpegError, IndexError) as error:  # PyAV's IndexError: a stream that the header knows not
+        damage = plain(error)
+    # Matroska flags no cut block, but its header says how long the file was to be
+    if "matroska" in container.format.name and container.duration:
+        promised = container.duration / av.time_base
+        if reached < promised - _CUT_SHORT:
+            damage = damage or f"they end at {reached:.2f} s, the header promises {promised:.2f} s"
+    if damage or read < expected - 1:
+        of = f" of {expected}" if expected else ""
+        because = f" ({damage})" if damage else ""
+        raise ClipRefused(f"truncated: {read}{of} frames can be read from {path.name}{because}")
+    if not shown:
+        raise ClipRefused(f"no frames in the video stream of {path.name}")
+    times, durations = np.asarray(shown, np.float64).T
+    return times, durations
+
+
+def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
+    """The first stream that moves (a song's cover picture is a video stream too), on one thread."""
+    for stream in container.streams.video:
+        if "attached_pic" not in str(stream.disposition):
+            stream.thread_type = "NONE"
+            return stream
+    raise ClipRefused(f"no video stream in {path.name}")
+
+
+def _first_frame(path: Path) -> "tuple[int, int, tuple[bool, bool, bool]]":
+    """Width, height and orientation."""
+    try:
+        with open_container(path) as container:
+            frame = next(container.decode(_video_stream(container, path)), None)
+            if frame is None:
+                raise ClipRefused(f"no frame of {path.name} decodes")
+            if frame.width * frame.height > _MOST_PIXELS:
+                raise ClipRefused(f"frames of {frame.width} x {frame.height} in {path.name}: too large")
+            side_data = frame.side_data.get("DISPLAYMATRIX")
+            matrix = bytes(side_data) if isinstance(side_data, SideData) else b""
+            return frame.width, frame.height, orientation_of(matrix)
+    except (FFmpegError, IndexError) as error:
+        raise ClipRefused(f"no frame of {path.name} decodes: {plain(error)}") from error
+
+
+def orientation_of(display_matrix: bytes) -> "tuple[bool, bool, bool]":
+    """(transpose, flip horizontally, flip vertically) that a container's 3 x 3 display matrix asks for.
+
+    x' = a x + c y, y' = b x + d y, y downwards; only right angles and mirrors are told apart.
+    """
+    if len(display_matrix) < 36:
+        return (False, False, False)
+    a, b, _, c, d, *_ = np.frombuffer(display_matrix[:36], "<i4").tolist()
+    if abs(a) >= abs(b):
+        return (False, a < 0, d < 0)
+    return (True, c < 0, b < 0)
+
+
+def upright(frame: np.ndarray, orientation: "tuple[bool, bool, bool]") -> np.ndarray:
+    """(H, W, 3) as stored -> as meant to be seen."""
+    transpose, mirror, flip = orientation
+    frame = frame.transpose(1, 0, 2) if transpose else frame
+    frame = frame[:, ::-1] if mirror else frame
+    return np.ascontiguousarray(frame[::-1] if flip else frame)
+
+
+def frames_on_screen(times: np.ndarray, end: float, start: float, fps: int, count: int) -> np.ndarray:
+    """Index of the source frame shown at the centre of each of `count` output frames.
+
+    Output frame k stands for [start + k / fps, start + (k + 1) / fps). Centres make the choice safe against
+    timestamps that containers round to milliseconds. times: (F,) increasing; returns (count,) int64.
+    """
+    centres = start + (np.arange(count) + 0.5) / fps
+    return np.clip(np.searchsorted(times, centres + 1e-9, side="right") - 1, 0, len(times) - 1)
+
+
+def decode_frames(track: VideoTrack, indices: np.ndarray) -> Iterator[np.ndarray]:
+    """Pixels of the frames `indices` (non-decreasing, repeats allowed), (H, W, 3) uint8 RGB, upright.
+
+    Streams: a few frames are in memory at a time, whatever the length.
+
+    Raises:
+        ClipRefused: frames are missing or damaged.
+    """
+    source = _with_pyav if any(track.orientation) else _with_decord
+    wanted, repeats = np.unique(indices, return_counts=True)
+    for frame, repeat in zip(source(track, wanted), repeats.tolist(), strict=True):
+        for _ in range(repeat):
+            yield frame
+
+
+def _with_decord(track: VideoTrack, wanted: np.ndarray) -> Iterator[np.ndarray]:
+    reader = _open_decord(track)
+    if reader is None:
+        yield from _with_pyav(track, wanted)
+        return
+    at_once = max(1, min(64, _MOST_BYTES_AT_ONCE // (3 * track.width * track.height)))
+    for first in range(0, len(wanted), at_once):
+        chosen = wanted[first : first + at_once]
+        try:
+            with complaints() as heard:
+                pixels = reader.get_batch(chosen.tolist()).asnumpy()
+        except _DECORD_ERRORS:
+            yield from _with_pyav(track, wanted[first:])
+            return
+        if heard.damage:
+            raise ClipRefused(f"damaged: {track.path.name} decodes with errors ({heard.damage})")
+        yield from pixels
+
+
+def _open_decord(track: VideoTrack) -> "decord.VideoReader | None":
+    """A decord reader whose frames are the track's frames; None where it can not be had."""
+    try:
+        reader = decord.VideoReader(str(track.path.absolute()), num_threads=1, fault_tol=1)
+        if len(reader) != len(track.times):
+            return None
+        times = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
+    except (*_DECORD_ERRORS, OSError, RuntimeError, IndexError, ValueError):
+        return None
+    apart = np.abs((times - times[0]) - (track.times - track.times[0])).max()
+    return reader if apart < 0.01 else None
+
+
+def _with_pyav(track: VideoTrack, wanted: np.ndarray) -> Iterator[np.ndarray]:
+    wanted_times = track.times[wanted]
+    with open_container(track.path) as container:
+        stream = _video_stream(container, track.path)
+        position = 0
+        try:
+            for frame in container.decode(stream):
+                if position == len(wanted_times):
+                    return
+                if frame.time is None or frame.is_corrupt or frame.time < wanted_times[position] - _SAME_TIME:
+                    continue
+                if frame.time > wanted_times[position] + _SAME_TIME:
+                    break
+                if frame.width != track.width or frame.height != track.height:
+                    frame = frame.reformat(track.width, track.height)
+                yield upright(frame.to_ndarray(format="rgb24"), track.orientation)
+                position += 1
+        except (FFmpegError, IndexError) as error:
+            raise ClipRefused(
+                f"truncated or damaged: {track.path.name} stops decoding ({plain(error)})"
+            ) from error
+    if position < len(wanted_times):
+        raise ClipRefused(
+            f"truncated or damaged: {position} of {len(wanted_times)} frames of {track.path.name} decode"
+        )

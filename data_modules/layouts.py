@@ -1,0 +1,193 @@
+"""Corpus layouts: where the clips of a corpus lie, and what their names say.
+
+CREMA-D    `VideoFlash/1001_DFA_ANG_XX.flv` with `AudioWAV/1001_DFA_ANG_XX.wav`
+VoxCeleb2  `[dev|test/]mp4/id00012/VIDEO/00001.mp4`
+folder     any folder of videos; the first subfolder names the speaker
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from s2v.errors import InputError
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".mp4",
+        ".flv",
+        ".avi",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".mts",
+        ".ts",
+        ".wmv",
+        ".3gp",
+        ".ogv",
+    }
+)
+CREMA_D_EMOTIONS = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+_CREMA_D_NAME = re.compile(r"(?P<speaker>[^_]+)_(?P<sentence>[^_]+)_(?P<emotion>[^_]+)_(?P<level>[^_]+)")
+_VOXCELEB2_SPEAKER = re.compile(r"id\d+")
+
+
+@dataclass(frozen=True)
+class FoundClip:
+    """A clip of a corpus: its files (relative to the root) and the labels its name carries."""
+
+    clip_id: str
+    video: str
+    speech: str = ""
+    """Separate speech file; empty: the video's own audio track."""
+    speaker: str = ""
+    emotion: str = ""
+    sentence: str = ""
+    official_split: str = ""
+    missing: str = ""
+    """Path (relative) of a part that should be there and is not."""
+
+
+def find_clips(root: Path, layout: str) -> list[FoundClip]:
+    """Every clip under `root`, sorted by id.
+
+    Raises:
+        InputError: `root` is no folder, the layout is unknown, or nothing of that layout lies there.
+    """
+    if layout not in LAYOUTS:
+        raise InputError(f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)} was expected")
+    if not root.is_dir():
+        what = "is a file" if root.is_file() else "does not exist"
+        raise InputError(f"the corpus folder {root} {what}; give the folder that holds the clips with --root")
+    clips = LAYOUTS[layout](root)
+    unique: dict[str, FoundClip] = {}
+    for clip in sorted(clips, key=lambda clip: (clip.clip_id, clip.video)):
+        # two files of one stem (a.mp4, a.mov): the second keeps its suffix in its id, so that each has a row
+        clip_id = clip.clip_id if clip.clip_id not in unique else clip.clip_id + Path(clip.video).suffix
+        while clip_id in unique:
+            clip_id += "+"
+        unique[clip_id] = FoundClip(**{**clip.__dict__, "clip_id": clip_id})
+    return [unique[clip_id] for clip_id in sorted(unique)]
+
+
+def _find_crema_d(root: Path) -> list[FoundClip]:
+    videos = root / "VideoFlash"
+    if not videos.is_dir():
+        raise InputError(
+            f"{root} has no CREMA-D layout: VideoFlash/*.flv and AudioWAV/*.wav were looked for, "
+            f"{_contents(root)} found"
+        )
+    spoken = {
+        name.rsplit(".", 1)[0]: name for name in _names(root / "AudioWAV") if name.lower().endswith(".wav")
+    }
+    filmed = {}
+    for name in _names(videos):
+        stem, _, suffix = name.rpartition(".")
+        if "." + suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
+            filmed[stem] = name
+    if not filmed:
+        raise InputError(f"{videos} holds no videos: *.flv was looked for, {_contents(videos)} found")
+    clips = []
+    for stem in sorted(filmed | spoken):
+        match = _CREMA_D_NAME.fullmatch(stem)
+        labels = match.groupdict() if match else {"speaker": "", "sentence": "", "emotion": ""}
+        missing = ""
+        if stem not in filmed:
+            missing = f"VideoFlash/{stem}.flv"
+        clips.append(
+            FoundClip(
+                clip_id=stem,
+                video=f"VideoFlash/{filmed.get(stem, stem + '.flv')}",
+                speech=f"AudioWAV/{spoken[stem]}" if stem in spoken else "",
+                speaker=labels["speaker"],
+                emotion=CREMA_D_EMOTIONS.get(labels["emotion"], ""),
+                sentence=labels["sentence"],
+                missing=missing,
+            )
+        )
+    return clips
+
+
+def _find_voxceleb2(root: Path) -> list[FoundClip]:
+    clips = []
+    for path in _videos_below(root):
+        parts = path.split("/")
+        if len(parts) < 3 or not _VOXCELEB2_SPEAKER.fullmatch(parts[-3]):
+            continue
+        official = next((part for part in reversed(parts[:-3]) if part in ("dev", "test")), "")
+        if not official and root.name in ("dev", "test"):
+            official = root.name
+        stem = parts[-1].rsplit(".", 1)[0]
+        clips.append(
+            FoundClip(
+                clip_id="/".join((*parts[-3:-1], stem)),
+                video=path,
+                speaker=parts[-3],
+                official_split=official,
+            )
+        )
+    if not clips:
+        raise InputError(
+            f"{root} has no VoxCeleb2 layout: [dev|test/]mp4/idNNNNN/VIDEO/NNNNN.mp4 was looked "
+            f"for, {_contents(root)} found"
+        )
+    return clips
+
+
+def _find_folder(root: Path) -> list[FoundClip]:
+    clips = []
+    for path in _videos_below(root):
+        folder, _, name = path.rpartition("/")
+        stem = name.rsplit(".", 1)[0]
+        clips.append(
+            FoundClip(
+                clip_id=f"{folder}/{stem}" if folder else stem,
+                video=path,
+                speaker=path.split("/")[0] if folder else "",
+            )
+        )
+    if not clips:
+        raise InputError(
+            f"{root} holds no videos: files ending in {', '.join(sorted(VIDEO_SUFFIXES))} were "
+            f"looked for, {_contents(root)} found"
+        )
+    return clips
+
+
+def _videos_below(root: Path) -> Iterator[str]:
+    """Relative paths ('/' between parts) of all video files below `root`; hidden ones are left out."""
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = os.path.relpath(folder, root)
+        prefix = "" if below == "." else below.replace(os.sep, "/") + "/"
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not name.startswith("."):
+                yield prefix + name
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file()) if folder.is_dir() else []
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(os.listdir(folder))
+    shown = ", ".join(repr(name) for name in names[:4])
+    return "nothing" if not names else shown + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+LAYOUTS: dict[str, Callable[[Path], list[FoundClip]]] = {
+    "crema_d": _find_crema_d,
+    "voxceleb2": _find_voxceleb2,
+    "folder": _find_folder,
+}

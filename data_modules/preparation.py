@@ -1,0 +1,197 @@
+"""Preparation: every clip of a corpus decoded once, into a cache and its manifest."""
+
+import threading
+import time
+import uuid
+import warnings
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import joblib
+
+from data_modules.clip_cache import cache_file_of, remove_partial_files
+from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, write_manifest
+from data_modules.clip_preparation import PreparationSettings
+from data_modules.face_crop import load_detector
+from data_modules.layouts import FoundClip, find_clips
+from data_modules.preparation_job import PreparationJob, close_children, prepare_in_child
+from data_modules.preparation_progress import PreparationProgress
+from data_modules.preparation_records import RECORDS_FOLDER, Record, read_records, still_true
+from data_modules.speech_track import SPEECH_RATE
+from s2v.errors import InputError
+
+_SECONDS_BETWEEN_MANIFESTS = 30.0
+
+
+@dataclass(frozen=True)
+class PreparationSummary:
+    found: int
+    ok: int
+    refused: int
+    skipped: int
+    """Clips that an earlier run had finished, ok or refused: nothing was done for them now."""
+    manifest: Path
+    reasons: dict[str, int] = field(default_factory=dict)
+    """How many clips were refused for which kind of reason."""
+
+
+def prepare(
+    root: Path,
+    layout: str,
+    cache: Path,
+    size: int = 128,
+    fps: int = 25,
+    crop: str = "none",
+    detector: Path | None = None,
+    workers: int = 2,
+    time_limit: float = 60.0,
+    min_seconds: float = 1.0,
+    max_seconds: float = 600.0,
+    max_av_difference: float = 0.5,
+    progress: bool = True,
+) -> PreparationSummary:
+    """Decodes every clip under `root` into `cache`, and writes `manifest.csv` with a row for each.
+
+    Clips go through `workers` child processes; one that takes more than `time_limit` seconds is killed,
+    its clip refused. Finished clips are skipped the next time unless their source, the settings or their
+    cache file changed. May be stopped at any moment, and run several times at once. Wrapped in
+    `joblib.parallel_config(backend="dask")` the same call runs on a cluster.
+
+    Raises:
+        InputError: wrong root, layout, settings or detector, or the cache cannot be written.
+    """
+    root, cache = Path(root).absolute(), Path(cache).absolute()
+    settings = _checked_settings(size, fps, crop, detector, min_seconds, max_seconds, max_av_difference)
+    clips = find_clips(root, layout)
+    _make_writable(cache)
+    records = read_records(cache)
+    key = settings.key()
+    done: dict[str, Record] = {}
+    for clip in clips:
+        record = records.get(clip.clip_id)
+        if record and still_true(record, clip, root, cache, key, time_limit):
+            done[clip.clip_id] = record
+    todo = [clip for clip in clips if clip.clip_id not in done]
+    skipped = len(done)
+    job = PreparationJob(uuid.uuid4().hex, str(root), str(cache), asdict(settings), time_limit)
+    for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in todo}:
+        remove_partial_files(folder)
+    _write(cache, done)
+    with PreparationProgress(len(clips), skipped, shown=progress) as bar:
+        _run(todo, job, workers, done, bar)
+    rows = [ManifestRow(**record["row"]) for record in done.values()]
+    reasons = Counter(kind_of_reason(row.reason) for row in rows if not row.ok)
+    ok = sum(row.ok for row in rows)
+    return PreparationSummary(
+        len(clips), ok, len(rows) - ok, skipped, cache / MANIFEST_NAME, dict(reasons.most_common())
+    )
+
+
+def _run(
+    todo: list[FoundClip],
+    job: PreparationJob,
+    workers: int,
+    done: dict[str, Record],
+    bar: PreparationProgress,
+) -> None:
+    """Prepares clips in parallel, adding to `done`; the manifest follows now and then, and at any end."""
+    cache = Path(job.cache_dir)
+    parallel = joblib.Parallel(
+        n_jobs=max(1, min(workers, len(todo) or 1)),
+        prefer="threads",
+        batch_size=1,
+        return_as="generator_unordered",
+    )
+    answers = parallel(joblib.delayed(prepare_in_child)(clip, job) for clip in todo)
+    due = time.monotonic() + _SECONDS_BETWEEN_MANIFESTS
+    try:
+        for answer in answers:
+            if "fatal" in answer:
+                raise InputError(
+                    f"the cache folder {cache} cannot be written: {answer['fatal']}; what is "
+                    "finished is kept, and the same command goes on from there"
+                )
+            record = answer["record"]
+            done[record["row"]["clip_id"]] = record
+            bar.advance(ok=record["row"]["status"] == "ok")
+            if time.monotonic() > due:
+                begun = time.monotonic()
+                _write(cache, done)
+                # of a long manifest's time, at most a twentieth goes into writing it
+                due = time.monotonic() + max(_SECONDS_BETWEEN_MANIFESTS, 20 * (time.monotonic() - begun))
+    finally:
+        close_children(job.run)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib counts aloud what is left when a run is stopped
+            answers.close()
+        _write(cache, done)
+
+
+def kind_of_reason(reason: str) -> str:
+    """A reason without its particulars, to count by."""
+    for kind in (
+        "no audio track",
+        "no video stream",
+        "zero-byte",
+        "silent",
+        "too short",
+        "too long",
+        "truncated",
+        "damaged",
+        "no face",
+        "audio and video differ",
+        "no answer",
+        "cannot be opened",
+        "cannot be decoded",
+        "cannot be read",
+        "decoder failed",
+        "no file",
+        "decodes",
+    ):
+        if kind in reason:
+            return kind
+    return reason.split(":")[0]
+
+
+def _checked_settings(
+    size: int,
+    fps: int,
+    crop: str,
+    detector: Path | None,
+    min_seconds: float,
+    max_seconds: float,
+    max_av_difference: float,
+) -> PreparationSettings:
+    if not 8 <= size <= 2048:
+        raise InputError(f"a frame size of 8 to 2048 pixels was expected, {size} came")
+    if fps < 1 or SPEECH_RATE % fps:
+        raise InputError(
+            f"fps must divide {SPEECH_RATE} (20, 25, 32, 40, 50), so that a frame is a whole number "
+            f"of speech samples; {fps} came"
+        )
+    if crop not in ("none", "center", "face"):
+        raise InputError(f"crop {crop!r} is unknown: none, center or face was expected")
+    if detector is not None and crop != "face":
+        raise InputError(f"a detector is only used with crop face, not with crop {crop}")
+    weights = str(Path(detector).absolute()) if detector is not None else ""
+    if crop == "face":
+        load_detector(weights)
+    return PreparationSettings(size, fps, crop, weights, min_seconds, max_seconds, max_av_difference)
+
+
+def _make_writable(cache: Path) -> None:
+    try:
+        (cache / RECORDS_FOLDER).mkdir(parents=True, exist_ok=True)
+        probe = cache / RECORDS_FOLDER / f".probe-{threading.get_ident()}-{time.monotonic_ns()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"the cache folder {cache} cannot be written: {error.strerror}") from error
+
+
+def _write(cache: Path, done: dict[str, Record]) -> None:
+    try:
+        write_manifest(cache / MANIFEST_NAME, (ManifestRow(**record["row"]) for record in done.values()))
+    except OSError as error:
+        raise InputError(f"the manifest in {cache} cannot be written: {error.strerror}") from error

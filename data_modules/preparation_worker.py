@@ -1,0 +1,75 @@
+"""`python -m data_modules.preparation_worker`: the child process in which clips are decoded."""
+
+import json
+import os
+import sys
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from data_modules.layouts import FoundClip
+from data_modules.preparation_records import append_record, record_of
+from data_modules.timed_worker import serve
+
+_MOST_MEMORY = 6 * 2**30
+
+
+def main(journal_dir: Path) -> None:
+    """Serves requests {clip, root, cache_dir, settings}; answers {record} or {fatal}."""
+    import cv2
+
+    from data_modules.clip_manifest import ManifestRow
+    from data_modules.clip_preparation import PreparationSettings, prepare_clip
+
+    cv2.setNumThreads(1)
+    _limit_memory()
+    journal = journal_dir / f"{uuid.uuid4().hex}.jsonl"
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        clip = FoundClip(**request["clip"])
+        root, cache_dir = Path(request["root"]), Path(request["cache_dir"])
+        settings = PreparationSettings(**request["settings"])
+        again = False
+        try:
+            row = prepare_clip(clip, root, cache_dir, settings)
+        except OSError as error:
+            return {"fatal": f"{error.strerror or error}"}
+        except (
+            Exception
+        ) as error:  # whatever a decoder makes of a hostile file: this clip's row, not the run's end
+            words = " ".join(str(error).split())[:200]
+            row = ManifestRow(
+                clip_id=clip.clip_id,
+                status="refused",
+                source=clip.video,
+                speaker=clip.speaker,
+                emotion=clip.emotion,
+                sentence=clip.sentence,
+                official_split=clip.official_split,
+                reason=f"decoder failed: {type(error).__name__}: {words}",
+            )
+            again = True
+        record = record_of(asdict(row), clip, root, cache_dir, settings.key(), again=again)
+        try:
+            append_record(journal, record)
+        except OSError as error:
+            return {"fatal": f"{error.strerror or error}"}
+        return {"record": record}
+
+    serve(answer)
+
+
+def _limit_memory() -> None:
+    """A file that claims absurd sizes runs into this limit, not the machine into swapping."""
+    if sys.platform == "linux":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = _MOST_MEMORY if hard == resource.RLIM_INFINITY else min(_MOST_MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+
+
+if __name__ == "__main__":
+    os.chdir("/")
+    main(Path(json.loads(sys.argv[1])))

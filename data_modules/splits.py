@@ -1,0 +1,153 @@
+"""Which clips are for training, validation and test: functions of names alone, written out as lists.
+
+No file order, no random state: names are put in the order of a hash, so that a list made on any machine is
+the same, and 70/15/15 of it are taken.
+"""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from data_modules.clip_manifest import ManifestRow
+from s2v.errors import InputError
+
+PARTS = ("train", "val", "test")
+_VAL = _TEST = 0.15
+Split = dict[str, list[str]]
+"""part -> clip ids, sorted."""
+
+
+def make_split(rows: Sequence[ManifestRow], kind: str) -> Split:
+    """Splits the usable clips.
+
+    kind: `seen` by clip, each speaker of three clips or more in all parts; `unseen` by speaker; `sentences`
+    by sentence; `official` as the corpus' authors say (validation: 5 % of their training speakers).
+
+    Raises:
+        InputError: unknown kind, or the labels it needs are missing.
+    """
+    if kind not in _KINDS:
+        raise InputError(
+            f"unknown split {kind!r}: {', '.join(_KINDS)} or a folder with train.txt, val.txt and "
+            "test.txt was expected"
+        )
+    assigned = _KINDS[kind]([row for row in rows if row.ok])
+    return {part: sorted(assigned.get(part, [])) for part in PARTS}
+
+
+def write_split(folder: Path, split: Split) -> None:
+    """Writes `{train,val,test}.txt`, a clip id a line, unless they already say the same."""
+    for part, names in split.items():
+        path = folder / f"{part}.txt"
+        text = "".join(f"{name.encode('unicode_escape').decode()}\n" for name in names)
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{part}-{os.getpid()}.txt"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+
+
+def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:
+    """Reads lists written by hand or by `write_split`; clips that are not usable here are left out.
+
+    Raises:
+        InputError: a list is missing, or a clip is in two parts.
+    """
+    usable = {row.clip_id for row in rows if row.ok}
+    split: Split = {}
+    where: dict[str, str] = {}
+    for part in PARTS:
+        path = folder / f"{part}.txt"
+        if not path.is_file():
+            raise InputError(f"no list {path}: a folder with train.txt, val.txt and test.txt was expected")
+        names = [
+            line.encode("ascii", "backslashreplace").decode("unicode_escape")
+            for line in path.read_text(encoding="utf-8").split("\n")
+            if line
+        ]
+        for name in names:
+            if name in where:
+                raise InputError(f"{path} repeats clip {name!r}, which is already in {where[name]}")
+            where[name] = str(path)
+        split[part] = sorted(name for name in names if name in usable)
+    return split
+
+
+def _seen(rows: Sequence[ManifestRow]) -> Split:
+    assigned: Split = defaultdict(list)
+    for names in _grouped(rows, lambda row: row.speaker).values():
+        for part, chosen in _portions(names).items():
+            assigned[part] += chosen
+    return assigned
+
+
+def _unseen(rows: Sequence[ManifestRow]) -> Split:
+    return _by_label(rows, lambda row: row.speaker, "speaker")
+
+
+def _sentences(rows: Sequence[ManifestRow]) -> Split:
+    return _by_label(rows, lambda row: row.sentence, "sentence")
+
+
+def _official(rows: Sequence[ManifestRow]) -> Split:
+    unplaced = [row.clip_id for row in rows if row.official_split not in ("dev", "test")]
+    if unplaced:
+        raise InputError(
+            f"split 'official' needs every clip below a folder dev/ or test/; {len(unplaced)} are "
+            f"not, the first is {unplaced[0]!r}; use split 'seen' or 'unseen'"
+        )
+    test = [row.clip_id for row in rows if row.official_split == "test"]
+    dev = _grouped([row for row in rows if row.official_split == "dev"], lambda row: row.speaker)
+    held_out = set(_in_hash_order(dev)[: max(1, round(0.05 * len(dev)))] if len(dev) > 1 else [])
+    return {
+        "train": [name for speaker, names in dev.items() if speaker not in held_out for name in names],
+        "val": [name for speaker in held_out for name in dev[speaker]],
+        "test": test,
+    }
+
+
+def _by_label(rows: Sequence[ManifestRow], label: Callable[[ManifestRow], str], word: str) -> Split:
+    unlabelled = [row.clip_id for row in rows if not label(row)]
+    if unlabelled:
+        raise InputError(
+            f"this split needs a {word} for every clip; {len(unlabelled)} of {len(rows)} have none, "
+            f"the first is {unlabelled[0]!r}; use split 'seen'"
+        )
+    groups = _grouped(rows, label)
+    return {
+        part: [name for value in values for name in groups[value]]
+        for part, values in _portions(groups).items()
+    }
+
+
+def _portions(names: Iterable[str]) -> Split:
+    """70/15/15 in hash order; three names or more leave no part empty, two go to train and test."""
+    ordered = _in_hash_order(names)
+    count = len(ordered)
+    test = max(round(_TEST * count), 1) if count >= 2 else 0
+    val = max(round(_VAL * count), 1) if count >= 3 else 0
+    return {"test": ordered[:test], "val": ordered[test : test + val], "train": ordered[test + val :]}
+
+
+def _in_hash_order(names: Iterable[str]) -> list[str]:
+    return sorted(
+        names, key=lambda name: (hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest(), name)
+    )
+
+
+def _grouped(rows: Sequence[ManifestRow], label: Callable[[ManifestRow], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        groups[label(row)].append(row.clip_id)
+    return groups
+
+
+_KINDS: dict[str, Callable[[Sequence[ManifestRow]], Split]] = {
+    "seen": _seen,
+    "unseen": _unseen,
+    "sentences": _sentences,
+    "official": _official,
+}

@@ -1,0 +1,178 @@
+"""A corpus of invented talkers on disk, in CREMA-D's or VoxCeleb2's own layout, with the truth beside it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+from joblib import Parallel, delayed
+
+from data_modules.synthetic.clip import make_clip
+from data_modules.synthetic.emotion import EMOTIONS
+from data_modules.synthetic.encode import write_text, write_video, write_wav
+from data_modules.synthetic.phones import SENTENCES
+from data_modules.synthetic.speaker import invent_speaker
+from s2v.errors import InputError
+
+Layout = Literal["crema_d", "voxceleb2"]
+NATIVE_FPS = {"crema_d": Fraction(30000, 1001), "voxceleb2": Fraction(25)}
+LEVELS = {"XX": 1.0, "LO": 0.6, "MD": 0.85, "HI": 1.2}  # CREMA-D's intensities
+CLIPS_PER_VIDEO = 6  # VoxCeleb2: utterances cut from one video
+VERSION = 3  # of what the files look and sound like; a change redoes them
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """Which clip this is and where it goes; paths are relative to the corpus."""
+
+    speaker: int
+    take: int
+    sentence: str
+    emotion: str
+    level: str
+    video: Path
+    wav: Path | None
+    truth: Path
+
+
+def plan_corpus(layout: Layout, speakers: int, clips_per_speaker: int) -> list[ClipPlan]:
+    """Every clip, speaker by speaker; sentences in all six emotions, then at other levels."""
+    sentences, emotions, levels = list(SENTENCES), list(EMOTIONS), list(LEVELS)
+    plans = []
+    for speaker in range(speakers):
+        for take in range(clips_per_speaker):
+            level, rest = divmod(take, len(sentences) * len(emotions))
+            sentence, emotion = sentences[rest // len(emotions)], emotions[rest % len(emotions)]
+            if layout == "crema_d":
+                name = f"{1001 + speaker}_{sentence}_{emotion}_{levels[level]}"
+                video, wav = Path("VideoFlash", f"{name}.flv"), Path("AudioWAV", f"{name}.wav")
+            else:
+                folder, clip = divmod(take, CLIPS_PER_VIDEO)
+                video = Path("mp4", f"id{1 + speaker:05d}", f"video{1 + folder:03d}", f"{1 + clip:05d}.mp4")
+                wav = None
+            truth = Path("truth", video).with_suffix(".json")
+            plans.append(ClipPlan(speaker, take, sentence, emotion, levels[level], video, wav, truth))
+    return plans
+
+
+def _is_done(output: Path, plan: ClipPlan, settings: dict[str, Any]) -> bool:
+    # The truth is written last: where it stands, the clip's other files do.
+    try:
+        known = json.loads((output / plan.truth).read_text())["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    media = [path for path in (plan.video, plan.wav) if path is not None]
+    return known == settings and all((output / path).is_file() for path in media)
+
+
+def _write_clip(output: Path, plan: ClipPlan, settings: dict[str, Any]) -> None:
+    cv2.setNumThreads(1)  # the workers are the parallelism
+    seed, (low, high) = settings["seed"], settings["seconds"]
+    clip = make_clip(
+        invent_speaker(seed, plan.speaker),
+        plan.emotion,
+        plan.sentence,
+        key=(seed, plan.speaker, plan.take),
+        size=settings["size"],
+        fps=Fraction(*settings["fps"]),
+        seconds=(low, high),
+        intensity=LEVELS[plan.level],
+    )
+    write_video(output / plan.video, clip.frames, clip.speech, clip.fps)
+    if plan.wav is not None:
+        write_wav(output / plan.wav, clip.speech)
+    text = json.dumps({**clip.truth, "level": plan.level, "settings": settings})
+    write_text(output / plan.truth, text)
+
+
+def _write_demographics(output: Path, speakers: int, seed: int) -> None:
+    rows = ["ActorID,Age,Sex,Race,Ethnicity"]
+    for index in range(speakers):
+        person = invent_speaker(seed, index)
+        rows.append(f"{1001 + index},{person.face.age},{person.sex},Unknown,Unknown")
+    write_text(output / "VideoDemographics.csv", "\n".join(rows) + "\n")
+
+
+def _check(
+    layout: str,
+    speakers: int,
+    clips_per_speaker: int,
+    size: int,
+    fps: float | None,
+    workers: int,
+    seconds: tuple[float, float],
+) -> None:
+    most = len(LEVELS) * len(SENTENCES) * len(EMOTIONS)
+    requirements = [
+        (layout in get_args(Layout), f"layout must be one of {', '.join(get_args(Layout))}, not {layout!r}"),
+        (1 <= speakers <= 9000, f"speakers must be from 1 to 9000, not {speakers}"),
+        (
+            1 <= clips_per_speaker <= most,
+            f"clips per speaker must be from 1 to {most}, not {clips_per_speaker}",
+        ),
+        (size >= 32 and size % 2 == 0, f"size must be an even number of pixels, at least 32, not {size}"),
+        (fps is None or 5 <= fps <= 120, f"fps must be from 5 to 120, not {fps}"),
+        (workers >= 1, f"workers must be at least 1, not {workers}"),
+        (
+            1.0 <= seconds[0] <= seconds[1] <= 20,
+            f"seconds must be two lengths from 1 to 20, shorter first, not {seconds}",
+        ),
+    ]
+    for fulfilled, complaint in requirements:
+        if not fulfilled:
+            raise InputError(complaint)
+
+
+def write_corpus(
+    output: Path,
+    layout: Layout,
+    speakers: int,
+    clips_per_speaker: int,
+    seed: int = 0,
+    size: int = 128,
+    fps: float | None = None,
+    workers: int = 1,
+    seconds: tuple[float, float] = (1.8, 2.6),
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Synthesize a corpus, or what is missing of it.
+
+    A clip is a function of (seed, speaker, clip) and the settings, whatever the number of workers or clips.
+
+    Args:
+        output: folder to fill; made when absent.
+        fps: None takes the layout's own, 29.97 (CREMA-D) or 25 (VoxCeleb2).
+        seconds: shortest and longest clip.
+        progress: called with (clips done, clips in all).
+
+    Returns:
+        `output`.
+
+    Raises:
+        InputError: an argument out of range, or the folder cannot be written.
+    """
+    _check(layout, speakers, clips_per_speaker, size, fps, workers, seconds)
+    output = Path(output)
+    rate = NATIVE_FPS[layout] if fps is None else Fraction(fps).limit_denominator(1001)
+    if fps is not None and abs(fps - float(NATIVE_FPS["crema_d"])) < 0.005:
+        rate = NATIVE_FPS["crema_d"]
+    settings = {
+        "version": VERSION, "layout": layout, "seed": seed, "size": size,
+        "fps": [rate.numerator, rate.denominator], "seconds": [float(seconds[0]), float(seconds[1])],
+    }  # fmt: skip
+    plans = plan_corpus(layout, speakers, clips_per_speaker)
+    if layout == "crema_d":
+        _write_demographics(output, speakers, seed)
+    missing = [plan for plan in plans if not _is_done(output, plan, settings)]
+    done = len(plans) - len(missing)
+    if progress:
+        progress(done, len(plans))
+    jobs = (delayed(_write_clip)(output, plan, settings) for plan in missing)
+    for _ in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+        done += 1
+        if progress:
+            progress(done, len(plans))
+    return output

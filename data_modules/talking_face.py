@@ -1,0 +1,298 @@
+"""The data module every kind of corpus shares: cached clips in, `TalkingFaceBatch`es out."""
+
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
+from torch.utils.data import DataLoader, Dataset
+
+from data_modules.clip_cache import read_header
+from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
+from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
+from data_modules.splits import PARTS, Split, make_split, read_split, write_split
+from data_modules.windows import Clip, WholeClipDataset, Window, WindowDataset, collate_windows
+from s2v.errors import InputError
+
+
+class TalkingFaceDataModule(LightningDataModule):
+    """Serves windows of cached clips for training and validation, whole clips for test and prediction.
+
+    Training windows are random as a function of (seed, epoch, index), and an interrupted run resumes with
+    exactly the batches it would have seen (give the Trainer `use_distributed_sampler=False`: the sampler
+    shares out among ranks itself). Validation windows are the clips' middles; every rank sees all of them.
+
+    Args:
+        cache_dir: folder that `s2v prepare` filled.
+        root: the corpus itself; where given and the cache is missing, `prepare_data` makes it.
+        split: seen, unseen, sentences, official, or a folder with train.txt, val.txt and test.txt.
+        image_size: side of the cached frames in pixels.
+        window_frames: frames whose speech is served (40 = 1.6 s).
+        num_frames: pictures out of these.
+        frame_step: how many frames lie from one picture to the next; 1 serves consecutive ones, more spreads
+            the same number of pictures over more of the clip.
+        speakers: only these speakers; None: all.
+        max_clips: at most so many clips of each part; None: all.
+        windows_per_clip: windows drawn from each clip in an epoch.
+        flip: mirror half of the training windows.
+    """
+
+    layout = "folder"
+    """The corpus layout that `s2v prepare` is told."""
+
+    def __init__(
+        self,
+        cache_dir: str,
+        root: str | None = None,
+        split: str = "seen",
+        image_size: int = 128,
+        crop: str = "none",
+        window_frames: int = 40,
+        num_frames: int = 16,
+        frame_step: int = 1,
+        batch_size: int = 16,
+        num_workers: int = 2,
+        seed: int = 0,
+        speakers: list[str] | None = None,
+        max_clips: int | None = None,
+        windows_per_clip: int = 1,
+        flip: bool = False,
+        pin_memory: bool | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in {
+            "window_frames": window_frames,
+            "num_frames": num_frames,
+            "frame_step": frame_step,
+            "batch_size": batch_size,
+            "windows_per_clip": windows_per_clip,
+        }.items():
+            if value < 1:
+                raise InputError(f"{name} must be at least 1, {value} came")
+        if (num_frames - 1) * frame_step >= window_frames:
+            raise InputError(
+                f"{num_frames} pictures, {frame_step} frames apart, do not fit in window_frames ({window_frames})"
+            )
+        self.cache_dir = Path(cache_dir)
+        self.root = Path(root) if root is not None else None
+        self.split = split
+        self.image_size = image_size
+        self.crop = crop
+        self.window_frames = window_frames
+        self.num_frames = num_frames
+        self.frame_step = frame_step
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.max_clips = max_clips
+        self.windows_per_clip = windows_per_clip
+        self.flip = flip
+        self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self._wanted_speakers = speakers
+        self._rows: dict[str, ManifestRow] = {}
+        self._split: Split = {}
+        self._speakers: list[str] = []
+        self._emotions: list[str] = []
+
+    @property
+    def speakers(self) -> list[str]:
+        """Names of the speakers, sorted; a batch's `speaker` indexes them."""
+        self._read()
+        return self._speakers
+
+    @property
+    def emotions(self) -> list[str]:
+        """Names of the emotions, sorted; a batch's `emotion` indexes them."""
+        self._read()
+        return self._emotions
+
+    def clips(self, part: str) -> list[ManifestRow]:
+        """Manifest rows of `train`, `val` or `test`, sorted by clip id."""
+        self._read()
+        return [self._rows[name] for name in self._split[part]]
+
+    def prepare_data(self) -> None:
+        """Decodes the corpus where a root is given and there is no cache yet."""
+        if self.root is not None and not (self.cache_dir / MANIFEST_NAME).is_file():
+            from data_modules.preparation import prepare
+
+            prepare(
+                self.root,
+                self.layout,
+                self.cache_dir,
+                size=self.image_size,
+                crop=self.crop,
+                workers=max(self.num_workers, 1),
+            )
+
+    def setup(self, stage: str | None = None) -> None:
+        self._read()
+
+    def train_dataloader(self) -> DataLoader[Window]:
+        clips = self._served("train")
+        dataset = WindowDataset(
+            clips,
+            self.window_frames,
+            self.num_frames,
+            self.frame_step,
+            self.seed,
+            self.windows_per_clip,
+            self.flip,
+        )
+        trainer = self.trainer
+        world_size = trainer.world_size if trainer is not None else 1
+        sampler = ExactResumeSampler(
+            len(dataset),
+            self.batch_size,
+            self.seed,
+            self._batches_done,
+            trainer.global_rank if trainer is not None else 0,
+            world_size,
+            self._batches_per_epoch,
+        )
+        if sampler.full_batches == 0:
+            raise InputError(
+                f"batch_size {self.batch_size} on {world_size} device(s) is more than the "
+                f"{len(dataset)} windows of the training split of {self.cache_dir}; lower batch_size "
+                "or raise windows_per_clip"
+            )
+        self._full_batches = sampler.full_batches
+        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Window]:
+        dataset = WindowDataset(
+            self._served("val"), self.window_frames, self.num_frames, self.frame_step, random=False
+        )
+        return self._loader(dataset, self.batch_size)
+
+    def test_dataloader(self) -> DataLoader[Window]:
+        return self._loader(WholeClipDataset(self._served("test", whole=True)), 1)
+
+    def predict_dataloader(self) -> DataLoader[Window]:
+        return self.test_dataloader()
+
+    def _loader(
+        self,
+        dataset: Dataset[Window],
+        batch_size: int,
+        sampler: ExactResumeSampler | None = None,
+        drop_last: bool = False,
+    ) -> DataLoader[Window]:
+        return ResumableLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            shuffle=False,
+            drop_last=drop_last,
+            num_workers=self.num_workers,
+            collate_fn=collate_windows,
+            generator=torch.Generator().manual_seed(self.seed),
+            pin_memory=self.pin_memory,
+            persistent_workers=self.num_workers > 0,
+            worker_init_fn=_one_thread if self.num_workers > 0 else None,
+        )
+
+    def _batches_done(self) -> int:
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready if self.trainer is not None else 0
+
+    def _batches_per_epoch(self) -> int:
+        limit = self.trainer.num_training_batches if self.trainer is not None else float("inf")
+        return int(min(limit, self._full_batches)) or self._full_batches
+
+    def _served(self, part: str, whole: bool = False) -> list[Clip]:
+        rows = self.clips(part)
+        if not rows:
+            raise InputError(
+                f"the {part} part of split {self.split!r} of {self.cache_dir} is empty "
+                f"({len(self._rows)} usable clips, {len(self._speakers)} speakers): prepare more "
+                "clips or choose another split"
+            )
+        long = [row for row in rows if whole or row.frames >= self.window_frames]
+        if not long:
+            raise InputError(
+                f"all {len(rows)} clips of the {part} part of {self.cache_dir} are shorter than a "
+                f"window of {self.window_frames} frames (the longest has "
+                f"{max(row.frames for row in rows)}); lower window_frames"
+            )
+        if len(long) < len(rows):
+            rank_zero_info(
+                f"{len(rows) - len(long)} of {len(rows)} {part} clips are shorter than a window of "
+                f"{self.window_frames} frames and are left out"
+            )
+        speakers = {name: number for number, name in enumerate(self._speakers)}
+        emotions = {name: number for number, name in enumerate(self._emotions)}
+        return [
+            Clip(
+                row.clip_id,
+                self.cache_dir / row.cache_file,
+                row.frames,
+                int(row.fps),
+                speakers[row.speaker],
+                emotions.get(row.emotion, -1),
+            )
+            for row in long
+        ]
+
+    def _read(self) -> None:
+        if self._rows:
+            return
+        manifest = self.cache_dir / MANIFEST_NAME
+        if not manifest.is_file():
+            raise InputError(f"no prepared clips in {self.cache_dir}; run `{self._prepare_command()}`")
+        every = read_manifest(manifest)
+        usable = [row for row in every if row.ok]
+        if not usable:
+            raise InputError(
+                f"none of the {len(every)} clips in {manifest} is usable; its column `reason` says why"
+            )
+        header = read_header(self.cache_dir / usable[0].cache_file)
+        if (header.height, header.width) != (self.image_size, self.image_size):
+            raise InputError(
+                f"the clips in {self.cache_dir} are {header.width} x {header.height} pixels, image_size "
+                f"is {self.image_size}; set image_size, or run `{self._prepare_command()}`"
+            )
+        self._split = self._subset(self._make_split(every), {row.clip_id: row for row in usable})
+        chosen = [
+            row for row in usable if self._wanted_speakers is None or row.speaker in self._wanted_speakers
+        ]
+        self._speakers = sorted({row.speaker for row in chosen})
+        self._emotions = sorted({row.emotion for row in chosen if row.emotion})
+        self._rows = {row.clip_id: row for row in chosen}
+
+    def _make_split(self, rows: list[ManifestRow]) -> Split:
+        if Path(self.split).is_dir():
+            return read_split(Path(self.split), rows)
+        split = make_split(rows, self.split)
+        try:
+            write_split(self.cache_dir / "splits" / self.split, split)
+        except OSError as error:
+            rank_zero_info(f"the split's lists are not written to {self.cache_dir} ({error.strerror})")
+        return split
+
+    def _subset(self, split: Split, rows: dict[str, ManifestRow]) -> Split:
+        if self._wanted_speakers is not None:
+            unknown = sorted(set(self._wanted_speakers) - {row.speaker for row in rows.values()})
+            if unknown:
+                raise InputError(f"speakers {', '.join(unknown)} are not in {self.cache_dir}")
+            wanted = set(self._wanted_speakers)
+            split = {part: [name for name in split[part] if rows[name].speaker in wanted] for part in PARTS}
+        if self.max_clips is not None:
+            split = {part: _spread(split[part], self.max_clips) for part in PARTS}
+        return split
+
+    def _prepare_command(self) -> str:
+        root = self.root if self.root is not None else "CORPUS"
+        size = f" --size {self.image_size}" if self.image_size != 128 else ""
+        return f"s2v prepare --root {root} --layout {self.layout} --cache {self.cache_dir}{size}"
+
+
+def _spread(names: list[str], count: int) -> list[str]:
+    """`count` of the names, evenly spaced: a sorted list begins with one speaker's clips alone."""
+    if len(names) <= count:
+        return names
+    return [names[position * len(names) // count] for position in range(count)]
+
+
+def _one_thread(worker: int) -> None:
+    """Workers copy bytes: threads of their own would only take the cores from training."""
+    torch.set_num_threads(1)

@@ -1,0 +1,139 @@
+"""Work in a child process that can be killed: a decoder that hangs costs one clip, never the run.
+
+Requests and answers are JSON lines over the child's stdin and stdout. Plain subprocesses, because they can be
+started from any joblib backend (threads, loky, Dask's daemonic workers), and because joblib kills no task.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+_START_LIMIT = 120.0
+_ORPHAN_GRACE = 10.0
+
+
+class WorkerTimeout(Exception):
+    """The child did not answer in time; it has been killed."""
+
+
+class WorkerDied(Exception):
+    """The child ended without an answer (crashed, or was killed)."""
+
+
+class TimedWorker:
+    """One child process running `python -m module *arguments`; started on first use, again after a kill.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pending = b""
+
+    def ask(self, request: dict[str, Any], time_limit: float) -> dict[str, Any]:
+        """Sends a request and returns its answer.
+
+        Raises:
+            WorkerTimeout: no answer within `time_limit` seconds, start-up of the child not counted.
+            WorkerDied: the child ended.
+        """
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        assert self._process is not None and self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({**request, "time_limit": time_limit}).encode() + b"\n")
+            self._process.stdin.flush()
+            return self._answer(time_limit)
+        except BrokenPipeError as error:
+            raise self._died() from error
+        except (WorkerTimeout, WorkerDied):
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Kills the child. Safe to call again, and from another thread (whose `ask` then raises)."""
+        process, self._process, self._pending = self._process, None, b""
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+
+    def _start(self) -> None:
+        self.close()
+        home = str(Path(__file__).resolve().parents[1])
+        paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+        self._answer(_START_LIMIT)
+
+    def _answer(self, time_limit: float) -> dict[str, Any]:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise WorkerDied("stopped")
+        end = time.monotonic() + time_limit
+        while b"\n" not in self._pending:
+            try:
+                readable, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
+                if not readable:
+                    raise WorkerTimeout(f"no answer within {time_limit:g} s")
+                piece = os.read(process.stdout.fileno(), 1 << 16)
+            except (OSError, ValueError) as error:
+                raise WorkerDied("stopped") from error
+            if not piece:
+                raise self._died()
+            self._pending += piece
+        line, _, self._pending = self._pending.partition(b"\n")
+        return json.loads(line)
+
+    def _died(self) -> WorkerDied:
+        process = self._process
+        code = process.wait() if process is not None else 0
+        if code < 0:
+            return WorkerDied(f"was killed by {signal.Signals(-code).name}")
+        return WorkerDied(f"ended with status {code}")
+
+
+def serve(answer: "Any") -> None:
+    """The child's main loop: answers requests until stdin ends.
+
+    Whatever native libraries print goes nowhere near the answers. Should the parent be killed while a decoder
+    hangs, an alarm ends this process soon after the time limit, so that none is left behind.
+    """
+    answers: BinaryIO = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    answers.write(b"{}\n")
+    answers.flush()
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, float(request["time_limit"]) + _ORPHAN_GRACE)
+        reply = answer(request)
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        try:
+            answers.write(json.dumps(reply).encode() + b"\n")
+            answers.flush()
+        except BrokenPipeError:
+            return

@@ -1,0 +1,28 @@
+# The demo's chain on real people: make real-faces CORPUS=DIR WEIGHTS=DIR
+#   CORPUS   a corpus in VoxCeleb2's layout, square face crops
+#   WEIGHTS  a folder with mobilefacenet.pt and fer2013_mini_XCEPTION.102-0.66.hdf5 (needs pip install '.[hdf5]')
+REAL := runs/real_faces
+REAL_RUN = S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,2) $(BIN)/s2v $(1) --config experiments/base/trainer.yaml --config experiments/real_faces/real_faces.yaml
+REAL_STAGE = @echo "== $(1)"; rm -rf $(REAL)/$(1); mkdir -p $(REAL)/$(1); started=$$SECONDS; \
+	$(call REAL_RUN,fit) --config experiments/demo/$(1).yaml $(2) --config experiments/real_faces/$(1).yaml \
+		> $(REAL)/$(1)/log.txt 2>&1 || { tail -n 20 $(REAL)/$(1)/log.txt >&2; exit 1; }; echo "   $(1): $$((SECONDS - started)) s"
+REAL_NETWORKS := --config experiments/demo/representation.yaml --config experiments/real_faces/representation.yaml
+
+.PHONY: real-faces
+real-faces: $(REAL)/report.json ## both stages on real people: CORPUS=DIR WEIGHTS=DIR (an hour)
+	@cat $(REAL)/report.md
+
+$(REAL)/cache/manifest.csv: | $(INSTALLED)
+	@test -d "$(CORPUS)" -a -d "$(WEIGHTS)" || { echo "make: real-faces needs CORPUS=DIR (VoxCeleb2's layout) and WEIGHTS=DIR, got CORPUS='$(CORPUS)' WEIGHTS='$(WEIGHTS)'" >&2; exit 2; }
+	$(call DEMO_ENV,1) $(BIN)/s2v prepare --root "$(CORPUS)" --layout voxceleb2 --cache $(REAL)/cache --size 64 --workers 2
+
+$(REAL)/%/last.ckpt: experiments/real_faces/%.yaml experiments/demo/%.yaml $(REAL)/cache/manifest.csv
+	$(call REAL_STAGE,$*,$(if $(filter distill compose,$*),$(REAL_NETWORKS)))
+
+$(REAL)/distill/last.ckpt: $(REAL)/cpc/last.ckpt $(REAL)/identity_teacher/last.ckpt
+$(REAL)/compose/last.ckpt: $(REAL)/distill/last.ckpt
+
+$(REAL)/report.json: experiments/real_faces/report.yaml $(REAL)/compose/last.ckpt $(REAL)/syncnet/last.ckpt
+	$(call REAL_RUN,test) --config experiments/demo/compose.yaml --config experiments/demo/representation.yaml \
+		--config experiments/real_faces/representation.yaml --config experiments/real_faces/compose.yaml \
+		--config experiments/real_faces/report.yaml --ckpt_path $(REAL)/compose/last.ckpt

@@ -1,0 +1,85 @@
+"""jsonargparse's many-line complaints about a config or an option, in one line for whoever typed it."""
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+import yaml
+
+from s2v.errors import InputError
+from s2v.nearest_name import did_you_mean
+
+
+def explain(message: str, options: Iterable[str]) -> str:
+    """One line: which key or option, what is wrong with it, the nearest name where one is misspelt.
+
+    Args:
+        message: what jsonargparse says.
+        options: the command's option names, `--trainer.max_epochs` and so on.
+    """
+    options = [option for option in options if option.startswith("--")]
+    if found := re.match(r"unrecognized arguments: ([^\s=]+)", message):
+        return f"unknown option {found[1]}{did_you_mean(found[1], options)}"
+    if found := re.search(r"does not accept option '(.+?)'", message):
+        hint = did_you_mean(found[1], [option[2:] for option in options])
+        return f"the config has an unknown key {found[1]}{hint}"
+    if found := re.match(r"the following arguments are required: (.+)", message):
+        names = re.sub(r"\b(fit|validate|test|predict)\.", "", found[1])
+        return f"nothing given for {names}: add the configs that define it, --config FILE --config FILE"
+    if found := re.search(r"File does not exist: '(.+?)'", message):
+        return f"--config {found[1]}: no such file"
+
+    # A chain of keys leads to the fault: model, inside it a class, inside that a key of the class, and so on.
+    keys = ".init_args.".join(re.findall(r'[Pp]arser key "(.+?)":', message))
+    classes = re.findall(r"Problem with given class_path '(.+?)'", message)
+    if classes and (found := re.search(r"Option '(.+?)' is not accepted", message)):
+        name = classes[-1].rsplit(".", 1)[-1]
+        if name in ("LightningModule", "LightningDataModule"):  # configs are read in order
+            return (
+                f"{keys}.init_args come before {keys}.class_path: give the config that names the class first"
+            )
+        hint = did_you_mean(found[1], _parameters(classes[-1]))
+        return f"{keys}: {name} has no option {found[1]!r}{hint}"
+    if classes and (found := re.search(r"(?:No module named|has no attribute) '(.+?)'", message)):
+        return f"{keys}: there is no class {classes[-1]} ({found[0]})"
+    expected = [
+        kind for kind in re.findall(r"Expected an? (?:<class '(.+?)'>)", message) if kind != "NoneType"
+    ]
+    if expected and (found := re.search(r"(?:Got|Given) value: (.*)", message)):
+        return f"{keys}: expected {' or '.join(dict.fromkeys(expected))}, got {found[1]}"
+    return " ".join(message.split())
+
+
+def _parameters(class_path: str) -> list[str]:
+    module, _, name = class_path.rpartition(".")
+    family = inspect.getmro(getattr(importlib.import_module(module), name))
+    constructors = [vars(cls)["__init__"] for cls in family[:-1] if "__init__" in vars(cls)]
+    return [name for constructor in constructors for name in inspect.signature(constructor).parameters]
+
+
+def check_syntax(args: list[str]) -> None:
+    """Read every config that `args` name, to say which file and line is not YAML (jsonargparse does not).
+
+    Raises:
+        InputError: a file can't be read, or is not a YAML mapping.
+    """
+    paths = [value for option, value in pairwise(args) if option in ("--config", "-c")]
+    paths += [arg.partition("=")[2] for arg in args if arg.startswith("--config=")]
+    for path in paths:
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"--config {path}: no such file") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--config {path}: can't be read ({error})") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+            raise InputError(
+                f"--config {path} is not YAML: {place}{getattr(error, 'problem', None) or error}"
+            ) from None
+        if not isinstance(content, dict):
+            raise InputError(f"--config {path}: expected keys and values (trainer:, model:, data:), got none")

@@ -1,0 +1,67 @@
+"""95 % intervals by bootstrap over SPEAKERS: one speaker's clips are alike, no independent samples."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.95
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A data set's value; nan where nothing was measured, the interval also with fewer than two speakers."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    """Clips it rests on."""
+
+
+def drawn_speakers(speakers: int, resamples: int, seed: int) -> Floats:
+    """How often each speaker was drawn in each resample, with replacement: (R, S), rows sum to S."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(speakers, np.full(speakers, 1 / speakers), size=resamples).astype(np.float64)
+
+
+def estimate(
+    totals: Floats, statistic: Callable[[Floats], Floats], clips: int, resamples: int, seed: int
+) -> Estimate:
+    """A statistic of sums over clips, with its interval.
+
+    Args:
+        totals: (S, K) sums over each speaker's clips.
+        statistic: sums over all clips (R, K) -> values (R,).
+        clips: how many clips the sums cover.
+        resamples: R of the bootstrap.
+        seed: of the bootstrap; the same seed draws the same speakers for every metric and system.
+    """
+    if clips == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    value = float(statistic(totals.sum(axis=0, keepdims=True))[0])
+    low = high = float("nan")
+    if len(totals) > 1 and resamples > 0:
+        values = statistic(drawn_speakers(len(totals), resamples, seed) @ totals)
+        values = values[~np.isnan(values)]
+        if len(values):
+            tail = (1 - LEVEL) / 2
+            low, high = (float(bound) for bound in np.quantile(values, [tail, 1 - tail]))
+    return Estimate(value, low, high, clips)
+
+
+def mean_estimate(values: list[float], speakers: list[str], resamples: int, seed: int) -> Estimate:
+    """Mean over clips and its interval; nan values are left out, and speakers who have no others."""
+    known = [(value, speaker) for value, speaker in zip(values, speakers, strict=True) if value == value]
+    names = {name: index for index, name in enumerate(sorted({speaker for _, speaker in known}))}
+    totals = np.zeros((len(names), 2))
+    for value, speaker in known:
+        totals[names[speaker]] += (value, 1.0)
+
+    def mean(sums: Floats) -> Floats:
+        return sums[:, 0] / sums[:, 1]
+
+    return estimate(totals, mean, len(known), resamples, seed)

@@ -1,0 +1,182 @@
+"""The judges of a test: networks that look at real and generated clips, with the files they came from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from s2v.errors import InputError
+from s2v.evaluation.file_hash import sha256_of_file
+from s2v.metrics.emotion import canonical_emotion
+from s2v.models.senet import FERPLUS_CLASSES
+from s2v.models.syncnet import SyncNet
+
+FACES_AT_ONCE = 32
+
+FER2013_CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""Outputs of the published FER2013 networks (mini-XCEPTION), in order."""
+
+TRAINED_HERE = "trained by s2v; numbers compare within one report, not with published ones"
+PUBLISHED = "published weights"
+
+
+@dataclass
+class FaceJudge:
+    """A face network that looks at single frames.
+
+    Args:
+        network: faces (B, 3, H, W) RGB 0..255 -> dict with `embedding` (B, D), `logits` (B, C), or both.
+        class_names: of the logits; emotions in canonical spelling; empty where unknown.
+        source: what the user gave, a path or KIND:PATH.
+        sha256: of the file.
+        origin: who trained it.
+    """
+
+    network: nn.Module
+    class_names: list[str]
+    source: str
+    sha256: str
+    origin: str
+
+    @torch.no_grad()
+    def look(self, frames: Tensor, output: str) -> Tensor:
+        """Frames (T, 3, H, W) uint8 RGB -> one of the network's outputs for each: (T, D) float32 on the CPU.
+
+        Raises:
+            InputError: the network has no such output.
+        """
+        was_training = self.network.training
+        self.network.eval()
+        try:
+            parts = [self.network(part) for part in frames.split(FACES_AT_ONCE)]
+        finally:
+            self.network.train(was_training)
+        if output not in parts[0]:
+            raise InputError(f"the judge {self.source} gives no {output}, only {', '.join(parts[0])}")
+        return torch.cat([part[output].float().cpu() for part in parts])
+
+
+@dataclass
+class SyncJudge:
+    """A SyncNet; the fields are those of `FaceJudge`."""
+
+    network: SyncNet
+    source: str
+    sha256: str
+    origin: str
+
+
+def load_face_judge(source: str) -> FaceJudge:
+    """A face judge from a checkpoint of a `FaceTeacher` fit, or from published weights.
+
+    Args:
+        source: `*.ckpt` of a fit; or a file of published weights (VGGFace, SENet-50, MobileFaceNet,
+            mini-XCEPTION), whose kind is read from its content or stated as KIND:FILE.
+
+    Raises:
+        InputError: no such file, or none of these.
+    """
+    from s2v.modules.face_teacher import FaceTeacher, load_face_network
+
+    kind, path = _kind_and_path(source)
+    _check_exists(path, "the face judge")
+    if kind == "checkpoint":
+        network = load_face_network(path)
+        if not isinstance(network, FaceTeacher):
+            raise InputError(f"{path} is no checkpoint of a face teacher's fit")
+        names = list(network.class_names)
+        if network.labels == "emotion":
+            names = [canonical_emotion(name) for name in names]
+        network.requires_grad_(False)
+        return FaceJudge(network, names, source, sha256_of_file(path), TRAINED_HERE)
+    face_network = load_face_network(f"{kind}:{path}").requires_grad_(False)
+    names = {"mini_xception": list(FER2013_CLASSES), "senet": list(FERPLUS_CLASSES)}.get(kind, [])
+    if len(names) != getattr(getattr(face_network, "network", None), "num_classes", len(names)):
+        names = []  # SENet-50's identity weights
+    return FaceJudge(face_network, names, source, sha256_of_file(path), f"{PUBLISHED} ({kind})")
+
+
+def load_emotion_judge(source: str) -> FaceJudge:
+    """`load_face_judge`, and it must tell emotions apart.
+
+    Raises:
+        InputError: as there, or its classes are not emotions.
+    """
+    judge = load_face_judge(source)
+    labels = getattr(judge.network, "labels", "emotion")
+    if not judge.class_names or labels != "emotion":
+        raise InputError(
+            f"the emotion judge {source} does not classify emotions; give an emotion teacher's checkpoint"
+        )
+    return judge
+
+
+def load_sync_judge(path: str) -> SyncJudge:
+    """A SyncNet from a checkpoint of a `SyncNetTraining` fit (`*.ckpt`), or the published syncnet_v2 file.
+
+    Raises:
+        InputError: no such file, or neither of these.
+    """
+    _check_exists(path, "the sync judge")
+    if Path(path).suffix == ".ckpt":
+        from s2v.modules.checkpoint_part import read_checkpoint
+        from s2v.modules.syncnet_training import SyncNetTraining
+
+        state = read_checkpoint(path, "the sync judge")["state_dict"]
+        if not any(key.startswith("syncnet.") for key in state):
+            raise InputError(
+                f"{path} is no SyncNet: expected a checkpoint of s2v.modules.syncnet_training.SyncNetTraining"
+            )
+        module = SyncNetTraining.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        syncnet, origin = module.syncnet, TRAINED_HERE
+    else:
+        from s2v.weights import load_syncnet
+
+        syncnet, origin = load_syncnet(path), f"{PUBLISHED} (syncnet)"
+    syncnet.eval().requires_grad_(False)
+    return SyncJudge(syncnet, path, sha256_of_file(path), origin)
+
+
+def _check_exists(path: str, who: str) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"{who}: no file at {path}; train it first or give another path")
+
+
+def _kind_and_path(source: str) -> tuple[str, str]:
+    """What the file is ("checkpoint", or a kind of `load_face_network`), and where it lies."""
+    kind, _, stated = source.partition(":")
+    if stated and not Path(source).exists():
+        return kind, stated
+    _check_exists(source, "the face judge")
+    suffix = Path(source).suffix
+    if suffix == ".ckpt":
+        return "checkpoint", source
+    if suffix in (".hdf5", ".h5"):
+        return "mini_xception", source
+    return _kind_of_weights(source), source
+
+
+_TELLING_KEYS = {
+    "dw_conv.depthwise.weight": "mobilefacenet",
+    "conv1_1.weight": "vggface",
+    "conv1.convs.0.weight": "vggface",
+    "conv1_7x7_s2.weight": "senet",
+}
+"""A key that only the state dict of that network has."""
+
+
+def _kind_of_weights(path: str) -> str:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+    except Exception as error:
+        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        raise InputError(f"the face judge: {path} can't be read as weights ({reason})") from None
+    keys = set(content) if isinstance(content, dict) else set()
+    for key, kind in _TELLING_KEYS.items():
+        if key in keys:
+            return kind
+    raise InputError(
+        f"the face judge: the network in {path} is not known by its content; state it as KIND:{path} "
+        "with KIND one of vggface, senet, mobilefacenet, mini_xception"
+    )

@@ -1,0 +1,86 @@
+"""What the protocol reads from SyncNet's embeddings of a clip: its score, and if true speech is preferred."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from s2v.metrics.sync_confidence import MIN_FRAMES, scores_of_curve, shift_distances, sync_embeddings
+from s2v.models.syncnet import SyncNet
+
+VSHIFT = 15
+"""Furthest shift compared, frames, as in the public evaluation."""
+
+TRUE_WITHIN = 1
+"""Shifts up to this many frames count as true: nobody sees 40 ms."""
+
+FALSE_FROM = 5
+"""Shifts from here on count as false: 0.2 s is one SyncNet window."""
+
+
+def still_lips(syncnet: SyncNet, frame: Tensor, speech: Tensor, windows: int) -> Tensor:
+    """Lip embeddings (W, D) of one frame (3, H, W) uint8 held for W windows: all are the first one's."""
+    lips, _ = sync_embeddings(syncnet, frame.expand(MIN_FRAMES, -1, -1, -1), speech)
+    return lips[:1].expand(windows, -1)
+
+
+def pair_with_later_speech(lips: Tensor, heard: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Lip window v beside speech window v + `frames`: (W, D) twice -> (W - frames, D) twice.
+
+    The embeddings of a clip whose speech was shifted, without embedding anything again.
+    """
+    kept = max(len(lips) - frames, 0)
+    return lips[:kept], heard[frames : frames + kept]
+
+
+def sync_values(lips: Tensor, heard: Tensor) -> dict[str, float]:
+    """SyncNet's values of lip windows (W, D) beside speech windows (W, D), W at least 1.
+
+    `sync_confidence`, `sync_distance` and `sync_offset` (frames) are those of the public evaluation, which
+    compares windows beyond the clip's ends with zeros; that can favour small shifts whatever is said. The
+    others compare windows that exist on both sides alone. `sync_within_one`: is the nearest shift at most one
+    frame. `sync_prefers_true`: see `true_is_nearest`; `sync_prefers_true_pairs`: `share_farther_than_true`.
+    """
+    stock = scores_of_curve(shift_distances(lips, heard, VSHIFT, "stock").cpu())
+    curve = shift_distances(lips, heard, VSHIFT, "valid_only").cpu()
+    return {
+        "sync_confidence": stock.confidence,
+        "sync_distance": stock.distance,
+        "sync_offset": float(stock.offset),
+        "sync_within_one": float(abs(scores_of_curve(curve).offset) <= TRUE_WITHIN),
+        "sync_prefers_true": true_is_nearest(curve),
+        "sync_prefers_true_pairs": share_farther_than_true(curve),
+    }
+
+
+def true_is_nearest(curve: Tensor) -> float:
+    """1 if the nearest shift of up to 1 frame beats EVERY shift of 5 to 15 frames, both ways; else 0.
+
+    Args:
+        curve: (2 V + 1,) mean distance for shifts -V..V, nan where a shift has no window.
+
+    Returns:
+        nan where a clip is too short for a shift of 5 frames. Unrelated speech gives about 0.1.
+    """
+    false = _false_distances(curve)
+    true = curve[_distances_from_zero(curve) <= TRUE_WITHIN].nan_to_num(nan=math.inf).amin()
+    return float(true < false.amin()) if len(false) else math.nan
+
+
+def share_farther_than_true(curve: Tensor) -> float:
+    """Share of the shifts of 5 to 15 frames, both ways, that are farther than no shift at all.
+
+    `curve` and nan as in `true_is_nearest`. Unrelated speech gives about 0.5.
+    """
+    false = _false_distances(curve)
+    return float((curve[len(curve) // 2] < false).double().mean()) if len(false) else math.nan
+
+
+def _distances_from_zero(curve: Tensor) -> Tensor:
+    reach = len(curve) // 2
+    return torch.arange(-reach, reach + 1).abs()
+
+
+def _false_distances(curve: Tensor) -> Tensor:
+    false = curve[_distances_from_zero(curve) >= FALSE_FROM]
+    return false[~false.isnan()]

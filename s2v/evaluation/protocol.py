@@ -1,0 +1,275 @@
+"""The test protocol: every clip, as the system made it and as four calibration systems would, is a row.
+
+Calibration rows say what a metric can tell apart: the ground truth itself, the ground truth beside its own
+speech shifted by 10 frames, beside another clip's speech, and the clip's first frame held still. A clip that
+can't be measured stays a row and says why.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from s2v.errors import InputError
+from s2v.evaluation.judges import FaceJudge, SyncJudge
+from s2v.evaluation.lip_sync import pair_with_later_speech, still_lips, sync_values
+from s2v.metrics.emotion import canonical_emotion, clip_emotion
+from s2v.metrics.identity import clip_embedding, identity_cosine, rank1_hits
+from s2v.metrics.image_quality import check_pair, frame_psnr, frame_ssim, motion, sharpness
+from s2v.metrics.sync_confidence import sync_embeddings
+
+GROUND_TRUTH = "ground_truth"
+SHIFTED = "ground_truth_shifted"
+SWAPPED = "ground_truth_swapped"
+STILL = "still_frame"
+CALIBRATION = (GROUND_TRUTH, SHIFTED, SWAPPED, STILL)
+
+SHIFTED_BY = 10
+"""Frames by which the speech of `ground_truth_shifted` is ahead of the pictures."""
+
+BY_LABEL = "label"
+BY_REAL_FRAMES = "judge on real frames"
+
+
+@dataclass
+class TestClip:
+    """One whole clip of the test split."""
+
+    __test__ = False  # not a test of pytest's
+
+    clip_id: str
+    speaker: str
+    """Empty where unknown."""
+    emotion: str
+    """Empty where unlabelled."""
+    real: Tensor
+    """(T, 3, H, W) uint8 RGB at 25 fps."""
+    generated: Tensor | None
+    """The same, made by the system; None where it made nothing."""
+    speech: Tensor
+    """(N,) int16, 16 kHz; N about T * 640."""
+
+
+@dataclass
+class ClipRow:
+    """What was measured on one clip of one system."""
+
+    clip_id: str
+    speaker: str
+    system: str
+    values: dict[str, float] = field(default_factory=dict)
+    """Metric name -> value; nan or absent where it could not be measured."""
+    emotion_true: str = ""
+    emotion_predicted: str = ""
+    emotion_reference: str = ""
+    """Where `emotion_true` comes from: `BY_LABEL`, `BY_REAL_FRAMES`, or empty."""
+    reasons: list[str] = field(default_factory=list)
+    """Why something could not be measured; empty for a row that is whole."""
+
+    @property
+    def scored(self) -> bool:
+        """Everything that was asked for is there."""
+        return not self.reasons
+
+    @property
+    def has_pictures(self) -> bool:
+        """The pictures were there and comparable."""
+        return "ssim" in self.values
+
+
+@dataclass
+class _Voice:
+    """A clip's speech embeddings (W, D), kept until the next clip has borrowed them."""
+
+    clip_id: str
+    heard: Tensor
+
+
+class Protocol:
+    """Measures clips one by one; memory grows by a few embeddings a clip, never by pictures.
+
+    Args:
+        system: the name under which the generated clips are reported.
+        identity: judge of who it is; None leaves these metrics out.
+        emotion: judge of the emotion, with class names; likewise.
+        sync: judge of lips and speech; likewise.
+    """
+
+    def __init__(
+        self,
+        system: str = "speech2video",
+        identity: FaceJudge | None = None,
+        emotion: FaceJudge | None = None,
+        sync: SyncJudge | None = None,
+    ) -> None:
+        if system in CALIBRATION:
+            raise InputError(f"a system can't be called {system!r}: that is a calibration row")
+        self.systems = (system, *CALIBRATION)
+        self.identity = identity
+        self.emotion = emotion
+        self.sync = sync
+        self.rows: list[ClipRow] = []
+        self._embeddings: list[dict[str, Tensor]] = []
+        self._last: _Voice | None = None
+        self._first: tuple[ClipRow, Tensor, _Voice] | None = None
+
+    def add(self, clip: TestClip) -> dict[str, ClipRow]:
+        """Measure one clip; its rows by system. Identity ranks and the first swap wait for `finish`."""
+        rows = {name: ClipRow(clip.clip_id, clip.speaker, name) for name in self.systems}
+        self.rows += rows.values()
+        fault = _fault(clip)
+        if fault:
+            rows[self.systems[0]].reasons.append(fault)
+        pictures = {GROUND_TRUTH: clip.real}
+        if clip.generated is not None and not fault:
+            pictures[self.systems[0]] = clip.generated
+        self._measure_pictures(rows, clip.real, pictures)
+        faces = pictures | {STILL: clip.real[:1]}
+        if self.identity is not None:
+            self._embed_identity(rows, faces)
+        if self.emotion is not None:
+            self._judge_emotion(rows, faces, clip.emotion)
+        if self.sync is not None:
+            self._measure_sync(rows, clip, pictures)
+        return rows
+
+    def finish(self) -> list[ClipRow]:
+        """All rows, complete: a speaker's gallery and the first clip's swap need all clips."""
+        self._close_circle_of_swaps()
+        if self.identity is not None:
+            self._rank_identities()
+        return self.rows
+
+    def _measure_pictures(self, rows: dict[str, ClipRow], real: Tensor, pictures: dict[str, Tensor]) -> None:
+        # the held frame is the clip's own first: it is given, not made, and would score as perfect
+        pairs = {name: (frames, real) for name, frames in pictures.items()}
+        if len(real) > 1:
+            pairs[STILL] = (real[:1].expand(len(real) - 1, -1, -1, -1), real[1:])
+        else:
+            rows[STILL].reasons.append("a single frame: nothing to hold it against")
+        for name, (frames, target) in pairs.items():
+            row = rows[name]
+            try:
+                row.values |= picture_values(frames, target)
+            except InputError as error:
+                row.reasons.append(str(error))
+        for name in (SHIFTED, SWAPPED):
+            rows[name].values |= rows[GROUND_TRUTH].values
+            rows[name].reasons += rows[GROUND_TRUTH].reasons
+
+    def _embed_identity(self, rows: dict[str, ClipRow], faces: dict[str, Tensor]) -> None:
+        assert self.identity is not None
+        found = {name: clip_embedding(self.identity.look(part, "embedding")) for name, part in faces.items()}
+        found |= {name: found[GROUND_TRUTH] for name in (SHIFTED, SWAPPED)}
+        for name, embedding in found.items():
+            cosine = identity_cosine(embedding[None], found[GROUND_TRUTH][None])
+            rows[name].values["identity_cosine"] = float(cosine)
+        self._embeddings.append(found)
+
+    def _judge_emotion(self, rows: dict[str, ClipRow], faces: dict[str, Tensor], label: str) -> None:
+        assert self.emotion is not None
+        names = self.emotion.class_names
+        seen = {name: names[clip_emotion(self.emotion.look(part, "logits"))] for name, part in faces.items()}
+        seen |= {name: seen[GROUND_TRUTH] for name in (SHIFTED, SWAPPED)}
+        wanted = canonical_emotion(label)
+        by_label = wanted in names
+        for name, predicted in seen.items():
+            row = rows[name]
+            row.emotion_true = wanted if by_label else seen[GROUND_TRUTH]
+            row.emotion_reference = BY_LABEL if by_label else BY_REAL_FRAMES
+            row.emotion_predicted = predicted
+            row.values["emotion_accuracy"] = float(predicted == row.emotion_true)
+
+    def _measure_sync(self, rows: dict[str, ClipRow], clip: TestClip, pictures: dict[str, Tensor]) -> None:
+        assert self.sync is not None
+        network = self.sync.network
+        try:
+            lips, heard = sync_embeddings(network, clip.real, clip.speech)
+        except InputError as error:
+            for row in rows.values():
+                row.reasons.append(str(error))
+            return
+        _add_sync(rows[GROUND_TRUTH], lips, heard)
+        for name, frames in pictures.items():
+            if name != GROUND_TRUTH:
+                _add_sync(rows[name], *sync_embeddings(network, frames, clip.speech))
+        _add_sync(rows[SHIFTED], *pair_with_later_speech(lips, heard, SHIFTED_BY))
+        _add_sync(rows[STILL], still_lips(network, clip.real[0], clip.speech, len(heard)), heard)
+        voice = _Voice(clip.clip_id, heard)
+        if self._last is None:
+            self._first = (rows[SWAPPED], lips, voice)
+        else:
+            _add_sync(rows[SWAPPED], lips, self._last.heard)
+        self._last = voice
+
+    def _close_circle_of_swaps(self) -> None:
+        """The first clip borrows the last one's speech, as every other clip its predecessor's."""
+        if self._first is None or self._last is None:
+            return
+        row, lips, voice = self._first
+        if self._last is voice:
+            row.reasons.append("no other clip to take speech from")
+        else:
+            _add_sync(row, lips, self._last.heard)
+        self._first = None
+
+    def _rank_identities(self) -> None:
+        speakers = [row.speaker for row in self.rows if row.system == GROUND_TRUTH]
+        known = [index for index, name in enumerate(speakers) if name]
+        if not known:
+            return
+        names = sorted(set(speakers))
+        real = torch.stack([self._embeddings[index][GROUND_TRUTH] for index in known])
+        numbers = torch.tensor([names.index(speakers[index]) for index in known])
+        for system in self.systems:
+            rows = [row for row in self.rows if row.system == system]
+            # a clip without a picture of this system asks nothing; its real clip stays in the gallery
+            asked = [position for position, index in enumerate(known) if system in self._embeddings[index]]
+            queries = [self._embeddings[known[position]][system] for position in asked]
+            if not queries:
+                continue
+            wide = real.clone()
+            wide[asked] = torch.stack(queries)
+            hits = rank1_hits(wide, real, numbers)
+            for position in asked:
+                rows[known[position]].values["identity_rank1"] = float(hits[position])
+
+
+def picture_values(frames: Tensor, real: Tensor) -> dict[str, float]:
+    """The picture metrics of one clip, (T, 3, H, W) uint8 twice.
+
+    Raises:
+        InputError: shapes differ, or too small a picture.
+    """
+    return {
+        "ssim": float(frame_ssim(frames, real).mean()),
+        "psnr": float(frame_psnr(frames, real).mean()),
+        "ssim_mouth": float(frame_ssim(frames, real, "lower").mean()),
+        "psnr_mouth": float(frame_psnr(frames, real, "lower").mean()),
+        "sharpness": sharpness(frames, real),
+        "motion": motion(frames, real),
+    }
+
+
+def _fault(clip: TestClip) -> str:
+    """Why the generated clip can't be compared with the real one; empty if it can."""
+    if clip.generated is None:
+        return "the system made no frames for this clip"
+    try:
+        check_pair(clip.generated, clip.real)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _add_sync(row: ClipRow, lips: Tensor, heard: Tensor) -> None:
+    """Sync values of the windows that both have."""
+    windows = min(len(lips), len(heard))
+    if windows == 0:
+        row.reasons.append("too short for SyncNet once the speech is shifted")
+        return
+    values = sync_values(lips[:windows], heard[:windows])
+    row.values |= values
+    if math.isnan(values["sync_prefers_true"]):
+        row.reasons.append(f"{windows} windows: too short to compare shifts of 5 frames and more")

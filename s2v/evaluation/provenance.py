@@ -1,0 +1,111 @@
+"""What a report's numbers were made with: data, checkpoint, judges, versions."""
+
+import pickle
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import s2v
+from s2v.evaluation.file_hash import sha256_of_file
+from s2v.evaluation.judges import FaceJudge, SyncJudge
+
+_WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".model", ".hdf5", ".h5", ".onnx")
+
+PACKAGES = ("torch", "torchmetrics", "lightning", "numpy", "safetensors", "decord", "av")
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of what decides the numbers."""
+    found = {"python": platform.python_version(), "s2v": s2v.__version__}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """Commit of the source tree this package runs from, "+changes" if files differ; None outside a clone."""
+    root = Path(s2v.__file__).resolve().parent.parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return None
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def describe_judge(judge: FaceJudge | SyncJudge | None, teachers: set[str] | None) -> dict[str, Any] | None:
+    """File, hash and origin of a judge, and whether the system learned from it.
+
+    Args:
+        judge: None where none was configured.
+        teachers: hashes of the files the system's training used as teachers; None where that is not known.
+    """
+    if judge is None:
+        return None
+    is_teacher = None if teachers is None else judge.sha256 in teachers
+    return {
+        "file": judge.source,
+        "sha256": judge.sha256,
+        "origin": judge.origin,
+        "teacher_used_as_judge": is_teacher,
+    }
+
+
+def files_trained_with(hyper_parameters: dict[str, Any]) -> set[str] | None:
+    """Hashes of all files that a training's arguments name, and that the checkpoints among them name in turn.
+
+    A stage-2 checkpoint names the stage-1 checkpoint, which names the teachers.
+
+    Returns:
+        None when one of them is gone or can't be read: who taught can't be told then.
+    """
+    found: set[str] = set()
+    waiting, complete = [hyper_parameters], True
+    while waiting:
+        for text in _strings(waiting.pop()):
+            _, _, after_kind = text.partition(":")
+            path = next((Path(name) for name in (text, after_kind) if name and _is_file(name)), None)
+            if path is None:
+                complete = complete and not text.endswith(_WEIGHT_SUFFIXES)
+                continue
+            digest = sha256_of_file(str(path))
+            if digest in found:
+                continue
+            found.add(digest)
+            if path.suffix == ".ckpt":
+                try:
+                    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
+                    complete = False
+                    continue
+                waiting.append(content.get("hyper_parameters", {}))
+    return found if complete else None
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _strings(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _strings(item)]
+    return []
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,221 @@
+"""The report of a test: report.json (everything), report.csv (a row a clip and system), report.md (a table).
+
+report.json: {"systems": {SYSTEM: {METRIC: {"mean", "low", "high", "n"}, "scored", "total"}}, "meta": {...},
+"clips": [...]}. What could not be measured is null, never left out and never NaN, which JSON doesn't know.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from s2v.evaluation.bootstrap import Estimate
+from s2v.evaluation.protocol import CALIBRATION, ClipRow
+from s2v.evaluation.summary import CLIP_METRICS, METRICS, SystemSummary
+
+_BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1"}
+
+DEFINITIONS = {
+    "averages": "frame -> clip -> data set; low and high: 95 % bootstrap, resampled by speaker",
+    "ssim": "RGB, data range 255, Gaussian 11 x 11, sigma 1.5, border of 5 pixels left out",
+    "psnr": "dB, RGB, data range 255, per frame; identical frames count 100",
+    "mouth": "rows H/2 to H of the frame",
+    "sharpness": "gradient energy, generated / real",
+    "motion": "mean absolute frame-to-frame difference, generated / real",
+    "sync": "SyncNet as publicly evaluated: vshift 15, zero padding, 25 fps, 16 kHz",
+    "sync_offset": "frames; negative: speech comes late",
+    "sync_within_one": "share of clips whose nearest shift is at most 1 frame, on real windows alone",
+    "sync_prefers_true": "share of clips whose best shift within 1 frame is nearer than every shift of "
+    "5 to 15 frames, both ways, on real windows alone (unrelated speech: about 0.1)",
+    "sync_prefers_true_pairs": "share of those shifts farther than no shift (unrelated speech: about 0.5)",
+    "identity_rank1": "nearest by cosine among all test speakers' mean real embeddings, own clip left out",
+    "identity_cosine": "with the same clip's real frames",
+    "emotion": "highest mean probability over frames; true: the clip's label, or for an unlabelled clip the "
+    "judge's class on the real frames (column emotion_reference of the CSV says which)",
+    "ground_truth_shifted": "speech 10 frames ahead of the pictures",
+    "ground_truth_swapped": "the speech of the clip before in the list",
+    "still_frame": "the clip's first frame held; pictures compared from the second frame on",
+    "scored": "clips on which every configured metric could be measured; the others say why in the CSV",
+}
+
+
+@dataclass
+class Report:
+    """All that a test found."""
+
+    rows: list[ClipRow]
+    systems: dict[str, SystemSummary]
+    meta: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of report.json."""
+        systems = {
+            name: {metric: _estimate_json(value) for metric, value in summary.items()}
+            | {"scored": summary.scored, "total": summary.total}
+            for name, summary in self.systems.items()
+        }
+        return {
+            "systems": systems,
+            "meta": self.meta | {"definitions": DEFINITIONS},
+            "clips": list(map(_row_json, self.rows)),
+        }
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the three files, each atomically; their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        contents = {
+            "report.json": json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n",
+            "report.csv": self.as_csv(),
+            "report.md": self.as_markdown(),
+        }
+        for name, text in contents.items():
+            write_atomically(folder / name, text.encode("utf-8", "surrogateescape"))
+        return [folder / name for name in contents]
+
+    def as_csv(self) -> str:
+        """A row a clip and system; empty cells where nothing could be measured."""
+        text = io.StringIO()
+        columns = [*_ROW_COLUMNS, *CLIP_METRICS]
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {key: "" if value is None else value for key, value in _row_json(row).items()}
+            for row in self.rows
+        )
+        return text.getvalue()
+
+    def as_markdown(self) -> str:
+        """The table with systems as columns, and what one must know to read it."""
+        header = [
+            "metric",
+            "better",
+            *(f"{name} (calibration)" if name in CALIBRATION else f"**{name}**" for name in self.systems),
+        ]
+        lines = ["# Test report", "", _line(header), _line(["---"] * len(header))]
+        lines += [_line([row[0], row[1], *row[2:]]) for row in self.table()]
+        lines += ["", "Mean over clips with 95 % bootstrap interval, resampled by speaker.", ""]
+        lines += [f"* {note}" for note in self.notes()]
+        faults = [row for row in self.rows if row.reasons]
+        if faults:
+            lines += ["", f"## Not measured ({len(faults)} rows)", ""]
+            lines += [f"* {row.clip_id}, {row.system}: {'; '.join(row.reasons)}" for row in faults[:50]]
+            lines += ["* ... (all of them in report.csv)"] if len(faults) > 50 else []
+        return "\n".join(lines) + "\n"
+
+    def table(self) -> list[list[str]]:
+        """Rows of cells: metric, where better lies, then one cell a system."""
+        present = [
+            metric for metric in METRICS if any(metric in summary for summary in self.systems.values())
+        ]
+        rows = [
+            [
+                metric,
+                _BETTER[METRICS[metric]],
+                *(_cell(summary.get(metric)) for summary in self.systems.values()),
+            ]
+            for metric in present
+        ]
+        coverage = [f"{summary.scored}/{summary.total}" for summary in self.systems.values()]
+        return [*rows, ["scored", "", *coverage]]
+
+    def rich_table(self) -> Table:
+        """The table for a terminal: means alone."""
+        table = Table(title="test")
+        table.add_column("metric", no_wrap=True)
+        table.add_column("better")
+        for name in self.systems:
+            table.add_column(name.replace("_", " "), justify="right")  # spaces let a narrow terminal wrap it
+        for cells in self.table():
+            table.add_row(*(cell.partition(" [")[0] for cell in cells))
+        return table
+
+    def notes(self) -> list[str]:
+        """Sentences on where the numbers come from."""
+        meta = self.meta
+        notes = [
+            f"data: {meta.get('dataset')}, split {meta.get('split')}, {meta.get('clips')} clips of "
+            f"{meta.get('speakers')} speakers, list {str(meta.get('clip_list_sha256'))[:12]}",
+            f"frames: {meta.get('image_size')} pixels at {meta.get('fps')} fps",
+        ]
+        checkpoint = meta.get("checkpoint")
+        if checkpoint:
+            notes.append(f"checkpoint: {checkpoint['file']}, sha256 {checkpoint['sha256'][:12]}")
+        for name, judge in (meta.get("judges") or {}).items():
+            if judge is None:
+                notes.append(f"{name} judge: none, these metrics are left out")
+                continue
+            taught = {
+                True: "; TEACHER USED AS JUDGE",
+                None: "; whether it taught the system is not known",
+                False: "",
+            }
+            notes.append(
+                f"{name} judge: {judge['file']}, {judge['origin']}, sha256 {judge['sha256'][:12]}"
+                + taught[judge["teacher_used_as_judge"]]
+            )
+        return notes
+
+
+_ROW_COLUMNS = (
+    "clip_id",
+    "speaker",
+    "system",
+    "scored",
+    "reason",
+    "emotion_true",
+    "emotion_predicted",
+    "emotion_reference",
+)
+
+
+def _row_json(row: ClipRow) -> dict[str, Any]:
+    return {
+        "clip_id": row.clip_id,
+        "speaker": row.speaker,
+        "system": row.system,
+        "scored": row.scored,
+        "reason": "; ".join(row.reasons),
+        "emotion_true": row.emotion_true,
+        "emotion_predicted": row.emotion_predicted,
+        "emotion_reference": row.emotion_reference,
+        **{metric: _finite(row.values.get(metric, math.nan)) for metric in CLIP_METRICS},
+    }
+
+
+def _estimate_json(value: Estimate) -> dict[str, float | int | None]:
+    return {"mean": _finite(value.mean), "low": _finite(value.low), "high": _finite(value.high), "n": value.n}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _cell(value: Estimate | None) -> str:
+    if value is None or not math.isfinite(value.mean):
+        return "-"
+    text = f"{value.mean:.3f}"
+    return f"{text} [{value.low:.3f}, {value.high:.3f}]" if math.isfinite(value.low) else text
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write under another name in the same folder, then rename: a reader sees the old file or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

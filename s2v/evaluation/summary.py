@@ -1,0 +1,78 @@
+"""From the protocol's rows to a data set's numbers: means (macro-F1 for emotion) with bootstrap intervals."""
+
+import torch
+
+from s2v.evaluation.bootstrap import Estimate, Floats, estimate, mean_estimate
+from s2v.evaluation.protocol import ClipRow
+from s2v.metrics.emotion import confusion_matrix, macro_f1
+
+CLIP_METRICS = {
+    "ssim": "up",
+    "psnr": "up",
+    "ssim_mouth": "up",
+    "psnr_mouth": "up",
+    "sharpness": "one",
+    "motion": "one",
+    "sync_confidence": "up",
+    "sync_distance": "down",
+    "sync_offset": "zero",
+    "sync_within_one": "up",
+    "sync_prefers_true": "up",
+    "sync_prefers_true_pairs": "up",
+    "identity_rank1": "up",
+    "identity_cosine": "up",
+    "emotion_accuracy": "up",
+}
+"""Metrics that have a value a clip, in the report's order, and where better lies."""
+
+METRICS = CLIP_METRICS | {"emotion_macro_f1": "up"}
+
+
+class SystemSummary(dict[str, Estimate]):
+    """Metric name -> estimate of one system, for the metrics that were measured at all."""
+
+    def __init__(self, estimates: dict[str, Estimate], scored: int, total: int) -> None:
+        super().__init__(estimates)
+        self.scored = scored
+        """Clips on which everything was measured."""
+        self.total = total
+        """Clips there were."""
+
+
+def summarise(rows: list[ClipRow], resamples: int = 1000, seed: int = 0) -> dict[str, SystemSummary]:
+    """System -> its numbers, in the order in which the systems first appear in `rows`."""
+    systems = dict.fromkeys(row.system for row in rows)
+    return {name: _summary([row for row in rows if row.system == name], resamples, seed) for name in systems}
+
+
+def _summary(rows: list[ClipRow], resamples: int, seed: int) -> SystemSummary:
+    speakers = [row.speaker for row in rows]
+    estimates = {
+        metric: mean_estimate(
+            [row.values.get(metric, float("nan")) for row in rows], speakers, resamples, seed
+        )
+        for metric in CLIP_METRICS
+        if any(metric in row.values for row in rows)
+    }
+    judged = [row for row in rows if row.emotion_predicted]
+    if judged:
+        estimates["emotion_macro_f1"] = _emotion_f1(judged, resamples, seed)
+    return SystemSummary(estimates, sum(row.scored for row in rows), len(rows))
+
+
+def _emotion_f1(rows: list[ClipRow], resamples: int, seed: int) -> Estimate:
+    classes = sorted({name for row in rows for name in (row.emotion_true, row.emotion_predicted)})
+    speakers = sorted({row.speaker for row in rows})
+    per_speaker = []
+    for speaker in speakers:
+        own = [row for row in rows if row.speaker == speaker]
+        predicted = torch.tensor([classes.index(row.emotion_predicted) for row in own])
+        true = torch.tensor([classes.index(row.emotion_true) for row in own])
+        per_speaker.append(confusion_matrix(predicted, true, len(classes)).flatten())
+    totals = torch.stack(per_speaker).double().numpy()
+
+    def f1(sums: Floats) -> Floats:
+        confusions = torch.from_numpy(sums).unflatten(1, (len(classes), len(classes)))
+        return macro_f1(confusions).numpy()
+
+    return estimate(totals, f1, len(rows), resamples, seed)

@@ -1,0 +1,1 @@
+"""From a checkpoint and a recording to a video with sound, all of it streaming."""

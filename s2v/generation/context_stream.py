@@ -1,0 +1,185 @@
+"""CPC contexts of speech that arrives in blocks: the numbers of one pass over it, in constant memory."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from s2v.batch import SAMPLE_RATE
+from s2v.errors import InputError
+from s2v.models.cpc import CPC, SAMPLES_PER_LATENT, RecurrentState
+from s2v.models.speech_representation import CONTEXTS_PER_SECOND, SpeechRepresentation
+
+ContextReset = Literal["carry", "window"]
+
+# Latent i hears samples 160 i - 153 to 160 i + 311 and nothing else, so a piece of speech that begins one
+# latent early and goes on for 311 samples gives it exactly, whatever convolutions pad at the piece's ends.
+LATENTS_BEFORE = 1
+SAMPLES_AFTER = 311
+
+
+def count_frames(samples: int, fps: float) -> int:
+    """Video frames that `samples` of 16 kHz speech last: to the nearest, one at least."""
+    return max(1, math.floor(samples * fps / SAMPLE_RATE + 0.5))
+
+
+def in_blocks(speech: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
+    """Cut and join blocks of any length to blocks (samples,); the last one may be shorter."""
+    held: list[Tensor] = []
+    count = 0
+    for block in speech:
+        for piece in block.split(samples):
+            held.append(piece)
+            count += len(piece)
+            if count >= samples:
+                joined = torch.cat(held)
+                yield joined[:samples]
+                held, count = [joined[samples:]], count - samples
+    if count:
+        yield torch.cat(held)
+
+
+def fitted(speech: Iterable[Tensor], frames: int, fps: float) -> Iterator[Tensor]:
+    """Yield the speech cut to, or followed by silence up to, so many video frames."""
+    missing = math.ceil(frames * SAMPLE_RATE / fps)
+    like = torch.zeros(0)
+    for block in speech:
+        like = block[:missing]
+        yield like
+        missing -= len(like)
+        if missing == 0:
+            return
+    yield like.new_zeros(missing)
+
+
+class ContextStream:
+    """Contexts block by block; joined, they equal `CPC.forward` of the joined speech.
+
+    The convolutions see each block with the neighbouring samples they reach to; the recurrent network's
+    state goes from block to block.
+
+    Args:
+        cpc: in eval mode.
+        reset_every: the state starts anew after so many latents; None carries it from end to end.
+    """
+
+    def __init__(self, cpc: CPC, reset_every: int | None = None) -> None:
+        self.cpc = cpc
+        self.reset_every = reset_every
+        self._held: Tensor | None = None
+        self._finished = 0  # latents given
+        self._state: RecurrentState | None = None
+
+    def push(self, speech: Tensor) -> Tensor:
+        """Speech (n,), n > 0 -> contexts (1, l, D) of all latents that are complete, possibly none."""
+        self._held = speech if self._held is None else torch.cat([self._held, speech])
+        last = (len(self._held) - 1 - SAMPLES_AFTER) // SAMPLES_PER_LATENT
+        first = LATENTS_BEFORE if self._finished else 0
+        if last < first:
+            return self._held.new_zeros(1, 0, self.cpc.hidden)
+        latents = self.cpc.encode(self._held.unsqueeze(0))[:, first : last + 1]
+        self._held = self._held[(last + 1 - LATENTS_BEFORE) * SAMPLES_PER_LATENT :]
+        return self._summarise(latents)
+
+    def finish(self) -> Tensor:
+        """The contexts (1, l, D) of the last latents, which hear the padding after the speech."""
+        if self._held is None:
+            raise InputError("expected speech, got no sample of it")
+        first = LATENTS_BEFORE if self._finished else 0
+        return self._summarise(self.cpc.encode(self._held.unsqueeze(0))[:, first:])
+
+    def _summarise(self, latents: Tensor) -> Tensor:
+        pieces = [latents.new_zeros(1, 0, self.cpc.hidden)]
+        while latents.shape[1]:
+            count = latents.shape[1]
+            if self.reset_every is not None:
+                count = min(count, self.reset_every - self._finished % self.reset_every)
+                if self._finished % self.reset_every == 0:
+                    self._state = None
+            contexts, self._state = self.cpc.summarise(latents[:, :count], self._state)
+            pieces.append(contexts)
+            self._finished += count
+            latents = latents[:, count:]
+        return torch.cat(pieces, dim=1)
+
+
+class FrameReader:
+    """Contexts at the frames' centre times, frame after frame, from contexts that arrive in pieces.
+
+    Times are counted from the piece at hand: single precision would blur them after an hour.
+    """
+
+    def __init__(self, representation: SpeechRepresentation, fps: float) -> None:
+        self.representation = representation
+        self.fps = fps
+        self.frames_read = 0
+        self._held: Tensor | None = None
+        self._first = 0  # number of the latent that _held begins with
+
+    def push(self, contexts: Tensor, until: int | None = None) -> Tensor:
+        """Contexts (1, l, D) -> C (1, t, D) of the frames whose two neighbouring contexts are there.
+
+        Args:
+            contexts: those that follow the ones pushed before.
+            until: read no frame from this number on.
+        """
+        held = contexts if self._held is None else torch.cat([self._held, contexts], dim=1)
+        last = self._first + held.shape[1] - 1
+        # A frame at position p, in latents, is read from floor(p) and floor(p) + 1.
+        ready = max(0, math.floor(last * self.fps / CONTEXTS_PER_SECOND) - self.frames_read + 1)
+        while ready and math.floor(self._position(self.frames_read + ready - 1)) + 1 > last:
+            ready -= 1
+        self._held = held
+        return self.read(ready if until is None else min(ready, until - self.frames_read))
+
+    def read(self, count: int) -> Tensor:
+        """C (1, count, D) of the next frames; past the last context, that context."""
+        assert self._held is not None
+        numbers = range(self.frames_read, self.frames_read + count)
+        times = [(self._position(t) - self._first + 0.5) / CONTEXTS_PER_SECOND for t in numbers]
+        read = self.representation.at_times(self._held, self._held.new_tensor([times]))
+        self.frames_read += count
+        done = min(math.floor(self._position(self.frames_read)) - self._first, self._held.shape[1] - 1)
+        self._held = self._held[:, max(0, done) :]
+        self._first += max(0, done)
+        return read
+
+    def _position(self, frame: int) -> float:
+        """Where the frame's centre lies, counted in latents: latent i is centred on (i + 1/2) / 100 s."""
+        return (frame + 0.5) / self.fps * CONTEXTS_PER_SECOND - 0.5
+
+
+def stream_frame_contexts(
+    representation: SpeechRepresentation,
+    speech: Iterable[Tensor],
+    fps: float,
+    block_samples: int,
+    reset_every: int | None = None,
+) -> Iterator[Tensor]:
+    """Yield C (1, t, D) for one frame after the other of the speech, all of them.
+
+    Speech that ends before its last frame does is followed by silence.
+
+    Args:
+        representation: stage 1's networks, in eval mode.
+        speech: blocks (n,) on the networks' device, in order.
+        fps: frames a second.
+        block_samples: samples that the encoder takes at once, at least.
+        reset_every: see `ContextStream`.
+    """
+    stream, reader = ContextStream(representation.cpc, reset_every), FrameReader(representation, fps)
+    samples = 0
+    block = None
+    for block in in_blocks(speech, block_samples):
+        samples += len(block)
+        yield reader.push(stream.push(block))
+    if block is None:
+        raise InputError("expected speech, got no sample of it")
+    total = count_frames(samples, fps)
+    missing = math.ceil(total * SAMPLE_RATE / fps) - samples
+    if missing > 0:
+        yield reader.push(stream.push(block.new_zeros(missing)))
+    yield reader.push(stream.finish(), total)
+    yield reader.read(total - reader.frames_read)

@@ -1,0 +1,216 @@
+"""`s2v export`: recordings in, talking-face videos out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s2v.errors import InputError
+from s2v.generation.export_plan import Export, plan_exports
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+    from torch import Tensor
+
+    from s2v.generation.streaming import StreamingGenerator
+    from s2v.modules.composer import ComposerModule
+
+
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `s2v export` to `parser`."""
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="CKPT", help="checkpoint of the composer (stage 2)"
+    )
+    parser.add_argument(
+        "--speech",
+        required=True,
+        nargs="+",
+        metavar="FILE|DIR|GLOB",
+        help="recordings: wav, flac, mp3, m4a, ogg or a video with sound; any rate and length",
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="FILE|DIR",
+        help="NAME.mp4 for one recording, else a folder, where subfolders are kept",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="make videos anew that are already there")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (%(default)s)"
+    )
+    parser.add_argument(
+        "--identity",
+        choices=("mean", "first"),
+        default="mean",
+        help="hear the face in all of the speech, or, as live use has to, in its beginning (%(default)s)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Make the videos that `args` describe, with a progress bar.
+
+    Returns:
+        0, or 1 if any recording could not be made into a video; the others are made all the same.
+
+    Raises:
+        InputError: the arguments or the checkpoint are wrong; nothing has been written then.
+    """
+    if args.threads is not None and args.threads < 1:
+        raise InputError(f"--threads must be at least 1, got {args.threads}")
+    check_checkpoint_file(args.checkpoint)
+    exports = plan_exports(args.speech, args.output)
+    missing = [export for export in exports if args.overwrite or not export.output.exists()]
+    kept = len(exports) - len(missing)
+    if kept:
+        names = exports[0].output if len(exports) == 1 else f"{kept} of {len(exports)} videos"
+        print(f"kept {names}, already there (--overwrite makes them anew)")
+    if not missing:
+        return 0
+
+    import torch
+
+    device = choose_device(args.device)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    stream = open_stream(load_composer(args.checkpoint, device), device, args.identity)
+    failed = export_all(missing, stream, args.threads or 0)
+    if len(exports) > 1 or failed:
+        print(f"{len(missing) - failed} written, {kept} kept, {failed} failed")
+    return 1 if failed else 0
+
+
+def check_checkpoint_file(path: str) -> None:
+    """Raise InputError for what can be seen without loading: no file, a Git LFS pointer, another format."""
+    file = Path(path)
+    if not file.exists():
+        raise InputError(
+            f"--checkpoint: there is no file {path}: train one with `s2v fit`, or check the path"
+        )
+    if not file.is_file():
+        raise InputError(f"--checkpoint: {path} is a folder: give the .ckpt file in it")
+    with file.open("rb") as opened:
+        start = opened.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        raise InputError(f"--checkpoint: {path} is a Git LFS pointer, not the weights: run `git lfs pull`")
+    if not start:
+        raise InputError(f"--checkpoint: {path} is empty (0 bytes): copy or train it again")
+    if not start.startswith(b"PK\x03\x04"):  # what PyTorch writes is a zip archive
+        raise InputError(f"--checkpoint: {path} is no checkpoint: give a .ckpt file written by `s2v fit`")
+
+
+def choose_device(name: str) -> str:
+    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`."""
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: PyTorch sees no CUDA device here: use --device cpu")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+def load_composer(path: str, device: str) -> ComposerModule:
+    """The composer in a checkpoint, which executes nothing that the file contains.
+
+    Raises:
+        InputError: it is damaged, or something other than a composer.
+    """
+    import pickle
+    import warnings
+
+    from s2v.modules.checkpoint_part import read_checkpoint
+    from s2v.modules.composer import ComposerModule
+
+    state = read_checkpoint(path, "--checkpoint")["state_dict"]
+    parts = {key.split(".")[0] for key in state}
+    if not {"representation", "generator"} <= parts:
+        raise InputError(
+            f"--checkpoint: {path} holds {', '.join(sorted(parts)) or 'nothing'}, but expected a composer's "
+            "(representation and generator): give the checkpoint of stage 2"
+        )
+    del state
+    try:
+        with warnings.catch_warnings():  # advice to the programmer about save_hyperparameters
+            warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
+            composer = ComposerModule.load_from_checkpoint(path, map_location=device, weights_only=True)
+    except (RuntimeError, TypeError, KeyError, AttributeError, ImportError, pickle.UnpicklingError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"--checkpoint: {path} can't be loaded as a composer ({first_line})") from error
+    return composer.eval()
+
+
+def open_stream(composer: ComposerModule, device: str, identity: str) -> StreamingGenerator:
+    """The composer's networks as a stream from speech to frames."""
+    from s2v.generation.streaming import StreamingGenerator
+
+    return StreamingGenerator(
+        composer.representation,
+        composer.generator,
+        composer.window_frames,
+        composer.fps,
+        device,
+        identity=identity,  # type: ignore[arg-type]  # argparse checks the choice
+    )
+
+
+def export_all(exports: list[Export], stream: StreamingGenerator, threads: int) -> int:
+    """Make every video and return how many could not be made, each reported with its reason."""
+    from av.error import FFmpegError
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    failed = 0
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Results go to standard output, also when only the progress bar's standard error is a terminal.
+    together = sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=together) as progress:
+        files = progress.add_task("videos", total=len(exports), visible=len(exports) > 1)
+        for export in exports:
+            try:
+                frames, damaged = export_one(export, stream, threads, progress)
+                note = f", {damaged} damaged pieces of the recording left out" if damaged else ""
+                say(f"wrote {export.output}: {frames} frames, {frames / stream.fps:.2f} s{note}")
+            except (InputError, OSError, FFmpegError) as error:
+                failed += 1
+                message = str(error).replace("\n", " ")
+                console.print(f"failed: {message}", markup=False, highlight=False, soft_wrap=True)
+            progress.advance(files)
+    return failed
+
+
+def say(line: str) -> None:
+    """Print a result to standard output; the progress bar is on standard error."""
+    print(line.replace("\n", " "))
+    sys.stdout.flush()
+
+
+def export_one(
+    export: Export, stream: StreamingGenerator, threads: int, progress: Progress
+) -> tuple[int, int]:
+    """Make one video; returns its frames and the number of damaged packets in the recording."""
+    from rich.markup import escape
+
+    from s2v.generation.mp4_writer import write_mp4
+    from s2v.generation.speech_file import SpeechFile
+
+    speech = SpeechFile(export.speech)
+    expected = round(speech.stated_duration * stream.fps) if speech.stated_duration else None
+    task = progress.add_task(f"frames of {escape(export.output.stem)}", total=expected)
+
+    def counted(frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        for portion in frames:
+            yield portion
+            progress.advance(task, len(portion))
+
+    try:
+        frames = write_mp4(
+            export.output, counted(stream.frames(speech)), speech, fps=stream.fps, threads=threads
+        )
+    finally:
+        progress.remove_task(task)
+    return frames, speech.damaged_packets

@@ -1,0 +1,204 @@
+"""Frames and speech into one MP4 that browsers play: H.264 + AAC, streamed, complete or not there at all."""
+
+import os
+import secrets
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import av.error
+import numpy as np
+import torch
+from av.audio.stream import AudioStream
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from einops import rearrange
+from torch import Tensor
+
+from s2v.batch import FPS, SAMPLE_RATE
+from s2v.errors import InputError
+
+COMMENT = "synthetic, made by s2v"
+"""The container's comment: a generated video says so itself."""
+
+# Encoders start AAC with 1024 samples of their own. Players that ignore the edit list which hides them are
+# late by 64 ms at 16 kHz, more than a frame, but by 21 ms at 48 kHz.
+SOUND_RATE = 48_000
+
+BT601 = 6  # SMPTE 170M: what players take small videos for, written down so that none has to guess
+LIMITED_RANGE = 1
+
+
+class Mp4Writer:
+    """Write frames and speech, in any order and portions, to one MP4 file.
+
+    The file appears under its name only when everything is written: until then it has a temporary name
+    in the same folder, and if an exception ends the `with` block it is removed.
+
+    The muxer holds back what is ahead until the other stream has caught up, so memory stays constant when
+    both are written about in step, as `write_mp4` does.
+
+    Args:
+        path: where to write; folders are made.
+        fps: frames per second; frame i is shown from i / fps to (i + 1) / fps, exactly.
+        crf: H.264 quality, 0 (lossless) to 51.
+        sound: whether there is a sound track.
+        comment: container metadata.
+        threads: encoder threads, 0 for as many as the machine has.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float = FPS,
+        crf: int = 18,
+        sound: bool = True,
+        comment: str = COMMENT,
+        threads: int = 0,
+    ) -> None:
+        self.path = Path(path)
+        self.frames_written = 0
+        self.samples_written = 0
+        self._rate = Fraction(fps).limit_denominator(1001 * 240)
+        self._threads = threads
+        self._size: tuple[int, int] | None = None
+        self._to_yuv = VideoReformatter()  # kept: setting one up takes longer than converting a frame
+        if self.path.is_dir():
+            raise InputError(f"expected the name of a video file to write, but {self.path} is a folder")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = self.path.parent / f".{self.path.stem[:100]}.{secrets.token_hex(4)}.part"
+        self._container = av.open(
+            os.path.abspath(self._temporary),
+            mode="w",
+            format="mp4",
+            options={"movflags": "+faststart"},  # the index first: playing begins while the file loads
+        )
+        self._container.metadata["comment"] = comment
+        options = {"crf": str(crf), "preset": "medium"}
+        self._video: VideoStream = self._container.add_stream("libx264", rate=self._rate, options=options)
+        self._audio: AudioStream | None = None
+        if sound:
+            self._audio = self._container.add_stream("aac", rate=SOUND_RATE, layout="mono")
+            self._audio.codec_context.bit_rate = 128_000
+
+    def __enter__(self) -> "Mp4Writer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def write_frames(self, frames: Tensor) -> None:
+        """Append frames (T, 3, H, W), uint8 RGB; odd sizes gain a copy of their last row or column."""
+        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
+            raise InputError(f"expected frames (T, 3, H, W) uint8, got {tuple(frames.shape)} {frames.dtype}")
+        size = (frames.shape[2], frames.shape[3])
+        if self._size is None:
+            self._begin_video(size)
+        if size != self._size:
+            raise InputError(f"expected frames of {self._size}, the size of the first, got {size}")
+        channels_last = rearrange(frames, "time rgb height width -> time height width rgb")
+        pictures = channels_last.contiguous().cpu().numpy()
+        if size[0] % 2 or size[1] % 2:
+            pictures = np.pad(pictures, ((0, 0), (0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = self._to_yuv.reformat(
+                frame, format="yuv420p", dst_colorspace=BT601, dst_color_range=LIMITED_RANGE, threads=1
+            )
+            frame.pts, frame.time_base = self.frames_written, 1 / self._rate
+            self._container.mux(self._video.encode(frame))
+            self.frames_written += 1
+
+    def write_speech(self, speech: Tensor) -> None:
+        """Append speech (N,), float in [-1, 1], 16 kHz mono."""
+        if self._audio is None:
+            raise InputError("this video is written without sound: open the writer with sound=True")
+        if speech.ndim != 1 or not speech.is_floating_point():
+            raise InputError(f"expected speech (N,) of floats, got {tuple(speech.shape)} {speech.dtype}")
+        if len(speech) == 0:
+            return
+        samples = speech.detach().to("cpu", torch.float32).clamp(-1, 1).numpy()[None]
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        frame.pts, frame.time_base = self.samples_written, Fraction(1, SAMPLE_RATE)
+        self._container.mux(self._audio.encode(frame))
+        self.samples_written += len(speech)
+
+    def close(self) -> None:
+        """Finish both streams and give the file its name."""
+        try:
+            if not self.frames_written:
+                raise InputError(f"expected frames for {self.path}, got none")
+            self._container.mux(self._video.encode(None))
+            if self._audio is not None and 0 < self.samples_written < SAMPLE_RATE / self._rate:
+                # Of a few samples the resampler would make none, and the file would have no sound track.
+                self.write_speech(torch.zeros(round(SAMPLE_RATE / self._rate) - self.samples_written))
+            if self._audio is not None and self.samples_written:
+                self._container.mux(self._audio.encode(None))
+            self._container.close()
+            os.replace(self._temporary, self.path)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Stop and leave nothing behind."""
+        try:
+            self._container.close()
+        except (av.error.FFmpegError, ValueError):
+            pass  # a container that holds no packet can't be finished; it is about to go
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _begin_video(self, size: tuple[int, int]) -> None:
+        """Set up the encoder when the first frame tells the size."""
+        height, width = size
+        context = self._video.codec_context
+        context.height, context.width = height + height % 2, width + width % 2
+        context.pix_fmt = "yuv420p"
+        context.time_base = 1 / self._rate
+        # Without B-frames a frame's time is its place in the file: no player can shift it against the sound.
+        context.max_b_frames = 0
+        context.gop_size = round(2 * self._rate)
+        context.colorspace = context.color_primaries = context.color_trc = BT601
+        context.color_range = LIMITED_RANGE
+        context.thread_count = self._threads
+        self._size = size
+
+
+def write_mp4(
+    path: str | Path,
+    frames: Iterable[Tensor],
+    speech: Iterable[Tensor] | None = None,
+    fps: float = FPS,
+    crf: int = 18,
+    comment: str = COMMENT,
+    threads: int = 0,
+) -> int:
+    """Write a video from two streams, taking from each in step, and return the number of frames.
+
+    Args:
+        path: where to write; there is either a complete new file afterwards or what was there before.
+        frames: portions (t, 3, H, W) uint8 RGB.
+        speech: blocks (n,) float, 16 kHz mono; None for a silent video.
+        fps, crf, comment, threads: see `Mp4Writer`.
+    """
+    with Mp4Writer(path, fps, crf, speech is not None, comment, threads) as writer:
+        blocks = iter(speech if speech is not None else [])
+        for portion in frames:
+            writer.write_frames(portion)
+            while writer.samples_written < writer.frames_written / fps * SAMPLE_RATE:
+                block = next(blocks, None)
+                if block is None:
+                    break
+                writer.write_speech(block)
+        for block in blocks:  # up to half a frame of sound after the last frame
+            writer.write_speech(block)
+        return writer.frames_written

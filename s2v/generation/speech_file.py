@@ -1,0 +1,184 @@
+"""Speech from any audio or video file: 16 kHz mono, in blocks, however long the file is."""
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+import torch
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from torch import Tensor
+
+from s2v.batch import SAMPLE_RATE
+from s2v.errors import InputError
+
+# Formats that are lists of other files or addresses; a recording never comes as one of them.
+PLAYLISTS = {"hls", "applehttp", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "ffmetadata", "image2"}
+
+
+class SpeechFile:
+    """The sound of one file as float32 blocks in [-1, 1], 16 kHz mono.
+
+    It can be iterated any number of times (the file is read anew each time, with the same result) and
+    holds a block at a time, so a file of hours costs the memory of one of seconds.
+
+    Channels are mixed down by libswresample, and samples go through int16: that is what the cache holds
+    and the networks were trained on, and libswresample scales a downmix so that it can't clip only
+    when integers come out of it (between floats, two equal channels would come out 1.41 times as loud).
+
+    Args:
+        path: audio file, or video file whose best sound track is taken.
+        block_samples: length of every block but the last.
+
+    Raises:
+        InputError: there is no such file, it is no recording, or it has no sound track.
+    """
+
+    def __init__(self, path: str | Path, block_samples: int = SAMPLE_RATE) -> None:
+        if block_samples < 1:
+            raise InputError(f"block_samples must be at least 1, got {block_samples}")
+        self.path = Path(path)
+        self.block_samples = block_samples
+        self.damaged_packets = 0
+        """Packets of the last pass that could not be decoded and were left out."""
+        with self._open() as container:
+            stream = container.streams.best("audio")
+            assert stream is not None  # _open has looked
+            if stream.duration is not None and stream.time_base is not None:
+                duration: float | None = float(stream.duration * stream.time_base)
+            elif container.duration is not None:
+                duration = container.duration / av.time_base
+            else:
+                duration = None
+        self.stated_duration = duration if duration is not None and 0 < duration < 1e7 else None
+        """Seconds, as the file's header says, if it does: good for a progress bar, not for counting."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield blocks (block_samples,) and, at the end, what is left, down to the last sample."""
+        held: list[np.ndarray] = []
+        count = total = 0
+        for samples in self._resampled():
+            held.append(samples)
+            count += len(samples)
+            total += len(samples)
+            if count >= self.block_samples:
+                joined = np.concatenate(held)
+                whole = count - count % self.block_samples
+                for start in range(0, whole, self.block_samples):
+                    yield as_float(joined[start : start + self.block_samples])
+                held, count = [joined[whole:].copy()], count - whole
+        if count:
+            yield as_float(np.concatenate(held))
+        if not total:
+            raise InputError(
+                f"expected speech, but not one sample of {self.path}'s sound can be decoded: "
+                "is the file empty or cut short?"
+            )
+
+    def _open(self) -> av.container.InputContainer:
+        """The opened container; it is sure to have a sound track."""
+        if not self.path.exists():
+            raise InputError(f"expected a recording, but there is no file {self.path}: check the path")
+        if not self.path.is_file():
+            raise InputError(f"expected a recording, but {self.path} is not a file")
+        if self.path.stat().st_size == 0:
+            raise InputError(f"expected a recording, but {self.path} is empty (0 bytes): copy it again")
+        try:
+            # An absolute path can't be read as an address, and no file may make the demuxer open one.
+            container = av.open(
+                os.path.abspath(self.path),
+                mode="r",
+                container_options={"protocol_whitelist": "file"},
+                metadata_errors="replace",
+            )
+        except (av.error.FFmpegError, UnicodeError, ValueError) as error:
+            raise InputError(
+                f"expected an audio or video file, but {self.path} can't be read as one ({reason(error)}): "
+                "is it damaged, or something else under that name?"
+            ) from error
+        if PLAYLISTS.intersection(container.format.name.split(",")):
+            name = container.format.name
+            container.close()
+            raise InputError(f"expected a recording, but {self.path} is a list of other files ({name})")
+        if container.streams.best("audio") is None:
+            container.close()
+            raise InputError(f"expected speech, but {self.path} has no sound track: give a file with sound")
+        return container
+
+    def _resampled(self) -> Iterator[np.ndarray]:
+        """Yield int16 mono arrays at 16 kHz, as they come."""
+        resampler, source = None, None
+        for frame, following in pairwise(chain(self._decoded(), [None])):
+            assert frame is not None
+            if following is None:
+                frame = without_padding(frame)
+            # MP3 and transport streams may change rate or channels on the way: finish one, begin the next.
+            if source != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
+                yield from drain(resampler)
+                resampler, source = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE), kind
+            assert resampler is not None
+            frame.pts = None  # sound follows sound: timestamps with holes in them must not confuse the filter
+            for converted in resampler.resample(frame):
+                yield converted.to_ndarray()[0]
+        yield from drain(resampler)
+
+    def _decoded(self) -> Iterator[AudioFrame]:
+        """Yield decoded frames; packets that can't be decoded are counted and left out."""
+        self.damaged_packets = 0
+        with self._open() as container:
+            stream = container.streams.best("audio")
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    return
+                except av.error.FFmpegError:  # the file ends within a packet
+                    self.damaged_packets += 1
+                    return
+                try:
+                    yield from packet.decode()  # type: ignore[misc]  # an audio stream's packets hold audio frames
+                except av.error.FFmpegError:
+                    self.damaged_packets += 1
+
+
+def without_padding(last: AudioFrame) -> AudioFrame:
+    """Cut a last frame to its stated length: AAC pads it to 1024 samples, which may be half a video frame."""
+    stated = last.duration
+    if last.time_base != Fraction(1, last.sample_rate) or not stated or not 0 < stated < last.samples:
+        return last
+    values = last.to_ndarray()
+    kept: np.ndarray = values[:, : stated * (values.shape[1] // last.samples)]  # packed channels interleave
+    contiguous: Any = np.ascontiguousarray(kept)
+    shortened = AudioFrame.from_ndarray(contiguous, format=last.format.name, layout=last.layout.name)
+    shortened.sample_rate = last.sample_rate
+    return shortened
+
+
+def drain(resampler: AudioResampler | None) -> Iterator[np.ndarray]:
+    """Yield the samples that the resampler still holds: without them the tail of the speech is lost."""
+    if resampler is not None:
+        for converted in resampler.resample(None):
+            if converted is not None:  # what a resampler with nothing to do answers
+                yield converted.to_ndarray()[0]
+
+
+def as_float(samples: np.ndarray) -> Tensor:
+    """int16 (N,) -> float32 (N,) in [-1, 1)."""
+    return torch.from_numpy(samples.astype(np.float32) / 32768.0)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, without the path that FFmpeg appends."""
+    return str(getattr(error, "strerror", None) or error).splitlines()[0].strip()
+
+
+def read_speech(path: str | Path) -> Tensor:
+    """Return the whole speech of an audio or video file: (N,) float32 in [-1, 1], 16 kHz mono."""
+    return torch.cat(list(SpeechFile(path)))

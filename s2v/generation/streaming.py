@@ -1,0 +1,185 @@
+"""Frames from speech of any length, in constant memory, equal to what one pass over all of it gives."""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from s2v.batch import FPS, SAMPLE_RATE
+from s2v.errors import InputError
+from s2v.generation.context_stream import ContextReset, fitted, stream_frame_contexts
+from s2v.generation.pixels import to_pixels
+from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, hear_portrait
+from s2v.models.cpc import SAMPLES_PER_LATENT
+from s2v.models.frame_decoder import Speech2VideoGenerator
+from s2v.models.speech_representation import SpeechRepresentation
+
+
+class StreamingGenerator:
+    """Talking-face frames from blocks of speech.
+
+    With `identity="mean"` the speech is read twice: once for the portrait (identity from all of it, emotion
+    from window to window) and once for the frames, so it has to be iterable twice. With `identity="first"` it
+    is read once, as it comes: identity is the first window's, and emotion follows a window late.
+
+    Both networks are put in eval mode.
+
+    Args:
+        representation: stage 1's networks.
+        generator: stage 2's.
+        window_frames: length of the training windows; omega is read at the end of stretches of that length.
+        fps: frames a second, as in training.
+        device: where to compute; by default, where the generator is.
+        chunk_frames: frames decoded at once; by default 32 on a CPU, 256 on a GPU.
+        context_reset: `carry` takes the recurrent state from the beginning of the speech to its end; `window`
+            starts anew every window, since no context in training has heard more than that.
+        identity: see above.
+    """
+
+    def __init__(
+        self,
+        representation: SpeechRepresentation,
+        generator: Speech2VideoGenerator,
+        window_frames: int,
+        fps: float = FPS,
+        device: torch.device | str | None = None,
+        chunk_frames: int | None = None,
+        context_reset: ContextReset = "carry",
+        identity: Identity = "mean",
+    ) -> None:
+        self.device = torch.device(device) if device is not None else next(generator.parameters()).device
+        self.representation = representation.to(self.device).eval()
+        self.generator = generator.to(self.device).eval()
+        self.fps = fps
+        self.window_samples = round(window_frames * SAMPLE_RATE / fps)
+        self.chunk_frames = chunk_frames or (32 if self.device.type == "cpu" else 256)
+        self.reset_every = None if context_reset == "carry" else self.window_samples // SAMPLES_PER_LATENT
+        self.identity = identity
+
+    def frames(self, speech: Iterable[Tensor], num_frames: int | None = None) -> Iterator[Tensor]:
+        """Yield round(seconds * fps) frames in portions (t, 3, H, W), t <= chunk_frames, uint8 on the CPU.
+
+        Args:
+            speech: blocks (n,) float in [-1, 1], 16 kHz mono; see above for how often it is read.
+            num_frames: make so many instead: longer speech is cut, shorter is followed by silence.
+        """
+        for portion in self.decoded(speech, num_frames):
+            yield to_pixels(portion).cpu()
+
+    @torch.no_grad()
+    def decoded(self, speech: Iterable[Tensor], num_frames: int | None = None) -> Iterator[Tensor]:
+        """Like `frames`, but (t, 3, H, W) float in [-1, 1] on the networks' device."""
+
+        if self.identity == "mean" and iter(speech) is speech:
+            raise InputError(
+                "speech is read twice for identity='mean', but an iterator can be read once: "
+                "give a list or SpeechFile, or identity='first'"
+            )
+
+        def source() -> Iterable[Tensor]:
+            return speech if num_frames is None else fitted(speech, num_frames, self.fps)
+
+        if self.identity == "mean":
+            portrait = self.portrait(source())
+            maps = self.generator.identity_parts(portrait.nu)
+            shown = 0
+            for contexts in self._contexts(source()):
+                yield from self._decode(contexts, maps, portrait, shown)
+                shown += contexts.shape[1]
+        else:
+            yield from self._live(source())
+
+    @torch.no_grad()
+    def portrait(self, speech: Iterable[Tensor]) -> Portrait:
+        """Who speaks, and the emotion over time: the first of the two passes."""
+        return hear_portrait(self.representation, self._on_device(speech), self.window_samples, self.fps)
+
+    def _live(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
+        """One pass. A window's frames can't wait for what the students will have heard in it: emotion moves
+        from window k - 1's to window k's while window k + 1 is spoken."""
+        listener = Listener(self.representation, windows_at_once=1)
+        unheard = torch.zeros(0, device=self.device)
+        maps: list[Tensor | None] = []
+        waiting: list[Tensor] = []  # contexts of the first window's frames, until it has told the identity
+        shown = 0
+
+        def overheard() -> Iterator[Tensor]:
+            nonlocal unheard
+            for block in self._on_device(speech):
+                unheard = torch.cat([unheard, block])
+                while len(unheard) >= self.window_samples:
+                    end = (len(listener.times) + 1) * self.window_samples
+                    listener.push((end + self.window_samples) / SAMPLE_RATE, unheard[: self.window_samples])
+                    unheard = unheard[self.window_samples :]
+                yield block
+
+        def show() -> Iterator[Tensor]:
+            nonlocal shown
+            portrait = listener.portrait("first")
+            if not maps:
+                maps.extend(self.generator.identity_parts(portrait.nu))
+            for contexts in waiting:
+                yield from self._decode(contexts, maps, portrait, shown)
+                shown += contexts.shape[1]
+            waiting.clear()
+
+        for contexts in self._contexts(overheard()):
+            waiting.append(contexts)
+            if listener.times:
+                yield from show()
+        if waiting:  # everything to be shown is shorter than a window
+            for time, window in cut_windows([unheard], self.window_samples, self.fps):
+                listener.push(time, window)
+            yield from show()
+
+    def _contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
+        block_samples = math.ceil(self.chunk_frames * SAMPLE_RATE / self.fps)
+        return stream_frame_contexts(
+            self.representation, self._on_device(speech), self.fps, block_samples, self.reset_every
+        )
+
+    def _decode(
+        self, contexts: Tensor, maps: list[Tensor | None], portrait: Portrait, first: int
+    ) -> Iterator[Tensor]:
+        """Yield frames `first` and following from their contexts (1, t, D), a chunk at a time."""
+        for start in range(0, contexts.shape[1], self.chunk_frames):
+            chunk = contexts[:, start : start + self.chunk_frames]
+            numbers = range(first + start, first + start + chunk.shape[1])
+            mu = portrait.emotion_at([(number + 0.5) / self.fps for number in numbers])
+            yield self.generator.decode(chunk, maps, mu)[0]
+
+    def _on_device(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
+        for block in speech:
+            yield block.to(self.device, torch.float32)
+
+
+def generate_clip(
+    representation: SpeechRepresentation,
+    generator: Speech2VideoGenerator,
+    speech: Tensor,
+    num_frames: int,
+    window_frames: int,
+    fps: float = FPS,
+) -> Tensor:
+    """Speech (N,) in memory -> (num_frames, 3, H, W) uint8 on the CPU, by the code that `s2v export` runs.
+
+    The networks are used where they are, and their modes are as before afterwards. Mixed precision, which a
+    trainer may have switched on around this, is off: export has none, and what is tested is what it makes.
+    """
+    device = next(generator.parameters()).device
+    with modes_kept(representation, generator), torch.autocast(device.type, enabled=False):
+        stream = StreamingGenerator(representation, generator, window_frames, fps)
+        return torch.cat(list(stream.frames([speech], num_frames)))
+
+
+@contextmanager
+def modes_kept(*networks: nn.Module) -> Iterator[None]:
+    """Give every submodule its training or eval mode back: parts of a network in training may be frozen."""
+    modes = [(module, module.training) for network in networks for module in network.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

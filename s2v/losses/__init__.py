@@ -1,0 +1,1 @@
+"""The paper's loss functions, each a pure function in a file of its own; no Lightning."""

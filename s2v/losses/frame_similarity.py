@@ -1,0 +1,43 @@
+"""Pixel similarity of generated and real frames (paper, eq. 8)."""
+
+from typing import Literal
+
+from torch import Tensor
+
+Region = Literal["lower", "upper", "full"]
+
+
+def region_rows(frames: Tensor, region: Region) -> Tensor:
+    """Rows of a picture: `lower` is [H/2, H] counted from the top (the mouth half), `upper` the rest.
+
+    Args:
+        frames: (..., H, W).
+
+    Returns:
+        A view, (..., H/2, W) or the whole.
+    """
+    half = frames.shape[-2] // 2
+    if region == "lower":
+        return frames[..., half:, :]
+    if region == "upper":
+        return frames[..., :half, :]
+    if region == "full":
+        return frames
+    raise ValueError(f"region must be 'lower', 'upper' or 'full', got {region!r}")
+
+
+def frame_similarity_loss(
+    fake: Tensor, real: Tensor, region: Region = "lower", reduction: Literal["mean", "sum"] = "mean"
+) -> Tensor:
+    """L1 distance on a region of the frames (eq. 8, as in SDFA, where this loss comes from).
+
+    Eq. 8 as printed sums over pixels, which makes its weight depend on the resolution; the default is a mean.
+
+    Args:
+        fake: (..., 3, H, W) generated frames in [-1, 1].
+        real: (..., 3, H, W) real frames in [-1, 1].
+        region: rows compared.
+        reduction: `mean` over all values, or `sum` over a frame's values and mean over frames (as printed).
+    """
+    difference = (region_rows(fake, region) - region_rows(real, region)).abs()
+    return difference.mean() if reduction == "mean" else difference.sum(dim=(-3, -2, -1)).mean()

@@ -1,0 +1,22 @@
+"""Least-squares GAN losses (Mao et al. 2017), the reading of the paper's eqs. 4 to 6: real = 1, generated = 0."""
+
+from torch import Tensor
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """1/2 E[(D(real) - 1)^2] + 1/2 E[D(fake)^2]; 1/4 when the discriminator can't tell (both scores 1/2).
+
+    Args:
+        real: scores of real inputs, any shape.
+        fake: scores of generated inputs, any shape (need not equal `real`'s).
+    """
+    return 0.5 * (real - 1).square().mean() + 0.5 * fake.square().mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """1/2 E[(D(fake) - 1)^2]: the generator wants its outputs scored as real.
+
+    Args:
+        fake: scores of generated inputs, any shape.
+    """
+    return 0.5 * (fake - 1).square().mean()

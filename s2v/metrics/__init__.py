@@ -1,0 +1,1 @@
+"""What generated videos are judged by; torchmetrics classes over pure functions, none knows of Lightning."""

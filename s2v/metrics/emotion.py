@@ -1,0 +1,53 @@
+"""Which emotion shows? A judge's classes on generated clips against labels, or its view of the real clip."""
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+_SPELLINGS = {
+    "anger": ("ang", "angry"),
+    "contempt": ("con", "contemptuous"),
+    "disgust": ("dis", "disgusted"),
+    "fear": ("fea", "fearful", "afraid"),
+    "happiness": ("hap", "happy", "joy"),
+    "neutral": ("neu", "calm"),
+    "sadness": ("sad",),
+    "surprise": ("sur", "surprised"),
+}
+_CANONICAL = {spelling: name for name, others in _SPELLINGS.items() for spelling in (name, *others)}
+
+
+def canonical_emotion(name: str) -> str:
+    """One spelling for what corpora and judges call differently: "HAP", "happy" -> "happiness".
+
+    Unknown names come back in lower case.
+    """
+    lower = name.strip().lower()
+    return _CANONICAL.get(lower, lower)
+
+
+def clip_emotion(logits: Tensor) -> int:
+    """The class with the highest mean probability over a clip's frames: (T, C) -> index."""
+    return int(logits.float().softmax(dim=-1).mean(dim=0).argmax())
+
+
+def confusion_matrix(predicted: Tensor, true: Tensor, num_classes: int) -> Tensor:
+    """Counts (C, C) int64, rows true, columns predicted, of (N,) int64 twice."""
+    if len(true) == 0:
+        return torch.zeros(num_classes, num_classes, dtype=torch.long)
+    if num_classes == 1:
+        return torch.tensor([[len(true)]])
+    return multiclass_confusion_matrix(predicted, true, num_classes)
+
+
+def macro_f1(confusion: Tensor) -> Tensor:
+    """Unweighted mean of the classes' F1: confusion matrices (..., C, C) -> (...).
+
+    Classes that neither occur nor are predicted don't count (as in torchmetrics and scikit-learn); nan where
+    there is none.
+    """
+    counts = confusion.double()
+    hits = counts.diagonal(dim1=-2, dim2=-1)
+    seen = counts.sum(dim=-1) + counts.sum(dim=-2)
+    f1 = torch.where(seen > 0, 2 * hits / seen.clamp(min=1), 0.0)
+    return f1.sum(dim=-1) / (seen > 0).sum(dim=-1)

@@ -1,0 +1,182 @@
+"""SyncNet's score of a clip, as its public evaluation computes it: offset, distance, confidence.
+
+Lip window v (frames v..v+4) is compared with the speech windows from 15 frames before to 15 frames after;
+distances are averaged over windows for each shift. The smallest mean is the distance (LSE-D), its shift the
+offset, and how far it lies below the median shift the confidence (LSE-C).
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import Metric
+
+from s2v.batch import SAMPLES_PER_FRAME
+from s2v.errors import InputError
+from s2v.metrics.mfcc import mfcc
+from s2v.models.syncnet import MFCC_PER_FRAME, WINDOW_FRAMES, WINDOW_MFCC, SyncNet
+
+MIN_FRAMES = WINDOW_FRAMES + 1
+"""Shortest clip that has a window: the public evaluation leaves out the last one."""
+
+_DISTANCE_EPSILON = 1e-6
+
+SyncMode = Literal["stock", "valid_only"]
+
+
+class SyncScores(NamedTuple):
+    """Scores of one clip."""
+
+    offset: int
+    """Video frames; negative = speech comes late (as the public evaluation's sign)."""
+    distance: float
+    """LSE-D, the smallest mean distance over shifts: lower is better."""
+    confidence: float
+    """LSE-C, the median minus the smallest: higher is better."""
+
+
+def scored_windows(num_frames: int, num_samples: int) -> int:
+    """Windows the public evaluation scores in a clip of T frames and N samples; none when it is too short."""
+    return max(0, min(num_frames, num_samples // SAMPLES_PER_FRAME) - WINDOW_FRAMES)
+
+
+@torch.no_grad()
+def sync_embeddings(
+    syncnet: SyncNet, frames: Tensor, speech: Tensor, chunk: int = 16
+) -> tuple[Tensor, Tensor]:
+    """Embeddings of all W windows of a clip, lips (W, D) and speech (W, D), in evaluation mode.
+
+    Frames (T, 3, H, W) RGB uint8 at 25 fps and speech (N,) int16 at 16 kHz may lie anywhere; `chunk` windows
+    at a time go to the network's device, so that memory does not grow with the clip.
+    """
+    if frames.dim() != 4 or frames.shape[1] != 3 or speech.dim() != 1:
+        raise InputError(
+            "SyncNet's score expects frames (T, 3, H, W) and speech (N,), "
+            f"but got {tuple(frames.shape)} and {tuple(speech.shape)}"
+        )
+    if speech.is_floating_point():
+        raise InputError(
+            f"SyncNet's score expects int16 speech, but got {speech.dtype}: multiply by 32767 and round first"
+        )
+    windows = scored_windows(len(frames), len(speech))
+    if windows == 0:
+        raise InputError(
+            f"too short for SyncNet's score: {len(frames)} frames and {len(speech)} samples, "
+            f"needs {MIN_FRAMES} frames and {MIN_FRAMES * SAMPLES_PER_FRAME} samples"
+        )
+    was_training = syncnet.training
+    syncnet.eval()
+    try:
+        place = next(syncnet.parameters())
+        coefficients = mfcc(speech.double()).to(place)
+        lips, heard = [], []
+        for start in range(0, windows, chunk):
+            end = min(start + chunk, windows)
+            seen = syncnet.prepare_lips(frames[start : end + WINDOW_FRAMES - 1].to(place.device)).to(place)
+            lips.append(syncnet.embed_lip_track(seen))
+            steps = slice(start * MFCC_PER_FRAME, (end - 1) * MFCC_PER_FRAME + WINDOW_MFCC)
+            heard.append(syncnet.embed_speech_track(coefficients[steps]))
+    finally:
+        syncnet.train(was_training)
+    return torch.cat(lips), torch.cat(heard)
+
+
+def shift_distances(lips: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock") -> Tensor:
+    """Mean distance of lip windows (W, D) to speech windows (W, D), for each shift: (2 vshift + 1,).
+
+    Entry i compares lip window v with speech window v + i - vshift. Beyond the clip's ends the speech
+    embedding is zero in the public evaluation ("stock"); "valid_only" averages over windows that exist on
+    both sides, and gives nan for a shift that has none.
+    """
+    windows = len(lips)
+    padded = functional.pad(speech, (0, 0, vshift, vshift))
+    index = torch.arange(windows, device=speech.device)
+    means = []
+    for shift in range(2 * vshift + 1):
+        difference = lips - padded[shift : shift + windows] + _DISTANCE_EPSILON
+        distances = torch.linalg.vector_norm(difference, dim=-1)
+        if mode == "valid_only":
+            partner = index + shift - vshift
+            distances = distances[(partner >= 0) & (partner < windows)]
+        means.append(distances.mean())
+    return torch.stack(means)
+
+
+def sync_curve(
+    syncnet: SyncNet, frames: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock"
+) -> Tensor:
+    """Mean distance for each shift of the speech, -vshift..vshift frames: (2 vshift + 1,) on the CPU.
+
+    Frames (T, 3, H, W) RGB uint8 at 25 fps; speech (N,) int16 at 16 kHz. A clip in step dips at index vshift.
+    """
+    lips, heard = sync_embeddings(syncnet, frames, speech)
+    return shift_distances(lips, heard, vshift, mode).cpu()
+
+
+def scores_of_curve(curve: Tensor) -> SyncScores:
+    """Offset, distance and confidence of a `sync_curve`; shifts without a window (nan) take no part."""
+    vshift = len(curve) // 2
+    smallest = int(torch.where(curve.isnan(), torch.inf, curve).argmin())
+    distance = float(curve[smallest])
+    return SyncScores(vshift - smallest, distance, float(curve.nanmedian()) - distance)
+
+
+def sync_scores(
+    syncnet: SyncNet, frames: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock"
+) -> SyncScores:
+    """Scores of one clip: frames (T, 3, H, W) RGB uint8 at 25 fps, speech (N,) int16 at 16 kHz.
+
+    Raises InputError when the clip has fewer than 6 frames or 3840 samples.
+    """
+    return scores_of_curve(sync_curve(syncnet, frames, speech, vshift, mode))
+
+
+class SyncConfidence(Metric):
+    """Mean confidence, distance and offset over clips, and how many could be scored.
+
+    `update(frames, speech)` takes one clip (T, 3, H, W) and (N,), or a batch of equally long ones with one
+    more leading dimension; a clip too short for a window is counted in `total` but not in `scored`.
+    `compute()` is a dict of 0-d tensors; the means are nan when nothing was scored.
+    """
+
+    full_state_update = False
+    scored: Tensor
+    total: Tensor
+    sums: Tensor
+
+    def __init__(self, syncnet: SyncNet, vshift: int = 15, mode: SyncMode = "stock") -> None:
+        super().__init__()
+        # In a tuple, as the judge is no part of the metric's state: a module that holds this metric does not
+        # save SyncNet's weights in its checkpoints; the clips go to where SyncNet is.
+        self._judge = (syncnet,)
+        self.vshift = vshift
+        self.mode: SyncMode = mode
+        self.add_state("sums", torch.zeros(3, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("scored", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, frames: Tensor, speech: Tensor) -> None:
+        if frames.dim() == 4:
+            frames, speech = (
+                rearrange(frames, "time channels height width -> 1 time channels height width"),
+                rearrange(speech, "samples -> 1 samples"),
+            )
+        for clip_frames, clip_speech in zip(frames, speech, strict=True):
+            self.total += 1
+            if scored_windows(len(clip_frames), len(clip_speech)) == 0:
+                continue
+            scores = sync_scores(self._judge[0], clip_frames, clip_speech, self.vshift, self.mode)
+            self.sums += torch.tensor(scores, dtype=self.sums.dtype, device=self.sums.device)
+            self.scored += 1
+
+    def compute(self) -> dict[str, Tensor]:
+        offset, distance, confidence = self.sums / self.scored
+        return {
+            "sync_confidence": confidence,
+            "sync_distance": distance,
+            "sync_offset": offset,
+            "scored": self.scored,
+            "total": self.total,
+        }

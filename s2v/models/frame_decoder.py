@@ -1,0 +1,169 @@
+"""The generator of stage 2: one frame from its context, the speaker's identity and emotion (paper, section 2.2)."""
+
+from typing import cast
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from s2v.models.identity_branch import IdentityBranch, initialise_decoder
+from s2v.models.width import scaled_channels
+
+
+class JoinedUpsampling(nn.Module):
+    """Fig. 2's circled plus: concatenation, transposed convolution, then two 1x1 convolutions (with a shortcut).
+
+    A transposed convolution of a concatenation is the sum of one over each part. The identity part is the same
+    for every frame of a clip, so it is convolved once a clip and added to each frame.
+
+    Args:
+        in_channels: of the frame's features.
+        map_channels: of the identity map joined to them; 0 for none.
+        out_channels: of the result.
+    """
+
+    def __init__(self, in_channels: int, map_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.from_frame = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=False)
+        self.from_identity = (
+            nn.ConvTranspose2d(map_channels, out_channels, 4, stride=2, padding=1, bias=False)
+            if map_channels
+            else None
+        )
+        self.normalise = nn.Sequential(nn.BatchNorm2d(out_channels), nn.ReLU())
+        self.mix = nn.Sequential(
+            nn.Conv2d(out_channels, out_channels, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+
+    def forward(self, features: Tensor, identity: Tensor | None) -> Tensor:
+        """features (B*T, C, h, w) and the convolved identity map (B, C', 2h, 2w) -> (B*T, C', 2h, 2w)."""
+        x = self.from_frame(features)
+        if identity is not None:
+            frames_per_clip = x.shape[0] // identity.shape[0]
+            per_clip = rearrange(x, "(b t) c h w -> b t c h w", t=frames_per_clip)
+            x = rearrange(per_clip + identity.unsqueeze(1), "b t c h w -> (b t) c h w")
+        x = self.normalise(x)
+        return torch.relu(x + self.mix(x))
+
+
+class FrameDecoder(nn.Module):
+    """F: context c_t and emotion mu to a frame, with the identity maps joined at three sizes.
+
+    Args:
+        context_dim: size of c_t.
+        emotion_dim: size of mu, which joins c_t before the first transposed convolution.
+        map_channels: channels of the identity maps, smallest map first.
+        image_size: pixels, a multiple of 32.
+        width: factor on the channels.
+    """
+
+    def __init__(
+        self,
+        context_dim: int,
+        emotion_dim: int,
+        map_channels: list[int],
+        image_size: int = 128,
+        width: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.seed_size = image_size // 32
+        channels = [scaled_channels(c, width) for c in (512, 512, 256, 128, 64, 32)]
+        # contexts are small and mu's logits large: without this the emotion drowns the sounds
+        self.standardise = nn.BatchNorm1d(context_dim + emotion_dim, affine=False)
+        self.seed = nn.Linear(context_dim + emotion_dim, channels[0] * self.seed_size**2)
+        joined = [0, *map_channels, 0]
+        self.stages = nn.ModuleList(
+            JoinedUpsampling(before, maps, after)
+            for before, maps, after in zip(channels, joined, channels[1:], strict=False)
+        )
+        self.to_rgb = nn.Sequential(nn.Conv2d(channels[-1], 3, 3, padding=1), nn.Tanh())
+
+    def begin_simple(self) -> None:
+        """Begin as a short stack that paints nearly grey: the 1x1 convolutions join in as they learn (zero-init
+        residuals, Goyal et al. 2017). Half the steps to the same L1 than from unit-size noise.
+        """
+        for stage in self.stages:
+            last = cast(JoinedUpsampling, stage).mix[-1]
+            nn.init.zeros_(cast(nn.BatchNorm2d, last).weight)
+        with torch.no_grad():
+            cast(nn.Conv2d, self.to_rgb[0]).weight.mul_(0.1)
+
+    def identity_parts(self, identity_maps: list[Tensor]) -> list[Tensor | None]:
+        """The half of each stage that depends on the identity alone: once a clip, never once a frame."""
+        maps, parts = iter(identity_maps), []
+        for stage in self.stages:
+            convolve = cast(JoinedUpsampling, stage).from_identity
+            parts.append(None if convolve is None else convolve(next(maps)))
+        return parts
+
+    def forward(self, contexts: Tensor, mu: Tensor, identity_parts: list[Tensor | None]) -> Tensor:
+        """Decode frames.
+
+        Args:
+            contexts: (B, T, context_dim).
+            mu: (B, T, emotion_dim).
+            identity_parts: from `identity_parts`, batch B.
+
+        Returns:
+            (B, T, 3, S, S) in [-1, 1].
+        """
+        batch, frames = contexts.shape[:2]
+        x = self.seed(self.standardise(torch.cat([contexts, mu], dim=-1).flatten(0, 1)))
+        x = rearrange(x, "n (c h w) -> n c h w", h=self.seed_size, w=self.seed_size)
+        for stage, identity in zip(self.stages, identity_parts, strict=True):
+            x = stage(x, identity)
+        return rearrange(self.to_rgb(x), "(b t) c h w -> b t c h w", b=batch, t=frames)
+
+
+class Speech2VideoGenerator(nn.Module):
+    """The frame decoder with its identity branch: what the generator's optimizer trains.
+
+    Args:
+        context_dim: size of a CPC context.
+        identity_dim: size of nu.
+        emotion_dim: size of mu.
+        image_size: pixels, a multiple of 32.
+        width: factor on both parts' channels.
+        feature_width: `width` of the face network whose maps D_ID compares with.
+    """
+
+    def __init__(
+        self,
+        context_dim: int = 256,
+        identity_dim: int = 4096,
+        emotion_dim: int = 8,
+        image_size: int = 128,
+        width: float = 1.0,
+        feature_width: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.identity_branch = IdentityBranch(identity_dim, image_size, width, feature_width)
+        self.frame_decoder = FrameDecoder(
+            context_dim, emotion_dim, self.identity_branch.map_channels, image_size, width
+        )
+        self.apply(initialise_decoder)
+        self.frame_decoder.begin_simple()
+
+    def identity_maps(self, nu: Tensor) -> list[Tensor]:
+        """(B, identity_dim) -> the three aligned maps, smallest first."""
+        return self.identity_branch(nu)
+
+    def identity_parts(self, nu: Tensor) -> list[Tensor | None]:
+        """(B, identity_dim) -> what `decode` needs of an identity, to be computed once a clip."""
+        return self.frame_decoder.identity_parts(self.identity_maps(nu))
+
+    def decode(self, contexts: Tensor, identity_parts: list[Tensor | None], mu: Tensor) -> Tensor:
+        """contexts (B, T, D), parts of batch B, mu (B, T, E) or (B, E) -> frames (B, T, 3, S, S) in [-1, 1]."""
+        if mu.dim() == 2:
+            mu = repeat(mu, "b e -> b t e", t=contexts.shape[1])
+        return self.frame_decoder(contexts, mu, identity_parts)
+
+    def forward(self, contexts: Tensor, nu: Tensor, mu: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """C (B, T, D), nu (B, I), mu (B, E) -> frames (B, T, 3, S, S) in [-1, 1] and the identity maps."""
+        maps = self.identity_maps(nu)
+        return self.decode(contexts, self.frame_decoder.identity_parts(maps), mu), maps

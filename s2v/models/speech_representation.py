@@ -1,0 +1,73 @@
+"""What stage 1 makes of speech: contexts C for the frames, identity nu and emotion mu for the face (Fig. 2, left)."""
+
+import torch
+from torch import Tensor, nn
+
+from s2v.models.cpc import CPC
+from s2v.models.students import StudentHead
+
+CONTEXTS_PER_SECOND = 100
+"""CPC's rate: one latent every 160 samples of 16 kHz speech; latent i is centred on (i + 1/2) / 100 s."""
+
+
+def contexts_at(contexts: Tensor, times: Tensor) -> Tensor:
+    """Read the contexts at given times by linear interpolation between CPC steps.
+
+    At 25 fps four steps fall on a frame; no fixed stride is assumed, so that any rate works. Times before the
+    first or after the last step's centre take that step.
+
+    Args:
+        contexts: (B, L, D), step i centred on (i + 1/2) / 100 s.
+        times: (B, T) seconds.
+
+    Returns:
+        (B, T, D).
+    """
+    position = (times * CONTEXTS_PER_SECOND - 0.5).clamp(0, contexts.shape[1] - 1)
+    before = position.floor().long()
+    after = (before + 1).clamp(max=contexts.shape[1] - 1)
+    fraction = (position - before).unsqueeze(-1).to(contexts.dtype)
+    batch = torch.arange(contexts.shape[0], device=contexts.device).unsqueeze(1)
+    return torch.lerp(contexts[batch, before], contexts[batch, after], fraction)
+
+
+class SpeechRepresentation(nn.Module):
+    """Frozen CPC and the two students that read its last context.
+
+    Args:
+        cpc: the speech encoder, 16 kHz speech to 100 Hz contexts.
+        identity_head: S_id, omega to nu; `out_dim` is the identity teacher's embedding size.
+        emotion_head: S_emo, omega to mu; `out_dim` is 8 for FERplus logits.
+    """
+
+    def __init__(self, cpc: CPC, identity_head: StudentHead, emotion_head: StudentHead) -> None:
+        super().__init__()
+        self.cpc = cpc
+        self.identity_head = identity_head
+        self.emotion_head = emotion_head
+
+    def contexts(self, speech: Tensor) -> Tensor:
+        """(B, N) speech in [-1, 1] at 16 kHz -> (B, L, D) contexts at 100 Hz."""
+        return self.cpc(speech)[1]
+
+    def at_times(self, contexts: Tensor, times: Tensor) -> Tensor:
+        """C: the contexts (B, L, D) at the frames' centre times (B, T) in seconds -> (B, T, D)."""
+        return contexts_at(contexts, times)
+
+    def students(self, omega: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) last contexts -> nu (B, identity_dim), mu (B, emotion_dim)."""
+        return self.identity_head(omega), self.emotion_head(omega)
+
+    def forward(self, speech: Tensor, frame_times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Everything the composer needs from a window of speech.
+
+        Args:
+            speech: (B, N).
+            frame_times: (B, T) seconds from the first sample.
+
+        Returns:
+            C (B, T, D), nu (B, identity_dim), mu (B, emotion_dim).
+        """
+        contexts = self.contexts(speech)
+        nu, mu = self.students(contexts[:, -1])
+        return self.at_times(contexts, frame_times), nu, mu

@@ -1,0 +1,1 @@
+"""LightningModules: the two stages, and the small trainings they stand on."""

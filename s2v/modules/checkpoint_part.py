@@ -1,0 +1,65 @@
+"""Read a part of a Lightning checkpoint into a network, or say in one line why it can't be."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from s2v.errors import InputError
+from s2v.weight_file import checked_weight_file
+
+
+def read_checkpoint(path: str, purpose: str) -> dict[str, Any]:
+    """The content of a Lightning checkpoint, on the CPU; nothing in it is executed.
+
+    Args:
+        path: the .ckpt file.
+        purpose: what it is wanted for, to be named in the error.
+
+    Raises:
+        InputError: the file is missing, not a checkpoint, or damaged.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{purpose}: no file at {path}; train it first or give another path")
+    try:
+        content = torch.load(checked_weight_file(path), map_location="cpu", weights_only=True)
+    except InputError as error:  # it is empty, a Git-LFS pointer or a web page
+        raise InputError(f"{purpose}: expected a checkpoint, but {error}") from None
+    except Exception as error:  # each kind of damage raises another exception in torch.load
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{purpose}: {path} is no readable checkpoint: truncated, damaged or of another kind "
+            f"({type(error).__name__}: {reason})"
+        ) from None
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise InputError(f"{purpose}: {path} has no state_dict; expected a checkpoint written by `s2v fit`")
+    return content
+
+
+def load_part(module: nn.Module, state: dict[str, Tensor], prefix: str, path: str, purpose: str) -> None:
+    """Load the entries under `prefix` into `module`, strictly.
+
+    Raises:
+        InputError: naming the first keys that are missing, left over or of another shape.
+    """
+    part = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+    own = module.state_dict()
+    missing = sorted(own.keys() - part.keys())
+    extra = sorted(part.keys() - own.keys())
+    shapes = [
+        f"{key} {tuple(part[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own.keys() & part.keys()
+        if part[key].shape != own[key].shape
+    ]
+    faults = [
+        f"{name}: {', '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}"
+        for name, keys in (("missing", missing), ("unknown", extra), ("misshapen", sorted(shapes)))
+        if keys
+    ]
+    if faults:
+        raise InputError(
+            f"{purpose}: {path} does not fit the configured network ({'; '.join(faults)}); "
+            "use the same network settings as when it was trained"
+        )
+    module.load_state_dict(part)

@@ -1,0 +1,355 @@
+"""Stage 2: an adversarial composer turns what speech tells into talking-face frames (paper, section 2.2)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
+from torch import Tensor, nn
+
+from s2v.batch import FPS, TalkingFaceBatch
+from s2v.losses.frame_similarity import Region, frame_similarity_loss
+from s2v.losses.image_gradient import image_gradient_loss
+from s2v.losses.least_squares import discriminator_loss, generator_loss
+from s2v.models.discriminators import FrameDiscriminator, IdentityDiscriminator, SyncDiscriminator
+from s2v.models.face_network import FaceNetwork
+from s2v.models.frame_decoder import Speech2VideoGenerator
+from s2v.models.speech_representation import SpeechRepresentation
+from s2v.modules.checkpoint_part import load_part, read_checkpoint
+from s2v.modules.composer_checks import check_frame_size, load_feature_network
+from s2v.modules.face_teacher import FaceTeacher
+from s2v.modules.frozen import FrozenNetworks
+from s2v.modules.hyperparameters import PlainHyperparameters
+
+
+@dataclass
+class LossWeights:
+    """Weights of eq. 10's terms; 0 leaves a term out. The keys are the logged names."""
+
+    identity: float = 1.0
+    frame: float = 1.0
+    sync: float = 1.0
+    similarity: float = 1.0
+    gradient: float = 1.0
+
+
+@dataclass
+class GradientClipping:
+    """Largest gradient norm of each optimizer; None leaves it alone."""
+
+    generator: float | None = None
+    identity: float | None = None
+    frame: float | None = None
+    sync: float | None = None
+
+
+class ComposerModule(PlainHyperparameters):
+    """Train frame decoder and identity branch against D_ID, D_fr and D_sync by manual optimisation (eqs. 4 to 10).
+
+    A step generates once; the discriminators' losses share one backward pass on the detached frames, the generator
+    takes a second one. Only the generator's optimizer counts towards `trainer.global_step`, so max_steps,
+    every_n_train_steps and logging mean generator steps.
+
+    Args:
+        representation: stage 1's networks, frozen here; they travel inside this module's checkpoint.
+        generator: frame decoder and identity branch.
+        identity_discriminator: D_ID.
+        frame_discriminator: D_fr.
+        sync_discriminator: D_sync.
+        stage1_checkpoint: checkpoint of the DistillModule fit; read at the start of a fit.
+        feature_network: what `load_face_network` takes; its conv maps of the still face are D_ID's real input.
+        window_frames: length of the training windows in frames; generation reads omega at the same length.
+        weights: of the loss terms.
+        similarity_region: rows of eq. 8; the paper's is `lower`.
+        similarity_reduction: `mean`, or `sum` as printed.
+        gradient_sigma: width in pixels of eq. 9's smoothing filter.
+        generator_lr: learning rate of the generator's RMSprop.
+        identity_lr: of D_ID's.
+        frame_lr: of D_fr's.
+        sync_lr: of D_sync's, the paper's "naturalness discriminator".
+        clipping: gradient norms' limits.
+        accumulate_grad_batches: batches a step.
+        scheduler: makes a learning-rate scheduler for each of the four optimizers.
+        scheduler_interval: when the schedulers step.
+    """
+
+    optimizer_names = ("generator", "identity", "frame", "sync")
+    fps = FPS
+
+    def __init__(
+        self,
+        representation: SpeechRepresentation,
+        generator: Speech2VideoGenerator,
+        identity_discriminator: IdentityDiscriminator,
+        frame_discriminator: FrameDiscriminator,
+        sync_discriminator: SyncDiscriminator,
+        stage1_checkpoint: str | None = None,
+        feature_network: str | None = None,
+        window_frames: int = 40,
+        weights: LossWeights = LossWeights(),  # noqa: B008 (jsonargparse reads the default; it is never changed)
+        similarity_region: Region = "lower",
+        similarity_reduction: Literal["mean", "sum"] = "mean",
+        gradient_sigma: float = 1.0,
+        generator_lr: float = 3e-4,
+        identity_lr: float = 3e-4,
+        frame_lr: float = 1e-4,
+        sync_lr: float = 1e-5,
+        clipping: GradientClipping = GradientClipping(),  # noqa: B008
+        accumulate_grad_batches: int = 1,
+        scheduler: LRSchedulerCallable | None = None,
+        scheduler_interval: Literal["step", "epoch"] = "epoch",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.representation = representation.requires_grad_(False)
+        self.generator = generator
+        self.discriminators = nn.ModuleDict(
+            {"identity": identity_discriminator, "frame": frame_discriminator, "sync": sync_discriminator}
+        )
+        self.feature_networks = FrozenNetworks()
+        self.stage1_checkpoint = stage1_checkpoint
+        self.feature_network = feature_network
+        self.window_frames = window_frames
+        # from a checkpoint of a module made in Python they come as dicts
+        self.weights = LossWeights(**weights) if isinstance(weights, dict) else weights
+        self.similarity_region: Region = similarity_region
+        self.similarity_reduction: Literal["mean", "sum"] = similarity_reduction
+        self.gradient_sigma = gradient_sigma
+        self.learning_rates = {
+            "generator": generator_lr,
+            "identity": identity_lr,
+            "frame": frame_lr,
+            "sync": sync_lr,
+        }
+        self.clipping = GradientClipping(**clipping) if isinstance(clipping, dict) else clipping
+        self.accumulate_grad_batches = accumulate_grad_batches
+        self.scheduler = scheduler
+        self.scheduler_interval = scheduler_interval
+        self.train()  # Lightning leaves a module in the modes it comes in
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the frames, pixels."""
+        return self.generator.image_size
+
+    @property
+    def face_network(self) -> FaceTeacher | FaceNetwork:
+        """The frozen network behind D_ID, there during a fit."""
+        return cast(FaceNetwork, self.feature_networks["face"])
+
+    def setup(self, stage: str) -> None:
+        """Check the data's frames, and at the start of a fit take the face network behind D_ID.
+
+        Raises:
+            InputError: the frames are of another size, the network is missing or does not fit.
+        """
+        if stage != "predict":
+            check_frame_size(self.generator, getattr(self.trainer, "datamodule", None))
+        if stage == "fit" and self.weights.identity and "face" not in self.feature_networks:
+            self.feature_networks["face"] = load_feature_network(self.feature_network, self.generator)
+
+    def on_fit_start(self) -> None:
+        """Take stage 1's weights, unless the fit goes on from a checkpoint, which has them."""
+        if self.stage1_checkpoint and not self.trainer.ckpt_path:
+            state = read_checkpoint(self.stage1_checkpoint, "stage 1")["state_dict"]
+            load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
+
+    def train(self, mode: bool = True) -> "ComposerModule":
+        """Stage 1 stays in eval mode."""
+        super().train(mode)
+        self.representation.eval()
+        return self
+
+    def forward(self, speech: Tensor, frame_times: Tensor) -> Tensor:
+        """Speech (B, N) and times (B, T) in seconds -> frames (B, T, 3, S, S) in [-1, 1]."""
+        return self.generator(*self.representation(speech, frame_times))[0]
+
+    def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Any]:
+        """One generator step and one step of each discriminator."""
+        self._count_only_generator_steps()
+        real = normalise(batch["frames"])
+        with torch.no_grad():
+            contexts, nu, mu = self.representation(batch["speech"], batch["frame_times"])
+            face_maps = self.face_network.feature_maps(batch["still"]) if self.weights.identity else []
+        fake, inflated = self.generator(contexts, nu, mu)
+        steps_now, ends_epoch = self._place_of_batch()
+
+        real_scores = self.score_real(face_maps, real, contexts)
+        fake_scores = self.score_fake([m.detach() for m in inflated], fake.detach(), real, contexts)
+        losses = {
+            f"d_{name}": discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
+        }
+        if losses:
+            self.manual_backward(torch.stack(list(losses.values())).sum() / self.accumulate_grad_batches)
+            if steps_now:
+                for name in real_scores:
+                    self._optimizer_step(name)
+
+        with self.toggled_optimizer(self._optimizers["generator"]):
+            terms = self.generator_losses(inflated, fake, real, contexts)
+            total = torch.stack([getattr(self.weights, name) * term for name, term in terms.items()]).sum()
+            self.manual_backward(total / self.accumulate_grad_batches)
+            if steps_now:
+                self._optimizer_step("generator")
+        if ends_epoch if self.scheduler_interval == "epoch" else steps_now:
+            self._step_schedulers()
+
+        losses |= terms | {"generator": total}
+        self.log_dict({f"train/loss/{name}": loss for name, loss in losses.items()}, batch_size=len(real))
+        return {
+            "losses": {name: loss.detach() for name, loss in losses.items()},
+            "real_scores": {name: scores.detach() for name, scores in real_scores.items()},
+            "fake_scores": {name: scores.detach() for name, scores in fake_scores.items()},
+            "fake_frames": fake.detach(),
+            "real_frames": real,
+        }
+
+    def score_real(self, face_maps: list[Tensor], real: Tensor, contexts: Tensor) -> dict[str, Tensor]:
+        """Scores of real inputs by each discriminator whose loss has a weight.
+
+        Args:
+            face_maps: the face network's maps of the still, smallest first; read if D_ID takes part.
+            real: (B, T, 3, S, S) in [-1, 1].
+            contexts: (B, T, D).
+        """
+        d, scores = self.discriminators, {}
+        if self.weights.identity:
+            identity = cast(IdentityDiscriminator, d["identity"])
+            scores["identity"] = identity(identity.normalise_real(face_maps))
+        if self.weights.frame:
+            scores["frame"] = d["frame"](real.flatten(0, 1))
+        if self.weights.sync:
+            scores["sync"] = d["sync"](contexts, real)
+        return scores
+
+    def score_fake(
+        self, inflated: list[Tensor], fake: Tensor, real: Tensor, contexts: Tensor
+    ) -> dict[str, Tensor]:
+        """Scores of generated inputs; for D_sync also of real pairs from different instants (eq. 6).
+
+        The three kinds of asynchronous pairs count the same, and together as much as the synchronous ones.
+        """
+        d, scores = self.discriminators, {}
+        if self.weights.identity:
+            scores["identity"] = d["identity"](inflated)
+        if self.weights.frame:
+            scores["frame"] = d["frame"](fake.flatten(0, 1))
+        if self.weights.sync:
+            frames = real.shape[1]
+            shifts = torch.randint(1, max(2, frames), (2,)).tolist()
+            pairs = [
+                (contexts, real.roll(shifts[0], dims=1)),
+                (contexts.roll(shifts[1], dims=1), real),
+                (contexts, fake),
+            ]
+            pairs = pairs if frames > 1 else pairs[2:]
+            scores["sync"] = torch.stack([d["sync"](c, f) for c, f in pairs])
+        return scores
+
+    def generator_losses(
+        self, inflated: list[Tensor], fake: Tensor, real: Tensor, contexts: Tensor
+    ) -> dict[str, Tensor]:
+        """The generator's terms of eq. 10, unweighted, keyed as `LossWeights`."""
+        d, w = self.discriminators, self.weights
+        terms = {}
+        if w.identity:
+            terms["identity"] = generator_loss(d["identity"](inflated))
+        if w.frame:
+            terms["frame"] = generator_loss(d["frame"](fake.flatten(0, 1)))
+        if w.sync:
+            terms["sync"] = generator_loss(d["sync"](contexts, fake))
+        if w.similarity:
+            terms["similarity"] = frame_similarity_loss(
+                fake, real, self.similarity_region, self.similarity_reduction
+            )
+        if w.gradient:
+            terms["gradient"] = image_gradient_loss(fake, real, self.gradient_sigma)
+        return terms
+
+    @property
+    def _optimizers(self) -> dict[str, LightningOptimizer]:
+        return dict(zip(self.optimizer_names, self.optimizers(), strict=True))
+
+    def _count_only_generator_steps(self) -> None:
+        """Lightning counts every optimizer's step; the loop restores these hooks each batch."""
+        for name, optimizer in self._optimizers.items():
+            if name != "generator":
+                optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure
+
+    def _place_of_batch(self) -> tuple[bool, bool]:
+        """Whether this batch completes a step, and whether it ends an epoch.
+
+        Counted over all restarts, as the data module does: resumed at an epoch's end, Lightning may number on from
+        there, and a checkpoint saved after an epoch's last batch has not seen that epoch end.
+        """
+        begun = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        number = begun % self.trainer.num_training_batches
+        return number == 0 or number % self.accumulate_grad_batches == 0, number == 0
+
+    def _optimizer_step(self, name: str) -> None:
+        optimizer = self._optimizers[name]
+        limit = getattr(self.clipping, name)
+        if limit is not None:
+            # with 16-mixed the gradients still carry the scaler's factor
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+            self.clip_gradients(
+                cast(torch.optim.Optimizer, optimizer),
+                gradient_clip_val=limit * (scaler.get_scale() if scaler is not None else 1.0),
+                gradient_clip_algorithm="norm",
+            )
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def _step_schedulers(self) -> None:
+        """Manual optimisation leaves the schedulers to us."""
+        schedulers = self.lr_schedulers()
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []:
+            scheduler.step()  # type: ignore[call-arg]
+
+    def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Generate the window's frames; callbacks measure them."""
+        real = normalise(batch["frames"])
+        fake = self(batch["speech"], batch["frame_times"])
+        self.log(
+            "val/loss/similarity",
+            frame_similarity_loss(fake, real, "full"),
+            prog_bar=True,
+            batch_size=len(real),
+        )
+        return {"fake_frames": fake, "real_frames": real}
+
+    def generate_clip(self, speech: Tensor, num_frames: int) -> Tensor:
+        """Speech (N,) of any length -> (num_frames, 3, S, S) uint8, made as `s2v export` makes it."""
+        from s2v.generation.streaming import generate_clip
+
+        return generate_clip(
+            self.representation, self.generator, speech, num_frames, self.window_frames, self.fps
+        )
+
+    def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
+        """One whole clip: generated and real frames, (T, 3, S, S) uint8."""
+        real = batch["frames"][0]
+        return {"generated": self.generate_clip(batch["speech"][0], len(real)), "real": real}
+
+    def predict_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Any]:
+        """One whole clip from its speech: {clip_id, generated (T, 3, S, S) uint8}."""
+        frames = self.generate_clip(batch["speech"][0], batch["frames"].shape[1])
+        return {"clip_id": batch["clip_id"][0], "generated": frames}
+
+    def configure_optimizers(self) -> Any:
+        """Four RMSprop optimizers (section 3.1), in the order of `optimizer_names`."""
+        networks: list[nn.Module] = [self.generator, *self.discriminators.values()]
+        optimizers = [
+            torch.optim.RMSprop(network.parameters(), lr=self.learning_rates[name])
+            for name, network in zip(self.optimizer_names, networks, strict=True)
+        ]
+        if self.scheduler is None:
+            return optimizers
+        return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]
+
+
+def normalise(frames: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 in [-1, 1]."""
+    return frames.float() / 127.5 - 1

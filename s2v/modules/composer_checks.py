@@ -1,0 +1,51 @@
+"""What has to fit together before the composer is trained, told in its config's words."""
+
+from typing import Any
+
+import torch
+
+from s2v.errors import InputError
+from s2v.models.face_network import FaceNetwork
+from s2v.models.frame_decoder import Speech2VideoGenerator
+from s2v.modules.face_teacher import FaceTeacher, load_face_network
+
+
+def check_frame_size(generator: Speech2VideoGenerator, data: Any) -> None:
+    """The data module's frames must be of the generator's size.
+
+    Raises:
+        InputError: naming both sizes.
+    """
+    size = getattr(data, "image_size", generator.image_size)
+    if size != generator.image_size:
+        raise InputError(
+            f"the generator makes frames of {generator.image_size} x {generator.image_size} pixels, the data's are "
+            f"{size} x {size}: give data.init_args.image_size and the networks' image_size the same value"
+        )
+
+
+def load_feature_network(source: str | None, generator: Speech2VideoGenerator) -> FaceTeacher | FaceNetwork:
+    """The network behind D_ID, whose maps have as many channels as the identity branch makes.
+
+    Args:
+        source: what `load_face_network` takes.
+        generator: made for a face network of a certain width.
+
+    Raises:
+        InputError: none is given, it can't be read, or its maps are others.
+    """
+    if not source:
+        raise InputError(
+            "D_ID compares with a face network's maps: set model.init_args.feature_network to a VGGFace teacher's "
+            "checkpoint or vggface:FILE, or model.init_args.weights.identity to 0"
+        )
+    face_network = load_face_network(source)
+    with torch.no_grad():
+        maps = face_network.feature_maps(torch.zeros(1, 3, generator.image_size, generator.image_size))
+    channels, wanted = [m.shape[1] for m in maps], generator.identity_branch.map_channels
+    if channels != wanted:
+        raise InputError(
+            f"the maps of {source} have {channels} channels, the generator's identity maps {wanted}: "
+            "set feature_width, the generator's and D_ID's, to the face network's width"
+        )
+    return face_network

@@ -1,0 +1,240 @@
+"""Stage 1: identity and emotion distilled from the face in the video into the speech (paper, section 2.1)."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from s2v.batch import TalkingFaceBatch
+from s2v.errors import InputError
+from s2v.losses.distillation import normalised_distance, soft_cross_entropy
+from s2v.models.cpc import CPC
+from s2v.models.cpc_prediction import FuturePrediction
+from s2v.models.speech_representation import SpeechRepresentation
+from s2v.modules.checkpoint_part import load_part, read_checkpoint
+from s2v.modules.face_teacher import load_face_network
+from s2v.modules.frozen import FrozenNetworks
+from s2v.modules.hyperparameters import PlainHyperparameters
+
+
+class DistillModule(PlainHyperparameters):
+    """Train the student heads on omega against the face teachers' features (eqs. 1 to 3).
+
+    Args:
+        representation: CPC and the two heads; their `out_dim` must be the teachers' feature sizes.
+        cpc_checkpoint: a checkpoint of a CPC pretraining (`*.ckpt`), or published CPC weights.
+        identity_teacher: what `load_face_network` takes; nu* is its embedding (fc7) of the clip's first frame.
+        emotion_teacher: likewise; mu* is the mean of its outputs over K frames.
+        emotion_feature: which output is mu*: FERplus `logits`, or the pooled `embedding`.
+        frames_per_clip: K of eq. 1, redrawn every step.
+        normalised_weight: lambda of eq. 2.
+        target: the direction of eq. 3; see `soft_cross_entropy`.
+        temperature: of eq. 3.
+        finetune_cpc: train the speech encoder too; the paper freezes one pretrained on far more speech.
+        contrastive_weight: of CPC's own loss while it is fine-tuned: without it the contexts, bent towards who
+            speaks, forget what is said.
+        readouts: how many contexts the students read in training: the last one, and others at random instants of the
+            window's second half. Each is the last context of a shorter clip; the paper's is 1. More keep the
+            students from learning single clips by heart.
+        lr: learning rate of RMSprop.
+    """
+
+    def __init__(
+        self,
+        representation: SpeechRepresentation,
+        cpc_checkpoint: str | None = None,
+        identity_teacher: str | None = None,
+        emotion_teacher: str | None = None,
+        emotion_feature: Literal["logits", "embedding"] = "logits",
+        frames_per_clip: int = 8,
+        normalised_weight: float = 0.025,
+        target: Literal["teacher", "student"] = "teacher",
+        temperature: float = 1.0,
+        finetune_cpc: bool = False,
+        contrastive_weight: float = 1.0,
+        readouts: int = 1,
+        lr: float = 3e-4,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.representation = representation
+        self.cpc_checkpoint = cpc_checkpoint
+        self.identity_teacher = identity_teacher
+        self.emotion_teacher = emotion_teacher
+        self.emotion_feature = emotion_feature
+        self.frames_per_clip = frames_per_clip
+        self.normalised_weight = normalised_weight
+        self.target: Literal["teacher", "student"] = target
+        self.temperature = temperature
+        self.finetune_cpc = finetune_cpc
+        self.readouts = readouts
+        self.lr = lr
+        self.teachers = FrozenNetworks()
+        self.contrastive_weight = contrastive_weight if finetune_cpc else 0.0
+        cpc = representation.cpc.requires_grad_(finetune_cpc)
+        self.prediction = FuturePrediction(cpc.channels, cpc.hidden) if self.contrastive_weight else None
+        self._heard: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.train()  # Lightning leaves a module in the modes it comes in
+
+    def setup(self, stage: str) -> None:
+        """Load the teachers.
+
+        Raises:
+            InputError: a teacher is missing, or a file does not fit.
+        """
+        if self.identity_teacher and "identity" not in self.teachers:
+            self.teachers["identity"] = load_face_network(self.identity_teacher)
+        if self.emotion_teacher and "emotion" not in self.teachers:
+            self.teachers["emotion"] = load_face_network(self.emotion_teacher)
+        if missing := [kind for kind in ("identity", "emotion") if kind not in self.teachers]:
+            raise InputError(
+                f"distillation has no {' and no '.join(missing)} teacher: set "
+                + " and ".join(f"model.init_args.{kind}_teacher" for kind in missing)
+                + " to a face teacher's checkpoint or KIND:FILE"
+            )
+
+    def on_fit_start(self) -> None:
+        """Take the pretrained CPC, unless the fit goes on from a checkpoint, which has its own."""
+        if self.cpc_checkpoint and not self.trainer.ckpt_path:
+            load_cpc_weights(self.representation.cpc, self.cpc_checkpoint, self.prediction)
+
+    def train(self, mode: bool = True) -> "DistillModule":
+        """A frozen CPC stays in eval mode."""
+        super().train(mode)
+        if not self.finetune_cpc:
+            self.representation.cpc.eval()
+        return self
+
+    def hear(self, speech: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents and contexts of a window of speech: (B, N) -> (B, L, C), (B, L, D)."""
+        with torch.set_grad_enabled(self.finetune_cpc and torch.is_grad_enabled()):
+            return self.representation.cpc(speech)
+
+    @torch.no_grad()
+    def teacher_features(self, batch: TalkingFaceBatch) -> tuple[Tensor, Tensor]:
+        """nu* (B, identity_dim) of the first frame, and mu* (B, emotion_dim), eq. 1's mean over K random frames."""
+        nu = self.teachers["identity"](batch["still"])["embedding"]
+        count = batch["frames"].shape[1]
+        drawn = torch.rand(batch["frames"].shape[:2], device=nu.device).argsort(dim=1)[
+            :, : self.frames_per_clip
+        ]
+        clips = torch.arange(len(drawn), device=nu.device).unsqueeze(1)
+        faces = batch["frames"][clips, drawn]
+        features = self.teachers["emotion"](rearrange(faces, "b k c h w -> (b k) c h w"))[
+            self.emotion_feature
+        ]
+        return nu, rearrange(features, "(b k) d -> b k d", k=min(count, self.frames_per_clip)).mean(dim=1)
+
+    def other_instants(self, contexts: Tensor) -> list[Tensor]:
+        """Contexts (B, D) at `readouts - 1` random instants of the window's second half, others for each clip."""
+        clips, steps = contexts.shape[:2]
+        drawn = torch.randint(steps // 2, steps, (self.readouts - 1, clips), device=contexts.device)
+        return [contexts[torch.arange(clips, device=contexts.device), instants] for instants in drawn]
+
+    def losses(self, nu: Tensor, mu: Tensor, nu_target: Tensor, mu_target: Tensor) -> dict[str, Tensor]:
+        """The four terms of eq. 2, weighted, keyed as they are logged."""
+        return {
+            "emotion_normalised": self.normalised_weight * normalised_distance(mu, mu_target),
+            "emotion_distill": soft_cross_entropy(mu, mu_target, self.target, self.temperature),
+            "identity_normalised": self.normalised_weight * normalised_distance(nu, nu_target),
+            "identity_distill": soft_cross_entropy(nu, nu_target, self.target, self.temperature),
+        }
+
+    def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
+        latents, contexts = self.hear(batch["speech"])
+        nu, mu = self.representation.students(contexts[:, -1])
+        nu_target, mu_target = self.teacher_features(batch)
+        for kind, student, teacher in (("identity", nu, nu_target), ("emotion", mu, mu_target)):
+            if student.shape != teacher.shape:
+                raise InputError(
+                    f"the {kind} teacher's feature has {teacher.shape[1]} values, the {kind} head {student.shape[1]}: "
+                    f"set model.init_args.representation.init_args.{kind}_head.init_args.out_dim={teacher.shape[1]}"
+                )
+        terms = self.losses(nu, mu, nu_target, mu_target)
+        if self.prediction is not None:
+            terms["contrastive"] = self.contrastive_weight * self.prediction(latents, contexts)[0]
+        loss = torch.stack(list(terms.values())).sum()
+        size = len(nu)
+        self.log_dict({f"{stage}/loss/{name}": value for name, value in terms.items()}, batch_size=size)
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=size)
+        if stage != "train":
+            self._log_agreement(nu, mu, nu_target, mu_target, batch, stage)
+        return loss
+
+    def _log_agreement(
+        self,
+        nu: Tensor,
+        mu: Tensor,
+        nu_target: Tensor,
+        mu_target: Tensor,
+        batch: TalkingFaceBatch,
+        stage: str,
+    ) -> None:
+        """How well the speech tells what the teachers see."""
+        cosine = F.cosine_similarity(nu, nu_target).mean()
+        self.log(f"{stage}/identity_cosine", cosine, batch_size=len(nu))
+        agrees = (mu.argmax(dim=-1) == mu_target.argmax(dim=-1)).float().mean()
+        self.log(f"{stage}/emotion_agreement", agrees, prog_bar=True, batch_size=len(nu))
+        self._heard.append((nu.float(), nu_target.float(), batch["speaker"]))
+
+    def _log_retrieval(self, stage: str) -> None:
+        """The speaker's rank-1 retrieval, over the whole split: batches of a sorted list have few speakers."""
+        nu, nu_target, speaker = (torch.cat(part) for part in zip(*self._heard, strict=True))
+        self._heard.clear()
+        self.log(f"{stage}/identity_retrieval", identity_retrieval(nu, nu_target, speaker), prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Retrieval needs all clips."""
+        self._log_retrieval("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Retrieval needs all clips."""
+        self._log_retrieval("test")
+
+    def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Tensor:
+        """Eq. 2 on a batch."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
+        """Eq. 2, identity retrieval and emotion agreement on held-out clips."""
+        self._step(batch, "val")
+
+    def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
+        """The same on test clips."""
+        self._step(batch, "test")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """RMSprop on what is trained, as the paper uses for all its training."""
+        return torch.optim.RMSprop([p for p in self.parameters() if p.requires_grad], lr=self.lr)
+
+
+def identity_retrieval(nu: Tensor, nu_target: Tensor, speaker: Tensor) -> Tensor:
+    """Share of voices whose nu is nearest, by cosine, to the mean face of their own speaker.
+
+    Both sides are centred first: what all faces share, and the constant that a softmax does not see, say nothing.
+
+    Args:
+        nu: (N, D) from speech.
+        nu_target: (N, D) from faces.
+        speaker: (N,).
+    """
+    names, number = speaker.unique(return_inverse=True)
+    faces = torch.stack([nu_target[number == k].mean(dim=0) for k in range(len(names))])
+    nu, faces = nu - nu.mean(dim=0), faces - faces.mean(dim=0)
+    similarity = F.normalize(nu, dim=-1) @ F.normalize(faces, dim=-1).T
+    return (similarity.argmax(dim=1) == number).float().mean()
+
+
+def load_cpc_weights(cpc: CPC, path: str, prediction: FuturePrediction | None = None) -> None:
+    """Put pretrained weights, own (`*.ckpt`, which also have the predictions') or published, into a CPC."""
+    if not path.endswith(".ckpt"):
+        from s2v.weights import load_cpc
+
+        state = {f"cpc.{key}": value for key, value in load_cpc(path).state_dict().items()}
+    else:
+        state = read_checkpoint(path, "pretrained CPC")["state_dict"]
+        if prediction is not None:
+            load_part(prediction, state, "prediction.", path, "pretrained CPC")
+    load_part(cpc, state, "cpc.", path, "pretrained CPC")

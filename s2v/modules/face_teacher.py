@@ -1,0 +1,184 @@
+"""A face teacher of our own: an identity or emotion classifier on labelled faces."""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from s2v.batch import TalkingFaceBatch
+from s2v.errors import InputError
+from s2v.models.face_network import FaceNetwork
+from s2v.modules.checkpoint_part import read_checkpoint
+from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.one_cycle import with_one_cycle
+
+
+class FaceTeacher(PlainHyperparameters):
+    """Classify single frames by speaker or emotion; also the judge of a test, trained apart.
+
+    Where the published teachers (VGGFace, SENet-FERplus) can't be had, a small one trained on the corpus takes
+    their place: the same classes, narrow.
+
+    Args:
+        network: VGGFace or SENet50; its `num_classes` must be the data's number of classes.
+        labels: what is told apart.
+        lr: peak learning rate of AdamW.
+        weight_decay: of AdamW.
+        shift: frames are moved at random by up to this share of their size, so that places don't matter.
+        light: brightness and contrast vary at random by up to this share.
+        label_smoothing: keeps the logits of an easy corpus finite, so that a student can match them.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        labels: Literal["speaker", "emotion"] = "speaker",
+        lr: float = 1e-3,
+        weight_decay: float = 1e-4,
+        shift: float = 0.04,
+        light: float = 0.1,
+        label_smoothing: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.face = FaceNetwork(network)
+        self.labels = labels
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.shift = shift
+        self.light = light
+        self.label_smoothing = label_smoothing
+        self.class_names: list[str] = []
+
+    def setup(self, stage: str) -> None:
+        """At the start of a fit: the class names from the data, for each of which the network needs an output."""
+        names = self._names_in_data()
+        if stage != "fit" or names is None:
+            return
+        wanted = getattr(self.face.network, "num_classes", len(names))
+        if wanted != len(names):
+            raise InputError(
+                f"the {self.labels} teacher has {wanted} classes but the data has {len(names)} "
+                f"({', '.join(names[:4])}, ...): set model.init_args.network.init_args.num_classes={len(names)}"
+            )
+        self.class_names = names
+
+    def _names_in_data(self) -> list[str] | None:
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if data is None:
+            return None
+        return list(data.speakers if self.labels == "speaker" else data.emotions)
+
+    def _check_class_names(self) -> None:
+        """Now that a checkpoint, if there is one, has brought its own."""
+        names = self._names_in_data()
+        if names is not None and self.class_names and names != self.class_names:
+            raise InputError(
+                f"the teacher was trained on {self.labels}s {self.class_names}, the data has {names}"
+            )
+
+    on_fit_start = on_validation_start = on_test_start = _check_class_names
+
+    def forward(self, faces: Tensor) -> dict[str, Tensor]:
+        """RGB faces (B, 3, H, W), uint8 or 0..255, any size -> `embedding` (B, D) and `logits` (B, C)."""
+        return self.face(faces)
+
+    def feature_maps(self, faces: Tensor) -> list[Tensor]:
+        """conv5_3, conv4_3, conv3_3 of RGB faces (B, 3, H, W) 0..255 at their own size."""
+        return self.face.feature_maps(faces)
+
+    def augment(self, faces: Tensor) -> Tensor:
+        """Random shift and light of each face, (B, 3, H, W) float 0..255."""
+        count = faces.shape[0]
+        theta = torch.eye(2, 3, device=faces.device).repeat(count, 1, 1)
+        theta[:, :, 2] = (torch.rand(count, 2, device=faces.device) * 2 - 1) * 2 * self.shift
+        grid = F.affine_grid(theta, list(faces.shape), align_corners=False)
+        moved = F.grid_sample(faces, grid, padding_mode="border", align_corners=False)
+        gain, offset = (torch.rand(2, count, 1, 1, 1, device=faces.device) * 2 - 1) * self.light
+        return (moved * (1 + gain) + 255 * offset).clamp(0, 255)
+
+    def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
+        labels = batch["speaker"] if self.labels == "speaker" else batch["emotion"]
+        known = labels >= 0
+        if not known.any():
+            raise InputError(f"no clip of this batch has a label of the kind '{self.labels}'")
+        frames = batch["frames"][known].float()
+        targets = labels[known].repeat_interleave(frames.shape[1])
+        faces = frames.flatten(0, 1)
+        logits = self(self.augment(faces) if stage == "train" else faces)["logits"]
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        accuracy = (logits.argmax(dim=-1) == targets).float().mean()
+        self.log(f"{stage}/cross_entropy", loss, prog_bar=True, batch_size=len(targets))
+        self.log(f"{stage}/accuracy", accuracy, prog_bar=True, batch_size=len(targets))
+        return loss
+
+    def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Tensor:
+        """One step on all served frames as single faces."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
+        """Loss and accuracy on held-out clips."""
+        self._step(batch, "val")
+
+    def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
+        """Loss and accuracy on test clips."""
+        self._step(batch, "test")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW on all parameters, warmed up and annealed over the fit."""
+        return with_one_cycle(
+            self, torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay), self.lr
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The class names travel with the weights."""
+        checkpoint["class_names"] = self.class_names
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the class names back."""
+        super().on_load_checkpoint(checkpoint)
+        self.class_names = list(checkpoint.get("class_names", []))
+
+
+def load_face_network(source: str) -> FaceTeacher | FaceNetwork:
+    """A face network to learn from or be judged by, in eval mode.
+
+    Args:
+        source: a checkpoint of a `FaceTeacher` fit (`*.ckpt`), or published weights as `KIND:FILE` with KIND
+            one of vggface, senet, mobilefacenet, mini_xception. `mobilefacenet:FILE@YUNET.onnx` aligns faces by
+            the landmarks of that detector.
+
+    Raises:
+        InputError: unknown kind, missing or unfit file.
+    """
+    kind, _, path = source.partition(":")
+    if path:
+        from s2v import weights
+
+        loaders = {
+            "vggface": weights.load_vggface,
+            "senet": weights.load_senet,
+            "mobilefacenet": weights.load_mobilefacenet,
+            "mini_xception": weights.load_mini_xception,
+        }
+        if kind not in loaders:
+            raise InputError(
+                f"unknown kind of face network {kind!r} in {source!r}: expected one of {', '.join(loaders)}"
+            )
+        if kind == "mobilefacenet":
+            path, _, detector = path.partition("@")
+            return FaceNetwork(weights.load_mobilefacenet(path, detector)).eval()
+        return FaceNetwork(loaders[kind](path)).eval()
+    content = read_checkpoint(source, "face teacher")
+    if not any(key.startswith("face.network.") for key in content["state_dict"]):
+        raise InputError(
+            f"{source} is no face teacher: expected a checkpoint of s2v.modules.face_teacher.FaceTeacher"
+        )
+    try:
+        return FaceTeacher.load_from_checkpoint(source, map_location="cpu", weights_only=True).eval()
+    except (TypeError, ValueError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{source} does not tell how its network is built ({reason}): expected a checkpoint written by `s2v fit`"
+        ) from error

@@ -1,0 +1,55 @@
+"""What a module keeps of its constructor's arguments: never the networks themselves."""
+
+import inspect
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.core.mixins.hparams_mixin import HyperparametersMixin, _given_hyperparameters
+from lightning.pytorch.utilities.parsing import collect_init_args
+
+
+class PlainHyperparameters(pl.LightningModule):
+    """A LightningModule whose `save_hyperparameters()` never keeps a network.
+
+    A module that LightningCLI builds keeps its config as it stands, networks by class path: its checkpoint then
+    loads without being told anything. One built in Python keeps numbers, texts, lists, dicts and dataclasses (as
+    dicts) and leaves the rest out: loggers can write that, and its checkpoint loads with `weights_only=True` and
+    the networks as arguments of `load_from_checkpoint`. Lightning's own keeps the networks: they are pickled once
+    more into every checkpoint, and those under spectral normalisation can't be copied.
+    """
+
+    def save_hyperparameters(self, *args: Any, **kwargs: Any) -> None:
+        """To be called in the constructor; with arguments it is Lightning's."""
+        caller = inspect.currentframe()
+        kwargs.setdefault("frame", caller.f_back if caller is not None else None)
+        if args or _given_hyperparameters.get() is not None or kwargs["frame"] is None:
+            super().save_hyperparameters(*args, **kwargs)
+            return
+        found: dict[str, Any] = {}
+        for arguments in collect_init_args(kwargs["frame"], [], classes=(HyperparametersMixin,)):
+            found.update(arguments)
+        super().save_hyperparameters(plain_values(found), **kwargs)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """`load_from_checkpoint` gives back the config too, so that what is trained on from it can be loaded again."""
+        saved = checkpoint.get("hyper_parameters", {})
+        if self._trainer is None and "_instantiator" in saved:
+            self.save_hyperparameters(plain_values(saved))
+
+
+def plain_values(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that are plain values through and through, dataclasses as dicts."""
+    converted = {
+        name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        for name, value in arguments.items()
+    }
+    return {name: value for name, value in converted.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    return value is None or type(value) in (bool, int, float, str)

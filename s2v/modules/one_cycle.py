@@ -1,0 +1,38 @@
+"""Warm up and anneal over a whole fit: the schedule of the small trainings the two stages stand on."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
+
+from s2v.errors import InputError
+
+
+class OneCycle(OneCycleLR):
+    """PyTorch's, except that a resumed fit may be longer or shorter than planned: the new length counts."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the saved step, keep this fit's length."""
+        own = {"total_steps": self.total_steps, "_schedule_phases": self._schedule_phases}
+        super().load_state_dict(state_dict | own)
+
+
+def with_one_cycle(module: pl.LightningModule, optimizer: Optimizer, lr: float) -> Any:
+    """What `configure_optimizers` returns for a one-cycle schedule (Smith 2018) that peaks at `lr`.
+
+    Its length is the fit's number of steps, from max_steps or max_epochs, whichever ends first.
+
+    Raises:
+        InputError: the fit has no end.
+    """
+    steps = module.trainer.estimated_stepping_batches
+    if not math.isfinite(steps):
+        raise InputError(
+            f"{type(module).__name__} anneals its learning rate over the whole fit, which has no end: "
+            "set trainer.max_steps or trainer.max_epochs"
+        )
+    # PyTorch divides by `pct_start * total_steps - 1`: a trial of a few steps gets the beginning of a longer schedule
+    schedule = OneCycle(optimizer, max_lr=lr, total_steps=max(int(steps), 10), pct_start=0.2)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,135 @@
+"""SyncNet training by multi-way matching of lips and speech."""
+
+import math
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from s2v.batch import SAMPLES_PER_FRAME, TalkingFaceBatch
+from s2v.errors import InputError
+from s2v.losses.contrastive import multi_way_matching
+from s2v.metrics.mfcc import mfcc
+from s2v.models.syncnet import MFCC_PER_FRAME, WINDOW_FRAMES, WINDOW_MFCC, SyncNet
+from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.one_cycle import with_one_cycle
+
+
+class SyncNetTraining(PlainHyperparameters):
+    """Each window of five frames must find its own speech among the clip's other instants.
+
+    The data module must serve whole windows (`num_frames == window_frames`). MFCC steps are 10 ms and frames
+    40 ms, so lip window v belongs to MFCC steps 4v .. 4v + 19, as in the published evaluation.
+
+    Args:
+        syncnet: the network that is trained.
+        lr: peak learning rate of AdamW.
+        weight_decay: of AdamW.
+        shift: lips are moved at random by up to this share of the picture, alike within a clip.
+        light: brightness varies at random by up to this share.
+        tolerance: windows within this many frames of the true one count as found.
+    """
+
+    def __init__(
+        self,
+        syncnet: SyncNet,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-4,
+        shift: float = 0.04,
+        light: float = 0.1,
+        tolerance: int = 1,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.syncnet = syncnet
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.shift = shift
+        self.light = light
+        self.tolerance = tolerance
+        # squared distances grow with the dimensions: unscaled, the first steps' losses are far above chance
+        self.log_scale = torch.nn.Parameter(torch.tensor(-0.5 * math.log(syncnet.embedding_dim)))
+
+    def forward(self, frames: Tensor, speech: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed every lip window and its speech.
+
+        Args:
+            frames: (B, T, 3, H, W) uint8 RGB at 25 fps.
+            speech: (B, T * 640) in [-1, 1] at 16 kHz.
+
+        Returns:
+            lips and speech, each (B, P, D), P = T - 5 windows.
+
+        Raises:
+            InputError: pictures and speech are not of the same length.
+        """
+        batch, count = frames.shape[:2]
+        if speech.shape[1] != count * SAMPLES_PER_FRAME:
+            raise InputError(
+                f"SyncNet matches lips with all of their speech, but {count} pictures came with speech of "
+                f"{speech.shape[1] / SAMPLES_PER_FRAME:g} frames: set data.init_args.num_frames to window_frames"
+            )
+        faces = self.syncnet.prepare_lips(rearrange(frames, "b t c h w -> (b t) c h w"))
+        if self.training:
+            faces = self.augment(faces, batch)
+        features = mfcc(speech * 32768.0)
+        windows = min(count - WINDOW_FRAMES + 1, (features.shape[1] - WINDOW_MFCC) // MFCC_PER_FRAME + 1)
+        # the network slides over the clips as they stand: only its first convolution looks along time
+        seen = self.syncnet.netcnnlip(rearrange(faces, "(b t) c h w -> b c t h w", b=batch))[:, :, :windows]
+        lips = self.syncnet.netfclip(rearrange(seen, "b c p 1 1 -> (b p) c"))
+        steps = features.unfold(1, WINDOW_MFCC, MFCC_PER_FRAME)[:, :windows]
+        sounds = self.syncnet.embed_speech(rearrange(steps, "b p m s -> (b p) 1 m s"))
+        return rearrange(lips, "(b p) d -> b p d", b=batch), rearrange(sounds, "(b p) d -> b p d", b=batch)
+
+    def augment(self, faces: Tensor, clips: int) -> Tensor:
+        """Move and light the pictures at random, alike for all frames of a clip. (B*T, 3, S, S) in 0..255."""
+        frames = faces.shape[0] // clips
+        reach = round(self.shift * faces.shape[-1])
+        moved = [
+            torch.roll(clip, tuple(torch.randint(-reach, reach + 1, (2,)).tolist()), dims=(2, 3))
+            for clip in faces.split(frames)
+        ]
+        gain = 1 + (torch.rand(clips, 1, 1, 1, device=faces.device) * 2 - 1) * self.light
+        return (torch.cat(moved) * gain.repeat_interleave(frames, dim=0)).clamp(0, 255)
+
+    def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
+        lips, speech = self(batch["frames"], batch["speech"])
+        loss = multi_way_matching(lips, speech, self.log_scale.exp())
+        size, windows = lips.shape[:2]
+        with torch.no_grad():
+            distances = torch.cdist(lips.float(), speech.float())
+            instants = torch.arange(windows, device=lips.device)
+            away = (distances.argmin(dim=2) - instants).abs()
+            true = distances.diagonal(dim1=1, dim2=2).unsqueeze(2)
+            far = (instants[:, None] - instants[None, :]).abs()
+            comparable = (far >= 5) & (far <= 15)
+            prefers = (true < distances)[:, comparable].float().mean()
+        self.log(f"{stage}/matching", loss, prog_bar=True, batch_size=size)
+        self.log(f"{stage}/matching_chance", math.log(windows), batch_size=size)
+        self.log(
+            f"{stage}/within_tolerance",
+            (away <= self.tolerance).float().mean(),
+            prog_bar=True,
+            batch_size=size,
+        )
+        self.log(f"{stage}/prefers_true", prefers, prog_bar=True, batch_size=size)
+        return loss
+
+    def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Tensor:
+        """One step on a batch of whole windows."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
+        """Held-out clips: the loss, windows found, and true speech against speech shifted by 5 to 15 frames."""
+        self._step(batch, "val")
+
+    def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
+        """The same on whole test clips."""
+        self._step(batch, "test")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW on all parameters, warmed up and annealed over the fit."""
+        return with_one_cycle(
+            self, torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay), self.lr
+        )

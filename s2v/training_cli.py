@@ -1,0 +1,175 @@
+"""`s2v fit|validate|test|predict`: LightningCLI with OmegaConf interpolation across several configs."""
+
+import logging
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from jsonargparse import set_parsing_settings
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.trainer.states import TrainerStatus
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from omegaconf.errors import OmegaConfBaseException
+
+from callbacks.save_config import SaveConfigBesideCheckpoints
+from s2v.config_errors import check_syntax, explain
+from s2v.errors import InputError
+from s2v.wandb_login import work_offline_unless_logged_in
+from s2v.weight_file import checked_weight_file
+
+EXAMPLES = {
+    "fit": "--config experiments/base/trainer.yaml --config experiments/data/crema_d.yaml "
+    "--config experiments/distill/distill.yaml --config experiments/base/representation.yaml "
+    "--trainer.max_epochs 50",
+    "validate": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/last.ckpt",
+    "test": "--config runs/crema_d/compose/config.yaml --config experiments/test/report.yaml "
+    "--ckpt_path runs/crema_d/compose/last.ckpt",
+    "predict": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/last.ckpt",
+}
+
+SUMMARIES = {
+    "fit": "Train what the configs describe; later configs and options overrule earlier ones.",
+    "validate": "Run a checkpoint over the validation split.",
+    "test": "Run a checkpoint over the test split and write the report.",
+    "predict": "Generate the predict split's clips from a checkpoint.",
+}
+
+
+class TrainingParser(LightningArgumentParser):
+    """LightningCLI's parser with one-line errors."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        if parser._subcommands_action is not None:
+            parser = next(iter(parser._subcommands_action.choices.values()))
+        raise InputError(explain(message, parser._option_string_actions)) from ex
+
+
+class TrainingCLI(LightningCLI):
+    """LightningCLI for one subcommand.
+
+    What differs from Lightning's: the config and the command line are the whole truth about the model, a
+    checkpoint's hyperparameters change nothing; W&B never asks for a key; errors are one line.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        self._asked = args[0]
+        set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+        settings = {"parser_mode": "omegaconf+", "allow_abbrev": False}
+        described = settings | {
+            "description": f"{SUMMARIES[self._asked]} Example: s2v {self._asked} {EXAMPLES[self._asked]}",
+            "usage": f"s2v {self._asked} --config FILE [--config FILE ...] [--ckpt_path FILE] [--KEY VALUE]",
+        }
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            save_config_callback=SaveConfigBesideCheckpoints,
+            seed_everything_default=0,
+            parser_kwargs={"prog": "s2v", **settings, self._asked: described},
+            parser_class=TrainingParser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            args=args,
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the one that was asked for: a parser takes seconds to make."""
+        return {self._asked: LightningCLI.subcommands()[self._asked]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """`run_dir`: what the configs call this run's own folder, so that one key moves all it writes."""
+        parser.add_argument(
+            "--run_dir",
+            type=str | None,
+            help="folder of this run's checkpoints, metrics and samples, for configs that refer to ${run_dir}",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, with one line for what is wrong."""
+        check_syntax(args)
+        try:
+            self.config = parser.parse_args(args)
+        except OmegaConfBaseException as error:
+            key = str(error.full_key or "").removeprefix(f"{self._asked}.")
+            reason = str(error.msg or error).splitlines()[0].replace("'..", "'")
+            raise InputError(f"the config's {key}: {reason}") from None
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the config as it is: Lightning lets a checkpoint's hyperparameters overrule it."""
+        path = self.config[self._asked].get("ckpt_path")
+        if path is None:
+            if self._asked != "fit":
+                rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
+        elif path in ("best", "last", "hpc", "registry") or Path(path).is_dir():
+            return  # Lightning finds these
+        elif not zipfile.is_zipfile(checked_weight_file(path)):
+            raise InputError(f"--ckpt_path {path}: truncated, or no checkpoint as `s2v fit` writes them")
+
+    def before_instantiate_classes(self) -> None:
+        """Decide about W&B before its logger is made."""
+        if _names_wandb(self.config[self._asked].get("trainer.logger")) and work_offline_unless_logged_in():
+            rank_zero_info(
+                "not logged in to W&B: the run is kept offline (WANDB_MODE=offline; `wandb login`)"
+            )
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except SystemExit:
+            # Lightning turns Ctrl-C into an exit of its own
+            if self.trainer.state.status == TrainerStatus.INTERRUPTED and not self.trainer.received_sigterm:
+                raise KeyboardInterrupt from None
+            raise
+        except RuntimeError as error:
+            path = self.config[subcommand].get("ckpt_path")
+            if path and str(error).startswith("Error(s) in loading state_dict"):
+                first = str(error).splitlines()[1].strip()
+                raise InputError(
+                    f"--ckpt_path {path} does not fit the config's model ({first}); "
+                    "use the config.yaml saved beside it"
+                ) from error
+            raise
+
+
+def _names_wandb(logger: Any) -> bool:
+    loggers = logger if isinstance(logger, list) else [logger]
+    return any(str(getattr(one, "class_path", "")).endswith("WandbLogger") for one in loggers)
+
+
+def _leave_out_what_does_not_apply() -> None:
+    """Lightning's advice that is wrong here, or advertising."""
+    for message in (
+        "Using ModelCheckpoint with manual optimization",  # the state after the step is the one wanted
+        r"Found \d+ module\(s\) in eval mode",  # teachers, and stage 1 in stage 2
+        "Checkpoint directory .* exists and is not empty",  # loggers write there; callbacks/save_config.py looks
+        "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler resumes
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    ):
+        warnings.filterwarnings("ignore", message)
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    logger.addFilter(lambda record: "Tip:" not in record.getMessage())
+
+
+def run(args: list[str]) -> int:
+    """Run one of LightningCLI's subcommands, `args[0]`; returns the exit status.
+
+    Raises:
+        InputError: wrong option, config or checkpoint.
+        KeyboardInterrupt: after Lightning's orderly end.
+    """
+    _leave_out_what_does_not_apply()
+    torch.set_float32_matmul_precision("high")
+    try:
+        TrainingCLI(args)
+    except SystemExit as exit:
+        if exit.code not in (0, None):
+            raise
+    sys.stdout.flush()
+    return 0

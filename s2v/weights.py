@@ -1,0 +1,223 @@
+"""Published checkpoints into our networks, unchanged.
+
+Each `load_*` gives a network in evaluation mode with its origin in `weights_file` and `weights_sha256`. A
+file that is missing, damaged or does not fit is one InputError that names what is wrong (`s2v.weight_file`).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from s2v.errors import InputError
+from s2v.models.cpc import CPC
+from s2v.models.mini_xception import MiniXception
+from s2v.models.mobilefacenet import MobileFaceNet
+from s2v.models.senet import SENet50
+from s2v.models.syncnet import SyncNet
+from s2v.models.vggface import VGGFace
+from s2v.weight_file import (
+    StateDict,
+    checked_weight_file,
+    filled,
+    only_tensors,
+    read_state_dict,
+    read_weight_file,
+    shape_of,
+    some_of,
+)
+
+_CPC_OPTIONS = {"normMode": "layerNorm", "encoder_type": "cpc"}
+"""Options of CPC_audio that change the graph but not its keys, with the values this CPC implements."""
+
+_UNIPV_DENSE = {"fc1": "fc6", "fc2": "fc7", "fc3": "fc8"}
+
+_VGGFACE2_LAYERS = {
+    "conv1": "1x1_reduce",
+    "bn1": "1x1_reduce_bn",
+    "conv2": "3x3",
+    "bn2": "3x3_bn",
+    "conv3": "1x1_increase",
+    "bn3": "1x1_increase_bn",
+    "conv4": "1x1_down",
+    "conv5": "1x1_up",
+    "downsample.0": "1x1_proj",
+    "downsample.1": "1x1_proj_bn",
+}
+_VGGFACE2_ENDS = {"conv1": "conv1_7x7_s2", "bn1": "conv1_7x7_s2_bn", "fc": "classifier"}
+
+_KERAS_VALUES = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+    "kernel": "weight",
+    "bias": "bias",
+    "depthwise_kernel": "depthwise.weight",
+    "pointwise_kernel": "pointwise.weight",
+}
+
+
+def load_cpc(path: str | Path) -> CPC:
+    """CPC of facebookresearch/CPC_audio: a hub file {config, weights} or a training file {gEncoder, ...}.
+
+    Sizes, layers and LSTM or GRU are read from the tensors, so that a training file needs no
+    checkpoint_args.json beside it; keys of criterion and optimizer are left out. A configuration that asks
+    for what this CPC is not (another norm, reversed contexts) is refused.
+    """
+    content = read_weight_file(path)
+    weights = content.get("weights", content.get("gEncoder"))
+    if not isinstance(weights, Mapping):
+        raise InputError(
+            f"{path} is no CPC checkpoint: expected 'weights' (hub) or 'gEncoder' (training) in it, "
+            f"but its keys are {some_of(content)}"
+        )
+    _refuse_other_cpc(path, content["config"] if "config" in content else _arguments_beside(path))
+    weights = {str(key): value for key, value in weights.items()}
+    state = only_tensors(path, {k: v for k, v in weights.items() if k.startswith(("gEncoder.", "gAR."))})
+    gates, channels = shape_of(path, state, "gAR.baseNet.weight_ih_l0", dims=2)
+    _, hidden = shape_of(path, state, "gAR.baseNet.weight_hh_l0", dims=2)
+    if gates not in (3 * hidden, 4 * hidden):
+        raise InputError(
+            f"{path}: misshapen gAR.baseNet.weight_ih_l0 ({gates}, {channels}): for {hidden} hidden units an "
+            f"LSTM has {4 * hidden} rows and a GRU {3 * hidden}"
+        )
+    layers = sum(key.startswith("gAR.baseNet.weight_ih_l") for key in state)
+    return filled(path, CPC(channels, hidden, "lstm" if gates == 4 * hidden else "gru", layers), state)
+
+
+def _refuse_other_cpc(path: str | Path, options: Any) -> None:
+    if not isinstance(options, Mapping):
+        return
+    for name, wanted in _CPC_OPTIONS.items():
+        if options.get(name, wanted) != wanted:
+            raise InputError(f"{path} was trained with {name}={options[name]}: only {wanted} is supported")
+    if options.get("cpc_mode") == "reverse":
+        raise InputError(f"{path} was trained with cpc_mode=reverse: backward contexts are not supported")
+
+
+def _arguments_beside(path: str | Path) -> Any:
+    """What CPC_audio's training writes beside its checkpoints; nothing where the file is not there."""
+    arguments = Path(path).with_name("checkpoint_args.json")
+    if not arguments.is_file():
+        return {}
+    try:
+        return json.loads(arguments.read_text())
+    except ValueError as error:
+        raise InputError(f"{arguments}, beside {Path(path).name}, is no JSON: {error}") from error
+
+
+def load_vggface(path: str | Path) -> VGGFace:
+    """VGGFace laid out as "vgg_face_dag" (conv1_1 ... fc8) or "unipv" (convN.convs.M, fc1 ... fc3).
+
+    "unipv" takes pictures in 0..1 by having 255 inside its first layer's weights; it is taken out again.
+    """
+    state = read_state_dict(path)
+    if any(".convs." in key for key in state):
+        state = {_vggface_key(key): value for key, value in state.items()}
+        if "conv1_1.weight" in state:
+            state["conv1_1.weight"] = state["conv1_1.weight"] / 255
+    classes = shape_of(path, state, "fc8.weight", dims=2)[0]
+    return filled(path, VGGFace(num_classes=classes), state)
+
+
+def _vggface_key(unipv: str) -> str:
+    """conv3.convs.1.bias -> conv3_2.bias, fc1.weight -> fc6.weight; any other key stays, and will not fit."""
+    if match := re.fullmatch(r"conv(\d)\.convs\.(\d)\.(weight|bias)", unipv):
+        return f"conv{match[1]}_{int(match[2]) + 1}.{match[3]}"
+    layer, _, kind = unipv.partition(".")
+    return f"{_UNIPV_DENSE.get(layer, layer)}.{kind}"
+
+
+def load_senet(path: str | Path) -> SENet50:
+    """SENet-50 laid out as "senet50_ferplus_dag" (8 emotions) or "vggface2_senet50" (8631 people, BGR)."""
+    state = read_state_dict(path)
+    of_vggface2 = any(key.startswith("layer1.") for key in state)
+    if of_vggface2:
+        state = {_senet_key(key): value for key, value in state.items()}
+        if "classifier.weight" in state:
+            classifier = state["classifier.weight"]
+            state["classifier.weight"] = classifier.reshape(*classifier.shape, 1, 1)
+    classes = shape_of(path, state, "classifier.weight", dims=4)[0]
+    return filled(path, SENet50(num_classes=classes, bgr=of_vggface2), state)
+
+
+def _senet_key(vggface2: str) -> str:
+    """layer1.0.conv1.weight -> conv2_1_1x1_reduce.weight; any other key stays, and will not fit."""
+    layer, _, kind = vggface2.rpartition(".")
+    if match := re.fullmatch(r"layer(\d)\.(\d+)\.(.+)", layer):
+        stage, block, part = int(match[1]) + 1, int(match[2]) + 1, match[3]
+        return f"conv{stage}_{block}_{_VGGFACE2_LAYERS.get(part, part)}.{kind}"
+    return f"{_VGGFACE2_ENDS.get(layer, layer)}.{kind}"
+
+
+def load_syncnet(path: str | Path) -> SyncNet:
+    """SyncNet v2 of the public evaluation: full faces, 224 x 224."""
+    return filled(path, SyncNet(), read_state_dict(path))
+
+
+def load_mobilefacenet(path: str | Path, detector: str = "") -> MobileFaceNet:
+    """MobileFaceNet of foamliu/MobileFaceNet; `detector` (YuNet's .onnx file) aligns faces by landmarks."""
+    return filled(path, MobileFaceNet(detector=detector), read_state_dict(path))
+
+
+def load_mini_xception(path: str | Path) -> MiniXception:
+    """mini-XCEPTION of oarriaga/face_classification, from the HDF5 file Keras wrote."""
+    layers = _keras_layer_names()
+    state: StateDict = {}
+    for name, value in _keras_values(path).items():
+        layer, _, kind = name.rpartition("/")
+        state[f"{layers.get(layer, layer)}.{_KERAS_VALUES.get(kind, kind)}"] = value
+    return filled(path, MiniXception(), state)
+
+
+def _keras_layer_names() -> dict[str, str]:
+    """Keras' names, numbered as the published script built the layers, to ours."""
+    names = {
+        "conv2d_1": "conv1",
+        "batch_normalization_1": "bn1",
+        "conv2d_2": "conv2",
+        "batch_normalization_2": "bn2",
+        "conv2d_7": "classifier",
+    }
+    for block in range(4):
+        names[f"conv2d_{block + 3}"] = f"blocks.{block}.shortcut"
+        names[f"batch_normalization_{3 * block + 3}"] = f"blocks.{block}.shortcut_bn"
+        for half in (1, 2):
+            names[f"separable_conv2d_{2 * block + half}"] = f"blocks.{block}.separable{half}"
+            names[f"batch_normalization_{3 * block + 3 + half}"] = f"blocks.{block}.separable{half}.bn"
+    return names
+
+
+def _keras_values(path: str | Path) -> StateDict:
+    """{"conv2d_1/kernel": tensor} of a Keras file, kernels in PyTorch's order, without the optimizer's."""
+    file = checked_weight_file(path)
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError(f"reading {file} needs h5py: pip install 's2v[hdf5]'") from error
+    values: StateDict = {}
+
+    def keep(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            layer, kind = name.split("/")[0], name.split("/")[-1].removesuffix(":0")
+            value = torch.from_numpy(item[()])
+            if kind == "depthwise_kernel":
+                value = value.permute(2, 3, 0, 1)
+            elif value.dim() == 4:
+                value = value.permute(3, 2, 0, 1)
+            values[f"{layer}/{kind}"] = value
+
+    try:
+        with h5py.File(file, "r") as content:
+            content.get("model_weights", content).visititems(keep)
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{file} ({file.stat().st_size} bytes) can't be read as HDF5: truncated, damaged, or of another "
+            f"kind ({reason})"
+        ) from error
+    return values

@@ -1,0 +1,184 @@
+import csv
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+
+from callbacks.gan_health import GANHealth, TrainingDiverged
+from callbacks.gan_signs import diversity, loss_over_chance, motion, win_rate
+from tests.callbacks.small_gan import SmallGAN, loader, trainer
+
+
+def gan(**settings: Any) -> SmallGAN:
+    torch.manual_seed(0)
+    return SmallGAN(**settings)
+
+
+class Witness(pl.Callback):
+    """Keeps what the steps returned, and the generator's gradient norms."""
+
+    def __init__(self) -> None:
+        self.outputs: list[dict[str, Any]] = []
+        self.norms: list[Tensor] = []
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        if optimizer is trainer.optimizers[0]:
+            parameters = pl_module.generator.parameters()
+            self.norms.append(torch.nn.utils.clip_grad_norm_(parameters, float("inf")))
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.outputs.append(outputs)
+
+
+def messages(record: list[warnings.WarningMessage]) -> list[str]:
+    return [str(w.message) for w in record if str(w.message).startswith("health/")]
+
+
+def test_logs_every_n_generator_steps_what_the_formulas_say(tmp_path: Path) -> None:
+    witness, logger = Witness(), CSVLogger(tmp_path, name="", version="")
+    fit = trainer(
+        tmp_path,
+        GANHealth(every_n_steps=3, warn=False),
+        witness,
+        logger=logger,
+        max_steps=7,
+        log_every_n_steps=50,
+    )
+    fit.fit(gan(), loader())
+    with open(tmp_path / "metrics.csv") as file:
+        rows = [row for row in csv.DictReader(file) if row["health/diversity"]]
+    assert [int(row["step"]) for row in rows] == [3, 6]
+    for row, step in zip(rows, (3, 6), strict=True):
+        out = witness.outputs[step - 1]
+        for name in ("identity", "frame", "sync"):
+            rate = win_rate(out["real_scores"][name], out["fake_scores"][name]).item()
+            assert float(row[f"health/{name}/win_rate"]) == pytest.approx(rate)
+            assert float(row[f"health/gradient_norm/{name}"]) > 0
+        fake, real = out["fake_frames"], out["real_frames"]
+        over_chance = loss_over_chance(out["real_scores"]["sync"], out["fake_scores"]["sync"]).item()
+        assert float(row["health/sync/loss_over_chance"]) == pytest.approx(over_chance)
+        assert over_chance == pytest.approx(4 * out["losses"]["d_sync"].item())
+        assert float(row["health/diversity"]) == pytest.approx((diversity(fake) / diversity(real)).item())
+        assert float(row["health/motion"]) == pytest.approx((motion(fake) / motion(real)).item())
+        norm = witness.norms[step - 1].item()
+        assert float(row["health/gradient_norm/generator"]) == pytest.approx(norm)
+    assert "health/diversity" in fit.callback_metrics
+
+
+def test_counts_generator_steps_when_gradients_accumulate(tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path, name="", version="")
+    fit = trainer(tmp_path, GANHealth(every_n_steps=2, warn=False), logger=logger, max_steps=4)
+    fit.fit(gan(batches_a_step=2), loader())
+    with open(tmp_path / "metrics.csv") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [2, 4]
+
+
+class Sick(SmallGAN):
+    """Returns what a training that went wrong would; it trains all the same."""
+
+    def __init__(self, illness: str) -> None:
+        super().__init__()
+        self.illness = illness
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:
+        out = super().training_step(batch, batch_idx)
+        if self.illness == "collapse":
+            out["fake_frames"] = out["fake_frames"][:1].expand_as(out["fake_frames"])
+        elif self.illness == "still":
+            out["fake_frames"] = out["fake_frames"][:, :1].expand_as(out["fake_frames"])
+        elif self.illness == "overpowering":
+            out["real_scores"]["frame"], out["fake_scores"]["frame"] = torch.ones(4), torch.zeros(4)
+        elif self.illness == "chance":
+            out["real_scores"]["sync"] = out["fake_scores"]["sync"] = torch.full((4,), 0.5)
+        return out
+
+
+@pytest.mark.parametrize(
+    ("illness", "words"),
+    [
+        ("collapse", "(collapse)"),
+        ("still", "hardly move"),
+        ("overpowering", "frame discriminator always wins"),
+        ("chance", "sync discriminator is at chance"),
+    ],
+)
+def test_warns_once_an_epoch_of_what_lasts(tmp_path: Path, illness: str, words: str) -> None:
+    torch.manual_seed(0)
+    health = GANHealth(every_n_steps=1, patience=2, warmup_steps=0)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        trainer(tmp_path, health, max_epochs=2).fit(Sick(illness), loader())
+    found = [text for text in messages(record) if words in text]
+    assert len(found) == 2
+    assert all("\n" not in text for text in found)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"patience": 9}, {"warmup_steps": 9}, {"warn": False}], ids=lambda s: next(iter(s))
+)
+def test_does_not_warn_of_what_passes_nor_early_nor_unasked(tmp_path: Path, settings: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    health = GANHealth(**{"every_n_steps": 1, "patience": 1, "warmup_steps": 0} | settings)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        trainer(tmp_path, health, max_epochs=2).fit(Sick("collapse"), loader())
+    assert messages(record) == []
+
+
+class Explode(pl.Callback):
+    """From the seventh step on the generator's gradients are a thousand times what they were."""
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        if optimizer is trainer.optimizers[0] and trainer.global_step >= 6:
+            for parameter in pl_module.generator.parameters():
+                parameter.grad *= 1000
+
+
+def test_warns_of_exploding_gradients_against_what_was_usual(tmp_path: Path) -> None:
+    health = GANHealth(every_n_steps=1, patience=1, warmup_steps=0)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        trainer(tmp_path, Explode(), health, max_steps=7).fit(gan(), loader())
+    (text,) = [text for text in messages(record) if "explode" in text]
+    assert text.startswith("health/gradient_norm/generator = ") and "clipping.generator" in text
+
+
+def test_stops_on_nan_naming_term_and_checkpoint(tmp_path: Path) -> None:
+    module = gan(poison_at=6)
+    saving = ModelCheckpoint(
+        tmp_path, "good-{step}", every_n_train_steps=2, save_last=True, save_on_exception=True
+    )
+    with pytest.raises(TrainingDiverged) as caught:
+        trainer(tmp_path, GANHealth(), saving, max_steps=20).fit(module, loader())
+    text = str(caught.value)
+    assert "\n" not in text and "diverged at step 6: generator = nan;" in text
+    assert f"--ckpt_path {tmp_path}" in text
+    named = text.split("--ckpt_path ")[1].split(",")[0]
+    state = torch.load(named, weights_only=True)
+    assert state["global_step"] == 4
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["good-step=4.ckpt", "last.ckpt"]
+
+
+def test_stops_on_nan_before_any_checkpoint(tmp_path: Path) -> None:
+    module = gan(poison_at=1)
+    with pytest.raises(
+        TrainingDiverged, match="no checkpoint was saved yet: start again with a lower learning"
+    ):
+        trainer(tmp_path, GANHealth(), max_steps=3).fit(module, loader())
+
+
+def test_judges_only_what_the_step_returns(tmp_path: Path) -> None:
+    class Terse(SmallGAN):
+        def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:
+            return {"losses": super().training_step(batch, batch_idx)["losses"]}
+
+    fit = trainer(tmp_path, GANHealth(every_n_steps=1), max_steps=2)
+    fit.fit(Terse(), loader())
+    logged = {name for name in fit.callback_metrics if name.startswith("health/")}
+    assert logged == {f"health/gradient_norm/{name}" for name in SmallGAN.optimizer_names}

@@ -1,0 +1,90 @@
+"""Validation windows are spoken whole and scored beside their own speech."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from callbacks.sync_confidence import SyncConfidenceCallback
+from s2v.batch import TalkingFaceBatch
+from s2v.errors import InputError
+from s2v.evaluation.judges import load_sync_judge
+from s2v.evaluation.speech_samples import as_int16
+from s2v.metrics.sync_confidence import sync_scores
+from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
+from tests.s2v.evaluation.judge_checkpoints import save_syncnet
+
+CLIPS = [("ann", "anger", 1), ("ben", "anger", 2), ("cem", "happiness", 3)]
+
+
+@pytest.fixture(scope="module")
+def syncnet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_syncnet(tmp_path_factory.mktemp("judge") / "syncnet.ckpt")
+
+
+def validation(frames: int = 20) -> list[TalkingFaceBatch]:
+    return [square_batch(CLIPS[:2], frames), square_batch(CLIPS[2:], frames)]
+
+
+def trainer(callback: SyncConfidenceCallback, folder: Path, epochs: int = 1) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        max_epochs=epochs,
+        callbacks=[callback],
+    )
+
+
+def expected(syncnet: str, clips: int) -> dict[str, float]:
+    judge, system = load_sync_judge(syncnet), SpeakingSquares()
+    found = []
+    for clip in CLIPS[:clips]:
+        speech = square_batch([clip], 20)["speech"][0]
+        found.append(sync_scores(judge.network, system.generate_clip(speech, 20), as_int16(speech)))
+    means = torch.tensor(found).mean(dim=0).tolist()
+    return dict(zip(("val/sync_offset", "val/sync_distance", "val/sync_confidence"), means, strict=True))
+
+
+@pytest.mark.parametrize("clips", [1, 3])
+def test_logs_the_mean_over_the_first_windows(syncnet: str, clips: int, tmp_path: Path) -> None:
+    run = trainer(SyncConfidenceCallback(syncnet, max_clips=clips), tmp_path)
+    run.validate(SpeakingSquares(), datamodule=Squares(val=validation()), verbose=False)
+    found = {name: value.item() for name, value in run.callback_metrics.items()}
+    assert found == pytest.approx(expected(syncnet, clips), rel=1e-4)
+
+
+class Counting(SpeakingSquares):
+    """Counts the clips it was asked to speak."""
+
+    asked = 0
+
+    def generate_clip(self, speech: torch.Tensor, num_frames: int) -> torch.Tensor:
+        assert not self.training
+        self.asked += 1
+        return super().generate_clip(speech, num_frames)
+
+
+def test_every_nth_validation_of_a_fit_and_never_the_sanity_check(syncnet: str, tmp_path: Path) -> None:
+    system = Counting()
+    run = trainer(SyncConfidenceCallback(syncnet, max_clips=2, every_n_epochs=2), tmp_path, epochs=5)
+    run.fit(system, datamodule=Squares(val=validation()))
+    assert system.asked == 2 * 2  # after epochs 2 and 4
+
+
+def test_errors_come_before_the_training(syncnet: str, tmp_path: Path) -> None:
+    missing = trainer(SyncConfidenceCallback(str(tmp_path / "none.ckpt")), tmp_path)
+    with pytest.raises(InputError, match="no file at"):
+        missing.fit(SpeakingSquares(), datamodule=Squares(val=validation()))
+    assert missing.global_step == 0
+    short = trainer(SyncConfidenceCallback(syncnet), tmp_path)
+    with pytest.raises(InputError, match="windows have 5"):
+        short.fit(SpeakingSquares(), datamodule=Squares(val=validation(frames=5)))
+    assert short.global_step == 0
+    with pytest.raises(InputError, match="at least 1"):
+        SyncConfidenceCallback(syncnet, max_clips=0)

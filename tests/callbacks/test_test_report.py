@@ -1,0 +1,223 @@
+"""`test` end to end: real networks as judges, files on disk, numbers in the logger."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+from lightning.pytorch.loggers import CSVLogger
+from PIL import Image
+
+from callbacks.test_report import TestReport
+from s2v.batch import TalkingFaceBatch
+from s2v.errors import InputError
+from s2v.evaluation.file_hash import sha256_of_file, sha256_of_list
+from s2v.evaluation.protocol import CALIBRATION
+from s2v.evaluation.summary import METRICS
+from s2v.metrics.image_quality import frame_psnr
+from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
+from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
+from tests.s2v.evaluation.talking_squares import COLOURS, EMOTIONS
+
+OURS = "speech2video"
+CLIPS = [(who, how, 10 * i + j) for i, who in enumerate(COLOURS) for j, how in enumerate(EMOTIONS)]
+
+
+def held_out() -> list[TalkingFaceBatch]:
+    return [square_batch([clip], frames=24) for clip in CLIPS]
+
+
+@pytest.fixture(scope="module")
+def judges(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("judges")
+    return {
+        "identity_judge": save_face_teacher(folder / "speakers.ckpt", list(COLOURS), "speaker"),
+        "emotion_judge": save_face_teacher(folder / "emotions.ckpt", EMOTIONS),
+        "syncnet": save_syncnet(folder / "syncnet.ckpt"),
+    }
+
+
+def run(
+    folder: Path,
+    report: TestReport,
+    system: SpeakingSquares | None = None,
+    clips: list[TalkingFaceBatch] | None = None,
+    **settings: Any,
+) -> pl.Trainer:
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        default_root_dir=folder,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[report],
+        **{"logger": False, **settings},
+    )
+    data = Squares(test=held_out() if clips is None else clips)
+    trainer.test(system or SpeakingSquares(), datamodule=data, verbose=False)
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def whole(judges: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Folder and report.json of one full run."""
+    folder = tmp_path_factory.mktemp("whole")
+    logger = CSVLogger(folder, name="log", version="0")
+    run(folder, TestReport(str(folder / "report"), bootstrap=50, **judges), logger=logger)
+    return folder, json.loads((folder / "report" / "report.json").read_text())
+
+
+def test_every_metric_of_every_system_is_there(whole: tuple[Path, dict[str, Any]]) -> None:
+    content = whole[1]
+    assert list(content["systems"]) == [OURS, *CALIBRATION]
+    for name, system in content["systems"].items():
+        assert set(system) == {*METRICS, "scored", "total"}
+        assert (system["scored"], system["total"]) == (6, 6), name
+        for metric in METRICS:
+            estimate = system[metric]
+            assert estimate["low"] <= estimate["mean"] + 1e-9 and estimate["mean"] <= estimate["high"] + 1e-9
+    truth = content["systems"]["ground_truth"]
+    assert truth["ssim"]["mean"] == pytest.approx(1) and truth["identity_cosine"]["mean"] == pytest.approx(1)
+    assert content["systems"][OURS]["ssim"]["mean"] < 0.99
+
+
+def test_numbers_are_those_of_the_frames(whole: tuple[Path, dict[str, Any]]) -> None:
+    system, expected = SpeakingSquares(), []
+    for batch in held_out():
+        made = system.test_step(batch, 0)
+        assert made is not None
+        expected.append(frame_psnr(made["generated"], made["real"]).mean().item())
+    found = whole[1]["systems"][OURS]["psnr"]["mean"]
+    assert found == pytest.approx(sum(expected) / len(expected), abs=1e-4)
+
+
+def test_files(whole: tuple[Path, dict[str, Any]]) -> None:
+    folder = whole[0] / "report"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "contact_sheet.png",
+        "report.csv",
+        "report.json",
+        "report.md",
+    ]
+    with open(folder / "report.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 * 5
+    assert {row["emotion_reference"] for row in rows} == {"label"}
+    assert "| ssim_mouth | higher |" in (folder / "report.md").read_text()
+    with Image.open(folder / "contact_sheet.png") as sheet:
+        # a strip of two rows of 96 pixels for each of three speakers and two emotions
+        assert sheet.height > 6 * 2 * 96 and sheet.width > 8 * 96
+
+
+def test_meta_says_what_the_numbers_were_made_with(
+    whole: tuple[Path, dict[str, Any]], judges: dict[str, str]
+) -> None:
+    meta = whole[1]["meta"]
+    assert (meta["dataset"], meta["split"]) == ("Squares", "test of seen")
+    assert (meta["clips"], meta["speakers"]) == (6, 3)
+    assert meta["clip_list_sha256"] == sha256_of_list(f"{who}_{how}_{seed}" for who, how, seed in CLIPS)
+    assert meta["judges"]["emotion"]["sha256"] == sha256_of_file(judges["emotion_judge"])
+    assert meta["judges"]["identity"]["teacher_used_as_judge"] is False
+    assert (meta["image_size"], meta["fps"], meta["checkpoint"]) == ("32 x 32", 25, None)
+    assert meta["emotion_references"] == {"label": 6}
+    assert meta["seconds"] > 0 and meta["packages"]["torch"]
+
+
+def test_means_reach_the_logger(whole: tuple[Path, dict[str, Any]]) -> None:
+    folder, content = whole
+    with open(folder / "log" / "0" / "metrics.csv", newline="") as file:
+        (logged,) = list(csv.DictReader(file))
+    for system in (OURS, *CALIBRATION):
+        for metric in METRICS:
+            mean = content["systems"][system][metric]["mean"]
+            assert float(logged[f"test/{system}/{metric}"]) == pytest.approx(mean, abs=1e-6)
+        assert float(logged[f"test/{system}/scored"]) == 6
+
+
+def test_without_judges_and_with_failures(tmp_path: Path) -> None:
+    system = SpeakingSquares(breaks_on=("ann_happiness_1",))
+    clips = held_out()
+    clips[0]["emotion"][:] = -1
+    report = TestReport(str(tmp_path), contact_sheet=False, system="squares")
+    run(tmp_path, report, system, clips)
+    content = json.loads((tmp_path / "report.json").read_text())
+    ours = content["systems"]["squares"]
+    assert (ours["scored"], ours["total"], ours["ssim"]["n"]) == (5, 6, 5)
+    assert "identity_rank1" not in ours and "sync_confidence" not in ours
+    failed = [row for row in content["clips"] if row["reason"]]
+    assert [(row["clip_id"], row["reason"]) for row in failed] == [
+        ("ann_happiness_1", "the system made no frames for this clip")
+    ]
+    assert not (tmp_path / "contact_sheet.png").exists()
+    assert "identity judge: none" in (tmp_path / "report.md").read_text()
+
+
+def test_an_unlabelled_clip_is_judged_against_its_real_frames(judges: dict[str, str], tmp_path: Path) -> None:
+    clips = held_out()
+    clips[0]["emotion"][:] = -1
+    report = TestReport(str(tmp_path), emotion_judge=judges["emotion_judge"], contact_sheet=False)
+    run(tmp_path, report, clips=clips)
+    assert report.report is not None
+    assert report.report.meta["emotion_references"] == {"judge on real frames": 1, "label": 5}
+
+
+def test_teachers_of_the_checkpoint_are_marked(judges: dict[str, str], tmp_path: Path) -> None:
+    """A system whose hyperparameters name the judge's file as its teacher."""
+    system = SpeakingSquares()
+    system.hparams["feature_network"] = judges["identity_judge"]
+    report = TestReport(str(tmp_path), contact_sheet=False, identity_judge=judges["identity_judge"])
+    run(tmp_path, report, system)
+    assert report.report is not None
+    assert report.report.meta["judges"]["identity"]["teacher_used_as_judge"] is True
+    assert "TEACHER USED AS JUDGE" in (tmp_path / "report.md").read_text()
+
+
+def test_checkpoint_is_named_by_its_hash(tmp_path: Path) -> None:
+    trainer = pl.Trainer(accelerator="cpu", devices=1, logger=False, default_root_dir=tmp_path)
+    trainer.strategy.connect(SpeakingSquares())
+    path = tmp_path / "system.ckpt"
+    trainer.save_checkpoint(path)
+    report = TestReport(str(tmp_path), contact_sheet=False)
+    quiet = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_checkpointing": False}
+    tester = pl.Trainer(**quiet, enable_progress_bar=False, callbacks=[report])  # type: ignore[arg-type]
+    data = Squares(test=held_out()[:1])
+    tester.test(SpeakingSquares(), datamodule=data, ckpt_path=str(path), verbose=False)
+    assert report.report is not None
+    assert report.report.meta["checkpoint"] == {"file": str(path), "sha256": sha256_of_file(str(path))}
+
+
+def test_running_twice_starts_anew(tmp_path: Path) -> None:
+    report = TestReport(str(tmp_path), contact_sheet=False)
+    trainer = run(tmp_path, report)
+    trainer.test(SpeakingSquares(), datamodule=Squares(test=held_out()[:2]), verbose=False)
+    assert json.loads((tmp_path / "report.json").read_text())["systems"][OURS]["total"] == 2
+
+
+def test_nothing_but_numbers_and_thumbnails_is_kept(judges: dict[str, str], tmp_path: Path) -> None:
+    report = TestReport(str(tmp_path), bootstrap=0, max_strips=2, **judges)
+    run(tmp_path, report)
+    assert len(report._strips) == 2
+    kept = [frames for strip in report._strips.values() for frames in strip.rows.values()]
+    assert all(frames.shape == (8, 3, 96, 96) for frames in kept)
+
+
+def test_wrong_use_is_one_line(judges: dict[str, str], tmp_path: Path) -> None:
+    attempts: list[tuple[TestReport, list[TalkingFaceBatch], str]] = [
+        (TestReport(str(tmp_path), syncnet=str(tmp_path / "none.ckpt")), held_out(), "no file at"),
+        (TestReport(emotion_judge=judges["identity_judge"]), held_out(), "classify emotions"),
+        (TestReport(str(tmp_path)), [square_batch(CLIPS[:2], 24)], "one whole clip a batch"),
+        (TestReport(str(tmp_path), system="still_frame"), held_out(), "calibration"),
+    ]
+    for report, clips, says in attempts:
+        with pytest.raises(InputError, match=says):
+            run(tmp_path, report, clips=clips)
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_a_report_needs_one_device(tmp_path: Path) -> None:
+    report = TestReport(str(tmp_path))
+    trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp_fork", logger=False)
+    with pytest.raises(InputError, match=r"trainer\.devices=1"):
+        report.setup(trainer, SpeakingSquares(), "test")

@@ -1,0 +1,85 @@
+"""What every test runs under: one thread, no network, W&B offline; and the corpora that tests share."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Before torch is imported: two test processes on two cores, each on one thread.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["WANDB_MODE"] = "offline"
+os.environ["WANDB_SILENT"] = "true"
+
+import pytest
+import torch
+from filelock import FileLock
+
+torch.set_num_threads(1)
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Any:
+    """A test that connects to another machine fails, and says where to."""
+    connect = socket.socket.connect
+
+    def connect_locally(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
+            raise OSError(f"tests have no network, but something connects to {address}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_locally)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with real recordings and weights that lies beside a checkout ($S2V_SHARED, ../shared)."""
+    path = Path(os.environ.get("S2V_SHARED", REPOSITORY.parent / "shared"))
+    if not path.is_dir():
+        pytest.skip(f"no {path}: real recordings are not shipped; set S2V_SHARED to where they are")
+    return path
+
+
+@pytest.fixture(scope="session")
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """`build_once(name, build)`: a folder filled by `build(folder)` once for all test processes."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def build(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        with FileLock(f"{folder}.lock"):
+            if not done.exists():
+                fill(folder)
+                done.touch()
+        return folder
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def crema_d_corpus(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """A synthetic corpus in CREMA-D's layout: 3 speakers, 2 sentences, 6 emotions, 64 x 64."""
+    from data_modules.synthetic.corpus import write_corpus
+
+    def fill(folder: Path) -> None:
+        write_corpus(folder, "crema_d", speakers=3, clips_per_speaker=12, seed=0, size=64)
+
+    return build_once("crema_d_corpus", fill)
+
+
+@pytest.fixture(scope="session")
+def crema_d_cache(crema_d_corpus: Path, build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """The cache that `s2v prepare` makes of `crema_d_corpus`: 36 clips. Not to be written to."""
+    from data_modules.preparation import prepare
+
+    def fill(folder: Path) -> None:
+        prepare(crema_d_corpus, "crema_d", folder, size=64, workers=2, progress=False)
+
+    return build_once("crema_d_cache", fill)

@@ -1,0 +1,82 @@
+"""Real media files, made on the spot with PyAV: any codec, timestamps, rotation, rates and offsets."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def shades(count: int, width: int = 64, height: int = 48) -> list[np.ndarray]:
+    """`count` plain frames whose grey tells their number: frame k is 16 + 3 k (up to 79 frames)."""
+    return [np.full((height, width, 3), 16 + 3 * number, np.uint8) for number in range(count)]
+
+
+def number_of(frame: np.ndarray) -> int:
+    """The number of a `shades` frame after compression and colour conversion."""
+    return round((float(frame.mean()) - 16) / 3)
+
+
+def tone(seconds: float, rate: int = 16000, channels: int = 1, pitch: float = 220.0) -> np.ndarray:
+    """(channels, N) float32: a sine at half of full scale."""
+    wave = 0.5 * np.sin(2 * np.pi * pitch * np.arange(round(seconds * rate)) / rate)
+    return np.tile(wave.astype(np.float32), (channels, 1))
+
+
+def write_media(
+    path: Path,
+    frames: Sequence[np.ndarray] = (),
+    times: Sequence[float] | None = None,
+    fps: Fraction | int = 25,
+    sound: np.ndarray | None = None,
+    rate: int = 16000,
+    sound_start: float = 0.0,
+    video_codec: str = "libx264",
+    sound_codec: str | None = None,
+    pixels: str = "yuv420p",
+    rotation: int = 0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Writes frames (shown at `times`, or at `fps`) and sound (channels, N) beginning at `sound_start`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", options=options or {}) as container:
+        if len(frames):
+            video = container.add_stream(video_codec, rate=Fraction(fps))
+            video.height, video.width = frames[0].shape[:2]
+            video.pix_fmt = pixels
+            video.codec_context.thread_count = 1  # libvpx now and then fails to open on a busy machine
+            base = {".flv": Fraction(1, 1000), ".avi": 1 / Fraction(fps)}.get(path.suffix, Fraction(1, 30000))
+            video.time_base = video.codec_context.time_base = base
+            if video_codec == "libx264":
+                video.options = {"crf": "10", "bf": "2"}
+            if rotation:
+                video.set_display_rotation(rotation)
+        if sound is not None:
+            codec = sound_codec or ("pcm_s16le" if path.suffix == ".wav" else "aac")
+            layout = {1: "mono", 2: "stereo"}[len(sound)]
+            audio = container.add_stream(codec, rate=rate, layout=layout)
+        for number, pixels_of_frame in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels_of_frame, format="rgb24")
+            seconds = times[number] if times is not None else number / Fraction(fps)
+            frame.pts, frame.time_base = round(float(seconds) / base), base
+            container.mux(video.encode(frame))
+        if len(frames):
+            container.mux(video.encode(None))
+        if sound is not None:
+            steps = 1024
+            for first in range(0, sound.shape[1], steps):
+                piece = np.ascontiguousarray(sound[:, first : first + steps])
+                packed = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+                packed.sample_rate = rate
+                packed.pts = first + round(sound_start * rate)
+                packed.time_base = Fraction(1, rate)
+                container.mux(audio.encode(packed))
+            container.mux(audio.encode(None))
+    return path
+
+
+def write_clip(path: Path, seconds: float = 2.0, **kwargs: object) -> Path:
+    """An ordinary talking clip: 25 fps shades and a tone of the same length."""
+    arguments: dict = {"frames": shades(round(seconds * 25)), "sound": tone(seconds), **kwargs}
+    return write_media(path, **arguments)

@@ -1,0 +1,118 @@
+"""Cache files: what goes in comes out, any part of it; damage is noticed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from data_modules.clip_cache import cache_file_of, read_clip, read_header, read_window, write_clip
+from s2v.errors import InputError
+
+HEADER = {
+    "fps": "25",
+    "sample_rate": "16000",
+    "source_sha256": "ab",
+    "settings": '{"size": 8}',
+    "clip_id": "a",
+}
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(0)
+    frames = draw.integers(0, 256, (30, 3, 8, 8), np.uint8)
+    speech = draw.integers(-30000, 30000, 30 * 640, np.int16)
+    path = tmp_path / "clips" / "a.safetensors"
+    write_clip(path, frames, speech, HEADER)
+    return path, frames, speech
+
+
+def test_whole_clip_and_parts(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path, frames, speech = clip
+    for served, expected in zip(read_clip(path, verify=True), (frames, speech), strict=True):
+        np.testing.assert_array_equal(served, expected)
+    served, sound = read_clip(path, 10, 14, verify=True)
+    np.testing.assert_array_equal(served, frames[10:14])
+    np.testing.assert_array_equal(sound, speech[6400:8960])
+
+
+def test_window_reads_its_frames_its_speech_and_the_first_frame(
+    clip: tuple[Path, np.ndarray, np.ndarray],
+) -> None:
+    path, frames, speech = clip
+    served, sound, still = read_window(path, start=5, window_frames=20, first=3, num_frames=4)
+    np.testing.assert_array_equal(served, frames[8:12])
+    np.testing.assert_array_equal(sound, speech[5 * 640 : 25 * 640])
+    np.testing.assert_array_equal(still, frames[0])
+    with pytest.raises(InputError, match="promised 31"):
+        read_window(path, start=11, window_frames=20, first=0, num_frames=4)
+
+
+def test_any_safetensors_reader_opens_it(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path, frames, _ = clip
+    np.testing.assert_array_equal(load_file(path)["frames"], frames)
+    header = read_header(path)
+    assert (header.num_frames, header.height, header.width, header.fps, header.clip_id) == (30, 8, 8, 25, "a")
+    assert header.settings == {"size": 8}
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_damage_is_noticed(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path, _, _ = clip
+    whole = path.read_bytes()
+    for position in (-10, -30 * 640 * 2 - 100):  # a sample, a pixel
+        data = bytearray(whole)
+        data[position] ^= 4
+        path.write_bytes(bytes(data))
+        with pytest.raises(InputError, match="checksums"):
+            read_clip(path, verify=True)
+    path.write_bytes(whole[:-1])
+    with pytest.raises(InputError, match="run `s2v prepare` again"):
+        read_clip(path)
+    path.write_bytes(b"\x00" * 5)
+    with pytest.raises(InputError, match="cannot be used"):
+        read_header(path)
+    path.unlink()
+    with pytest.raises(InputError, match="no cached clip"):
+        read_clip(path)
+
+
+def test_other_safetensors_files_are_no_clips(tmp_path: Path) -> None:
+    save_file({"weights": np.zeros(3)}, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="its format is None"):
+        read_header(tmp_path / "a.safetensors")
+    save_file({"weights": np.zeros(3)}, tmp_path / "b.safetensors", {**HEADER, "format": "s2v-clip-1"})
+    with pytest.raises(InputError, match="cannot be used"):
+        read_header(tmp_path / "b.safetensors")
+
+
+def test_names_are_paths_only_where_they_are_safe(tmp_path: Path) -> None:
+    assert cache_file_of("id00012/abc_-9/00001") == "clips/id00012/abc_-9/00001.safetensors"
+    odd = [
+        "../up",
+        "a/../b",
+        "/root",
+        "a//b",
+        "new\nline",
+        "späße",
+        "x" * 300,
+        ".hidden",
+        "quote'\"",
+        "a b",
+        "\udcff",
+    ]
+    files = [cache_file_of(name) for name in odd]
+    assert len(set(files)) == len(odd)
+    for file in files:
+        assert file.startswith("clips/by_hash/")
+        assert (tmp_path / file).resolve().is_relative_to(tmp_path)
+
+
+def test_header_is_strings(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    raw = clip[0].read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    metadata = json.loads(raw[8 : 8 + length])["__metadata__"]
+    assert all(isinstance(value, str) for value in metadata.values())
+    assert len(json.loads(metadata["frame_crc32"])) == 30

@@ -1,0 +1,55 @@
+"""`s2v prepare` from the command line's side: arguments, the summary line, quick imports."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_modules.clip_manifest import read_manifest
+from data_modules.preparation_command import add_prepare_arguments, run_prepare
+from tests.data_modules.media import write_clip
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_prepare_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_summary_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(tmp_path / "corpus" / "ann" / "a.mp4")
+    (tmp_path / "corpus" / "ann" / "b.mp4").touch()
+    arguments = ("--root", str(tmp_path / "corpus"), "--layout", "folder", "--cache", str(tmp_path / "cache"),
+                 "--size", "16", "--workers", "1", "--no-progress")  # fmt: skip
+    for before in ("", ", 2 from before"):
+        assert run_prepare(parsed(*arguments)) == 0
+        assert capsys.readouterr().out == (
+            f"2 clips found, 1 ok, 1 refused (zero-byte: 1){before}; "
+            f"manifest: {tmp_path / 'cache' / 'manifest.csv'}\n"
+        )
+    assert [row.speaker for row in read_manifest(tmp_path / "cache" / "manifest.csv")] == ["ann", "ann"]
+
+
+def test_arguments_import_nothing_heavy() -> None:
+    code = (
+        "import sys, argparse\n"
+        "from data_modules.preparation_command import add_prepare_arguments\n"
+        "add_prepare_arguments(argparse.ArgumentParser())\n"
+        "heavy = {'torch', 'lightning', 'cv2', 'av', 'decord', 'numpy'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )
+
+
+def test_workers_import_no_torch() -> None:
+    modules = "data_modules.clip_preparation, data_modules.preparation_worker"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "False\n"
+    )

@@ -1,0 +1,87 @@
+"""Speech in time: rates, channels, offsets, gaps."""
+
+import wave
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from data_modules.clip_refused import ClipRefused
+from data_modules.speech_track import SPEECH_RATE, decode_speech
+from s2v.batch import SAMPLE_RATE
+from tests.data_modules.media import shades, tone, write_media
+
+
+def test_the_rate_is_the_batch_contracts() -> None:
+    assert SPEECH_RATE == SAMPLE_RATE
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels"), [(8000, 2), (16000, 1), (22050, 1), (44100, 2), (48000, 1), (10000, 1)]
+)
+def test_any_rate_becomes_16_khz_mono(tmp_path: Path, rate: int, channels: int) -> None:
+    track = decode_speech(
+        write_media(tmp_path / "a.wav", sound=tone(1.5, rate, channels, pitch=440), rate=rate)
+    )
+    assert track.samples.dtype == np.int16
+    assert track.samples.ndim == 1
+    assert abs(len(track.samples) - 24000) <= 2
+    middle = track.samples[4000:20000].astype(float) / 32768
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(16000)))
+    assert spectrum.argmax() == 440
+    assert np.abs(middle).max() == pytest.approx(0.5, abs=0.01)
+
+
+def test_wav_samples_pass_unchanged(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(-20000, 20000, 16000).astype("<i2")
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    np.testing.assert_array_equal(decode_speech(tmp_path / "a.wav").samples, samples)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+def test_a_click_stays_where_it_was(tmp_path: Path, rate: int) -> None:
+    sound = np.zeros((1, 2 * rate), np.float32)
+    sound[0, rate] = 0.9
+    track = decode_speech(write_media(tmp_path / "a.wav", sound=sound, rate=rate))
+    assert abs(int(np.abs(track.samples.astype(int)).argmax()) - SPEECH_RATE) <= 1
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_start_offset_and_codec_delay(tmp_path: Path, name: str, offset: float) -> None:
+    """AAC puts 1024 samples before the first; the container says so, and the click must not move by them."""
+    sound = np.zeros((1, 32000), np.float32)
+    sound[0, 16000:16100] = 0.9
+    track = decode_speech(write_media(tmp_path / name, shades(60), sound=sound, sound_start=offset))
+    click = track.start + np.abs(track.samples.astype(int)).argmax() / SPEECH_RATE
+    assert click == pytest.approx(1.003 + offset, abs=0.006)
+
+
+def test_gaps_are_filled_with_silence(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        for start in (0, 24000):  # one second of tone, half of nothing, one second of tone
+            frame = av.AudioFrame.from_ndarray(tone(1.0), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16000, start, Fraction(1, 16000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    samples = decode_speech(path).samples
+    assert abs(len(samples) - 40000) <= 40
+    assert np.abs(samples[16200:23800]).max() == 0
+    assert np.abs(samples[24200:]).max() > 16000
+
+
+def test_silence_is_refused(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "a.wav", sound=np.zeros((1, 16000), np.float32))
+    with pytest.raises(ClipRefused, match="silent"):
+        decode_speech(path)
+
+
+def test_no_audio_track_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ClipRefused, match="no audio track"):
+        decode_speech(write_media(tmp_path / "a.mp4", shades(25)))

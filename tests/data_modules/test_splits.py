@@ -1,0 +1,123 @@
+"""Splits: functions of names alone, disjoint, complete, and as even as the names allow."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from data_modules.clip_manifest import ManifestRow
+from data_modules.splits import PARTS, make_split, read_split, write_split
+from s2v.errors import InputError
+
+
+def corpus(speakers: int, sentences: int, takes: int = 1) -> list[ManifestRow]:
+    return [
+        ManifestRow(f"{1000 + who}_{what:03d}_{take}", "ok", speaker=str(1000 + who), sentence=f"{what:03d}")
+        for who in range(speakers)
+        for what in range(sentences)
+        for take in range(takes)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["seen", "unseen", "sentences"])
+def test_parts_are_disjoint_complete_and_independent_of_order(kind: str) -> None:
+    rows = corpus(20, 12, 2)
+    split = make_split(rows, kind)
+    names = [name for part in PARTS for name in split[part]]
+    assert sorted(names) == sorted(row.clip_id for row in rows)
+    assert len(names) == len(set(names))
+    random.Random(0).shuffle(rows)
+    assert make_split(rows, kind) == split
+    assert len(split["train"]) / len(names) == pytest.approx(0.7, abs=0.05)
+    assert len(split["test"]) == len(split["val"])
+
+
+@pytest.mark.parametrize("clips", [3, 5, 20])
+def test_seen_has_every_speaker_in_every_part(clips: int) -> None:
+    rows = corpus(7, clips)
+    speaker = {row.clip_id: row.speaker for row in rows}
+    split = make_split(rows, "seen")
+    for part in PARTS:
+        assert len({speaker[name] for name in split[part]}) == 7
+
+
+def test_seen_is_stable_when_other_speakers_come() -> None:
+    few, many = make_split(corpus(3, 10), "seen"), make_split(corpus(9, 10), "seen")
+    assert all(set(few[part]) <= set(many[part]) for part in PARTS)
+
+
+def test_unseen_parts_share_no_speaker_and_sentences_no_sentence() -> None:
+    rows = corpus(10, 12)
+    for kind, label in (("unseen", "speaker"), ("sentences", "sentence")):
+        value = {row.clip_id: getattr(row, label) for row in rows}
+        parts = [{value[name] for name in names} for names in make_split(rows, kind).values()]
+        assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+    speaker = {row.clip_id: row.speaker for row in rows}
+    for names in make_split(rows, "sentences").values():
+        assert len({speaker[name] for name in names}) == 10
+
+
+def test_tiny_corpora() -> None:
+    assert {part: len(names) for part, names in make_split(corpus(1, 1), "seen").items()} == {
+        "train": 1,
+        "val": 0,
+        "test": 0,
+    }
+    assert {part: len(names) for part, names in make_split(corpus(1, 2), "seen").items()} == {
+        "train": 1,
+        "val": 0,
+        "test": 1,
+    }
+
+
+def test_official_follows_the_folders() -> None:
+    rows = [
+        ManifestRow(
+            f"id{k:03d}/v/{n}", "ok", speaker=f"id{k:03d}", official_split="test" if k >= 40 else "dev"
+        )
+        for k in range(50)
+        for n in range(3)
+    ]
+    split = make_split(rows, "official")
+    assert split["test"] == [row.clip_id for row in rows if row.official_split == "test"]
+    train, val = ({name.split("/")[0] for name in split[part]} for part in ("train", "val"))
+    assert (len(train), len(val)) == (38, 2)
+    assert not train & val
+    with pytest.raises(InputError, match="dev/ or test/"):
+        make_split(corpus(2, 2), "official")
+
+
+def test_refused_clips_are_in_no_part() -> None:
+    split = make_split([*corpus(1, 5), ManifestRow("bad", "refused", "silent")], "seen")
+    assert all("bad" not in names for names in split.values())
+
+
+def test_missing_labels_and_unknown_kinds() -> None:
+    with pytest.raises(InputError, match="needs a sentence"):
+        make_split([ManifestRow("a", "ok", speaker="x")], "sentences")
+    with pytest.raises(InputError, match="unknown split 'random'"):
+        make_split(corpus(2, 2), "random")
+
+
+def test_lists_are_written_and_read(tmp_path: Path) -> None:
+    rows = [
+        *corpus(2, 8),
+        *(ManifestRow(name, "ok", speaker="odd") for name in ("a b", "ü\n漢", "back\\slash")),
+    ]
+    split = make_split(rows, "seen")
+    write_split(tmp_path, split)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["test.txt", "train.txt", "val.txt"]
+    assert read_split(tmp_path, rows) == split
+    before = (tmp_path / "train.txt").stat().st_mtime_ns
+    write_split(tmp_path, split)
+    assert (tmp_path / "train.txt").stat().st_mtime_ns == before
+
+
+def test_a_list_that_leaks_is_refused(tmp_path: Path) -> None:
+    rows = corpus(1, 3)
+    write_split(tmp_path, {"train": [rows[0].clip_id], "val": [rows[1].clip_id], "test": [rows[0].clip_id]})
+    with pytest.raises(InputError, match="already in"):
+        read_split(tmp_path, rows)
+    (tmp_path / "val.txt").unlink()
+    with pytest.raises(InputError, match=r"no list .*val\.txt"):
+        read_split(tmp_path, rows)

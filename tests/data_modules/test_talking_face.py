@@ -1,0 +1,259 @@
+"""Data modules on a real (synthetic) cache: batches, splits, exact resume, and errors in words."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+
+from data_modules import CremaD, SyntheticFaces, TalkingFaceDataModule, VideoFolder, VoxCeleb2
+from data_modules.clip_manifest import read_manifest, write_manifest
+from s2v.batch import TalkingFaceBatch
+from s2v.errors import InputError
+
+
+def module(cache: Path, **arguments: Any) -> CremaD:
+    return CremaD(str(cache), **{"image_size": 64, "num_workers": 0, "batch_size": 4, **arguments})
+
+
+def test_batches_are_as_the_contract_says(crema_d_cache: Path) -> None:
+    data = module(crema_d_cache)
+    data.setup("fit")
+    assert data.speakers == ["1001", "1002", "1003"]
+    assert data.emotions == ["anger", "disgust", "fear", "happiness", "neutral", "sadness"]
+    batches = list(data.train_dataloader())
+    assert len(batches) == len(data.clips("train")) // 4
+    label = {row.clip_id: row for part in ("train", "val", "test") for row in data.clips(part)}
+    for batch in batches:
+        assert batch["frames"].shape == (4, 16, 3, 64, 64)
+        assert batch["frames"].dtype == torch.uint8
+        assert batch["speech"].shape == (4, 40 * 640)
+        assert batch["speech"].dtype == torch.float32
+        assert batch["speech"].abs().max() <= 1
+        assert batch["frame_times"].shape == (4, 16)
+        assert batch["still"].shape == (4, 3, 64, 64)
+        for name, speaker, emotion in zip(batch["clip_id"], batch["speaker"], batch["emotion"], strict=True):
+            assert data.speakers[speaker] == label[name].speaker
+            assert data.emotions[emotion] == label[name].emotion
+    for part, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
+        assert [name for batch in loader for name in batch["clip_id"]] == [
+            row.clip_id for row in data.clips(part)
+        ]
+    first = next(iter(data.test_dataloader()))
+    assert first["frames"].shape[:2] == (1, data.clips("test")[0].frames)
+    assert first["speech"].shape[1] == first["frames"].shape[1] * 640
+
+
+@pytest.mark.parametrize("split", ["seen", "sentences"])
+def test_split_lists_lie_beside_the_cache(crema_d_cache: Path, split: str) -> None:
+    data = module(crema_d_cache, split=split)
+    for part in ("train", "val", "test"):
+        names = [row.clip_id for row in data.clips(part)]
+        assert (crema_d_cache / "splits" / split / f"{part}.txt").read_text().split() == names
+
+
+def test_lists_by_hand(crema_d_cache: Path, tmp_path: Path) -> None:
+    names = [row.clip_id for row in read_manifest(crema_d_cache / "manifest.csv")]
+    for part, chosen in (("train", names[:6]), ("val", names[6:8]), ("test", names[8:9])):
+        (tmp_path / f"{part}.txt").write_text("\n".join(chosen) + "\n")
+    data = module(crema_d_cache, split=str(tmp_path))
+    assert [row.clip_id for row in data.clips("train")] == sorted(names[:6])
+
+
+def test_subsets(crema_d_cache: Path) -> None:
+    data = module(crema_d_cache, speakers=["1002"])
+    assert data.speakers == ["1002"]
+    assert {row.speaker for row in data.clips("train")} == {"1002"}
+    few = module(crema_d_cache, max_clips=3)
+    assert len(few.clips("train")) == 3
+    assert len({row.speaker for row in few.clips("train")}) == 3
+    with pytest.raises(InputError, match="speakers 9999 are not in"):
+        module(crema_d_cache, speakers=["9999"]).setup()
+
+
+def test_more_windows_than_clips(crema_d_cache: Path) -> None:
+    data = module(crema_d_cache, max_clips=2, windows_per_clip=10, window_frames=20)
+    batches = list(data.train_dataloader())
+    assert len(batches) == 5
+    assert len({int(start) for batch in batches for start in batch["start"]}) > 4
+
+
+class Recorder(LightningModule):
+    """Keeps what it is served; one weight, so that there is something to train."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[str, int, float]] = []
+
+    def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Tensor:
+        self.seen += list(
+            zip(batch["clip_id"], batch["start"].tolist(), batch["frame_times"][:, 0].tolist(), strict=True)
+        )
+        return self.weight * batch["frames"].float().mean()
+
+    def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
+        assert batch["frames"].dtype == torch.uint8
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 1e-6)
+
+
+def fit(
+    folder: Path,
+    cache: Path,
+    steps: int,
+    workers: int = 0,
+    resume: Path | None = None,
+    limit: int | None = None,
+    every: int = 1000,
+) -> Recorder:
+    trainer = Trainer(
+        default_root_dir=folder,
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        limit_train_batches=limit,
+        val_check_interval=3,
+        callbacks=[ModelCheckpoint(folder, "{step}", every_n_train_steps=every, save_top_k=-1)],
+    )
+    model = Recorder()
+    trainer.fit(model, module(cache, num_workers=workers, batch_size=4, seed=1), ckpt_path=resume)
+    return model
+
+
+@pytest.mark.filterwarnings("error:.*dataloader is not resumable")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_fit_sees_what_an_uninterrupted_one_sees(
+    tmp_path: Path, crema_d_cache: Path, workers: int
+) -> None:
+    """18 training clips make 4 batches: saved inside an epoch, at its last batch, and in the next."""
+    whole = fit(tmp_path / "whole", crema_d_cache, 10, every=1)
+    batches = [whole.seen[first : first + 4] for first in range(0, 40, 4)]
+    assert len({tuple(batch) for batch in batches}) == 10
+    for step in (3, 4, 5) if workers == 0 else (5,):
+        resumed = fit(
+            tmp_path / f"{step}", crema_d_cache, 10, workers, tmp_path / "whole" / f"step={step}.ckpt"
+        )
+        assert resumed.seen == whole.seen[4 * step :]
+
+
+def test_resume_with_epochs_cut_short(tmp_path: Path, crema_d_cache: Path) -> None:
+    whole = fit(tmp_path / "whole", crema_d_cache, 8, limit=3, every=1)
+    resumed = fit(tmp_path / "more", crema_d_cache, 8, resume=tmp_path / "whole" / "step=5.ckpt", limit=3)
+    assert resumed.seen == whole.seen[20:]
+
+
+def test_loaders_leave_the_global_random_state_alone(crema_d_cache: Path) -> None:
+    before = torch.get_rng_state()
+    next(iter(module(crema_d_cache).train_dataloader()))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        ("batch_size 64 on 1 device", {"batch_size": 64}),
+        ("shorter than a window of 4000 frames", {"window_frames": 4000}),
+        ("do not fit in window_frames", {"num_frames": 41}),
+        ("num_frames must be at least 1", {"num_frames": 0}),
+        ("are 64 x 64 pixels, image_size is 128", {"image_size": 128}),
+        ("unknown split", {"split": "random"}),
+        ("dev/ or test/", {"split": "official"}),
+    ],
+)
+def test_wrong_arguments(crema_d_cache: Path, words: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=words):
+        module(crema_d_cache, **arguments).train_dataloader()
+
+
+def test_a_missing_cache_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"s2v prepare --root CORPUS --layout crema_d --cache .*none"):
+        CremaD(str(tmp_path / "none")).setup()
+    with pytest.raises(InputError, match="--layout voxceleb2"):
+        VoxCeleb2(str(tmp_path / "none")).setup()
+    with pytest.raises(InputError, match="--layout folder"):
+        VideoFolder(str(tmp_path / "none")).setup()
+
+
+def test_empty_parts_and_no_usable_clip(crema_d_cache: Path, tmp_path: Path) -> None:
+    rows = read_manifest(crema_d_cache / "manifest.csv")
+    (tmp_path / "clips").symlink_to(crema_d_cache / "clips")
+    write_manifest(tmp_path / "manifest.csv", rows[:1])
+    data = module(tmp_path, batch_size=1)
+    assert len(list(data.train_dataloader())) == 1
+    with pytest.raises(InputError, match=r"the val part .* is empty"):
+        data.val_dataloader()
+    write_manifest(tmp_path / "manifest.csv", [replace(rows[0], status="refused", reason="silent")])
+    with pytest.raises(InputError, match="none of the 1 clips"):
+        module(tmp_path).setup()
+
+
+def test_short_clips_are_left_out_with_a_notice(
+    crema_d_cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lengths = sorted(row.frames for row in module(crema_d_cache).clips("train"))
+    window = lengths[len(lengths) // 2] + 1
+    data = module(crema_d_cache, window_frames=window, batch_size=1)
+    with caplog.at_level("INFO"):
+        served = len(list(data.train_dataloader()))
+    assert served == sum(length >= window for length in lengths)
+    assert f"{len(lengths) - served} of {len(lengths)} train clips are shorter" in caplog.text
+
+
+def test_a_damaged_cache_file_is_named(crema_d_cache: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(crema_d_cache, cache)
+    data = module(cache)
+    for row in data.clips("train"):
+        path = cache / row.cache_file
+        path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="run `s2v prepare` again"):
+        next(iter(data.train_dataloader()))
+
+
+def test_synthetic_faces_make_themselves(tmp_path: Path) -> None:
+    data = SyntheticFaces(
+        str(tmp_path / "cache"),
+        num_speakers=1,
+        clips_per_speaker=3,
+        root=str(tmp_path / "corpus"),
+        image_size=64,
+        num_workers=0,
+        batch_size=1,
+    )
+    data.prepare_data()
+    assert len(list(data.train_dataloader())) == 1
+    data.prepare_data()
+
+
+@pytest.mark.parametrize("name", ["CremaD", "VoxCeleb2", "VideoFolder", "SyntheticFaces"])
+def test_kinds_are_configurable_from_yaml(name: str) -> None:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(TalkingFaceDataModule, "data")
+    settings = parser.parse_object(
+        {
+            "data": {
+                "class_path": f"data_modules.{name}",
+                "init_args": {
+                    "cache_dir": "/tmp/x",
+                    "split": "unseen",
+                    "speakers": ["a"],
+                    "window_frames": 30,
+                },
+            }
+        }
+    )
+    data = parser.instantiate(settings).data
+    assert type(data).__name__ == name
+    assert (data.split, data.window_frames, data.num_frames) == ("unseen", 30, 16)

@@ -1,0 +1,132 @@
+"""Which config files go together: every file below experiments/ is in one of these, in the order they are given.
+
+A sweep's file is no config and has a test of its own; `tiny` combinations are run by test_families.py.
+"""
+
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EXPERIMENTS = REPOSITORY / "experiments"
+
+FITS = {
+    "cpc": ["pretrain/cpc"],
+    "identity_teacher": ["pretrain/identity_teacher"],
+    "emotion_teacher": ["pretrain/emotion_teacher"],
+    "identity_judge": ["pretrain/identity_judge"],
+    "emotion_judge": ["pretrain/emotion_judge"],
+    "syncnet": ["pretrain/syncnet"],
+    "distill": ["distill/distill", "base/representation"],
+    "compose": ["compose/compose", "base/representation"],
+}
+"""Stage -> its files, the one that names the model's class first."""
+
+OWN = {
+    "distill": ["base/own_teachers", "distill/own_teachers"],
+    "compose": ["base/own_teachers", "compose/own_teachers"],
+}
+"""What turns a stage from published to own teachers."""
+
+TINY = {
+    "cpc": ["debug/cpc"],
+    "identity_teacher": ["debug/vggface_teacher"],
+    "emotion_teacher": ["debug/senet_teacher"],
+    "identity_judge": ["debug/senet_teacher"],
+    "emotion_judge": ["debug/vggface_teacher"],
+    "syncnet": ["debug/syncnet"],
+    "distill": ["debug/representation"],
+    "compose": ["debug/representation", "debug/compose"],
+}
+"""Stage -> its narrow networks."""
+
+DEMO = {
+    "demo cpc": ["demo/cpc"],
+    "demo identity_teacher": ["demo/identity_teacher"],
+    "demo emotion_teacher": ["demo/emotion_teacher"],
+    "demo identity_judge": ["demo/identity_judge"],
+    "demo emotion_judge": ["demo/emotion_judge"],
+    "demo syncnet": ["demo/syncnet"],
+    "demo distill": ["demo/distill", "demo/representation"],
+    "demo compose": ["demo/compose", "demo/representation"],
+    "demo test": ["demo/compose", "demo/representation", "demo/report"],
+}
+
+REAL = {
+    "real cpc": ["demo/cpc", "real_faces/cpc"],
+    "real identity_teacher": ["demo/identity_teacher", "real_faces/identity_teacher"],
+    "real syncnet": ["demo/syncnet", "real_faces/syncnet"],
+    "real distill": [
+        "demo/distill",
+        "real_faces/distill",
+        "demo/representation",
+        "real_faces/representation",
+    ],
+    "real compose": [
+        "demo/compose",
+        "real_faces/compose",
+        "demo/representation",
+        "real_faces/representation",
+    ],
+}
+REAL["real test"] = [*REAL["real compose"], "real_faces/report"]
+
+ABLATIONS = {
+    "emotion_embedding": "distill",
+    "eq3_as_printed": "distill",
+    "eq3_temperature_2": "distill",
+    "finetune_cpc": "distill",
+    "frames_per_clip_1": "distill",
+    "region_full": "compose",
+    "similarity_sum": "compose",
+    "without_frame_adversary": "compose",
+    "without_gradient": "compose",
+    "without_identity_adversary": "compose",
+    "without_similarity": "compose",
+    "without_sync_adversary": "compose",
+    "region_lower": "compose, lower",
+    "region_upper": "compose, upper",
+}
+"""Ablation -> those it is parsed with at once, since parsing takes a second: none touches what another changes."""
+
+
+def stage(name: str, data: str = "crema_d", own: bool = False) -> list[str]:
+    """The files of a full-size fit."""
+    return ["base/trainer", f"data/{data}", *FITS[name], *(OWN.get(name, []) if own else [])]
+
+
+def tiny(name: str, data: str = "crema_d") -> list[str]:
+    """The files of the same fit in a minute on a CPU."""
+    return [*stage(name, data, own=True), "debug/tiny", *TINY[name]]
+
+
+COMBINATIONS = (
+    {name: stage(name) for name in FITS}
+    | {f"{name}, own teachers": stage(name, own=True) for name in OWN}
+    | {f"{name}, tiny": tiny(name) for name in OWN}
+    | {f"cpc on {data}": stage("cpc", data) for data in ("voxceleb2", "video_folder", "synthetic")}
+    | {
+        "distill, unseen actors": ["base/trainer", "data/crema_d", "data/crema_d_unseen", *FITS["distill"]],
+        "identity_teacher, unseen actors": [
+            "base/trainer",
+            "data/crema_d",
+            "data/crema_d_unseen",
+            *FITS["identity_teacher"],
+        ],
+        "compose on all GPUs, with SyncNet": [*tiny("compose"), "base/ddp", "compose/sync_confidence"],
+        "test": [*tiny("compose"), "test/report"],
+        "test by own judges": [*tiny("compose"), "test/own_judges"],
+    }
+    | {name: ["base/trainer", "demo/demo", *files] for name, files in DEMO.items()}
+    | {name: ["base/trainer", "real_faces/real_faces", *files] for name, files in REAL.items()}
+    | {
+        f"ablations of {group}": [
+            *tiny(group.split(",")[0]),
+            *(f"ablations/{n}" for n, g in ABLATIONS.items() if g == group),
+        ]
+        for group in ABLATIONS.values()
+    }
+)
+
+
+def arguments(files: list[str]) -> list[str]:
+    """`--config FILE` for each, with absolute paths."""
+    return [part for name in files for part in ("--config", str(EXPERIMENTS / f"{name}.yaml"))]

@@ -1,0 +1,179 @@
+"""Every file below experiments/ is parsed as `s2v fit` parses it, and its classes are built."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from s2v.modules.composer import ComposerModule
+from s2v.modules.distill import DistillModule
+from s2v.training_cli import TrainingCLI
+from tests.experiments.combinations import (
+    ABLATIONS,
+    COMBINATIONS,
+    EXPERIMENTS,
+    FITS,
+    arguments,
+    tiny,
+)
+
+
+class BuiltOnly(TrainingCLI):
+    """`s2v fit` up to the point where it would train."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+@dataclass
+class Built:
+    """What a combination of files comes to."""
+
+    settings: Any
+    model: Any
+    datamodule: Any
+    trainer: Any
+
+
+Build = Callable[..., Built]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
+    """`build(combination, *more_arguments)`: by one parser, and each only once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("configs"))  # loggers make their folders
+        cli = BuiltOnly(["fit", *arguments(COMBINATIONS["cpc"])])
+
+        @cache
+        def once(name: str, *more: str) -> Built:
+            cli.parse_arguments(cli.parser, ["fit", *arguments(COMBINATIONS[name]), *more])
+            cli.instantiate_classes()
+            return Built(cli.config["fit"], cli.model, cli.datamodule, cli.trainer)
+
+        yield once
+
+
+def folders(built: Built) -> set[Path]:
+    """Where the checkpoints go."""
+    callbacks = built.trainer.checkpoint_callbacks
+    return {Path(c.dirpath) for c in callbacks if isinstance(c, ModelCheckpoint) and c.dirpath}
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_parsed_and_built(name: str, build: Build) -> None:
+    built = build(name)
+    assert type(built.model).__name__ == built.settings.model.class_path.rpartition(".")[2]
+    assert type(built.datamodule).__name__ == built.settings.data.class_path.rpartition(".")[2]
+    if built.settings.run_dir is not None:
+        assert Path(built.settings.run_dir).parent == Path(built.settings.trainer.default_root_dir)
+        assert folders(built) == {Path(built.settings.run_dir).absolute()}
+
+
+def test_no_file_is_left_out() -> None:
+    there = {str(path.relative_to(EXPERIMENTS).with_suffix("")) for path in EXPERIMENTS.rglob("*.y*ml")}
+    tried = [*COMBINATIONS.values(), *(tiny(name) for name in FITS)]
+    parsed = {name for files in tried for name in files}
+    assert {name for name in there - parsed if not name.startswith("sweeps/")} == set()
+
+
+def test_the_readmes_files_are_there() -> None:
+    named = re.findall(r"\$E/([\w/]+\.yaml)", (EXPERIMENTS / "README.md").read_text(encoding="utf-8"))
+    assert len(named) > 10
+    assert [name for name in named if not (EXPERIMENTS / name).is_file()] == ["ablations/NAME.yaml"]
+
+
+def test_a_teacher_of_identity_knows_the_unseen_actors(build: Build) -> None:
+    assert build("distill, unseen actors").datamodule.split == "unseen"
+    teacher = build("identity_teacher, unseen actors")
+    assert teacher.datamodule.split == "seen"
+    assert teacher.settings.run_dir == "runs/crema_d_unseen/identity_teacher"
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["published", "own"])
+def test_the_two_stages_agree_about_sizes(own: bool, build: Build) -> None:
+    teachers = ", own teachers" if own else ""
+    first: DistillModule = build(f"distill{teachers}").model
+    second: ComposerModule = build(f"compose{teachers}").model
+    names = [{k: v.shape for k, v in m.representation.state_dict().items()} for m in (first, second)]
+    assert names[0] == names[1]
+    identity, emotion = (1024, 6) if own else (4096, 8)
+    assert (first.representation.identity_head.out_dim, first.representation.emotion_head.out_dim) == (
+        identity,
+        emotion,
+    )
+    assert second.generator.identity_branch.seed.in_features == identity
+    assert second.generator.frame_decoder.seed.in_features == 256 + emotion
+    assert second.generator.identity_branch.map_channels == ([128, 128, 64] if own else [512, 512, 256])
+    assert second.image_size == 128
+
+
+def test_own_teachers_are_as_wide_as_the_stages_expect(build: Build) -> None:
+    identity = build("identity_teacher").model.face.network
+    emotion = build("emotion_teacher").model.face.network
+    representation = build("distill, own teachers").model.representation
+    generator = build("compose, own teachers").model.generator
+    assert identity.identity_dim == representation.identity_head.out_dim
+    assert emotion.classifier.out_channels == representation.emotion_head.out_dim
+    assert list(identity.map_channels)[::-1] == generator.identity_branch.map_channels
+
+
+def test_the_papers_settings(build: Build) -> None:
+    built = build("compose")
+    assert built.model.learning_rates == {"generator": 3e-4, "identity": 3e-4, "frame": 1e-4, "sync": 1e-5}
+    assert built.model.similarity_region == "lower"
+    assert built.settings.trainer.max_epochs == 100
+    assert build("distill").model.normalised_weight == 0.025
+
+
+def test_options_reach_what_refers_to_them(build: Build) -> None:
+    moved = ["--run_dir", "runs/debug/second", "--data.init_args.image_size", "64"]
+    built = build("compose, tiny", *moved, "--trainer.callbacks.init_args.decay", "0")
+    assert folders(built) == {Path("runs/debug/second").absolute()}
+    assert {logger.save_dir for logger in built.trainer.loggers} == {"runs/debug/second"}
+    assert built.model.stage1_checkpoint == "runs/debug/distill/best.ckpt"  # what it reads stays
+    assert built.model.image_size == 64
+    assert built.model.discriminators["sync"].picture[-1].in_features == 32 * 2 * 2
+    (average,) = [c for c in built.trainer.callbacks if type(c).__name__ == "GeneratorEMA"]
+    assert average.decay == 0
+
+
+CHANGED: dict[str, Callable[[Any], bool]] = {
+    "emotion_embedding": lambda m: (
+        m.emotion_feature == "embedding" and m.representation.emotion_head.out_dim == 2048
+    ),
+    "eq3_as_printed": lambda m: m.target == "student",
+    "eq3_temperature_2": lambda m: m.temperature == 2.0,
+    "finetune_cpc": lambda m: (
+        m.finetune_cpc and all(p.requires_grad for p in m.representation.cpc.parameters())
+    ),
+    "frames_per_clip_1": lambda m: m.frames_per_clip == 1,
+    "region_full": lambda m: m.similarity_region == "full",
+    "region_lower": lambda m: m.similarity_region == "lower",
+    "region_upper": lambda m: m.similarity_region == "upper",
+    "similarity_sum": lambda m: m.similarity_reduction == "sum",
+    "without_frame_adversary": lambda m: m.weights.frame == 0,
+    "without_gradient": lambda m: m.weights.gradient == 0,
+    "without_identity_adversary": lambda m: m.weights.identity == 0,
+    "without_similarity": lambda m: m.weights.similarity == 0,
+    "without_sync_adversary": lambda m: m.weights.sync == 0,
+}
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_changes_what_it_names_and_goes_to_a_folder_of_its_own(name: str, build: Build) -> None:
+    of = ABLATIONS[name].split(",")[0]
+    assert CHANGED[name](build(f"ablations of {ABLATIONS[name]}").model)
+    if name != "region_lower":  # the paper's, and so the default
+        assert not CHANGED[name](build(f"{of}, tiny").model)
+    lines = (EXPERIMENTS / f"ablations/{name}.yaml").read_text(encoding="utf-8").splitlines()
+    overlay = yaml.safe_load("\n".join(lines))
+    assert lines[0].startswith("# ") and len(lines) <= 8
+    assert overlay["run_dir"] == f"${{trainer.default_root_dir}}/{of}_{name}"
+    assert set(overlay) == {"run_dir", "model"}

@@ -1,0 +1,169 @@
+"""Each family of experiments in a minute: fit, test and what comes after, through the command line."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+
+from s2v.cli import main
+from tests.experiments.combinations import FITS, arguments, tiny
+from tests.experiments.conftest import options
+
+MEASURED = {
+    "cpc": "info_nce",
+    "identity_teacher": "accuracy",
+    "emotion_teacher": "accuracy",
+    "identity_judge": "accuracy",
+    "emotion_judge": "accuracy",
+    "syncnet": "prefers_true",
+    "distill": "loss",
+}
+"""What the best checkpoint is chosen by, and a test logs too."""
+
+SYSTEMS = {"speech2video", "ground_truth", "ground_truth_shifted", "ground_truth_swapped", "still_frame"}
+METRICS = {
+    "ssim",
+    "psnr",
+    "ssim_mouth",
+    "psnr_mouth",
+    "sync_confidence",
+    "sync_distance",
+    "sync_offset",
+    "identity_rank1",
+    "identity_cosine",
+    "emotion_accuracy",
+    "emotion_macro_f1",
+}
+
+
+def logged(folder: Path, metric: str) -> list[float]:
+    """Every value of a metric in the logs of a run's folder, fit and test."""
+    found = []
+    for path in folder.glob("csv/version_*/metrics.csv"):
+        with path.open(newline="") as file:
+            found += [float(row[metric]) for row in csv.DictReader(file) if row.get(metric)]
+    return found
+
+
+def saved(path: Path) -> dict[str, Any]:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def run_test(folder: Path, *more: str) -> None:
+    """`s2v test` as a user gives it: the config that the fit saved, and its best checkpoint."""
+    config, best = str(folder / "config.yaml"), str(folder / "best.ckpt")
+    assert main(["test", "--config", config, *more, "--ckpt_path", best]) == 0
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_saves_its_best_and_its_last_state(name: str, chain: Path) -> None:
+    assert [saved(chain / name / f"{which}.ckpt")["global_step"] for which in ("best", "last")] == [4, 4]
+    keys = saved(chain / name / "last.ckpt")["state_dict"]
+    assert not [key for key in keys if "teacher" in key or "feature_network" in key]
+    assert logged(chain / name, f"val/{MEASURED.get(name, 'ssim')}")
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_what_was_fitted_is_tested(name: str, chain: Path) -> None:
+    run_test(chain / name)
+    assert logged(chain / name, f"test/{MEASURED[name]}")
+
+
+def test_the_report_of_stage_2(chain: Path) -> None:
+    folder = chain / "compose"
+    run_test(folder, *arguments(["test/own_judges"]))
+    assert {path.suffix for path in (folder / "report").iterdir()} == {".json", ".csv", ".md", ".png"}
+    report = json.loads((folder / "report" / "report.json").read_text())
+    assert set(report["systems"]) == SYSTEMS
+    for values in report["systems"].values():
+        assert set(values) >= METRICS | {"scored", "total"}
+        assert values["total"] == 3
+    assert report["systems"]["ground_truth"]["ssim"]["mean"] == pytest.approx(1.0)
+    assert all(report["systems"]["speech2video"][name]["mean"] is not None for name in METRICS)
+    judges = report["meta"]["judges"].values()
+    assert [judge["teacher_used_as_judge"] for judge in judges] == [False, False, False]
+    assert logged(folder, "test/speech2video/ssim")
+
+
+def test_sample_videos_while_training(chain: Path) -> None:
+    videos = sorted((chain / "compose" / "samples" / "step-000004").glob("*.mp4"))
+    assert len(videos) == 4
+    with av.open(str(videos[0])) as video:
+        stream = video.streams.video[0]
+        assert (stream.width, stream.height) == (128, 64)  # real | generated
+        assert video.streams.audio
+
+
+def test_the_finished_checkpoint_makes_a_video_from_speech_alone(
+    chain: Path, crema_d_corpus: Path, tmp_path: Path
+) -> None:
+    shutil.copy(chain / "compose" / "best.ckpt", tmp_path / "model.ckpt")
+    speech = sorted((crema_d_corpus / "AudioWAV").glob("*.wav"))[0]
+    video = tmp_path / "talking.mp4"
+    command = ["export", "--checkpoint", str(tmp_path / "model.ckpt"), "--speech", str(speech)]
+    assert main([*command, "--output", str(video), "--device", "cpu", "--threads", "1"]) == 0
+    with av.open(str(speech)) as sound:
+        seconds = sum(frame.samples for frame in sound.decode(audio=0)) / sound.streams.audio[0].rate
+    with av.open(str(video)) as made:
+        pictures = [picture.to_ndarray(format="rgb24") for picture in made.decode(video=0)]
+    assert len(pictures) == round(25 * seconds)
+    assert pictures[0].shape == (64, 64, 3)
+
+
+@pytest.mark.slow
+def test_resuming_stage_2_equals_never_stopping_it(chain: Path, crema_d_cache: Path, tmp_path: Path) -> None:
+    def fit(run: str, steps: int, *more: str) -> dict[str, Any]:
+        where = ["--run_dir", str(tmp_path / run), "--trainer.max_steps", str(steps)]
+        epochs = ["--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "1"]
+        files = arguments(tiny("compose"))
+        assert main(["fit", *files, *options("compose", crema_d_cache, chain), *where, *epochs, *more]) == 0
+        return saved(tmp_path / run / "last.ckpt")
+
+    whole = fit("whole", 4)
+    assert fit("parts", 2)["global_step"] == 2
+    parts = fit("parts", 4, "--ckpt_path", str(tmp_path / "parts" / "last.ckpt"))
+    assert parts["global_step"] == whole["global_step"] == 4
+    torch.testing.assert_close(parts["state_dict"], whole["state_dict"], rtol=0, atol=0)
+    torch.testing.assert_close(parts["optimizer_states"], whole["optimizer_states"], rtol=0, atol=0)
+
+
+@pytest.fixture(scope="session")
+def voxceleb2_corpus(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """Four drawn speakers in VoxCeleb2's layout, one of them in test/, five clips each, 64 x 64."""
+    from data_modules.synthetic.corpus import write_corpus
+
+    def fill(folder: Path) -> None:
+        write_corpus(folder / "all", "voxceleb2", speakers=4, clips_per_speaker=5, seed=0, size=64)
+        for speaker in sorted((folder / "all" / "mp4").iterdir()):
+            part = "test" if speaker.name == "id00004" else "dev"
+            (folder / part / "mp4").mkdir(parents=True, exist_ok=True)
+            speaker.rename(folder / part / "mp4" / speaker.name)
+        shutil.rmtree(folder / "all")
+
+    return build_once("voxceleb2_corpus", fill)
+
+
+@pytest.mark.parametrize(
+    ("data", "below", "speakers"),
+    [("voxceleb2", "", 4), ("video_folder", "dev/mp4", 3)],
+)
+def test_kinds_of_corpora_without_emotions(
+    data: str, below: str, speakers: int, voxceleb2_corpus: Path, tmp_path: Path
+) -> None:
+    """The data module prepares the corpus itself where it is told its root."""
+    where = options("cpc", tmp_path / "cache", tmp_path)
+    root = ["--data.init_args.root", str(voxceleb2_corpus / below)]
+    assert main(["fit", *arguments(tiny("cpc", data)), *where, *root, "--data.init_args.crop", "none"]) == 0
+    assert saved(tmp_path / "cpc" / "last.ckpt")["global_step"] == 4
+    run_test(tmp_path / "cpc")
+    assert logged(tmp_path / "cpc", "test/info_nce")
+    with (tmp_path / "cache" / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["speaker"] for row in rows}) == speakers
+    assert {row["status"] for row in rows} == {"ok"} and {row["emotion"] for row in rows} == {""}

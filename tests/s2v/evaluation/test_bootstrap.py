@@ -1,0 +1,68 @@
+"""Properties of the bootstrap: constant data, resampling by speaker, seeds, nan."""
+
+import math
+
+import numpy as np
+import pytest
+
+from s2v.evaluation.bootstrap import drawn_speakers, mean_estimate
+
+
+def test_constant_data_has_no_width() -> None:
+    found = mean_estimate([0.7] * 12, ["a", "b", "c"] * 4, 500, 0)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.7, 0.7, 0.7))
+    assert found.n == 12
+
+
+def test_draws_are_with_replacement_and_of_full_size() -> None:
+    drawn = drawn_speakers(5, 2000, 0)
+    assert drawn.shape == (2000, 5)
+    assert (drawn.sum(axis=1) == 5).all()
+    assert drawn.max() > 1 and drawn.min() == 0
+    np.testing.assert_allclose(drawn.mean(axis=0), 1, atol=0.08)
+
+
+def test_whole_speakers_are_resampled() -> None:
+    """Clips alike within speakers: the interval must reach as far as the speakers differ."""
+    values = [0.0] * 50 + [1.0] * 50
+    by_speaker = mean_estimate(values, ["a"] * 50 + ["b"] * 50, 1000, 0)
+    assert (by_speaker.low, by_speaker.mean, by_speaker.high) == (0.0, 0.5, 1.0)
+    as_if_independent = mean_estimate(values, [str(i) for i in range(100)], 1000, 0)
+    assert 0.35 < as_if_independent.low < 0.45 < 0.55 < as_if_independent.high < 0.65
+
+
+def test_interval_agrees_with_theory() -> None:
+    values = np.random.default_rng(1).normal(3.0, 1.0, 400).tolist()
+    found = mean_estimate(values, [str(i) for i in range(400)], 2000, 0)
+    half = 1.96 * np.std(values) / math.sqrt(400)
+    assert found.low == pytest.approx(found.mean - half, abs=0.015)
+    assert found.high == pytest.approx(found.mean + half, abs=0.015)
+
+
+def test_speakers_with_more_clips_weigh_more() -> None:
+    assert mean_estimate([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"], 100, 0).mean == 0.75
+
+
+def test_same_seed_same_interval() -> None:
+    values, speakers = [0.1, 0.9, 0.4, 0.3], ["a", "b", "c", "d"]
+    assert mean_estimate(values, speakers, 50, 3) == mean_estimate(values, speakers, 50, 3)
+    assert mean_estimate(values, speakers, 50, 3) != mean_estimate(values, speakers, 50, 4)
+
+
+def test_nan_is_left_out_with_its_speaker() -> None:
+    nan = float("nan")
+    found = mean_estimate([0.2, nan, 0.4, nan], ["a", "a", "b", "c"], 200, 0)
+    assert found == mean_estimate([0.2, 0.4], ["a", "b"], 200, 0)
+    assert found.n == 2
+
+
+def test_nothing_measured() -> None:
+    found = mean_estimate([float("nan")], ["a"], 100, 0)
+    assert found.n == 0
+    assert all(math.isnan(value) for value in (found.mean, found.low, found.high))
+
+
+def test_one_speaker_has_a_mean_but_no_interval() -> None:
+    found = mean_estimate([0.2, 0.4], ["a", "a"], 100, 0)
+    assert found.mean == pytest.approx(0.3)
+    assert math.isnan(found.low) and math.isnan(found.high)

@@ -1,0 +1,104 @@
+"""Judges from checkpoints and published files, and one clear line where there is none."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from s2v.errors import InputError
+from s2v.evaluation.file_hash import sha256_of_file
+from s2v.evaluation.judges import (
+    FACES_AT_ONCE,
+    TRAINED_HERE,
+    load_emotion_judge,
+    load_face_judge,
+    load_sync_judge,
+)
+from s2v.metrics.sync_confidence import sync_scores
+from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
+
+SHARED_WEIGHTS = Path(__file__).parents[4] / "shared" / "weights"
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_face_teacher(tmp_path_factory.mktemp("judges") / "teacher.ckpt", ["HAP", "anger"])
+
+
+@pytest.fixture(scope="module")
+def speakers(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_face_teacher(
+        tmp_path_factory.mktemp("judges") / "speakers.ckpt", ["ann", "ben", "cem"], "speaker"
+    )
+
+
+@pytest.fixture(scope="module")
+def syncnet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_syncnet(tmp_path_factory.mktemp("judges") / "syncnet.ckpt")
+
+
+def test_a_fit_of_ours_is_a_judge(teacher: str) -> None:
+    judge = load_emotion_judge(teacher)
+    assert judge.class_names == ["happiness", "anger"]
+    assert (judge.origin, judge.source) == (TRAINED_HERE, teacher)
+    assert judge.sha256 == sha256_of_file(teacher)
+    frames = torch.randint(0, 256, (FACES_AT_ONCE + 3, 3, 40, 40), dtype=torch.uint8)
+    logits = judge.look(frames, "logits")
+    assert logits.shape == (FACES_AT_ONCE + 3, 2)
+    torch.testing.assert_close(logits[-1:], judge.look(frames[-1:], "logits"), rtol=1e-4, atol=1e-4)
+    assert not judge.network.training
+
+
+def test_an_identity_judge_keeps_its_names_but_is_no_emotion_judge(speakers: str) -> None:
+    judge = load_face_judge(speakers)
+    assert judge.class_names == ["ann", "ben", "cem"]
+    assert judge.look(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "embedding").shape[0] == 2
+    with pytest.raises(InputError, match="does not classify emotions"):
+        load_emotion_judge(speakers)
+    with pytest.raises(InputError, match="gives no lips"):
+        judge.look(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "lips")
+
+
+def test_a_sync_judge_scores(syncnet: str) -> None:
+    judge = load_sync_judge(syncnet)
+    frames = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
+    scores = sync_scores(judge.network, frames, torch.randint(-999, 999, (8 * 640,), dtype=torch.int16))
+    assert scores.distance > 0
+    assert judge.origin == TRAINED_HERE
+
+
+def test_wrong_files_are_one_line_each(teacher: str, syncnet: str, tmp_path: Path) -> None:
+    empty, text, other = tmp_path / "empty.pt", tmp_path / "text.ckpt", tmp_path / "other.pt"
+    empty.write_bytes(b"")
+    text.write_text("version https://git-lfs.github.com/spec/v1\n")
+    torch.save({"weight": torch.zeros(2)}, other)
+    attempts = [
+        (load_face_judge, str(tmp_path / "none.ckpt"), "no file"),
+        (load_sync_judge, str(tmp_path / "none.ckpt"), "no file"),
+        (load_face_judge, str(text), "checkpoint"),
+        (load_sync_judge, str(text), "checkpoint"),
+        (load_face_judge, str(empty), "can't be read"),
+        (load_face_judge, str(other), "state it as KIND:"),
+        (load_face_judge, f"unheard_of:{other}", "unheard_of"),
+        (load_face_judge, syncnet, "no face teacher"),
+        (load_sync_judge, teacher, "no SyncNet"),
+    ]
+    for load, path, says in attempts:
+        with pytest.raises(InputError) as refusal:
+            load(path)
+        message = str(refusal.value)
+        assert says in message and path.rpartition(":")[2] in message, message
+        assert "\n" not in message
+
+
+@pytest.mark.skipif(not SHARED_WEIGHTS.is_dir(), reason="no published weights beside the checkout")
+@pytest.mark.parametrize(
+    ("name", "output", "width"),
+    [("mobilefacenet.pt", "embedding", 128), ("fer2013_mini_XCEPTION.102-0.66.hdf5", "logits", 7)],
+)
+def test_published_weights_are_known_by_their_content(name: str, output: str, width: int) -> None:
+    pytest.importorskip("s2v.weights")
+    judge = load_face_judge(str(SHARED_WEIGHTS / name))
+    seen = judge.look(torch.randint(0, 256, (2, 3, 112, 112), dtype=torch.uint8), output)
+    assert seen.shape == (2, width)
+    assert "published" in judge.origin

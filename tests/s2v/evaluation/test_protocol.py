@@ -1,0 +1,251 @@
+"""The protocol on clips whose truth is known: every calibration row must say what it is."""
+
+import math
+
+import pytest
+import torch
+
+from s2v.errors import InputError
+from s2v.evaluation.protocol import (
+    BY_LABEL,
+    BY_REAL_FRAMES,
+    CALIBRATION,
+    GROUND_TRUTH,
+    SHIFTED,
+    STILL,
+    SWAPPED,
+    ClipRow,
+    Protocol,
+    TestClip,
+)
+from s2v.evaluation.summary import summarise
+from s2v.metrics.image_quality import PSNR_CEILING
+from tests.s2v.evaluation.talking_squares import (
+    COLOURS,
+    EMOTIONS,
+    face_judge,
+    loudness,
+    square_clip,
+    sync_judge,
+    talking_square,
+)
+
+OURS = "speech2video"
+ONE_WHERE_PERFECT = (
+    "ssim",
+    "ssim_mouth",
+    "sharpness",
+    "motion",
+    "identity_rank1",
+    "identity_cosine",
+    "emotion_accuracy",
+    "emotion_macro_f1",
+    "sync_within_one",
+    "sync_prefers_true",
+)
+
+
+def corpus() -> list[TestClip]:
+    return [
+        square_clip(speaker, emotion, seed=10 * number + index)
+        for number, speaker in enumerate(COLOURS)
+        for index, emotion in enumerate(EMOTIONS)
+    ]
+
+
+def run(clips: list[TestClip], **judges: object) -> list[ClipRow]:
+    chosen = {"identity": face_judge(), "emotion": face_judge(), "sync": sync_judge(), **judges}
+    protocol = Protocol(**chosen)  # type: ignore[arg-type]
+    for clip in clips:
+        protocol.add(clip)
+    return protocol.finish()
+
+
+def of_system(rows: list[ClipRow], system: str) -> list[ClipRow]:
+    return [row for row in rows if row.system == system]
+
+
+def mean(rows: list[ClipRow], system: str, metric: str) -> float:
+    return summarise(rows, resamples=0)[system][metric].mean
+
+
+@pytest.fixture(scope="module")
+def perfect() -> list[ClipRow]:
+    """A system whose frames are the real ones."""
+    return run(corpus())
+
+
+def test_a_row_for_every_clip_and_system(perfect: list[ClipRow]) -> None:
+    clips = [clip.clip_id for clip in corpus()]
+    assert [(row.clip_id, row.system) for row in perfect] == [
+        (clip, system) for clip in clips for system in (OURS, *CALIBRATION)
+    ]
+    assert all(row.scored for row in perfect), [row.reasons for row in perfect if row.reasons]
+
+
+def test_ground_truth_is_perfect_and_so_is_a_perfect_system(perfect: list[ClipRow]) -> None:
+    for system in (OURS, GROUND_TRUTH):
+        for metric in ONE_WHERE_PERFECT:
+            assert mean(perfect, system, metric) == pytest.approx(1.0, abs=1e-5), (system, metric)
+        assert mean(perfect, system, "psnr") == mean(perfect, system, "psnr_mouth") == PSNR_CEILING
+    for mine, real in zip(of_system(perfect, OURS), of_system(perfect, GROUND_TRUTH), strict=True):
+        assert mine.values == pytest.approx(real.values)
+
+
+def test_shifted_and_swapped_speech_score_lower(perfect: list[ClipRow]) -> None:
+    truth = mean(perfect, GROUND_TRUTH, "sync_confidence")
+    for system in (SHIFTED, SWAPPED):
+        assert mean(perfect, system, "sync_within_one") < 0.5
+        # by chance: 3 shifts of 25 are near enough to none
+        assert mean(perfect, system, "sync_prefers_true") <= (0 if system == SHIFTED else 2 / 6)
+        assert mean(perfect, system, "ssim") == pytest.approx(1.0, abs=1e-5)
+    assert {row.values["sync_offset"] for row in of_system(perfect, SHIFTED)} == {10.0}
+    assert mean(perfect, SWAPPED, "sync_confidence") < 0.7 * truth
+    assert mean(perfect, SWAPPED, "sync_distance") > mean(perfect, GROUND_TRUTH, "sync_distance") + 0.2
+
+
+def test_still_frame_does_not_move_nor_talk(perfect: list[ClipRow]) -> None:
+    assert mean(perfect, STILL, "motion") == 0
+    assert mean(perfect, STILL, "identity_rank1") == 1
+    assert mean(perfect, STILL, "sync_prefers_true") < 0.5
+    assert mean(perfect, STILL, "psnr_mouth") < mean(perfect, STILL, "psnr") < 40
+
+
+def test_still_frame_is_compared_from_the_second_frame_on() -> None:
+    levels = torch.tensor([0.5] * 1 + [0.75] * 19)
+    clip = square_clip("ann", "anger", seed=0, frames=20)
+    clip.real = clip.generated = talking_square("ann", "anger", levels)
+    still = of_system(run([clip], sync=None), STILL)[0]
+    # brightness 140 against 190 on half of the mouth half: MSE 2500 / 2 there, 2500 / 4 over all
+    assert still.values["psnr_mouth"] == pytest.approx(10 * math.log10(255**2 / 1250), abs=1e-3)
+    assert still.values["psnr"] == pytest.approx(10 * math.log10(255**2 / 625), abs=1e-3)
+
+
+def test_wrong_face_wrong_emotion_wrong_lips_are_seen() -> None:
+    clips = corpus()
+    for clip in clips:
+        levels = loudness(len(clip.real), seed=999)
+        clip.generated = talking_square("ann", "anger", levels)
+    rows = run(clips)
+    assert mean(rows, OURS, "identity_rank1") == pytest.approx(1 / 3)
+    assert mean(rows, OURS, "emotion_accuracy") == 0.5
+    # always "anger": F1 of anger 2 * 3 / (3 + 6), of happiness 0
+    assert mean(rows, OURS, "emotion_macro_f1") == pytest.approx((2 / 3 + 0) / 2)
+    # unrelated lips are nearest at a shift of at most one frame by chance only: 3 shifts of 25
+    assert mean(rows, OURS, "sync_prefers_true") <= 1 / 6
+    assert mean(rows, GROUND_TRUTH, "identity_rank1") == 1
+    assert mean(rows, OURS, "psnr") < 20
+
+
+def test_swapped_speech_is_the_clip_befores_and_the_first_takes_the_last() -> None:
+    """Two pairs of twins: where the neighbour says the same, the swap can't be told from the truth."""
+    clips = [square_clip("ann", "anger", seed) for seed in (1, 1, 2, 2)]
+    for number, clip in enumerate(clips):
+        clip.clip_id = str(number)
+    swapped = of_system(run(clips), SWAPPED)
+    assert [row.values["sync_within_one"] for row in swapped] == [0, 1, 0, 1]
+
+
+def test_swap_with_a_shorter_neighbour() -> None:
+    rows = run([square_clip("ann", "anger", 1, frames=40), square_clip("ben", "anger", 2, frames=60)])
+    assert all(row.scored for row in rows)
+
+
+def test_a_single_clip_has_no_one_to_swap_with() -> None:
+    rows = run([square_clip("ann", "anger", 1)])
+    assert [row.system for row in rows if not row.scored] == [SWAPPED]
+    assert of_system(rows, SWAPPED)[0].reasons == ["no other clip to take speech from"]
+    assert math.isnan(summarise(rows)[OURS]["ssim"].low)
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        (None, "the system made no frames for this clip"),
+        ((49, 3, 32, 32), "generated is 49 frames of 32 x 32, real is 50 frames of 32 x 32"),
+        ((50, 3, 32, 64), "generated is 50 frames of 64 x 32, real is 50 frames of 32 x 32"),
+    ],
+)
+def test_a_clip_that_failed_is_a_row_with_its_reason(shape: tuple[int, ...] | None, reason: str) -> None:
+    clips = corpus()
+    clips[2].generated = torch.zeros(shape, dtype=torch.uint8) if shape else None
+    rows = run(clips)
+    failed = of_system(rows, OURS)[2]
+    assert failed.reasons == [reason]
+    assert failed.values == {} and not failed.has_pictures
+    summary = summarise(rows)
+    assert (summary[OURS].scored, summary[OURS].total) == (5, 6)
+    assert (summary[GROUND_TRUTH].scored, summary[GROUND_TRUTH].total) == (6, 6)
+    assert (
+        summary[OURS]["ssim"].n
+        == summary[OURS]["emotion_macro_f1"].n
+        == summary[OURS]["identity_rank1"].n
+        == 5
+    )
+
+
+def test_too_short_for_syncnet_keeps_its_pictures() -> None:
+    rows = run([*corpus(), square_clip("ann", "anger", 77, frames=5)])
+    short = [row for row in rows if row.clip_id == "ann_anger_77"]
+    assert all(len(row.reasons) == 1 and "too short" in row.reasons[0] for row in short)
+    assert short[0].values["ssim"] == pytest.approx(1.0)
+    assert "sync_confidence" not in short[0].values
+    assert summarise(rows)[OURS]["sync_confidence"].n == 6
+
+
+def test_too_short_to_shift_is_said() -> None:
+    rows = run([square_clip("ann", "anger", 1, frames=14), square_clip("ben", "anger", 2, frames=14)])
+    shifted = of_system(rows, SHIFTED)[0]
+    assert shifted.reasons == ["too short for SyncNet once the speech is shifted"]
+    assert of_system(rows, GROUND_TRUTH)[0].scored
+
+
+def test_unlabelled_clip_is_judged_against_its_real_frames() -> None:
+    clips = corpus()
+    clips[0].emotion = ""
+    clips[0].generated = talking_square("ann", "happiness", loudness(50, 0))
+    clips[1].emotion = "boredom"  # a label that the judge does not know
+    rows = of_system(run(clips), OURS)
+    assert (rows[0].emotion_true, rows[0].emotion_predicted) == ("anger", "happiness")
+    assert [row.emotion_reference for row in rows] == [BY_REAL_FRAMES] * 2 + [BY_LABEL] * 4
+    assert [row.values["emotion_accuracy"] for row in rows] == [0, 1, 1, 1, 1, 1]
+
+
+def test_labels_and_judge_may_spell_differently() -> None:
+    clips = corpus()
+    for clip in clips:
+        clip.emotion = {"anger": "ANG", "happiness": "Happy"}[clip.emotion]
+    rows = of_system(run(clips), OURS)
+    assert {row.emotion_reference for row in rows} == {BY_LABEL}
+    assert all(row.values["emotion_accuracy"] == 1 for row in rows)
+
+
+def test_without_judges_only_pictures_are_measured() -> None:
+    rows = run(corpus(), identity=None, emotion=None, sync=None)
+    assert {metric for row in rows for metric in row.values} == {
+        "ssim", "psnr", "ssim_mouth", "psnr_mouth", "sharpness", "motion"}  # fmt: skip
+    assert all(row.scored for row in rows)
+    assert "emotion_macro_f1" not in summarise(rows)[OURS]
+
+
+def test_unknown_speakers_take_no_part_in_retrieval() -> None:
+    clips = corpus()
+    clips[0].speaker = ""
+    rows = of_system(run(clips, sync=None), OURS)
+    assert "identity_rank1" not in rows[0].values and "identity_cosine" in rows[0].values
+    assert all(row.values["identity_rank1"] == 1 for row in rows[1:])
+
+
+def test_a_system_may_not_be_called_like_a_calibration_row() -> None:
+    with pytest.raises(InputError, match="calibration"):
+        Protocol(system=STILL)
+
+
+def test_no_pictures_are_kept() -> None:
+    """Memory must not grow with the clips' pixels: the largest thing kept is a voice's embeddings."""
+    protocol = Protocol(identity=face_judge(), emotion=face_judge(), sync=sync_judge())
+    for clip in corpus():
+        protocol.add(clip)
+    kept = [value for found in protocol._embeddings for value in found.values()]
+    assert max(value.numel() for value in kept) == 3
+    assert protocol._last is not None and protocol._last.heard.shape == (45, 5)

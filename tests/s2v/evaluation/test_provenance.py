@@ -1,0 +1,79 @@
+"""Hashes, versions and who taught whom."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from s2v.evaluation.file_hash import sha256_of_file, sha256_of_list
+from s2v.evaluation.judges import FaceJudge
+from s2v.evaluation.provenance import describe_judge, files_trained_with, git_commit, package_versions
+
+
+def judge_of(path: Path) -> FaceJudge:
+    return FaceJudge(torch.nn.Identity(), [], str(path), sha256_of_file(str(path)), "somewhere")
+
+
+def test_hashes() -> None:
+    this = Path(__file__)
+    assert sha256_of_file(str(this)) == hashlib.sha256(this.read_bytes()).hexdigest()
+    assert (
+        sha256_of_list(["b", "a"]) == sha256_of_list(iter(["a", "b"])) == hashlib.sha256(b"a\nb").hexdigest()
+    )
+    assert sha256_of_list(["a"]) != sha256_of_list(["a", "b"])
+
+
+def test_versions_name_what_decides_the_numbers() -> None:
+    versions = package_versions()
+    assert versions["torch"] == torch.__version__.split("+")[0]
+    assert {"python", "s2v", "torchmetrics", "decord"} <= set(versions)
+
+
+def test_commit_is_this_clones_or_none() -> None:
+    commit = git_commit()
+    if (Path(__file__).parents[3] / ".git").exists():
+        assert commit is not None and len(commit.removesuffix("+changes")) == 40
+    else:
+        assert commit is None
+
+
+def test_teachers_are_found_through_the_chain_of_checkpoints(tmp_path: Path) -> None:
+    teacher, stranger = tmp_path / "teacher.pth", tmp_path / "stranger.pth"
+    teacher.write_bytes(b"teacher")
+    stranger.write_bytes(b"stranger")
+    stage1, stage2 = tmp_path / "stage1.ckpt", {"networks": {"list": [1, None]}, "stage1": ""}
+    torch.save({"hyper_parameters": {"emotion_teacher": f"senet:{teacher}", "lr": 1e-3}}, stage1)
+    stage2["stage1"] = str(stage1)
+    taught = files_trained_with(stage2)
+    assert taught == {sha256_of_file(str(stage1)), sha256_of_file(str(teacher))}
+    assert describe_judge(judge_of(teacher), taught)["teacher_used_as_judge"] is True  # type: ignore[index]
+    assert describe_judge(judge_of(stranger), taught)["teacher_used_as_judge"] is False  # type: ignore[index]
+
+
+def test_a_copy_of_the_teacher_is_still_the_teacher(tmp_path: Path) -> None:
+    teacher, copy = tmp_path / "teacher.pth", tmp_path / "judge.pth"
+    teacher.write_bytes(b"same weights")
+    copy.write_bytes(b"same weights")
+    found = describe_judge(judge_of(copy), files_trained_with({"identity_teacher": str(teacher)}))
+    assert found is not None and found["teacher_used_as_judge"] is True
+
+
+def test_where_the_chain_is_broken_it_is_not_known(tmp_path: Path) -> None:
+    judge = tmp_path / "judge.pth"
+    judge.write_bytes(b"weights")
+    broken = tmp_path / "broken.ckpt"
+    broken.write_bytes(b"cut short")
+    for parameters in (
+        {"stage1": str(tmp_path / "gone.ckpt")},
+        {"teacher": "senet:/gone.pth"},
+        {"s": str(broken)},
+    ):
+        taught = files_trained_with(parameters)
+        assert taught is None
+        found = describe_judge(judge_of(judge), taught)
+        assert found is not None and found["teacher_used_as_judge"] is None
+
+
+def test_no_judge_no_description() -> None:
+    assert describe_judge(None, set()) is None
+    assert files_trained_with({"lr": 1e-3, "region": "lower", "nothing": None}) == set()

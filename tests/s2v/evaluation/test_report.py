@@ -1,0 +1,136 @@
+"""The three files: schema, nan, reasons, marks."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from s2v.evaluation.protocol import CALIBRATION, ClipRow
+from s2v.evaluation.report import Report, write_atomically
+from s2v.evaluation.summary import CLIP_METRICS, METRICS, summarise
+
+OURS = "speech2video"
+
+
+def judge(taught: bool | None) -> dict[str, Any]:
+    return {
+        "file": "judge.ckpt",
+        "sha256": "ab" * 32,
+        "origin": "trained here",
+        "teacher_used_as_judge": taught,
+    }
+
+
+@pytest.fixture
+def report() -> Report:
+    rows = []
+    for number, speaker in enumerate(("ann", "ben")):
+        for system in (OURS, *CALIBRATION):
+            values = {metric: 0.25 + number / 2 for metric in CLIP_METRICS}
+            rows.append(ClipRow(f"clip,{number}", speaker, system, values, "anger", "anger", "label"))
+    rows[0].values = {"ssim": 0.5, "motion": float("nan")}
+    rows[0].reasons = ["no sound", "too dark"]
+    rows[0].emotion_true = rows[0].emotion_predicted = rows[0].emotion_reference = ""
+    meta = {
+        "dataset": "CremaD",
+        "split": "test of seen",
+        "clips": 2,
+        "speakers": 2,
+        "clip_list_sha256": "c0ffee" * 10,
+        "checkpoint": {"file": "last.ckpt", "sha256": "d" * 64},
+        "judges": {"identity": judge(True), "emotion": judge(False), "sync": judge(None), "other": None},
+        "image_size": "64 x 64",
+        "fps": 25,
+    }
+    return Report(rows, summarise(rows, resamples=100), meta)
+
+
+def test_json_schema(report: Report, tmp_path: Path) -> None:
+    paths = report.write(tmp_path / "deep" / "folder")
+    assert [path.name for path in paths] == ["report.json", "report.csv", "report.md"]
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    content = json.loads(paths[0].read_text(), parse_constant=refuse)
+    assert list(content) == ["systems", "meta", "clips"]
+    assert list(content["systems"]) == [OURS, *CALIBRATION]
+    truth = content["systems"]["ground_truth"]
+    assert set(truth) == {*METRICS, "scored", "total"}
+    assert truth["ssim"] == {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 2}
+    assert (truth["scored"], truth["total"]) == (2, 2)
+    ours = content["systems"][OURS]
+    assert (ours["scored"], ours["total"]) == (1, 2)
+    assert ours["ssim"]["n"] == 2 and ours["psnr"] == {"mean": 0.75, "low": None, "high": None, "n": 1}
+    assert content["meta"]["dataset"] == "CremaD"
+    assert "ssim" in content["meta"]["definitions"]
+    assert len(content["clips"]) == 10
+    assert content["clips"][0]["motion"] is None and content["clips"][0]["psnr"] is None
+    assert list((tmp_path / "deep" / "folder").glob(".*")) == []
+
+
+def test_csv_has_a_row_a_clip_and_system(report: Report) -> None:
+    rows = list(csv.DictReader(io.StringIO(report.as_csv())))
+    assert len(rows) == 10
+    assert {*CLIP_METRICS, "clip_id", "speaker", "system", "reason", "emotion_reference"} <= set(rows[0])
+    failed = rows[0]
+    assert (failed["clip_id"], failed["scored"], failed["reason"]) == (
+        "clip,0",
+        "False",
+        "no sound; too dark",
+    )
+    assert (failed["ssim"], failed["psnr"], failed["motion"]) == ("0.5", "", "")
+    assert (rows[1]["scored"], rows[1]["reason"], rows[1]["psnr"]) == ("True", "", "0.25")
+
+
+def test_markdown_marks_calibration_and_teachers(report: Report) -> None:
+    text = report.as_markdown()
+    lines = text.splitlines()
+    header = next(line for line in lines if line.startswith("| metric"))
+    assert header.count("(calibration)") == 4 and f"**{OURS}**" in header
+    table = [line for line in lines if line.startswith("|")]
+    assert len({line.count("|") for line in table}) == 1
+    assert any(
+        line.startswith("| ssim | higher | 0.625 [0.500, 0.750] | 0.500 [0.250, 0.750] |") for line in table
+    )
+    assert any(line.startswith("| sync_distance | lower |") for line in table)
+    assert any(line.startswith("| scored |  | 1/2 | 2/2 |") for line in table)
+    by_judge = {line.split()[1]: line for line in lines if " judge: " in line}
+    assert "TEACHER USED AS JUDGE" in by_judge["identity"]
+    assert "TEACHER" not in by_judge["emotion"] and "trained here" in by_judge["emotion"]
+    assert "not known" in by_judge["sync"]
+    assert "left out" in by_judge["other"]
+    assert "* clip,0, speech2video: no sound; too dark" in lines
+
+
+def test_rows_that_say_the_same_fill_no_page(report: Report) -> None:
+    for row in report.rows:
+        row.reasons = ["no sound"]
+    report.rows *= 20
+    listed = [line for line in report.as_markdown().splitlines() if line.endswith("no sound")]
+    assert len(listed) == 50
+    assert "## Not measured (200 rows)" in report.as_markdown()
+
+
+def test_terminal_table_has_a_column_a_system(report: Report) -> None:
+    table = report.rich_table()
+    assert [column.header for column in table.columns[:4]] == ["metric", "better", OURS, "ground truth"]
+    assert len(table.columns) == 7
+    assert table.row_count == len(METRICS) + 1
+    console = Console(width=100, file=io.StringIO())
+    console.print(table)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(metric in shown for metric in METRICS) and "0.625" in shown
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_atomically(path, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(path, "not bytes")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]

@@ -1,0 +1,207 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from s2v.cli import main
+from s2v.generation.mp4_writer import COMMENT, write_mp4
+from s2v.generation.speech_file import read_speech
+from s2v.generation.streaming import generate_clip
+from s2v.modules.composer import ComposerModule
+from tests.s2v.generation.composer_checkpoint import WINDOW_FRAMES, write_composer_checkpoint
+from tests.s2v.generation.media import write_silent_video, write_sound
+from tests.s2v.generation.networks import speech_like
+
+SPEECH = speech_like(1.313).numpy()  # 32.8 frames
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_composer_checkpoint(tmp_path_factory.mktemp("checkpoint") / "composer.ckpt"))
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    return write_sound(tmp_path / "speech.wav", SPEECH, 16_000, "pcm_s16le")
+
+
+def export(checkpoint: str, *arguments: str | Path) -> int:
+    return main(["export", "--checkpoint", checkpoint, "--device", "cpu", *map(str, arguments)])
+
+
+def pictures(path: Path) -> np.ndarray:
+    """The frames (T, H, W, 3) of a video."""
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_a_recording_becomes_a_video(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new" / "video.mp4"
+    assert export(checkpoint, "--speech", speech, "--output", output) == 0
+    assert capsys.readouterr().out == f"wrote {output}: 33 frames, 1.32 s\n"
+    assert os.listdir(output.parent) == ["video.mp4"]
+    with av.open(str(output)) as container:
+        assert container.metadata["comment"] == COMMENT
+    heard = read_speech(output).numpy()
+    assert abs(len(heard) - len(SPEECH)) <= 2
+    assert np.corrcoef(heard[200:20_000], SPEECH[200:20_000])[0, 1] > 0.95
+
+    composer = ComposerModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    expected = generate_clip(
+        composer.representation, composer.generator, read_speech(speech), 33, WINDOW_FRAMES
+    )
+    write_mp4(tmp_path / "expected.mp4", [expected])
+    assert expected.float().std(dim=0).mean() > 0.3  # untrained, it moves a little
+    difference = pictures(output).astype(int) - pictures(tmp_path / "expected.mp4")
+    assert difference.shape == (33, 32, 32, 3)
+    assert np.abs(difference).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "rate", "layout"),
+    [
+        ("flac", "flac", 44_100, "stereo"),
+        ("mp3", "libmp3lame", 48_000, "mono"),
+        ("m4a", "aac", 44_100, "stereo"),
+    ],
+)
+def test_other_formats(
+    checkpoint: str, tmp_path: Path, suffix: str, codec: str, rate: int, layout: str
+) -> None:
+    tone = 0.2 * np.sin(np.arange(round(1.013 * rate)) / 20)
+    samples = np.stack([tone] * (2 if layout == "stereo" else 1))
+    path = write_sound(tmp_path / f"a.{suffix}", samples, rate, codec, layout)
+    assert export(checkpoint, "--speech", path, "--output", tmp_path / "a.mp4", "--identity", "first") == 0
+    assert len(pictures(tmp_path / "a.mp4")) == 25
+    assert len(read_speech(tmp_path / "a.mp4")) == pytest.approx(1.013 * 16_000, abs=2)
+
+
+def test_a_videos_track_is_speech_too(checkpoint: str, speech: Path, tmp_path: Path) -> None:
+    assert export(checkpoint, "--speech", speech, "--output", tmp_path / "a.mp4", "--threads", "1") == 0
+    assert export(checkpoint, "--speech", tmp_path / "a.mp4", "--output", tmp_path / "b.mp4") == 0
+    assert len(pictures(tmp_path / "b.mp4")) == 33
+    torch.set_num_threads(1)
+
+
+def test_existing_videos_are_kept_unless_told(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "a.mp4"
+    output.write_bytes(b"mine")
+    assert export(checkpoint, "--speech", speech, "--output", output) == 0
+    assert output.read_bytes() == b"mine"
+    assert capsys.readouterr().out == f"kept {output}, already there (--overwrite makes them anew)\n"
+    assert export(checkpoint, "--speech", speech, "--output", output, "--overwrite") == 0
+    assert len(pictures(output)) == 33
+
+
+def test_one_bad_recording_does_not_stop_the_rest(
+    checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rec" / "sub").mkdir(parents=True)
+    for name in ["good.wav", "sub/[bold]also good.wav", "there.wav"]:
+        write_sound(tmp_path / "rec" / name, SPEECH[:8_000], 16_000, "pcm_s16le")
+    (tmp_path / "rec" / "bad.mp3").write_text("no sound at all\n" * 40)
+    (tmp_path / "rec" / "empty.wav").touch()
+    write_silent_video(tmp_path / "rec" / "mute.mp4")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "there.mp4").touch()
+
+    assert export(checkpoint, "--speech", tmp_path / "rec", "--output", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file())
+    assert made == ["good.mp4", "sub/[bold]also good.mp4", "there.mp4"]
+    assert said.out.splitlines()[0] == "kept 1 of 6 videos, already there (--overwrite makes them anew)"
+    assert said.out.splitlines()[-1] == "2 written, 1 kept, 3 failed"
+    failures = [line for line in said.err.splitlines() if line.startswith("failed: ")]
+    assert len(failures) == 3
+    for line, name in zip(failures, ["bad.mp3", "empty.wav", "mute.mp4"], strict=True):
+        assert str(tmp_path / "rec" / name) in line
+
+    (tmp_path / "rec" / "bad.mp3").unlink()
+    (tmp_path / "rec" / "empty.wav").unlink()
+    (tmp_path / "rec" / "mute.mp4").unlink()
+    assert export(checkpoint, "--speech", tmp_path / "rec", "--output", tmp_path / "out") == 0
+    assert capsys.readouterr().out == "kept 3 of 3 videos, already there (--overwrite makes them anew)\n"
+
+
+def test_wrong_checkpoints_are_one_line(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.ckpt").touch()
+    (tmp_path / "text.ckpt").write_text("hello")
+    (tmp_path / "lfs.ckpt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    torch.save({"state_dict": {"student.weight": torch.zeros(2)}}, tmp_path / "other.ckpt")
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    torch.save(
+        {"state_dict": {"representation.x": torch.zeros(1), "generator.x": torch.zeros(1)}},
+        tmp_path / "foreign.ckpt",
+    )
+    torch.save({"state_dict": {}, "code": subprocess.Popen}, tmp_path / "code.ckpt")
+    for name, words in {
+        "missing.ckpt": "no file",
+        ".": "is a folder",
+        "empty.ckpt": "0 bytes",
+        "text.ckpt": "is no checkpoint",
+        "lfs.ckpt": "git lfs pull",
+        "other.ckpt": "holds student",
+        "list.ckpt": "no state_dict",
+        "foreign.ckpt": "can't be loaded as a composer",
+        "code.ckpt": "no readable checkpoint",
+    }.items():
+        path = tmp_path / name
+        assert export(str(path), "--speech", speech, "--output", tmp_path / "a.mp4") == 2, name
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and error.startswith("s2v: error: ")
+        assert words in error and str(path) in error
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_wrong_arguments_are_one_line(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, words in [
+        (["--speech", tmp_path / "none.wav", "--output", tmp_path / "a.mp4"], "none.wav"),
+        (["--speech", speech, "--output", speech], "videos are MP4"),
+        (["--speech", speech, "--output", tmp_path / "a.mp4", "--threads", "0"], "--threads"),
+        (["--speech", speech], "--output"),
+    ]:
+        assert export(checkpoint, *arguments) == 2  # type: ignore[misc]
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and words in error
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_device(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "export",
+        "--checkpoint",
+        checkpoint,
+        "--speech",
+        str(speech),
+        "--output",
+        str(tmp_path / "a.mp4"),
+    ]
+    assert main([*arguments, "--device", "cuda"]) == 2
+    assert "--device cpu" in capsys.readouterr().err
+    assert main([*arguments, "--device", "auto"]) == 0
+
+
+def test_help_needs_no_network_library() -> None:
+    code = (
+        "import sys; from s2v.cli import main\n"
+        "try: main(['export', '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'av', 'lightning', 'rich'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--identity" in done.stdout

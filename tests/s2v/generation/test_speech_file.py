@@ -1,0 +1,191 @@
+import tracemalloc
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from s2v.errors import InputError
+from s2v.generation.speech_file import SpeechFile, read_speech
+from tests.s2v.generation.media import tone_with_click, write_silent_video, write_sound
+
+SECONDS, CLICK = 1.013, 0.5
+
+# Lossless formats and those whose container states the codec's delay and padding give every sample back.
+KINDS = [
+    ("wav", "pcm_s16le", 16_000),
+    ("wav", "pcm_s16le", 8_000),
+    ("wav", "pcm_s16le", 10_000),
+    ("wav", "pcm_f32le", 44_100),
+    ("wav", "pcm_s24le", 48_000),
+    ("flac", "flac", 44_100),
+    ("flac", "flac", 96_000),
+    ("mp3", "libmp3lame", 44_100),
+    ("m4a", "aac", 44_100),
+    ("m4a", "aac", 16_000),
+    ("ogg", "libopus", 48_000),
+    ("webm", "libopus", 48_000),
+    ("mkv", "pcm_s16le", 22_050),
+    ("avi", "pcm_s16le", 11_025),
+]
+
+
+@pytest.mark.parametrize("channels", ["mono", "stereo", "5.1"])
+@pytest.mark.parametrize(("suffix", "codec", "rate"), KINDS)
+def test_any_format_rate_and_channels(
+    tmp_path: Path, suffix: str, codec: str, rate: int, channels: str
+) -> None:
+    if (codec, channels) == ("libmp3lame", "5.1"):
+        pytest.skip("MP3 holds two channels at most")
+    mono = tone_with_click(SECONDS, rate, CLICK)
+    if channels == "5.1":  # speech comes from the centre
+        samples = np.stack([np.zeros_like(mono)] * 2 + [mono] + [np.zeros_like(mono)] * 3)
+    else:
+        samples = np.stack([mono] * (2 if channels == "stereo" else 1))
+    speech = read_speech(write_sound(tmp_path / f"a.{suffix}", samples, rate, codec, channels))
+
+    assert speech.dtype == torch.float32 and speech.ndim == 1
+    assert abs(len(speech) - SECONDS * 16_000) <= 2
+    assert speech[6_000:10_000].abs().argmax().item() + 6_000 == pytest.approx(CLICK * 16_000 + 16, abs=40)
+    level = speech[2_000:7_000].std().item()
+    if channels != "5.1":  # where the centre's share of the downmix is libswresample's affair
+        assert level == pytest.approx(0.05 / 2**0.5, rel=0.08)
+        assert speech[-160:].std().item() == pytest.approx(0.5 / 2**0.5, rel=0.25)
+    else:
+        assert speech[-160:].std().item() > 5 * level > 0
+
+
+def test_16_khz_mono_comes_back_to_the_bit(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(-32768, 32768, 16_217, dtype=np.int16)
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(values.tobytes())
+    assert torch.equal(read_speech(tmp_path / "a.wav"), torch.from_numpy(values.astype(np.float32) / 32768))
+
+
+def test_resampling_agrees_with_scipy(tmp_path: Path) -> None:
+    signal = pytest.importorskip("scipy.signal")
+    noise = np.random.default_rng(1).normal(size=48_000)
+    band = signal.sosfiltfilt(signal.butter(6, [200, 5_000], "bandpass", fs=48_000, output="sos"), noise)
+    band = 0.3 * band / np.abs(band).max()
+    speech = read_speech(write_sound(tmp_path / "a.wav", band, 48_000, "pcm_f32le")).numpy()
+    expected = signal.resample_poly(band, 1, 3)
+    assert len(speech) == len(expected)
+    error = speech - expected
+    assert error.std() < 0.01 * expected.std()
+
+
+@pytest.mark.parametrize("block_samples", [1, 777, 16_000, 10**6])
+def test_blocks_join_to_the_same_speech_on_every_pass(tmp_path: Path, block_samples: int) -> None:
+    path = write_sound(tmp_path / "a.flac", tone_with_click(0.3, 44_100, 0.1), 44_100, "flac")
+    file = SpeechFile(path, block_samples)
+    blocks = list(file)
+    assert all(len(block) == block_samples for block in blocks[:-1])
+    assert torch.equal(torch.cat(blocks), torch.cat(list(file)))
+    assert torch.equal(torch.cat(blocks), read_speech(path))
+    assert file.stated_duration == pytest.approx(0.3, abs=1e-3)
+
+
+def test_ten_minutes_in_constant_memory(tmp_path: Path) -> None:
+    """Memory of the second half of a long file stays within that of its start."""
+    rng = np.random.default_rng(0)
+    with wave.open(str(tmp_path / "long.wav"), "wb") as file:
+        file.setparams((2, 2, 32_000, 0, "NONE", ""))
+        for _ in range(600):
+            file.writeframes(rng.integers(-9_000, 9_000, 64_000, dtype=np.int16).tobytes())
+    samples = 0
+    tracemalloc.start()
+    for block in SpeechFile(tmp_path / "long.wav"):
+        samples += len(block)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert samples == 600 * 16_000
+    assert peak < 2e6  # the speech as float32 is 38 MB
+
+
+def test_rate_that_changes_within_a_file(tmp_path: Path) -> None:
+    """Joined MP3s are one valid MP3 file."""
+    first = write_sound(tmp_path / "a.mp3", tone_with_click(0.6, 44_100, 0.2), 44_100, "libmp3lame")
+    stereo = np.stack([tone_with_click(0.6, 22_050, 0.2)] * 2)
+    second = write_sound(tmp_path / "b.mp3", stereo, 22_050, "libmp3lame", "stereo")
+    (tmp_path / "c.mp3").write_bytes(first.read_bytes() + second.read_bytes())
+    assert len(read_speech(tmp_path / "c.mp3")) == pytest.approx(1.2 * 16_000, abs=2_500)
+
+
+def test_damaged_and_cut_files_give_what_they_hold(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.mp3", tone_with_click(2.0, 44_100, 0.2), 44_100, "libmp3lame")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 600] = bytes(600)
+    path.write_bytes(content)
+    assert 24_000 < len(read_speech(path)) <= 32_000
+
+    wav = write_sound(tmp_path / "a.wav", tone_with_click(2.0, 16_000, 0.2), 16_000, "pcm_s16le")
+    wav.write_bytes(wav.read_bytes()[: 44 + 16_000])
+    assert 7_900 <= len(read_speech(wav)) <= 8_000
+
+
+def test_refusals_are_one_line_naming_the_file(tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.mp4").write_text("this is no video\n" * 50)
+    (tmp_path / "text.mp3").write_text("nor is this sound\n" * 50)
+    (tmp_path / "list.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://localhost:1/a.ts\n#EXT-X-ENDLIST\n"
+    )
+    (tmp_path / "list.wav").write_text("ffconcat version 1.0\nfile other.wav\n")
+    write_sound(tmp_path / "other.wav", tone_with_click(0.2, 16_000, 0.1), 16_000, "pcm_s16le")
+    write_silent_video(tmp_path / "silent.mp4")
+    write_sound(tmp_path / "none.wav", tone_with_click(0.2, 16_000, 0.1), 16_000, "pcm_s16le")
+    (tmp_path / "none.wav").write_bytes((tmp_path / "none.wav").read_bytes()[:78])
+    expected = {
+        "missing.wav": "no file",
+        ".": "not a file",
+        "empty.wav": "0 bytes",
+        "text.mp4": "can't be read",
+        "text.mp3": "text.mp3",
+        "list.m3u8": "list",
+        "list.wav": "list",
+        "silent.mp4": "no sound track",
+        "none.wav": "none",
+    }
+    for name, words in expected.items():
+        with pytest.raises(InputError, match=words) as caught:
+            list(SpeechFile(tmp_path / name))
+        assert str(tmp_path / name) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_odd_file_names(tmp_path: Path) -> None:
+    names = [
+        "a b.wav",
+        'it\'s "so".wav',
+        "日本語.wav",
+        "100%d.wav",
+        "-y.wav",
+        "concat:a.wav",
+        "new\nline.wav",
+    ]
+    for name in names:
+        path = write_sound(tmp_path / "plain.wav", tone_with_click(0.2, 16_000, 0.1), 16_000, "pcm_s16le")
+        path.rename(tmp_path / name)
+        assert len(read_speech(tmp_path / name)) == 3_200
+
+
+def test_real_recordings_agree_with_another_reader(shared_dir: Path) -> None:
+    """The tracks of real videos: the same length and the same sound."""
+    decord = pytest.importorskip("decord")
+    videos = sorted((shared_dir / "corpus").rglob("*.mp4"))[:3]
+    if not videos:
+        pytest.skip("no videos in the shared corpus")
+    for video in videos:
+        speech = read_speech(video).numpy()
+        other = decord.AudioReader(str(video), sample_rate=16_000, mono=True)[:].asnumpy()[0]
+        assert 0 <= len(other) - len(speech) <= 1024  # it keeps the padding of the last AAC frame
+        common = min(len(speech), len(other)) - 100
+        lags = range(-40, 41)
+        agreement = [
+            np.corrcoef(speech[100 : common - 100], other[100 + d : common - 100 + d])[0, 1] for d in lags
+        ]
+        assert max(agreement) > 0.99
+        assert abs(int(np.argmax(agreement)) - 40) <= 32  # 2 ms

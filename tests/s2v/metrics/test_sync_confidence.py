@@ -1,0 +1,184 @@
+"""SyncNet's score against the public evaluation's procedure, written out window by window."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from s2v.errors import InputError
+from s2v.metrics.sync_confidence import (
+    SyncConfidence,
+    scored_windows,
+    scores_of_curve,
+    shift_distances,
+    sync_curve,
+    sync_embeddings,
+    sync_scores,
+)
+from s2v.models.syncnet import SyncNet
+
+python_speech_features = pytest.importorskip("python_speech_features")
+
+
+@pytest.fixture(scope="module")
+def syncnet() -> SyncNet:
+    torch.manual_seed(0)
+    network = SyncNet(image_size=64, width=1 / 16)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            for name, value in module.named_buffers():
+                if name == "running_var":
+                    value.uniform_(0.5, 1.5)
+                elif name == "running_mean":
+                    value.normal_(std=0.2)
+    with torch.no_grad():
+        network.netcnnlip[0].weight.div_(100)
+        network.netcnnaud[0].weight.div_(10)
+    return network.eval()
+
+
+def clip(frames: int, extra_samples: int = 0, size: int = 64, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    pictures = torch.randint(0, 256, (frames, 3, size, size), dtype=torch.uint8, generator=generator)
+    speech = torch.randn(frames * 640 + extra_samples, generator=generator) * 3000
+    return pictures, speech.to(torch.int16)
+
+
+@torch.no_grad()
+def public_evaluation(network: SyncNet, pictures: Tensor, speech: Tensor, vshift: int) -> Any:
+    """(offset, distance, confidence, curve), window by window, from 64 x 64 frames."""
+    bgr = pictures.float().flip(1)
+    mfcc = python_speech_features.mfcc(speech.numpy(), 16_000)
+    mfcc = torch.from_numpy(mfcc.T.copy()).float()
+    last = min(len(pictures), len(speech) // 640) - 5
+    lips, heard = [], []
+    for frame in range(last):
+        lips.append(network.embed_lips(bgr[frame : frame + 5].transpose(0, 1).unsqueeze(0)))
+        heard.append(network.embed_speech(mfcc[None, None, :, 4 * frame : 4 * frame + 20]))
+    padded = functional.pad(torch.cat(heard), (0, 0, vshift, vshift))
+    distances = []
+    for frame in range(last):
+        window = padded[frame : frame + 2 * vshift + 1]
+        distances.append(functional.pairwise_distance(lips[frame].expand(2 * vshift + 1, -1), window))
+    curve = torch.stack(distances, 1).mean(1)
+    smallest, index = curve.min(0)
+    return vshift - int(index), float(smallest), float(curve.median() - smallest), curve
+
+
+@pytest.mark.parametrize(
+    ("frames", "extra", "vshift"), [(25, 0, 15), (40, -700, 15), (12, 300, 10), (6, 0, 15)]
+)
+def test_equals_the_public_evaluation(syncnet: SyncNet, frames: int, extra: int, vshift: int) -> None:
+    pictures, speech = clip(frames, extra)
+    offset, distance, confidence, curve = public_evaluation(syncnet, pictures, speech, vshift)
+    torch.testing.assert_close(sync_curve(syncnet, pictures, speech, vshift), curve, rtol=1e-4, atol=1e-4)
+    scores = sync_scores(syncnet, pictures, speech, vshift)
+    assert scores.offset == offset
+    assert scores.distance == pytest.approx(distance, abs=1e-4)
+    assert scores.confidence == pytest.approx(confidence, abs=1e-4)
+
+
+def test_memory_chunks_do_not_change_the_embeddings(syncnet: SyncNet) -> None:
+    pictures, speech = clip(20)
+    at_once = sync_embeddings(syncnet, pictures, speech, chunk=100)
+    in_pieces = sync_embeddings(syncnet, pictures, speech, chunk=4)
+    for whole, pieces in zip(at_once, in_pieces, strict=True):
+        assert whole.shape == (15, syncnet.embedding_dim)
+        torch.testing.assert_close(pieces, whole, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("late", [-3, 0, 4])
+@pytest.mark.parametrize("mode", ["stock", "valid_only"])
+def test_offset_finds_the_shift(late: int, mode: Any) -> None:
+    torch.manual_seed(0)
+    track = torch.randn(60, 16)
+    # Speech window v + late holds what lip window v shows: the speech comes `late` frames after the lips.
+    lips, speech = track[10:50], track[10 - late : 50 - late]
+    scores = scores_of_curve(shift_distances(lips, speech, mode=mode))
+    assert scores.offset == -late
+    assert scores.confidence > 1
+    if mode == "valid_only":
+        assert scores.distance == pytest.approx(1e-6 * 4, abs=1e-7)  # its eps in 16 dimensions
+
+
+def test_valid_only_by_hand() -> None:
+    lips = torch.tensor([[0.0], [1.0], [5.0]])
+    speech = torch.tensor([[2.0], [1.0], [9.0]])
+    # -2: |5-2|; -1: |1-2|, |5-1|; 0: 2, 0, 4; 1: |0-1|, |1-9|; 2: |0-9|; beyond: no window at all.
+    curve = shift_distances(lips, speech, vshift=3, mode="valid_only")
+    expected = torch.tensor([torch.nan, 3, 2.5, 2, 4.5, 9, torch.nan])
+    torch.testing.assert_close(curve, expected, equal_nan=True, rtol=0, atol=1e-5)
+    scores = scores_of_curve(curve)
+    assert scores.offset == 0
+    assert scores.distance == pytest.approx(2, abs=1e-5)
+    assert scores.confidence == pytest.approx(1, abs=1e-5)
+    # Stock pads the speech with zeros: -3 compares 0, 1, 5 with nothing.
+    stock = shift_distances(lips, speech, vshift=3, mode="stock")
+    assert stock[0] == pytest.approx(2, abs=1e-5)
+    assert stock[6] == pytest.approx(2, abs=1e-5)
+
+
+def test_windows_counted_as_the_public_evaluation_does() -> None:
+    assert scored_windows(25, 25 * 640) == 20
+    assert scored_windows(25, 10 * 640 + 639) == 5
+    assert scored_windows(5, 100_000) == 0
+    assert scored_windows(2, 0) == 0
+
+
+def test_unusable_input_is_an_input_error(syncnet: SyncNet) -> None:
+    pictures, speech = clip(5)
+    with pytest.raises(InputError, match="too short"):
+        sync_scores(syncnet, pictures, speech)
+    pictures, speech = clip(10)
+    with pytest.raises(InputError, match="int16"):
+        sync_scores(syncnet, pictures, speech.float() / 32768)
+    with pytest.raises(InputError, match="expects frames"):
+        sync_scores(syncnet, pictures.unsqueeze(0), speech)
+
+
+def test_training_mode_is_left_as_it_was(syncnet: SyncNet) -> None:
+    pictures, speech = clip(8)
+    before = sync_scores(syncnet, pictures, speech)
+    syncnet.train()
+    try:
+        assert sync_scores(syncnet, pictures, speech) == before
+        assert syncnet.training
+    finally:
+        syncnet.eval()
+
+
+def test_metric_averages_clips_and_counts_what_is_too_short(syncnet: SyncNet) -> None:
+    metric = SyncConfidence(syncnet)
+    scores = []
+    for seed, frames in enumerate((12, 20, 16)):
+        pictures, speech = clip(frames, seed=seed)
+        metric.update(pictures, speech)
+        scores.append(sync_scores(syncnet, pictures, speech))
+    metric.update(*clip(4))
+    result = metric.compute()
+    assert result["sync_offset"].item() == pytest.approx(np.mean([s.offset for s in scores]))
+    assert result["sync_distance"].item() == pytest.approx(np.mean([s.distance for s in scores]))
+    assert result["sync_confidence"].item() == pytest.approx(np.mean([s.confidence for s in scores]))
+    assert (result["scored"].item(), result["total"].item()) == (3, 4)
+    metric.reset()
+    metric.update(*clip(4))
+    assert metric.compute()["sync_confidence"].isnan()
+
+
+def test_metric_takes_batches(syncnet: SyncNet) -> None:
+    clips = [clip(9, seed=seed) for seed in range(2)]
+    one_by_one, batched = SyncConfidence(syncnet), SyncConfidence(syncnet)
+    for pictures, speech in clips:
+        one_by_one.update(pictures, speech)
+    batched.update(torch.stack([c[0] for c in clips]), torch.stack([c[1] for c in clips]))
+    assert batched.compute()["sync_distance"].item() == one_by_one.compute()["sync_distance"].item()
+    assert batched.total.item() == 2
+
+
+def test_metric_keeps_the_judge_out_of_checkpoints(syncnet: SyncNet) -> None:
+    metric = SyncConfidence(syncnet)
+    assert not list(metric.parameters())
+    assert not metric.state_dict()

@@ -1,0 +1,38 @@
+import math
+
+import torch
+from torch import nn
+
+from s2v.models.cpc_prediction import FuturePrediction, standardise
+
+
+def test_standardised_features_have_zero_mean_and_unit_variance() -> None:
+    norm = nn.BatchNorm1d(32, affine=False, track_running_stats=False)
+    flat = standardise(torch.randn(4, 50, 32) * 7 + 3, norm).flatten(0, 1)
+    torch.testing.assert_close(flat.mean(dim=0), torch.zeros(32), atol=1e-5, rtol=0)
+    torch.testing.assert_close(flat.var(dim=0, correction=0), torch.ones(32), atol=1e-4, rtol=0)
+
+
+def test_each_predictor_is_scored_on_its_own_step_ahead() -> None:
+    """Contexts that hold the latent two steps ahead: only the second predictor, told to read them, is right."""
+    torch.manual_seed(0)
+    latents = torch.randn(3, 60, 16)
+    contexts = latents.roll(-2, dims=1)
+    prediction = FuturePrediction(16, 16, steps_ahead=3)
+    for predictor in prediction.predictors:
+        nn.init.eye_(predictor.weight)  # type: ignore[union-attr]
+    accuracies = []
+    for ahead in range(3):
+        alone = FuturePrediction(16, 16, steps_ahead=ahead + 1, negatives=4)
+        alone.predictors = nn.ModuleList([nn.Linear(16, 16, bias=False) for _ in range(ahead)])
+        alone.predictors.append(prediction.predictors[ahead])
+        for predictor in alone.predictors[:-1]:
+            nn.init.zeros_(predictor.weight)  # type: ignore[union-attr]
+        accuracies.append(alone(latents, contexts)[1].item() * (ahead + 1))
+    assert accuracies[1] > 0.9 and accuracies[0] < 0.4 and accuracies[2] < 0.4  # 0.2 is chance
+
+
+def test_starts_near_chance() -> None:
+    torch.manual_seed(0)
+    loss, accuracy = FuturePrediction(16, 8, negatives=64)(torch.randn(4, 80, 16), torch.randn(4, 80, 8))
+    assert abs(loss.item() - math.log(65)) < 0.4 * math.log(65) + 2 and accuracy < 0.1

@@ -1,0 +1,54 @@
+"""The three discriminators: shapes, scales, pairing, and that each can learn its task."""
+
+import pytest
+import torch
+
+from s2v.losses.least_squares import discriminator_loss
+from s2v.models.discriminators import FrameDiscriminator, IdentityDiscriminator, SyncDiscriminator
+
+
+def maps(scale: float = 1.0) -> list[torch.Tensor]:
+    return [scale * torch.rand(2, c, s, s) for c, s in ((32, 4), (32, 8), (16, 16))]
+
+
+def test_identity_scores_and_running_scales() -> None:
+    discriminator = IdentityDiscriminator(feature_width=1 / 16, width=1 / 16)
+    assert discriminator(maps()).shape == (2, 1, 2, 2)
+    real = maps(300.0)
+    scaled = discriminator.normalise_real(real)
+    # the first batch sets the scale: unit root mean square
+    assert [m.square().mean().sqrt().item() for m in scaled] == pytest.approx([1.0] * 3, rel=1e-4)
+    discriminator.eval()
+    before = discriminator.scales.clone()
+    discriminator.normalise_real(maps(5.0))
+    assert torch.equal(discriminator.scales, before)
+
+
+def test_frame_scores_patches() -> None:
+    assert FrameDiscriminator(width=1 / 16)(torch.randn(3, 3, 64, 64)).shape == (3, 1, 4, 4)
+
+
+def test_sync_scores_pairs() -> None:
+    discriminator = SyncDiscriminator(8, image_size=32, width=1 / 16).eval()
+    contexts, frames = torch.randn(2, 3, 8), torch.randn(2, 3, 3, 32, 32)
+    scores = discriminator(contexts, frames)
+    assert scores.shape == (2, 3)
+    alone = discriminator(contexts[1:, 2:], frames[1:, 2:])
+    assert alone.item() == pytest.approx(scores[1, 2].item(), abs=1e-5)
+
+
+def test_sync_learns_which_pairs_agree() -> None:
+    """A context holds the brightness of its frame; wrong pairs are the same frames in another order."""
+    torch.manual_seed(0)
+    discriminator = SyncDiscriminator(4, image_size=32, width=1 / 16, normalise=False)
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
+    for _ in range(250):
+        light = torch.rand(8, 6, 1) * 2 - 1
+        frames = light[..., None, None].expand(8, 6, 3, 32, 32)
+        contexts = light.expand(8, 6, 4)
+        real, fake = discriminator(contexts, frames), discriminator(contexts, frames.roll(2, dims=1))
+        loss = discriminator_loss(real, fake)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.15  # 0.25 is chance

@@ -1,0 +1,60 @@
+"""The generator: shapes at several sizes, and the identity half computed once a clip."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from s2v.models.frame_decoder import JoinedUpsampling, Speech2VideoGenerator
+from s2v.models.identity_branch import IdentityBranch
+
+
+@pytest.mark.parametrize("size", [64, 96, 128])
+def test_shapes(size: int) -> None:
+    generator = Speech2VideoGenerator(16, 24, 8, image_size=size, width=1 / 32, feature_width=1 / 16)
+    frames, maps = generator(torch.randn(2, 3, 16), torch.randn(2, 24), torch.randn(2, 8))
+    assert frames.shape == (2, 3, 3, size, size)
+    assert frames.abs().max() <= 1
+    assert [tuple(m.shape) for m in maps] == [
+        (2, 32, size // 16, size // 16),
+        (2, 32, size // 8, size // 8),
+        (2, 16, size // 4, size // 4),
+    ]
+
+
+def test_paper_size_matches_the_vgg_maps() -> None:
+    branch = IdentityBranch(identity_dim=8)
+    maps = branch(torch.randn(2, 8))
+    assert [tuple(m.shape[1:]) for m in maps] == [(512, 8, 8), (512, 16, 16), (256, 32, 32)]
+    assert min(m.min() for m in maps) >= 0
+
+
+def test_other_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of 32"):
+        IdentityBranch(image_size=100)
+
+
+def test_joined_upsampling_is_one_transposed_convolution_of_the_concatenation() -> None:
+    stage = JoinedUpsampling(3, 5, 4).eval()
+    assert stage.from_identity is not None
+    features, identity = torch.randn(6, 3, 4, 4), torch.randn(2, 5, 4, 4)
+    joined = torch.cat([features, identity.repeat_interleave(3, dim=0)], dim=1)
+    kernel = torch.cat([stage.from_frame.weight, stage.from_identity.weight])
+    upsampled = stage.normalise(functional.conv_transpose2d(joined, kernel, stride=2, padding=1))
+    expected = torch.relu(upsampled + stage.mix(upsampled))
+    assert torch.allclose(stage(features, stage.from_identity(identity)), expected, atol=1e-5)
+
+
+def test_identity_emotion_and_context_each_reach_the_picture() -> None:
+    generator = Speech2VideoGenerator(16, 24, 8, image_size=32, width=1 / 16, feature_width=1 / 16).eval()
+    contexts, nu, mu = torch.randn(1, 1, 16), torch.randn(1, 24), torch.randn(1, 8)
+    picture = generator(contexts, nu, mu)[0]
+    for changed in ((contexts + 1, nu, mu), (contexts, nu + 1, mu), (contexts, nu, mu + 1)):
+        assert not torch.allclose(generator(*changed)[0], picture, atol=1e-6)
+
+
+def test_frames_of_a_batch_do_not_mix() -> None:
+    generator = Speech2VideoGenerator(16, 24, 8, image_size=32, width=1 / 16, feature_width=1 / 16).eval()
+    contexts, nu, mu = torch.randn(2, 3, 16), torch.randn(2, 24), torch.randn(2, 8)
+    together = generator(contexts, nu, mu)[0]
+    alone = generator(contexts[1:, 2:], nu[1:], mu[1:])[0]
+    assert torch.allclose(together[1, 2], alone[0, 0], atol=1e-5)

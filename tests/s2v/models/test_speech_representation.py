@@ -1,0 +1,41 @@
+"""Contexts read at frame times, and the students behind them."""
+
+import pytest
+import torch
+
+from s2v.models.cpc import CPC
+from s2v.models.speech_representation import SpeechRepresentation, contexts_at
+from s2v.models.students import StudentHead
+
+
+def test_contexts_are_read_at_the_centre_of_each_frame() -> None:
+    """A context that equals its own time must give the frame's centre time back."""
+    steps = ((torch.arange(40) + 0.5) / 100).view(1, 40, 1)
+    times = (torch.arange(10) + 0.5).unsqueeze(0) / 25
+    assert torch.allclose(contexts_at(steps, times)[..., 0], times)
+    # 29.97 fps: no fixed stride
+    times = (torch.arange(11) + 0.5).unsqueeze(0) / 29.97
+    assert torch.allclose(contexts_at(steps, times)[..., 0], times, atol=1e-6)
+
+
+def test_times_outside_take_the_nearest_context() -> None:
+    steps = torch.arange(5.0).view(1, 5, 1)
+    assert contexts_at(steps, torch.tensor([[-1.0, 0.0, 9.0]])).flatten().tolist() == [0, 0, 4]
+
+
+def test_shapes_and_omega() -> None:
+    cpc = CPC(channels=16, hidden=12)
+    representation = SpeechRepresentation(cpc, StudentHead(12, 16, 20), StudentHead(12, 16, 8)).eval()
+    speech = torch.randn(2, 3200) * 0.1
+    c, nu, mu = representation(speech, torch.tensor([[0.02, 0.06], [0.1, 0.14]]))
+    assert (c.shape, nu.shape, mu.shape) == ((2, 2, 12), (2, 20), (2, 8))
+    omega = cpc(speech)[1][:, -1]
+    assert torch.allclose(nu, representation.identity_head(omega))
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_students(layers: int) -> None:
+    head = StudentHead(8, 16, 5, layers=layers, dropout=0.1, non_negative=True)
+    out = head(torch.randn(7, 8))
+    assert out.shape == (7, 5)
+    assert out.min() >= 0

@@ -1,0 +1,319 @@
+"""The composer's training step: what it optimises, and that its shortcuts change nothing."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins import MixedPrecision
+from torch import Tensor, nn
+
+from s2v.losses.frame_similarity import frame_similarity_loss
+from s2v.losses.image_gradient import image_gradient_loss
+from s2v.modules.composer import ComposerModule, GradientClipping, LossWeights, normalise
+from s2v.modules.face_teacher import load_face_network
+from tests.s2v.modules.small_faces import Losses, SmallFaces, batch_of, draw_clip, trainer
+from tests.s2v.modules.small_modules import composer
+
+NAMES = ("generator", "identity", "frame", "sync")
+NO_LEARNING = {"identity_lr": 0.0, "frame_lr": 0.0, "sync_lr": 0.0}
+
+
+class Seed(pl.Callback):
+    """Torch's generator as a function of the batch."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(100 + batch_idx)
+
+
+class Outputs(pl.Callback):
+    """What training_step returned."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.seen.append(outputs)
+
+
+class Gradients(pl.Callback):
+    """Each optimizer's gradients as it steps, and how often it does."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, list[list[Tensor]]] = defaultdict(list)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        name = NAMES[trainer.optimizers.index(optimizer)]
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.steps[name].append([p.grad.clone() for p in parameters if p.grad is not None])
+
+    def norm(self, name: str) -> float:
+        return torch.stack([g.norm() for g in self.steps[name][0]]).norm().item()
+
+
+class WithoutBatchStatistics(pl.Callback):
+    """Everything in eval mode: a clip's result does not depend on which other clips share its batch."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        pl_module.generator.eval()
+        pl_module.discriminators.eval()
+
+
+def fit(folder: Path, module: ComposerModule, *callbacks: pl.Callback, **settings: Any) -> pl.Trainer:
+    """Fit on six clips of two pictures in one batch, unless told otherwise."""
+    data = SmallFaces(**{"pictures": 2} | settings.pop("data", {}))
+    made = trainer(folder, *callbacks, **{"max_epochs": -1, "max_steps": 1} | settings)
+    made.fit(module, datamodule=data)
+    return made
+
+
+def copied(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def test_learns_to_draw_a_handful_of_clips(tmp_path: Path, face_file: str) -> None:
+    losses = Losses("train/loss/similarity")
+    module = composer(feature_network=face_file, similarity_region="full", generator_lr=3e-3)
+    fit(tmp_path, module, losses, max_steps=30, data={"clips": 3, "batch_size": 3})
+    assert min(losses.values[-5:]) < 0.5 * losses.values[0]
+
+
+def reference(module: ComposerModule, face_network: Any, batch: Any, steps: int) -> None:
+    """Steps written out plainly: each player's own backward pass, its own RMSprop, the paper's equations."""
+    generator, d = module.generator, module.discriminators
+    optimizers = {"generator": torch.optim.RMSprop(generator.parameters(), lr=3e-4)}
+    for name, lr in (("identity", 3e-4), ("frame", 1e-4), ("sync", 1e-5)):
+        optimizers[name] = torch.optim.RMSprop(d[name].parameters(), lr=lr)
+    real = batch["frames"].float() / 127.5 - 1
+
+    def like(scores: Tensor, target: float) -> Tensor:
+        return 0.5 * (scores - target).square().mean()
+
+    for _ in range(steps):
+        torch.manual_seed(100)
+        with torch.no_grad():
+            contexts, nu, mu = module.representation(batch["speech"], batch["frame_times"])
+            maps = d["identity"].normalise_real(face_network.feature_maps(batch["still"]))
+        fake, inflated = generator(contexts, nu, mu)
+        detached = fake.detach()
+
+        loss = like(d["identity"](maps), 1) + like(d["identity"]([m.detach() for m in inflated]), 0)
+        loss.backward()
+        loss = like(d["frame"](real.flatten(0, 1)), 1) + like(d["frame"](detached.flatten(0, 1)), 0)
+        loss.backward()
+        one, other = torch.randint(1, real.shape[1], (2,)).tolist()
+        together = d["sync"](contexts, real)
+        apart = [
+            d["sync"](contexts, real.roll(one, 1)),
+            d["sync"](contexts.roll(other, 1), real),
+            d["sync"](contexts, detached),
+        ]
+        loss = like(together, 1) + like(torch.stack(apart), 0)
+        loss.backward()
+        for name in ("identity", "frame", "sync"):
+            optimizers[name].step()
+
+        total = (
+            like(d["identity"](inflated), 1)
+            + like(d["frame"](fake.flatten(0, 1)), 1)
+            + like(d["sync"](contexts, fake), 1)
+            + frame_similarity_loss(fake, real)
+            + image_gradient_loss(fake, real)
+        )
+        optimizers["generator"].zero_grad()
+        total.backward()
+        optimizers["generator"].step()
+        for optimizer in optimizers.values():
+            optimizer.zero_grad()
+
+
+def test_two_backward_passes_equal_four_to_the_bit(tmp_path: Path, face_file: str) -> None:
+    module, plain = composer(feature_network=face_file), composer()
+    before = copied(module)
+    fit(tmp_path, module, Seed(), max_steps=4, data={"pictures": 4})
+    batch = batch_of([draw_clip(index) for index in range(6)], pictures=4)
+    reference(plain, load_face_network(face_file), batch, steps=4)
+    torch.testing.assert_close(module.state_dict(), plain.state_dict(), rtol=0, atol=0)
+    for name, parameter in module.generator.named_parameters():
+        assert not torch.equal(parameter, before[f"generator.{name}"]), name
+    for name, parameter in module.discriminators.named_parameters():
+        assert not torch.equal(parameter, before[f"discriminators.{name}"]), name
+
+
+def test_steps_are_the_generators(tmp_path: Path, face_file: str) -> None:
+    """max_steps, global_step, {step} and every_n_train_steps, over epochs of two batches."""
+    saving = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=2, save_top_k=-1)
+    gradients, outputs = Gradients(), Outputs()
+    made = fit(
+        tmp_path, composer(feature_network=face_file), gradients, outputs, saving, max_steps=5,
+        data={"batch_size": 3},
+    )  # fmt: skip
+    assert made.global_step == 5
+    assert {name: len(steps) for name, steps in gradients.steps.items()} == dict.fromkeys(NAMES, 5)
+    assert len(outputs.seen) == 5
+    saved = sorted(tmp_path.glob("*.ckpt"))
+    assert [path.stem for path in saved] == ["step=2", "step=4"]
+    assert torch.load(saved[0], weights_only=True)["global_step"] == 2
+
+
+def test_steps_are_the_generators_when_batches_are_accumulated(tmp_path: Path, face_file: str) -> None:
+    saving = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=2, save_top_k=-1)
+    gradients, outputs = Gradients(), Outputs()
+    made = fit(
+        tmp_path, composer(feature_network=face_file, accumulate_grad_batches=2), gradients, outputs, saving,
+        max_steps=5, data={"batch_size": 2},
+    )  # fmt: skip
+    # an epoch has three batches: two for a step, and one that is left for another
+    assert made.global_step == 5 and len(outputs.seen) == 8
+    assert {name: len(steps) for name, steps in gradients.steps.items()} == dict.fromkeys(NAMES, 5)
+    assert sorted(path.stem for path in tmp_path.glob("*.ckpt")) == ["step=2", "step=4"]
+
+
+def test_the_generators_pass_leaves_no_gradients_with_the_discriminators(
+    tmp_path: Path, face_file: str
+) -> None:
+    module = composer(feature_network=face_file)
+    left = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            left.extend(name for name, p in module.named_parameters() if p.grad is not None)
+
+    fit(tmp_path, module, Watch(), max_steps=2)
+    assert left == []
+    assert all(p.requires_grad for p in module.discriminators.parameters())
+    assert not any(p.requires_grad for p in module.representation.parameters())
+
+
+def test_each_player_has_its_own_rmsprop_at_the_papers_rate(tmp_path: Path) -> None:
+    module = composer()
+    made = module.configure_optimizers()
+    assert all(type(optimizer) is torch.optim.RMSprop for optimizer in made)
+    assert [optimizer.param_groups[0]["lr"] for optimizer in made] == [3e-4, 3e-4, 1e-4, 1e-5]
+    networks = [module.generator, *(module.discriminators[name] for name in NAMES[1:])]
+    for optimizer, network in zip(made, networks, strict=True):
+        assert [id(p) for p in optimizer.param_groups[0]["params"]] == [id(p) for p in network.parameters()]
+    asked = composer(generator_lr=1.0, identity_lr=2.0, frame_lr=3.0, sync_lr=4.0).configure_optimizers()
+    assert [optimizer.param_groups[0]["lr"] for optimizer in asked] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_clips_each_optimizers_gradients_at_its_own_norm(tmp_path: Path, face_file: str) -> None:
+    free, clipped = Gradients(), Gradients()
+    fit(tmp_path, composer(feature_network=face_file), Seed(), free)
+    limits = GradientClipping(generator=1e-3, frame=1e-4, sync=1e6)
+    fit(tmp_path, composer(feature_network=face_file, clipping=limits), Seed(), clipped)
+    assert free.norm("generator") > 1e-2 and free.norm("frame") > 1e-3
+    assert clipped.norm("generator") == pytest.approx(1e-3, rel=1e-2)
+    assert clipped.norm("frame") == pytest.approx(1e-4, rel=1e-2)
+    assert clipped.norm("identity") == free.norm("identity")  # not clipped
+    assert clipped.norm("sync") == pytest.approx(free.norm("sync"))  # below its limit
+    for one, other in zip(clipped.steps["frame"][0], free.steps["frame"][0], strict=True):
+        torch.testing.assert_close(one * free.norm("frame"), other * clipped.norm("frame"))
+
+
+def test_clips_what_float16s_scaler_has_scaled(tmp_path: Path, face_file: str) -> None:
+    gradients = Gradients()
+    half = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=1024.0))
+    module = composer(feature_network=face_file, clipping=GradientClipping(generator=1e-3))
+    fit(tmp_path, module, gradients, plugins=[half])
+    assert gradients.norm("generator") == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_two_accumulated_batches_equal_one_of_double_size(tmp_path: Path, face_file: str) -> None:
+    """In eval mode, where batch norm does not mix clips, and with discriminators that wait for the generator."""
+    results = []
+    for batches, batch_size in ((1, 6), (2, 3)):
+        gradients = Gradients()
+        module = composer(feature_network=face_file, accumulate_grad_batches=batches, **NO_LEARNING)
+        made = fit(tmp_path, module, WithoutBatchStatistics(), gradients, data={"batch_size": batch_size})
+        assert made.global_step == 1
+        results.append(gradients.steps)
+    for name in NAMES:
+        for one, other in zip(results[0][name][0], results[1][name][0], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("interval", "accumulate", "halvings"), [("step", 1, 5), ("epoch", 1, 2), ("step", 2, 5)]
+)
+def test_schedulers_follow_steps_or_whole_epochs(
+    tmp_path: Path, face_file: str, interval: Any, accumulate: int, halvings: int
+) -> None:
+    module = composer(
+        feature_network=face_file,
+        scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5),
+        scheduler_interval=interval,
+        accumulate_grad_batches=accumulate,
+    )
+    # epochs of two batches: five steps are two epochs and a half without accumulation
+    made = fit(tmp_path, module, max_steps=5, data={"clips": 4, "batch_size": 2})
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in made.optimizers]
+    assert rates == pytest.approx([lr * 0.5**halvings for lr in (3e-4, 3e-4, 1e-4, 1e-5)])
+
+
+@pytest.mark.parametrize("off", ["identity", "frame", "sync", "similarity", "gradient"])
+def test_weight_0_leaves_a_term_and_its_discriminator_out(tmp_path: Path, face_file: str, off: str) -> None:
+    module = composer(
+        feature_network=None if off == "identity" else face_file, weights=LossWeights(**{off: 0.0})
+    )
+    before, gradients, outputs = copied(module.discriminators), Gradients(), Outputs()
+    made = fit(tmp_path, module, gradients, outputs, max_steps=2)
+    discriminators = {"identity", "frame", "sync"} - {off}
+    terms = discriminators | {"similarity", "gradient"} - {off}
+    (_, out) = outputs.seen
+    assert out["losses"].keys() == terms | {f"d_{name}" for name in discriminators} | {"generator"}
+    assert out["real_scores"].keys() == out["fake_scores"].keys() == discriminators
+    assert gradients.steps.keys() == discriminators | {"generator"} and made.global_step == 2
+    assert f"train/loss/{off}" not in made.callback_metrics
+    for name, value in module.discriminators.state_dict().items():
+        if name.startswith(off):
+            assert torch.equal(value, before[name]), name
+    total = sum(out["losses"][name].item() for name in terms)
+    assert out["losses"]["generator"].item() == pytest.approx(total, rel=1e-5)
+
+
+def test_the_generators_loss_is_the_weighted_sum(tmp_path: Path, face_file: str) -> None:
+    weights = LossWeights(identity=0.5, frame=2.0, sync=3.0, similarity=10.0, gradient=0.25)
+    outputs = Outputs()
+    made = fit(tmp_path, composer(feature_network=face_file, weights=weights), outputs)
+    losses = outputs.seen[0]["losses"]
+    total = sum(weight * losses[name].item() for name, weight in vars(weights).items())
+    assert losses["generator"].item() == pytest.approx(total, rel=1e-5)
+    for name, value in losses.items():
+        assert made.callback_metrics[f"train/loss/{name}"] == value
+
+
+def test_callbacks_get_plain_values_without_a_graph(tmp_path: Path, face_file: str) -> None:
+    outputs = Outputs()
+    fit(tmp_path, composer(feature_network=face_file), outputs, data={"pictures": 3})
+    (out,) = outputs.seen
+    tensors = [
+        *out["losses"].values(), *out["real_scores"].values(), *out["fake_scores"].values(),
+        out["fake_frames"], out["real_frames"],
+    ]  # fmt: skip
+    assert not any(tensor.requires_grad for tensor in tensors)
+    assert all(loss.dim() == 0 for loss in out["losses"].values())
+    assert out["fake_scores"]["sync"].shape == (3, 6, 3)  # kinds of wrong pairs, clips, frames
+    assert out["real_scores"]["sync"].shape == (6, 3)
+    assert out["fake_frames"].shape == out["real_frames"].shape == (6, 3, 3, 32, 32)
+    assert out["fake_frames"].abs().max() <= 1 and out["real_frames"].abs().max() <= 1
+
+
+def test_a_single_picture_has_no_wrong_instant(tmp_path: Path, face_file: str) -> None:
+    outputs = Outputs()
+    fit(tmp_path, composer(feature_network=face_file), outputs, data={"pictures": 1})
+    assert outputs.seen[0]["fake_scores"]["sync"].shape == (1, 6, 1)
+
+
+def test_frames_are_normalised_to_the_generators_range() -> None:
+    values = torch.tensor([0, 51, 255], dtype=torch.uint8)
+    torch.testing.assert_close(normalise(values), torch.tensor([-1.0, -0.6, 1.0]))
+
+
+def test_trains_in_bfloat16(tmp_path: Path, face_file: str) -> None:
+    outputs = Outputs()
+    fit(tmp_path, composer(feature_network=face_file), outputs, precision="bf16-mixed", max_steps=2)
+    assert all(loss.isfinite() for loss in outputs.seen[-1]["losses"].values())

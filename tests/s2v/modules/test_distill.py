@@ -1,0 +1,285 @@
+import shutil
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from s2v.errors import InputError
+from s2v.modules.cpc_pretraining import CPCPretraining
+from s2v.modules.distill import DistillModule, load_cpc_weights
+from tests.s2v.modules.small_faces import Losses, SmallFaces, batch_of, draw_clip, trainer
+from tests.s2v.modules.small_modules import (
+    CONTEXT,
+    EMOTION,
+    IDENTITY,
+    REPRESENTATION,
+    configured,
+    distill,
+    representation,
+)
+
+
+@pytest.fixture
+def module(teachers: dict[str, Any], tmp_path: Path) -> DistillModule:
+    """With its teachers, ready for a step."""
+    made = distill(**teachers)
+    trainer(tmp_path).strategy.connect(made)
+    made.trainer = trainer(tmp_path)
+    made.setup("fit")
+    return made
+
+
+def batch(clips: int = 3, pictures: int | None = 4) -> Any:
+    return batch_of([draw_clip(index) for index in range(clips)], pictures)
+
+
+def copied(network: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_speech_learns_what_the_teachers_see(teachers: dict[str, Any], tmp_path: Path) -> None:
+    made, losses = distill(lr=3e-3, **teachers), Losses("train/loss")
+    data = SmallFaces(pictures=4)
+    trainer(tmp_path, losses, max_steps=60, max_epochs=-1).fit(made, datamodule=data)
+    whole = batch(clips=6)
+    nu, mu = made.teacher_features(whole)
+    # the teachers' own entropies: what is left of a cross-entropy when the student is the teacher
+    least = sum(-(t.softmax(-1) * t.log_softmax(-1)).sum(-1).mean() for t in (nu, mu))
+    assert losses.values[-1] - least < 0.15 * (losses.values[0] - least)
+    (logged,) = trainer(tmp_path, limit_val_batches=None).validate(made, datamodule=data, verbose=False)
+    assert logged["val/identity_retrieval"] == 1 and logged["val/emotion_agreement"] == 1
+
+
+def test_retrieval_is_among_all_speakers_and_not_a_batchs(module: DistillModule) -> None:
+    logged: dict[str, Tensor] = {}
+    module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign, assignment]
+    faces = torch.eye(4)[[0, 0, 1, 1, 2, 3]]
+    speakers = torch.tensor([0, 0, 1, 1, 2, 3])
+    voices = torch.eye(4)[[0, 1, 1, 1, 2, 2]]  # two of six sound like somebody else
+    logits = torch.zeros(6, EMOTION)
+    for one in range(6):  # as a test serves them: a clip at a time
+        part = slice(one, one + 1)
+        alone: Any = {"speaker": speakers[part]}
+        module._log_agreement(voices[part], logits[part], faces[part], logits[part], alone, "test")
+    module.on_test_epoch_end()
+    assert logged["test/identity_retrieval"].item() == pytest.approx(4 / 6)
+
+
+def test_mu_is_the_mean_over_all_frames_when_k_is_their_number(module: DistillModule) -> None:
+    whole = batch(pictures=4)
+    for module.frames_per_clip in (4, 9):
+        nu, mu = module.teacher_features(whole)
+        frames = [module.teachers["emotion"](clip)["logits"] for clip in whole["frames"]]
+        torch.testing.assert_close(mu, torch.stack([logits.mean(dim=0) for logits in frames]))
+        torch.testing.assert_close(nu, module.teachers["identity"](whole["still"])["embedding"])
+    assert nu.shape == (3, IDENTITY) and mu.shape == (3, EMOTION)
+
+
+def test_mu_is_the_mean_over_k_different_frames_redrawn_each_step(module: DistillModule) -> None:
+    """Eq. 1: every result is the mean over one of the 6 pairs of 4 frames; each clip draws its own."""
+    torch.manual_seed(0)
+    whole = batch(clips=2, pictures=4)
+    module.frames_per_clip = 2
+    logits = torch.stack([module.teachers["emotion"](clip)["logits"] for clip in whole["frames"]])
+    pairs = list(combinations(range(4), 2))
+    means = torch.stack([logits[:, pair].mean(dim=1) for pair in pairs], dim=1)  # (clips, pairs, classes)
+    drawn = []
+    for _ in range(40):
+        _, mu = module.teacher_features(whole)
+        away = (means - mu.unsqueeze(1)).abs().amax(dim=-1)
+        assert (away.amin(dim=1) < 1e-4).all()
+        drawn.append(tuple(away.argmin(dim=1).tolist()))
+    first, second = zip(*drawn, strict=True)
+    assert set(first) == set(second) == set(range(6))
+    assert first != second
+
+
+def test_mu_may_be_the_emotion_teachers_embedding(module: DistillModule) -> None:
+    whole = batch(pictures=1)
+    module.emotion_feature = "embedding"
+    _, mu = module.teacher_features(whole)
+    torch.testing.assert_close(mu, module.teachers["emotion"](whole["frames"][:, 0])["embedding"])
+
+
+@pytest.mark.parametrize(("target", "temperature"), [("teacher", 1.0), ("student", 2.0)])
+def test_the_total_is_equation_2(module: DistillModule, target: Any, temperature: float) -> None:
+    module.target, module.temperature, module.normalised_weight = target, temperature, 0.3
+    module.frames_per_clip = 4
+    whole = batch(pictures=4)
+    logged: dict[str, Tensor] = {}
+    module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign, assignment]
+    module.log_dict = lambda values, **_: logged.update(values)  # type: ignore[method-assign, assignment]
+    loss = module.training_step(whole, 0).item()
+
+    def by_hand(student: np.ndarray, teacher: np.ndarray) -> tuple[float, float]:
+        unit = [x / np.sqrt((x**2).sum(axis=1, keepdims=True)) for x in (student, teacher)]
+        distance = ((unit[0] - unit[1]) ** 2).sum(axis=1).mean()
+        softened = [x / temperature for x in (student, teacher)]
+        log_p = [x - np.log(np.exp(x).sum(axis=1, keepdims=True)) for x in softened]
+        weights, logs = (log_p[1], log_p[0]) if target == "teacher" else (log_p[0], log_p[1])
+        return distance, -(np.exp(weights) * logs).sum(axis=1).mean()
+
+    with torch.no_grad():
+        omega = module.representation.contexts(whole["speech"])[:, -1]
+        students = [x.double().numpy() for x in module.representation.students(omega)]
+        targets = [x.double().numpy() for x in module.teacher_features(whole)]
+    parts = [by_hand(*pair) for pair in zip(students, targets, strict=True)]
+    assert loss == pytest.approx(sum(0.3 * distance + entropy for distance, entropy in parts), rel=1e-4)
+    assert sum(logged[f"train/loss/{name}"].item() for name in (
+        "emotion_normalised", "emotion_distill", "identity_normalised", "identity_distill",
+    )) == pytest.approx(loss, rel=1e-5)  # fmt: skip
+    assert logged["train/loss/identity_normalised"].item() == pytest.approx(0.3 * parts[0][0], rel=1e-4)
+
+
+def test_teachers_learn_nothing_and_never_train(teachers: dict[str, Any], tmp_path: Path) -> None:
+    made = distill(**teachers)
+    modes = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            modes.append([m.training for m in pl_module.teachers.modules()])
+
+    fit = trainer(tmp_path, Watch(), max_steps=3, max_epochs=-1)
+    fit.fit(made, datamodule=SmallFaces(pictures=4))
+    assert len(modes) == 3 and not any(mode for step in modes for mode in step)
+    for kind, path in teachers.items():
+        network = made.teachers[kind.removesuffix("_teacher")]
+        assert all(p.grad is None and not p.requires_grad for p in network.parameters())
+        saved = torch.load(path, weights_only=True)["state_dict"]
+        assert_same(network.state_dict(), saved)  # batch norm's statistics too
+    trained = {id(p) for group in fit.optimizers[0].param_groups for p in group["params"]}
+    assert not trained & {id(p) for p in made.teachers.parameters()}
+
+
+def test_checkpoint_has_no_teachers_and_needs_none_of_their_files(teachers_dir: Path, tmp_path: Path) -> None:
+    files = shutil.copytree(teachers_dir, tmp_path / "teachers")
+    config = {
+        "representation": REPRESENTATION,
+        "identity_teacher": str(files / "identity.ckpt"),
+        "emotion_teacher": str(files / "emotion.ckpt"),
+    }
+    made = configured(DistillModule, config, tmp_path)
+    fit = trainer(tmp_path, max_steps=2, max_epochs=-1)
+    fit.fit(made, datamodule=SmallFaces(pictures=4))
+    for name, weights_only in (("whole.ckpt", False), ("weights.ckpt", True)):
+        fit.save_checkpoint(tmp_path / name, weights_only=weights_only)
+    shutil.rmtree(files)
+    for name in ("whole.ckpt", "weights.ckpt"):
+        content = torch.load(tmp_path / name, weights_only=True)
+        assert {key.split(".")[0] for key in content["state_dict"]} == {"representation"}
+        assert ("optimizer_states" in content) == (name == "whole.ckpt")
+        loaded = DistillModule.load_from_checkpoint(tmp_path / name, weights_only=True)
+        assert_same(loaded.state_dict(), made.state_dict())
+
+
+@pytest.mark.parametrize("finetune", [False, True])
+def test_the_speech_encoder_is_frozen_unless_asked(
+    teachers: dict[str, Any], tmp_path: Path, finetune: bool
+) -> None:
+    made = distill(finetune_cpc=finetune, **teachers)
+    before = copied(made.representation)
+    trainer(tmp_path, max_steps=2, max_epochs=-1).fit(made, datamodule=SmallFaces(pictures=4))
+    after = made.representation.state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    encoder = {name for name in after if name.startswith("cpc.")}
+    assert changed >= set(after) - encoder
+    assert changed & encoder == (encoder if finetune else set())
+    assert made.representation.cpc.training is finetune
+
+
+def test_fine_tuning_keeps_cpcs_own_loss(teachers: dict[str, Any], tmp_path: Path) -> None:
+    losses = Losses("train/loss/contrastive")
+    fit = trainer(tmp_path, losses, max_steps=2, max_epochs=-1)
+    fit.fit(distill(finetune_cpc=True, **teachers), datamodule=SmallFaces(pictures=4))
+    parts = [v.item() for k, v in fit.callback_metrics.items() if k.startswith("train/loss/")]
+    assert len(parts) == 5 and losses.values[-1] > 0
+    assert fit.callback_metrics["train/loss"].item() == pytest.approx(sum(parts), rel=1e-5)
+    without = distill(finetune_cpc=True, contrastive_weight=0.0, **teachers)
+    fit = trainer(tmp_path, max_steps=1, max_epochs=-1)
+    fit.fit(without, datamodule=SmallFaces(pictures=4))
+    assert "train/loss/contrastive" not in fit.callback_metrics and without.prediction is None
+
+
+@pytest.fixture(scope="module")
+def cpc_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A CPC pretraining's checkpoint, with other weights than `distill`'s."""
+    folder = tmp_path_factory.mktemp("cpc")
+    torch.manual_seed(5)
+    fit = trainer(folder)
+    fit.strategy.connect(CPCPretraining(representation().cpc))
+    fit.save_checkpoint(folder / "cpc.ckpt")
+    yield folder / "cpc.ckpt"
+
+
+def test_a_fit_starts_from_the_pretrained_cpc_and_a_resumed_one_does_not_need_it(
+    teachers: dict[str, Any], cpc_file: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copy(cpc_file, tmp_path / "cpc.ckpt")
+    pretrained = torch.load(copy, weights_only=True)["state_dict"]
+    made = distill(cpc_checkpoint=str(copy), **teachers)
+    fit = trainer(tmp_path, max_steps=1, max_epochs=-1)
+    fit.fit(made, datamodule=SmallFaces(pictures=4))
+    fit.save_checkpoint(tmp_path / "last.ckpt")
+    own = made.representation.cpc.state_dict()
+    assert_same(own, {name: pretrained[f"cpc.{name}"] for name in own})
+    copy.unlink()
+    again = distill(seed=9, cpc_checkpoint=str(copy), **teachers)
+    fit = trainer(tmp_path, max_steps=2, max_epochs=-1)
+    fit.fit(again, datamodule=SmallFaces(pictures=4), ckpt_path=tmp_path / "last.ckpt")
+    assert fit.global_step == 2
+    assert_same(again.representation.cpc.state_dict(), own)
+
+
+def test_takes_published_cpc_weights(cpc_file: Path, tmp_path: Path) -> None:
+    """The published file keeps the network under `weights`, sizes and all under `config`."""
+    state = torch.load(cpc_file, weights_only=True)["state_dict"]
+    own = {name.removeprefix("cpc."): value for name, value in state.items() if name.startswith("cpc.")}
+    torch.save({"weights": own, "config": {}}, tmp_path / "cpc.pt")
+    cpc = representation().cpc
+    load_cpc_weights(cpc, str(tmp_path / "cpc.pt"))
+    assert_same(cpc.state_dict(), own)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([], r"no identity and no emotion teacher: set model\.init_args\.identity_teacher and .*emotion_te"),
+        (["identity_teacher"], r"has no emotion teacher: set model\.init_args\.emotion_teacher to"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["fit", "test"])
+def test_without_teachers_there_is_nothing_to_distill(
+    teachers: dict[str, Any], tmp_path: Path, given: list[str], says: str, verb: str
+) -> None:
+    made = distill(**{name: teachers[name] for name in given})
+    with pytest.raises(InputError, match=says):
+        getattr(trainer(tmp_path, max_steps=1), verb)(made, datamodule=SmallFaces())
+
+
+def test_names_the_head_that_does_not_fit_its_teacher(teachers: dict[str, Any], tmp_path: Path) -> None:
+    made = distill(emotion_feature="embedding", **teachers)
+    with pytest.raises(
+        InputError, match=r"emotion teacher's feature has 102 values, the emotion head 2: .*=102"
+    ):
+        trainer(tmp_path, max_steps=1).fit(made, datamodule=SmallFaces(pictures=2))
+
+
+def test_a_cpc_of_another_size_is_one_line(teachers: dict[str, Any], tmp_path: Path) -> None:
+    from s2v.models.cpc import CPC
+
+    fit = trainer(tmp_path)
+    fit.strategy.connect(CPCPretraining(CPC(channels=CONTEXT, hidden=8)))
+    fit.save_checkpoint(tmp_path / "cpc.ckpt")
+    made = distill(cpc_checkpoint=str(tmp_path / "cpc.ckpt"), **teachers)
+    with pytest.raises(InputError, match=r"pretrained CPC: .* \(misshapen: gAR\.baseNet\.bias_hh_l0"):
+        trainer(tmp_path, max_steps=1).fit(made, datamodule=SmallFaces(pictures=2))

@@ -1,0 +1,126 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from s2v.errors import InputError
+from s2v.models.face_network import FaceNetwork
+from s2v.modules.face_teacher import FaceTeacher, load_face_network
+from tests.s2v.modules.small_faces import (
+    EMOTIONS,
+    SPEAKERS,
+    Losses,
+    SmallFaces,
+    batch_of,
+    draw_clip,
+    trainer,
+)
+from tests.s2v.modules.small_modules import IDENTITY, senet, vggface
+
+
+def teacher(labels: Any = "speaker", **settings: Any) -> FaceTeacher:
+    torch.manual_seed(0)
+    network = vggface() if labels == "speaker" else senet()
+    return FaceTeacher(network, labels=labels, **{"lr": 5e-3, "label_smoothing": 0.0} | settings)
+
+
+@pytest.mark.parametrize(("labels", "names"), [("speaker", SPEAKERS), ("emotion", EMOTIONS)])
+def test_learns_a_handful_of_faces(tmp_path: Path, labels: str, names: list[str]) -> None:
+    module, losses = teacher(labels), Losses("train/cross_entropy")
+    fit = trainer(tmp_path, losses, max_steps=25, max_epochs=-1)
+    fit.fit(module, datamodule=SmallFaces(pictures=4))
+    assert sum(losses.values[-5:]) / 5 < 0.2 * losses.values[0]
+    assert module.class_names == names
+    (logged,) = fit.test(module, datamodule=SmallFaces(pictures=4), verbose=False)
+    assert logged["test/accuracy"] > 0.9
+    fit.save_checkpoint(tmp_path / "teacher.ckpt")
+
+    # the same as a test of its own does it: a module that has not seen the data, and a checkpoint
+    (again,) = trainer(tmp_path).test(
+        teacher(labels), datamodule=SmallFaces(), ckpt_path=tmp_path / "teacher.ckpt", verbose=False
+    )
+    assert again["test/accuracy"] == logged["test/accuracy"]
+    other = SmallFaces()
+    other.speakers, other.emotions = ["dee", "eve", "fay"], ["cross", "sad"]
+    with pytest.raises(InputError, match=rf"was trained on {labels}s \['{names[0]}'"):
+        trainer(tmp_path).test(
+            teacher(labels), datamodule=other, ckpt_path=tmp_path / "teacher.ckpt", verbose=False
+        )
+
+
+def test_the_network_needs_an_output_for_each_class(tmp_path: Path) -> None:
+    data = SmallFaces()
+    data.speakers = ["ann", "bob", "cyd", "dee"]
+    with pytest.raises(InputError, match=r"has 3 classes but the data has 4 .*num_classes=4"):
+        trainer(tmp_path, max_steps=1).fit(teacher(), datamodule=data)
+
+
+def test_unlabelled_clips_are_left_out() -> None:
+    module = teacher("emotion").eval()
+    batch = batch_of([draw_clip(index) for index in range(4)])
+    logged: dict[str, Any] = {}
+    module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign, assignment]
+    batch["emotion"] = torch.tensor([-1, 0, -1, 1])
+    part = batch_of([draw_clip(1), draw_clip(3)])
+    part["emotion"] = torch.tensor([0, 1])
+    assert module._step(batch, "val") == module._step(part, "val")
+    batch["emotion"] = torch.full((4,), -1)
+    with pytest.raises(InputError, match="no clip of this batch has a label of the kind 'emotion'"):
+        module._step(batch, "val")
+
+
+def test_augmentation_moves_and_lights_each_face_but_keeps_it_a_picture() -> None:
+    torch.manual_seed(0)
+    faces = draw_clip(0)["frames"].float()
+    still = teacher(shift=0.0, light=0.0).augment(faces)
+    torch.testing.assert_close(still, faces, atol=1e-3, rtol=0)
+    moved = teacher().augment(faces[:1].repeat(8, 1, 1, 1))
+    assert moved.shape == (8, 3, 32, 32) and moved.min() >= 0 and moved.max() <= 255
+    assert len({face.sum().item() for face in moved}) == 8
+    # a shift of 0.1 moves by at most 3.2 pixels: the middle of a wide bar stays
+    bar = torch.zeros(1, 3, 32, 32)
+    bar[..., 8:24] = 200
+    moved = teacher(shift=0.1, light=0.0).augment(bar.repeat(8, 1, 1, 1))
+    assert (moved[..., 12:20] > 199).all() and (moved[..., :4] < 1).all() and (moved[..., 28:] < 1).all()
+
+
+def test_loads_a_teacher_as_it_was_trained(teachers_dir: Path) -> None:
+    loaded = load_face_network(str(teachers_dir / "identity.ckpt"))
+    assert isinstance(loaded, FaceTeacher) and not loaded.training
+    assert loaded.class_names == SPEAKERS and loaded.labels == "speaker"
+    batch = batch_of([draw_clip(index) for index in range(3)])
+    outputs = loaded(batch["still"])
+    assert outputs["embedding"].shape == (3, IDENTITY)
+    assert outputs["logits"].argmax(dim=1).tolist() == batch["speaker"].tolist()
+    assert [m.shape[-1] for m in loaded.feature_maps(batch["still"])] == [2, 4, 8]
+
+
+def test_loads_published_weights_by_kind(tmp_path: Path) -> None:
+    from s2v.models.mobilefacenet import MobileFaceNet
+
+    torch.manual_seed(0)
+    network = MobileFaceNet().eval()
+    torch.save(network.state_dict(), tmp_path / "face.pt")
+    loaded = load_face_network(f"mobilefacenet:{tmp_path / 'face.pt'}")
+    assert isinstance(loaded, FaceNetwork) and not loaded.training
+    faces = torch.rand(2, 3, 64, 64) * 255
+    torch.testing.assert_close(loaded(faces)["embedding"], network(faces)["embedding"])
+
+
+def test_what_is_no_teacher_is_one_line(tmp_path: Path) -> None:
+    built_in_python, other = tmp_path / "python.ckpt", tmp_path / "other.ckpt"
+    fit = trainer(tmp_path)
+    fit.strategy.connect(teacher())
+    fit.save_checkpoint(built_in_python)
+    torch.save({"state_dict": {"cpc.weight": torch.zeros(2)}}, other)
+    for source, says in [
+        (str(built_in_python), "does not tell how its network is built"),
+        (str(other), "is no face teacher"),
+        (str(tmp_path / "none.ckpt"), "no file at"),
+        ("facenet:weights.pt", "unknown kind of face network 'facenet'"),
+        (f"vggface:{tmp_path / 'none.pt'}", "no weights at"),
+    ]:
+        with pytest.raises(InputError, match=says) as refusal:
+            load_face_network(source)
+        assert "\n" not in str(refusal.value) and source.partition(":")[2] in str(refusal.value)

@@ -1,0 +1,85 @@
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch.optim.lr_scheduler import OneCycleLR
+
+from s2v.errors import InputError
+from s2v.modules.cpc_pretraining import CPCPretraining
+from tests.s2v.modules.small_faces import SmallFaces, trainer
+from tests.s2v.modules.small_modules import representation
+
+
+class Rates(pl.Callback):
+    """The learning rate of each step."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.values.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+def pretraining() -> CPCPretraining:
+    torch.manual_seed(0)
+    return CPCPretraining(representation().cpc, steps_ahead=1, negatives=8, lr=1e-2)
+
+
+def planned(steps: int) -> list[float]:
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1e-2, momentum=0.9)
+    schedule = OneCycleLR(optimizer, max_lr=1e-2, total_steps=steps, pct_start=0.2)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+@pytest.mark.parametrize("length", [{"max_steps": 10, "max_epochs": -1}, {"max_epochs": 5}])
+def test_rises_to_the_peak_and_falls_over_the_whole_fit(tmp_path: Path, length: dict[str, int]) -> None:
+    rates = Rates()
+    data = SmallFaces(clips=2, batch_size=1, pictures=1)
+    trainer(tmp_path, rates, **length).fit(pretraining(), datamodule=data)
+    assert rates.values == pytest.approx(planned(10))
+    assert max(rates.values) == pytest.approx(1e-2) and rates.values[-1] < 1e-4
+
+
+@pytest.mark.parametrize(("first", "whole"), [(12, 15), (5, 10), (3, 30)])
+def test_a_resumed_fit_may_have_another_length(tmp_path: Path, first: int, whole: int) -> None:
+    data = SmallFaces(clips=1, batch_size=1, pictures=1)
+    fit = trainer(tmp_path, max_steps=first, max_epochs=-1)
+    fit.fit(pretraining(), datamodule=data)
+    fit.save_checkpoint(tmp_path / "first.ckpt")
+    rates = Rates()
+    trainer(tmp_path, rates, max_steps=whole, max_epochs=-1).fit(
+        pretraining(), datamodule=data, ckpt_path=tmp_path / "first.ckpt"
+    )
+    # the first step still has the rate that the checkpoint left
+    assert rates.values[1:] == pytest.approx(planned(whole)[first + 1 :])
+
+
+@pytest.mark.parametrize("steps", range(1, 11))
+def test_a_trial_of_a_few_steps_warms_up(steps: int) -> None:
+    module = pretraining()
+    module.trainer = pl.Trainer(max_steps=steps, max_epochs=-1, logger=False, accelerator="cpu")
+    module.trainer.strategy.connect(module)
+    module.trainer.fit_loop.max_batches = 1
+    found = module.configure_optimizers()
+    optimizer, schedule = found["optimizer"], found["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx(planned(10)[:steps])
+
+
+def test_a_fit_without_an_end_has_no_schedule(tmp_path: Path) -> None:
+    fit = trainer(tmp_path, max_epochs=-1, max_time={"minutes": 1})
+    with pytest.raises(
+        InputError, match=r"CPCPretraining anneals .*: set trainer.max_steps or trainer.max_ep"
+    ):
+        fit.fit(pretraining(), datamodule=SmallFaces(clips=1, batch_size=1))

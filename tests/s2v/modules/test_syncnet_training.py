@@ -1,0 +1,62 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from einops import rearrange
+
+from s2v.errors import InputError
+from s2v.metrics.mfcc import mfcc
+from s2v.models.syncnet import SyncNet
+from s2v.modules.syncnet_training import SyncNetTraining
+from tests.s2v.modules.small_faces import FRAMES, Losses, SmallFaces, batch_of, draw_clip, trainer
+
+WINDOWS = FRAMES - 5  # 20 MFCC steps reach a little further than five frames
+
+
+def training(**settings: float) -> SyncNetTraining:
+    torch.manual_seed(0)
+    return SyncNetTraining(SyncNet(image_size=64, width=0.0625), **settings)  # type: ignore[arg-type]
+
+
+def test_learns_to_match_a_handful_of_clips(tmp_path: Path) -> None:
+    module, losses = training(lr=1e-2, shift=0.0, light=0.0), Losses("train/matching")
+    data = SmallFaces(clips=4, batch_size=4)
+    trainer(tmp_path, losses, max_steps=50, max_epochs=-1).fit(module, datamodule=data)
+    assert losses.values[-1] < 0.7 * math.log(WINDOWS)
+    (logged,) = trainer(tmp_path, limit_val_batches=None).validate(module, datamodule=data, verbose=False)
+    assert logged["val/matching_chance"] == pytest.approx(math.log(WINDOWS))
+    assert logged["val/within_tolerance"] > 0.6 and logged["val/prefers_true"] > 0.75
+
+
+def test_sliding_over_a_clip_equals_each_window_alone() -> None:
+    module = training().eval()
+    batch = batch_of([draw_clip(0), draw_clip(1)])
+    lips, speech = module(batch["frames"], batch["speech"])
+    assert lips.shape == speech.shape == (2, WINDOWS, 64)
+    faces = module.syncnet.prepare_lips(batch["frames"][1])
+    features = mfcc(batch["speech"][1:] * 32768.0)[0]
+    for window in (0, 3, WINDOWS - 1):
+        alone = module.syncnet.embed_lips(rearrange(faces[window : window + 5], "t c h w -> 1 c t h w"))
+        torch.testing.assert_close(lips[1, window], alone[0], rtol=1e-4, atol=1e-5)
+        sound = rearrange(features[4 * window : 4 * window + 20], "m s -> 1 1 s m")
+        alone = module.syncnet.embed_speech(sound)
+        torch.testing.assert_close(speech[1, window], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_augmentation_is_alike_for_all_frames_of_a_clip() -> None:
+    module = training(shift=0.1, light=0.2)
+    face = torch.rand(1, 3, 64, 64) * 255
+    moved = module.augment(face.repeat(6, 1, 1, 1), clips=2)
+    for clip in moved.split(3):
+        assert torch.equal(clip[0], clip[1]) and torch.equal(clip[0], clip[2])
+    assert not torch.equal(moved[0], moved[3])
+    assert moved.min() >= 0 and moved.max() <= 255
+
+
+def test_pictures_must_be_all_of_the_speechs() -> None:
+    batch = batch_of([draw_clip(0)], pictures=8)
+    with pytest.raises(
+        InputError, match=r"8 pictures came with speech of 16 frames: set .*num_frames to window_frames"
+    ):
+        training()(batch["frames"], batch["speech"])

@@ -1,0 +1,110 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import s2v
+from s2v.cli import COMMANDS, TRAINING, main
+from s2v.nearest_name import did_you_mean
+
+
+def test_help_lists_every_command_at_once_and_imports_no_torch() -> None:
+    probe = (
+        "import atexit, sys; from s2v.cli import main; heavy = {'torch', 'numpy', 'lightning'};"
+        "atexit.register(lambda: print(heavy & set(sys.modules))); main(['--help'])"
+    )
+    started = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert time.monotonic() - started < 5  # 0.1 s on an idle machine
+    assert result.returncode == 0
+    for name in (*TRAINING, *COMMANDS):
+        assert f"\n  {name} " in result.stdout
+    assert result.stdout.rstrip().endswith("set()")
+
+
+def test_python_m_s2v_is_the_command_and_tells_its_version() -> None:
+    result = subprocess.run([sys.executable, "-m", "s2v", "--version"], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, f"s2v {s2v.__version__}\n")
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_of_a_command_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main([name, "--help"])
+    assert exit.value.code == 0
+    assert f"example:\n  s2v {name} --" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_an_example_is_made_of_options_there_are(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    text = capsys.readouterr().out
+    options, example = text.split("example:")
+    for word in example.split():
+        if word.startswith("--"):
+            assert f"  {word} " in options
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        ("fti", "unknown command 'fti': did you mean fit?"),
+        ("qqqq", "unknown command 'qqqq' (s2v --help lists them)"),
+        ("--verion", "unknown option --verion: did you mean --version?"),
+        ("synthesize --output x --speaker 3", "unknown option --speaker: did you mean --speakers?"),
+        ("synthesize --output x --size large", "argument --size: invalid int value: 'large'"),
+        ("synthesize", "the following arguments are required: --output"),
+        ("synthesize --output x --speakers 0", "speakers must be from 1 to 9000, not 0"),
+        ("prepare --root nowhere --layout crema_d --cache x", "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_status_2(
+    args: str, line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(args.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("s2v: error: ") and err.count("\n") == 1
+    assert line in err
+
+
+def test_without_a_command_help_is_shown_and_the_status_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "commands:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "args", ["--help", "synthesize --output {} --speakers 1 --clips-per-speaker 1 --size 32 --workers 1"]
+)
+def test_a_reader_who_leaves_early_gets_no_traceback(args: str, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "s2v", *args.format(tmp_path).split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+
+
+def test_synthesize_writes_the_corpus_it_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["synthesize", "--output", str(tmp_path), "--speakers", "2", "--clips-per-speaker", "1"]
+    assert main([*args, "--size", "32", "--workers", "1"]) == 0
+    assert capsys.readouterr().out == f"2 clips of 2 speakers in {tmp_path}\n"
+    assert len(list((tmp_path / "VideoFlash").glob("*.flv"))) == 2
+    assert len(list((tmp_path / "AudioWAV").glob("*.wav"))) == 2
+
+
+def test_nearest_name() -> None:
+    assert did_you_mean("spekers", ["speakers", "seed"]) == ": did you mean speakers?"
+    assert did_you_mean("xyz", ["speakers", "seed"]) == ""

@@ -1,0 +1,200 @@
+"""`s2v fit` and its sisters in-process, on a real small GAN."""
+
+import csv
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+import yaml
+
+from s2v.cli import main
+
+BASE = """
+trainer:
+  accelerator: cpu
+  max_steps: 4
+  num_sanity_val_steps: 0
+  enable_progress_bar: false
+  enable_model_summary: false
+  default_root_dir: {folder}
+  logger:
+    class_path: lightning.pytorch.loggers.CSVLogger
+    init_args: {{save_dir: "${{trainer.default_root_dir}}", name: "", version: ""}}
+  callbacks:
+    - class_path: lightning.pytorch.callbacks.ModelCheckpoint
+      init_args:
+        dirpath: ${{trainer.default_root_dir}}/gan
+        save_last: true
+        enable_version_counter: false
+data:
+  class_path: tests.callbacks.small_gan.ShuffledClips
+"""
+
+STAGE = """
+model:
+  class_path: tests.callbacks.small_gan.SmallGAN
+  init_args:
+    lr: 0.002
+    hidden: 16
+trainer:
+  callbacks+:
+    - class_path: callbacks.generator_ema.GeneratorEMA
+    - class_path: callbacks.gan_health.GANHealth
+      init_args: {every_n_steps: "${model.init_args.batches_a_step}"}
+"""
+
+
+class Interrupt(pl.Callback):
+    """Ctrl-C at the second batch."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 1:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> list[str]:
+    (tmp_path / "base.yaml").write_text(BASE.format(folder=tmp_path / "run"))
+    (tmp_path / "stage.yaml").write_text(STAGE)
+    return ["--config", str(tmp_path / "base.yaml"), "--config", str(tmp_path / "stage.yaml")]
+
+
+@pytest.fixture(autouse=True)
+def put_back_ctrl_c() -> Iterator[None]:
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+def saved(path: Path) -> dict[str, Any]:
+    return torch.load(path, weights_only=True)
+
+
+def one_error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("s2v: error: ")]
+    return line
+
+
+def test_fit_then_resume_where_the_command_line_wins_then_validate(
+    tmp_path: Path, configs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run" / "gan"
+    assert main(["fit", *configs, "--model.init_args.batches_a_step", "1"]) == 0
+    last = folder / "last.ckpt"
+    assert saved(last)["global_step"] == 4
+    assert saved(last)["hyper_parameters"]["lr"] == 0.002
+
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["trainer"]["callbacks"][0]["init_args"]["dirpath"] == str(folder)  # interpolated
+    assert config["trainer"]["callbacks"][2]["init_args"]["every_n_steps"] == 1  # from the command line
+    assert config["model"]["init_args"]["poison_at"] is None  # defaults filled in
+    assert config["seed_everything"] == 0
+    logged = yaml.safe_load((tmp_path / "run" / "hparams.yaml").read_text())
+    assert logged["model"]["init_args"]["lr"] == 0.002
+
+    resume = ["--ckpt_path", str(last), "--trainer.max_steps", "8", "--model.init_args.lr", "0.5"]
+    assert main(["fit", *configs, *resume]) == 0
+    assert saved(last)["global_step"] == 8
+    assert saved(last)["hyper_parameters"]["lr"] == 0.5  # not the checkpoint's 0.002
+
+    alone = ["--config", str(folder / "config.yaml"), "--ckpt_path", str(last)]
+    assert main(["validate", *alone]) == 0
+    assert "val/error" in capsys.readouterr().out
+    assert (folder / "config.validate.yaml").exists()
+
+    assert main(["validate", *alone, "--model.init_args.hidden", "8"]) == 2
+    line = one_error_line(capsys)
+    assert "last.ckpt does not fit the config's model" in line and "size mismatch for generator.0" in line
+
+
+def test_resuming_a_fit_equals_never_stopping_it(tmp_path: Path, configs: list[str]) -> None:
+    callback = ["--trainer.callbacks+", "callbacks.reproducible_randomness.ReproducibleRandomness"]
+    last = tmp_path / "run" / "gan" / "last.ckpt"
+    assert main(["fit", *configs, *callback, "--trainer.max_steps", "8"]) == 0
+    whole = saved(last)["state_dict"]
+    last.unlink()
+    assert main(["fit", *configs, *callback, "--trainer.max_steps", "4"]) == 0
+    assert main(["fit", *configs, *callback, "--trainer.max_steps", "8", "--ckpt_path", str(last)]) == 0
+    torch.testing.assert_close(saved(last)["state_dict"], whole, rtol=0, atol=0)
+
+
+def test_ctrl_c_is_status_130_after_an_orderly_end(
+    configs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *configs, "--trainer.callbacks+", f"{__name__}.Interrupt"]) == 130
+    assert "s2v: interrupted" in capsys.readouterr().err
+
+
+def test_divergence_is_one_line(configs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", *configs, "--model.init_args.poison_at", "2"]) == 2
+    assert "training diverged at step 2: generator = nan; no checkpoint was saved yet" in one_error_line(
+        capsys
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--trainer.max_step", "3"], "unknown option --trainer.max_step: did you mean --trainer.max_steps?"),
+        (
+            ["--trainer.max_epochs", "${nope.x}"],
+            "the config's trainer.max_epochs: Interpolation key 'nope.x'",
+        ),
+        (["--ckpt_path", "nope.ckpt"], "no weights at nope.ckpt"),
+        (["--ckpt_path", "{folder}/pointer.ckpt"], "is a Git-LFS pointer"),
+        (["--ckpt_path", "{folder}/words.ckpt"], "no checkpoint as `s2v fit` writes them"),
+    ],
+)
+def test_bad_input_is_one_line(
+    args: list[str], line: str, configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pointer.ckpt").write_text("version https://git-lfs.github.com/spec/v1")
+    (tmp_path / "words.ckpt").write_text("no weights")
+    args = [arg.replace("{folder}", str(tmp_path)) for arg in args]
+    assert main(["fit", *configs, *args]) == 2
+    assert line in one_error_line(capsys)
+
+
+def test_names_the_unknown_key_of_a_config(
+    configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wrong.yaml").write_text("trainer:\n  max_epoch: 3\n")
+    assert main(["fit", *configs, "--config", str(tmp_path / "wrong.yaml")]) == 2
+    assert one_error_line(capsys).endswith(
+        "the config has an unknown key trainer.max_epoch: did you mean trainer.max_epochs?"
+    )
+
+
+def test_wandb_is_offline_without_a_login_and_gets_the_resolved_config(
+    tmp_path: Path, configs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "")
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    logger = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {"save_dir": str(tmp_path)}}
+    (tmp_path / "wandb.yaml").write_text(yaml.safe_dump({"trainer": {"logger": [logger]}}))
+    assert main(["fit", *configs, "--config", str(tmp_path / "wandb.yaml")]) == 0
+    import wandb
+
+    config = dict(wandb.run.config) if wandb.run is not None else {}
+    wandb.finish()
+    assert config["model"]["init_args"]["lr"] == 0.002
+    assert config["trainer"]["max_steps"] == 4
+    (run,) = (tmp_path / "wandb").glob("offline-run-*")
+    assert list(run.glob("*.wandb"))
+
+
+def test_health_reaches_the_logger(tmp_path: Path, configs: list[str]) -> None:
+    assert main(["fit", *configs]) == 0
+    with open(tmp_path / "run" / "metrics.csv") as file:
+        rows = [row for row in csv.DictReader(file) if row["health/diversity"]]
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--help"]) == 0
+    assert "Example: s2v fit --config" in " ".join(capsys.readouterr().out.split())
