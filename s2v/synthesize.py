@@ -21,6 +21,12 @@ def add_synthesize_arguments(parser: argparse.ArgumentParser) -> None:
         "--clips-per-speaker", type=int, default=24, metavar="M", help="recordings of each (%(default)s)"
     )
     parser.add_argument(
+        "--sentences",
+        type=int,
+        metavar="K",
+        help="how many sentences, up to 24 (CREMA-D's 12, each in all six emotions before the next)",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="same seed, same corpus (%(default)s)"
     )
     parser.add_argument(
@@ -50,6 +56,7 @@ def run_synthesize(args: argparse.Namespace) -> int:
             seed=args.seed,
             size=args.size,
             workers=args.workers,
+            sentences=args.sentences,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     print(f"{args.speakers * args.clips_per_speaker} clips of {args.speakers} speakers in {args.output}")

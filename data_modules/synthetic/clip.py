@@ -25,8 +25,8 @@ class Clip:
 
 
 def _light(rng: np.random.Generator) -> Light:
-    red, green, blue = rng.uniform(0.96, 1.04, 3).tolist()
-    return Light(rng.uniform(0.96, 1.04), rng.uniform(-1.0, -0.7), (red, green, blue))
+    red, green, blue = rng.uniform(0.975, 1.025, 3).tolist()
+    return Light(rng.uniform(0.975, 1.025), rng.uniform(-1.0, -0.7), (red, green, blue))
 
 
 def _wander(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 from data_modules.synthetic.clip import make_clip
 from data_modules.synthetic.emotion import EMOTIONS
 from data_modules.synthetic.encode import write_text, write_video, write_wav
-from data_modules.synthetic.phones import SENTENCES
+from data_modules.synthetic.phones import MORE_SENTENCES, SENTENCES
 from data_modules.synthetic.speaker import invent_speaker
 from s2v.errors import InputError
 
@@ -21,7 +21,7 @@ Layout = Literal["crema_d", "voxceleb2"]
 NATIVE_FPS = {"crema_d": Fraction(30000, 1001), "voxceleb2": Fraction(25)}
 LEVELS = {"XX": 1.0, "LO": 0.6, "MD": 0.85, "HI": 1.2}  # CREMA-D's intensities
 CLIPS_PER_VIDEO = 6  # VoxCeleb2: utterances cut from one video
-VERSION = 3  # of what the files look and sound like; a change redoes them
+VERSION = 4  # of what the files look and sound like; a change redoes them
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,26 @@ class ClipPlan:
     truth: Path
 
 
-def plan_corpus(layout: Layout, speakers: int, clips_per_speaker: int) -> list[ClipPlan]:
-    """Every clip, speaker by speaker; sentences in all six emotions, then at other levels."""
-    sentences, emotions, levels = list(SENTENCES), list(EMOTIONS), list(LEVELS)
+def plan_corpus(
+    layout: Layout, speakers: int, clips_per_speaker: int, sentences: int | None = None
+) -> list[ClipPlan]:
+    """Every clip, speaker by speaker, at CREMA-D's unspecified level, then at the others.
+
+    Without a number of sentences: CREMA-D's twelve, each in all six emotions before the next. With one: all of
+    them before any is repeated in another emotion, which another speaker begins with.
+    """
+    known, emotions, levels = [*SENTENCES, *MORE_SENTENCES], list(EMOTIONS), list(LEVELS)
+    count = len(SENTENCES) if sentences is None else sentences
     plans = []
     for speaker in range(speakers):
         for take in range(clips_per_speaker):
-            level, rest = divmod(take, len(sentences) * len(emotions))
-            sentence, emotion = sentences[rest // len(emotions)], emotions[rest % len(emotions)]
+            level, rest = divmod(take, count * len(emotions))
+            if sentences is None:
+                place, mood = divmod(rest, len(emotions))
+            else:
+                turn, place = divmod(rest, count)
+                mood = (place + turn + speaker) % len(emotions)
+            sentence, emotion = known[place], emotions[mood]
             if layout == "crema_d":
                 name = f"{1001 + speaker}_{sentence}_{emotion}_{levels[level]}"
                 video, wav = Path("VideoFlash", f"{name}.flv"), Path("AudioWAV", f"{name}.wav")
@@ -104,9 +116,12 @@ def _check(
     fps: float | None,
     workers: int,
     seconds: tuple[float, float],
+    sentences: int | None,
 ) -> None:
-    most = len(LEVELS) * len(SENTENCES) * len(EMOTIONS)
+    known = len(SENTENCES) + len(MORE_SENTENCES)
+    most = len(LEVELS) * (len(SENTENCES) if sentences is None else sentences) * len(EMOTIONS)
     requirements = [
+        (sentences is None or 1 <= sentences <= known, f"sentences must be from 1 to {known}, not {sentences}"),
         (layout in get_args(Layout), f"layout must be one of {', '.join(get_args(Layout))}, not {layout!r}"),
         (1 <= speakers <= 9000, f"speakers must be from 1 to 9000, not {speakers}"),
         (
@@ -137,6 +152,7 @@ def write_corpus(
     workers: int = 1,
     seconds: tuple[float, float] = (1.8, 2.6),
     progress: Callable[[int, int], None] | None = None,
+    sentences: int | None = None,
 ) -> Path:
     """Synthesize a corpus, or what is missing of it.
 
@@ -147,6 +163,7 @@ def write_corpus(
         fps: None takes the layout's own, 29.97 (CREMA-D) or 25 (VoxCeleb2).
         seconds: shortest and longest clip.
         progress: called with (clips done, clips in all).
+        sentences: how many, see `plan_corpus`; None for CREMA-D's.
 
     Returns:
         `output`.
@@ -154,7 +171,7 @@ def write_corpus(
     Raises:
         InputError: an argument out of range, or the folder cannot be written.
     """
-    _check(layout, speakers, clips_per_speaker, size, fps, workers, seconds)
+    _check(layout, speakers, clips_per_speaker, size, fps, workers, seconds, sentences)
     output = Path(output)
     rate = NATIVE_FPS[layout] if fps is None else Fraction(fps).limit_denominator(1001)
     if fps is not None and abs(fps - float(NATIVE_FPS["crema_d"])) < 0.005:
@@ -163,7 +180,7 @@ def write_corpus(
         "version": VERSION, "layout": layout, "seed": seed, "size": size,
         "fps": [rate.numerator, rate.denominator], "seconds": [float(seconds[0]), float(seconds[1])],
     }  # fmt: skip
-    plans = plan_corpus(layout, speakers, clips_per_speaker)
+    plans = plan_corpus(layout, speakers, clips_per_speaker, sentences)
     if layout == "crema_d":
         _write_demographics(output, speakers, seed)
     missing = [plan for plan in plans if not _is_done(output, plan, settings)]

@@ -49,28 +49,28 @@ EMOTIONS: dict[str, Emotion] = {
     "ANG": Emotion(
         brow_inner=-40, brow_outer=14, brow_gather=16, lid_upper=-3, lid_lower=5, lid_slant=12, corners=-18,
         stretch=0.25, lip_press=0.5, frown_lines=1.0, tint=(1.05, 0.91, 0.88), nod=4,
-        pitch=2.5, pitch_range=1.7, loudness=6.0, tempo=1.12, breath=-0.03, tilt_db=3.5, jitter=1.6,
+        pitch=2.0, pitch_range=1.6, loudness=9.0, tempo=1.12, breath=-0.05, tilt_db=5.0, jitter=1.6,
     ),
     "DIS": Emotion(
         brow_inner=-22, brow_outer=-14, brow_gather=8, lid_upper=-12, lid_lower=10, corners=-24,
         stretch=-0.25, lip_raise=15, frown_lines=0.6, tint=(0.95, 1.02, 0.86), tilt=3.0,
-        pitch=-2.0, pitch_range=1.3, loudness=-1.0, tempo=0.90, breath=0.02, tilt_db=-0.5, jitter=3.0,
+        pitch=-2.0, pitch_range=1.0, loudness=2.5, tempo=0.88, breath=0.0, tilt_db=1.5, jitter=5.0,
     ),
     "FEA": Emotion(
         brow_inner=38, brow_outer=14, brow_gather=8, lid_upper=19, lid_lower=-5, corners=-9, stretch=0.5,
-        frown_lines=0.3, tint=(0.97, 1.0, 1.06), nod=-4, pitch=4.5, pitch_range=0.8, tremor=0.7, loudness=1.0,
-        tempo=1.15, breath=0.12, tilt_db=0.0, jitter=2.0,
+        frown_lines=0.3, tint=(0.97, 1.0, 1.06), nod=-4, pitch=4.0, pitch_range=0.7, tremor=1.2, loudness=-4.0,
+        tempo=1.15, breath=0.20, tilt_db=0.0, jitter=2.0,
     ),
     "HAP": Emotion(
         brow_inner=13, brow_outer=18, lid_upper=-2, lid_lower=13, corners=38, stretch=0.6, cheeks=0.8,
-        tint=(1.03, 1.0, 0.97), tilt=-2.0, pitch=3.0, pitch_range=2.0, loudness=3.0, tempo=1.06, breath=0.02,
-        tilt_db=1.5,
+        tint=(1.03, 1.0, 0.97), tilt=-2.0, pitch=3.0, pitch_range=2.6, loudness=5.5, tempo=1.04, breath=0.0,
+        tilt_db=2.0,
     ),
     "NEU": Emotion(),
     "SAD": Emotion(
         brow_inner=34, brow_outer=-20, brow_gather=6, lid_upper=-13, lid_slant=-9, corners=-28, stretch=-0.2,
-        frown_lines=0.2, tint=(0.94, 0.95, 1.02), tilt=2.0, nod=8, pitch=-2.5, pitch_range=0.5, loudness=-6.0,
-        tempo=0.84, breath=0.16, tilt_db=-3.0, jitter=1.3,
+        frown_lines=0.2, tint=(0.94, 0.95, 1.02), tilt=2.0, nod=8, pitch=-2.0, pitch_range=0.4, loudness=-9.5,
+        tempo=0.82, breath=0.20, tilt_db=-5.0, jitter=1.3,
     ),
 }  # fmt: skip
 """Emotion code of CREMA-D -> what it does."""

@@ -1,4 +1,4 @@
-"""Phones, with acoustic and lip targets, and the twelve CREMA-D sentences spelled in them."""
+"""Phones, with acoustic and lip targets, and sentences spelled in them: CREMA-D's twelve and twelve more."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -255,3 +255,19 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "TSI": ("DH AX", "S ER F AX S", "IH Z", "S L IH K"),
     "WSI": ("W IY L", "S T AA P", "IH N", "AX", "K AH P AX L", "AX V", "M IH N AX T S"),
 }
+
+MORE_SENTENCES: dict[str, tuple[str, ...]] = {
+    "OTW": ("OW P AX N", "DH AX", "W IH N D OW", "W AY D"),
+    "SBM": ("S AH M", "B OW T S", "M UW V", "S L OW L IY"),
+    "GMB": ("G IH V", "M IY", "B OW TH", "AE P AX L Z"),
+    "RFA": ("R EY N", "F EH L", "AO L", "M AO R N IH NG"),
+    "OUB": ("AW ER", "AH NG K AX L", "B AY Z", "OW L D", "M AE P S"),
+    "TBR": ("DH AX", "B OY", "R AE N", "HH OW M", "HH AE P IY"),
+    "MWF": ("M AY", "W AY F", "F AW N D", "F AY V", "B IY D Z"),
+    "NEA": ("N OW B AA D IY", "EH V ER", "AE S K T", "M IY"),
+    "PLM": ("P L IY Z", "L IY V", "M IY", "AX", "M AE P"),
+    "TBA": ("T UW", "B EH R Z", "EY T", "AW ER", "F UW D"),
+    "IMW": ("IH T", "M EY", "W ER K", "B AY", "N AW"),
+    "WAB": ("W IY", "AO L", "B AO T", "S AH M", "B R EH D"),
+}
+"""Not CREMA-D's, for a corpus of more sentences than twelve."""

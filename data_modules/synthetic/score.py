@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import convolve1d
 
 from data_modules.synthetic.emotion import Emotion
-from data_modules.synthetic.phones import PHONES, SENTENCES
+from data_modules.synthetic.phones import MORE_SENTENCES, PHONES, SENTENCES
 
 CONTROL_RATE = 1000
 SILENCE = 0.1
@@ -52,7 +52,7 @@ class Score:
 def _sentence_phones(sentence: str) -> list[tuple[str, float]]:
     """(phone, accent) pairs: a word's first full vowel is accented, the sentence's last one most."""
     result: list[tuple[str, float]] = []
-    words = SENTENCES[sentence]
+    words = SENTENCES[sentence] if sentence in SENTENCES else MORE_SENTENCES[sentence]
     for place, word in enumerate(words):
         fresh = len(word.split()) > 2
         for name in word.split():

@@ -129,8 +129,8 @@ def invent_speaker(seed: int, index: int) -> Speaker:
     tract_at = (np.random.default_rng([seed, 7004, int(woman)]).random() + rank * 0.7548776662) % 1.0
     rough = float(u[1])
     voice = Voice(
-        f0=float((165 if woman else 84) * (1.6 if woman else 1.75) ** pitch),
-        tract=_between(1.08, 1.32, tract_at) if woman else _between(0.84, 1.04, tract_at),
+        f0=float((165 if woman else 80) * (1.7 if woman else 1.85) ** pitch),
+        tract=_between(1.06, 1.36, tract_at) if woman else _between(0.80, 1.02, tract_at),
         breath=_between(0.01, 0.14, rough) + (0.03 if woman else 0.0),
         tilt_db=_between(5.0, -5.0, float(u[2])),
         jitter=_between(0.003, 0.018, rough),

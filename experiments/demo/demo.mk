@@ -26,8 +26,8 @@ demo-clean: ## remove what the demo made
 	rm -rf $(DEMO)
 
 $(DEMO)/corpus/.made: data_modules/synthetic/*.py | $(INSTALLED)
-	@echo "== 1/8 synthesize: six speakers, six emotions, twelve sentences"
-	@$(call DEMO_ENV,1) $(BIN)/s2v synthesize --output $(DEMO)/corpus --layout crema_d --speakers 6 --clips-per-speaker 72 --size $(DEMO_SIZE) --seed 0 --workers 2
+	@echo "== 1/8 synthesize: six speakers, six emotions, twenty-four sentences"
+	@$(call DEMO_ENV,1) $(BIN)/s2v synthesize --output $(DEMO)/corpus --layout crema_d --speakers 6 --clips-per-speaker 144 --sentences 24 --size $(DEMO_SIZE) --seed 665 --workers 2
 	@touch $@
 
 $(DEMO)/cache/manifest.csv: $(DEMO)/corpus/.made

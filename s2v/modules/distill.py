@@ -1,6 +1,6 @@
 """Stage 1: identity and emotion distilled from the face in the video into the speech (paper, section 2.1)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.face_teacher import load_face_network
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.one_cycle import with_one_cycle
 
 
 class DistillModule(PlainHyperparameters):
@@ -38,7 +39,8 @@ class DistillModule(PlainHyperparameters):
         readouts: how many contexts the students read in training: the last one, and others at random instants of the
             window's second half. Each is the last context of a shorter clip; the paper's is 1. More keep the
             students from learning single clips by heart.
-        lr: learning rate of RMSprop.
+        lr: learning rate of RMSprop; with `one_cycle` its peak.
+        schedule: `constant` as the paper's, or `one_cycle`: a fit that is short ends better with a small rate.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class DistillModule(PlainHyperparameters):
         contrastive_weight: float = 1.0,
         readouts: int = 1,
         lr: float = 3e-4,
+        schedule: Literal["constant", "one_cycle"] = "constant",
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -71,6 +74,7 @@ class DistillModule(PlainHyperparameters):
         self.finetune_cpc = finetune_cpc
         self.readouts = readouts
         self.lr = lr
+        self.schedule = schedule
         self.teachers = FrozenNetworks()
         self.contrastive_weight = contrastive_weight if finetune_cpc else 0.0
         cpc = representation.cpc.requires_grad_(finetune_cpc)
@@ -205,9 +209,10 @@ class DistillModule(PlainHyperparameters):
         """The same on test clips."""
         self._step(batch, "test")
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
         """RMSprop on what is trained, as the paper uses for all its training."""
-        return torch.optim.RMSprop([p for p in self.parameters() if p.requires_grad], lr=self.lr)
+        optimizer = torch.optim.RMSprop([p for p in self.parameters() if p.requires_grad], lr=self.lr)
+        return optimizer if self.schedule == "constant" else with_one_cycle(self, optimizer, self.lr)
 
 
 def identity_retrieval(nu: Tensor, nu_target: Tensor, speaker: Tensor) -> Tensor:
