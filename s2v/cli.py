@@ -89,6 +89,18 @@ def _detect(args: argparse.Namespace) -> int | None:
     return run_detect(args)
 
 
+def _add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    from s2v.doctor import add_doctor_arguments
+
+    add_doctor_arguments(parser)
+
+
+def _doctor(args: argparse.Namespace) -> int | None:
+    from s2v.doctor import run_doctor
+
+    return run_doctor(args)
+
+
 TRAINING = {
     "fit": "train a stage, or what it stands on, from YAML configs",
     "validate": "run a checkpoint over the validation split",
@@ -121,6 +133,12 @@ COMMANDS = {
         "s2v detect --json speech.mp4",
         _add_detect_arguments,
         _detect,
+    ),
+    "doctor": Command(
+        "check this machine: what is wrong, and the command that mends it",
+        "s2v doctor --cache data/cache/crema_d --weights weights/cpc_60k.pt",
+        _add_doctor_arguments,
+        _doctor,
     ),
 }
 
