@@ -4,6 +4,9 @@
 
 Material: synthetic talking faces, 64 x 64 and 128 x 128 by turns, 1.5 to 2.2 s at 25 fps, each by another speaker,
 written at CRF 18 as `s2v export` does, then cropped, resized, encoded again, and decoded.
+
+Not repeatable to the bit: encoding the same small frames twice does not always give the same video (why is not
+known), and a clip's score was seen to move by up to 3. The least and greatest scores of two runs differ by that.
 """
 
 import argparse
