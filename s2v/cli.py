@@ -77,6 +77,30 @@ def _export(args: argparse.Namespace) -> int | None:
     return run_export(args)
 
 
+def _add_detect_arguments(parser: argparse.ArgumentParser) -> None:
+    from s2v.generation.detect import add_detect_arguments
+
+    add_detect_arguments(parser)
+
+
+def _detect(args: argparse.Namespace) -> int | None:
+    from s2v.generation.detect import run_detect
+
+    return run_detect(args)
+
+
+def _add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    from s2v.doctor import add_doctor_arguments
+
+    add_doctor_arguments(parser)
+
+
+def _doctor(args: argparse.Namespace) -> int | None:
+    from s2v.doctor import run_doctor
+
+    return run_doctor(args)
+
+
 TRAINING = {
     "fit": "train a stage, or what it stands on, from YAML configs",
     "validate": "run a checkpoint over the validation split",
@@ -103,6 +127,18 @@ COMMANDS = {
         "s2v export --checkpoint runs/compose/last.ckpt --speech speech.wav --output speech.mp4",
         _add_export_arguments,
         _export,
+    ),
+    "detect": Command(
+        "find the invisible mark in videos: were they made by s2v?",
+        "s2v detect --json speech.mp4",
+        _add_detect_arguments,
+        _detect,
+    ),
+    "doctor": Command(
+        "check this machine: what is wrong, and the command that mends it",
+        "s2v doctor --cache data/cache/crema_d --weights weights/cpc_60k.pt",
+        _add_doctor_arguments,
+        _doctor,
     ),
 }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
 
     from s2v.generation.streaming import StreamingGenerator
     from s2v.modules.composer import ComposerModule
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What every video of one export says about its origin, and whether the picture itself says it too."""
+
+    model_sha256: str
+    mark: bool
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +57,12 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         default="mean",
         help="hear the face in all of the speech, or, as live use has to, in its beginning (%(default)s)",
     )
+    parser.add_argument(
+        "--no-mark",
+        dest="mark",
+        action="store_false",
+        help="leave out the invisible mark that `s2v detect` finds; metadata and the JSON file stay",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
 
 
@@ -73,11 +89,14 @@ def run_export(args: argparse.Namespace) -> int:
 
     import torch
 
+    from s2v.evaluation.file_hash import sha256_of_file
+
     device = choose_device(args.device)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     stream = open_stream(load_composer(args.checkpoint, device), device, args.identity)
-    failed = export_all(missing, stream, args.threads or 0)
+    provenance = Provenance(sha256_of_file(args.checkpoint), args.mark)
+    failed = export_all(missing, stream, args.threads or 0, provenance)
     if len(exports) > 1 or failed:
         print(f"{len(missing) - failed} written, {kept} kept, {failed} failed")
     return 1 if failed else 0
@@ -157,7 +176,9 @@ def open_stream(composer: ComposerModule, device: str, identity: str) -> Streami
     )
 
 
-def export_all(exports: list[Export], stream: StreamingGenerator, threads: int) -> int:
+def export_all(
+    exports: list[Export], stream: StreamingGenerator, threads: int, provenance: Provenance
+) -> int:
     """Make every video and return how many could not be made, each reported with its reason."""
     from av.error import FFmpegError
     from rich.console import Console
@@ -172,7 +193,7 @@ def export_all(exports: list[Export], stream: StreamingGenerator, threads: int) 
         files = progress.add_task("videos", total=len(exports), visible=len(exports) > 1)
         for export in exports:
             try:
-                frames, damaged = export_one(export, stream, threads, progress)
+                frames, damaged = export_one(export, stream, threads, progress, provenance)
                 note = f", {damaged} damaged pieces of the recording left out" if damaged else ""
                 say(f"wrote {export.output}: {frames} frames, {frames / stream.fps:.2f} s{note}")
             except (InputError, OSError, FFmpegError) as error:
@@ -190,12 +211,13 @@ def say(line: str) -> None:
 
 
 def export_one(
-    export: Export, stream: StreamingGenerator, threads: int, progress: Progress
+    export: Export, stream: StreamingGenerator, threads: int, progress: Progress, provenance: Provenance
 ) -> tuple[int, int]:
     """Make one video; returns its frames and the number of damaged packets in the recording."""
     from rich.markup import escape
 
     from s2v.generation.mp4_writer import write_mp4
+    from s2v.generation.sidecar import describe_origin, write_sidecar
     from s2v.generation.speech_file import SpeechFile
 
     speech = SpeechFile(export.speech)
@@ -207,10 +229,18 @@ def export_one(
             yield portion
             progress.advance(task, len(portion))
 
+    origin = describe_origin(provenance.model_sha256, export.speech, provenance.mark)
     try:
         frames = write_mp4(
-            export.output, counted(stream.frames(speech)), speech, fps=stream.fps, threads=threads
+            export.output,
+            counted(stream.frames(speech)),
+            speech,
+            fps=stream.fps,
+            threads=threads,
+            description=json.dumps(origin),
+            mark=provenance.mark,
         )
+        write_sidecar(export.output, origin)
     finally:
         progress.remove_task(task)
     return frames, speech.damaged_packets

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
+from s2v.generation.provenance_mark import ProvenanceMark
 
 COMMENT = "synthetic, made by s2v"
 """The container's comment: a generated video says so itself."""
@@ -47,6 +48,8 @@ class Mp4Writer:
         sound: whether there is a sound track.
         comment: container metadata.
         threads: encoder threads, 0 for as many as the machine has.
+        description: container metadata, at length.
+        mark: whether frames get the invisible mark of `provenance_mark`.
     """
 
     def __init__(
@@ -57,8 +60,12 @@ class Mp4Writer:
         sound: bool = True,
         comment: str = COMMENT,
         threads: int = 0,
+        description: str = "",
+        mark: bool = False,
     ) -> None:
         self.path = Path(path)
+        self._wants_mark = mark
+        self._mark: ProvenanceMark | None = None
         self.frames_written = 0
         self.samples_written = 0
         self._rate = Fraction(fps).limit_denominator(1001 * 240)
@@ -76,6 +83,8 @@ class Mp4Writer:
             options={"movflags": "+faststart"},  # the index first: playing begins while the file loads
         )
         self._container.metadata["comment"] = comment
+        if description:
+            self._container.metadata["description"] = description
         options = {"crf": str(crf), "preset": "medium"}
         self._video: VideoStream = self._container.add_stream("libx264", rate=self._rate, options=options)
         self._audio: AudioStream | None = None
@@ -105,6 +114,9 @@ class Mp4Writer:
             raise InputError(f"expected frames of {self._size}, the size of the first, got {size}")
         channels_last = rearrange(frames, "time rgb height width -> time height width rgb")
         pictures = channels_last.contiguous().cpu().numpy()
+        if self._mark is not None:
+            first = self.frames_written
+            pictures = np.stack([self._mark.add(picture, first + i) for i, picture in enumerate(pictures)])
         if size[0] % 2 or size[1] % 2:
             pictures = np.pad(pictures, ((0, 0), (0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
         for picture in pictures:
@@ -171,6 +183,8 @@ class Mp4Writer:
         context.color_range = LIMITED_RANGE
         context.thread_count = self._threads
         self._size = size
+        if self._wants_mark:
+            self._mark = ProvenanceMark(height, width, float(self._rate))
 
 
 def write_mp4(
@@ -181,6 +195,8 @@ def write_mp4(
     crf: int = 18,
     comment: str = COMMENT,
     threads: int = 0,
+    description: str = "",
+    mark: bool = False,
 ) -> int:
     """Write a video from two streams, taking from each in step, and return the number of frames.
 
@@ -188,9 +204,10 @@ def write_mp4(
         path: where to write; there is either a complete new file afterwards or what was there before.
         frames: portions (t, 3, H, W) uint8 RGB.
         speech: blocks (n,) float, 16 kHz mono; None for a silent video.
-        fps, crf, comment, threads: see `Mp4Writer`.
+        fps, crf, comment, threads, description, mark: see `Mp4Writer`.
     """
-    with Mp4Writer(path, fps, crf, speech is not None, comment, threads) as writer:
+    sound = speech is not None
+    with Mp4Writer(path, fps, crf, sound, comment, threads, description, mark) as writer:
         blocks = iter(speech if speech is not None else [])
         for portion in frames:
             writer.write_frames(portion)

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -46,9 +48,20 @@ def test_a_recording_becomes_a_video(
     output = tmp_path / "new" / "video.mp4"
     assert export(checkpoint, "--speech", speech, "--output", output) == 0
     assert capsys.readouterr().out == f"wrote {output}: 33 frames, 1.32 s\n"
-    assert os.listdir(output.parent) == ["video.mp4"]
+    assert sorted(os.listdir(output.parent)) == ["video.mp4", "video.mp4.json"]
+    origin = json.loads((output.parent / "video.mp4.json").read_text())
+    assert origin["synthetic"] is True and origin["mark"] == 1
+    for key, file in [("model_sha256", checkpoint), ("speech_sha256", speech), ("video_sha256", output)]:
+        assert origin[key] == hashlib.sha256(Path(file).read_bytes()).hexdigest()
     with av.open(str(output)) as container:
         assert container.metadata["comment"] == COMMENT
+        assert json.loads(container.metadata["description"]).items() <= origin.items()
+    assert main(["detect", str(output)]) == 0
+    assert "mark found" in capsys.readouterr().out
+    assert export(checkpoint, "--speech", speech, "--output", output, "--overwrite", "--no-mark") == 0
+    assert json.loads((output.parent / "video.mp4.json").read_text())["mark"] is None
+    capsys.readouterr()
+    assert main(["detect", str(output)]) == 1
     heard = read_speech(output).numpy()
     assert abs(len(heard) - len(SPEECH)) <= 2
     assert np.corrcoef(heard[200:20_000], SPEECH[200:20_000])[0, 1] > 0.95
@@ -116,7 +129,7 @@ def test_one_bad_recording_does_not_stop_the_rest(
 
     assert export(checkpoint, "--speech", tmp_path / "rec", "--output", tmp_path / "out") == 1
     said = capsys.readouterr()
-    made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file())
+    made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.mp4"))
     assert made == ["good.mp4", "sub/[bold]also good.mp4", "there.mp4"]
     assert said.out.splitlines()[0] == "kept 1 of 6 videos, already there (--overwrite makes them anew)"
     assert said.out.splitlines()[-1] == "2 written, 1 kept, 3 failed"

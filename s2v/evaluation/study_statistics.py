@@ -1,0 +1,73 @@
+"""A user study's numbers: strengths from choices between two, intervals of shares, agreement of raters."""
+
+import math
+
+import numpy as np
+
+from s2v.errors import InputError
+
+
+def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's score interval of a share; (0, 1) where nothing was tried.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    if not 0 <= successes <= trials:
+        raise InputError(f"expected from 0 to {trials} successes, got {successes}")
+    if trials == 0:
+        return 0.0, 1.0
+    share, squared = successes / trials, z * z
+    middle = (share + squared / (2 * trials)) / (1 + squared / trials)
+    spread = share * (1 - share) / trials + squared / (4 * trials * trials)
+    half = z * math.sqrt(spread) / (1 + squared / trials)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def bradley_terry(wins: np.ndarray, tolerance: float = 1e-10, most_rounds: int = 100_000) -> np.ndarray:
+    """Strengths (S,) that sum to 1: system i is chosen over j with probability p_i / (p_i + p_j).
+
+    Hunter 2004, "MM algorithms for generalized Bradley-Terry models", equation 3.
+
+    Args:
+        wins: (S, S), how often row was chosen over column.
+
+    Raises:
+        InputError: no finite best strengths exist: some systems never won, directly or through others, against
+            some other (Ford's condition).
+    """
+    wins = np.asarray(wins, dtype=np.float64)
+    if wins.ndim != 2 or wins.shape[0] != wins.shape[1] or (wins < 0).any():
+        raise InputError(f"expected counts of wins (S, S), got {wins.shape}")
+    wins = wins * (1 - np.eye(len(wins)))
+    reach = (wins + np.eye(len(wins))) > 0
+    for _ in range(len(wins)):
+        reach = reach @ reach
+    if not reach.all():
+        raise InputError("strengths can't be compared: a group of systems won, or lost, every choice")
+    games, strengths = wins + wins.T, np.full(len(wins), 1 / len(wins))
+    for _ in range(most_rounds):
+        new = wins.sum(axis=1) / (games / (strengths[:, None] + strengths)).sum(axis=1)
+        new /= new.sum()
+        if np.abs(new - strengths).max() < tolerance:
+            return new
+        strengths = new
+    raise InputError(f"strengths did not settle in {most_rounds} rounds")
+
+
+def fleiss_kappa(counts: np.ndarray) -> float:
+    """Agreement beyond chance: 1 for full agreement, 0 for chance; NaN where only one answer was ever given.
+
+    Fleiss 1971, "Measuring nominal scale agreement among many raters".
+
+    Args:
+        counts: (items, answers), how many raters gave each answer; every row has the same sum, at least 2.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    if counts.ndim != 2 or len(counts) == 0:
+        raise InputError(f"expected counts (items, answers), got {counts.shape}")
+    raters = counts[0].sum()
+    if raters < 2 or (counts.sum(axis=1) != raters).any():
+        raise InputError("Fleiss' kappa needs the same number of raters, at least 2, for every item")
+    agreed = ((counts**2).sum(axis=1) - raters) / (raters * (raters - 1))
+    chance = float(((counts.sum(axis=0) / counts.sum()) ** 2).sum())
+    return math.nan if chance == 1 else float((agreed.mean() - chance) / (1 - chance))

@@ -1,0 +1,112 @@
+"""`s2v detect`: is a video one of ours? Looks for the invisible mark, the container's words and the sidecar."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from s2v.errors import InputError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one file says about its origin.
+
+    Attributes:
+        marked: whether the mark was found; None where the video is too short to judge.
+        score: standard deviations above chance, see `mark_detection`.
+        metadata: whether the container says that the video is synthetic; anyone can write or remove that.
+        sidecar: name of the JSON file beside the video, if there is one that names this very video.
+    """
+
+    file: str
+    marked: bool | None
+    score: float | None
+    threshold: float
+    metadata: bool
+    sidecar: str | None
+
+
+def add_detect_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `s2v detect` to `parser`."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="videos")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def run_detect(args: argparse.Namespace) -> int:
+    """Print a line for every file; 0 if all carry the mark, 1 if one does not or can't be read.
+
+    Raises:
+        InputError: a file is not there.
+    """
+    for path in args.files:
+        if not path.is_file():
+            raise InputError(f"there is no file {path}: check the path")
+    complete = True
+    for path in args.files:
+        try:
+            finding = examine(path)
+        except InputError as error:
+            print(f"s2v: error: {error}", file=sys.stderr)
+            complete = False
+            continue
+        complete = complete and bool(finding.marked)
+        print(json.dumps(asdict(finding)) if args.json else in_words(finding))
+        sys.stdout.flush()
+    return 0 if complete else 1
+
+
+def examine(path: Path) -> Finding:
+    """Decode a video and look for everything that tells of its origin.
+
+    Raises:
+        InputError: it can't be decoded.
+    """
+    from av.error import FFmpegError
+
+    from data_modules.clip_refused import ClipRefused
+    from data_modules.container import open_container, plain
+    from s2v.generation.mark_detection import THRESHOLD, MarkDetector
+    from s2v.generation.mp4_writer import COMMENT
+    from s2v.generation.sidecar import names_this_video, sidecar_of
+
+    detector = MarkDetector()
+    try:
+        with open_container(path) as container:
+            comment = container.metadata.get("comment", "")
+            if not container.streams.video:
+                raise InputError(f"{path} has no video in it: give a video file")
+            for frame in container.decode(video=0):
+                time = frame.time if frame.time is not None else detector.frames / 25
+                detector.watch(frame.to_ndarray(format="gray"), time)
+    except (ClipRefused, FFmpegError, IndexError) as error:
+        if not detector.frames:
+            reason = error if isinstance(error, ClipRefused) else plain(error)
+            raise InputError(f"{path} can't be read as a video ({reason})") from error
+    score = detector.score()
+    return Finding(
+        file=str(path),
+        marked=None if score is None else score >= THRESHOLD,
+        score=None if score is None else round(score, 2),
+        threshold=THRESHOLD,
+        metadata=comment.startswith(COMMENT),
+        sidecar=str(sidecar_of(path)) if names_this_video(path) else None,
+    )
+
+
+def in_words(finding: Finding) -> str:
+    """One line about a file."""
+    if finding.marked is None:
+        verdict = "too short to look for the mark"
+    else:
+        verdict = f"{'mark found' if finding.marked else 'no mark found'} (score {finding.score:.1f}, "
+        verdict += f"found from {finding.threshold:.1f})"
+    if finding.metadata:
+        verdict += "; its metadata says: synthetic"
+    if finding.sidecar:
+        verdict += f"; described by {finding.sidecar}"
+    name = "".join(c if c.isprintable() else "?" for c in finding.file)
+    return f"{name}: {verdict}"

@@ -1,0 +1,52 @@
+"""What a generated video was made of: in the container's description, and in a JSON file beside the video."""
+
+import json
+import os
+import secrets
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from s2v import __version__
+from s2v.evaluation.file_hash import sha256_of_file
+from s2v.generation.provenance_mark import MARK_VERSION
+
+
+def sidecar_of(video: Path) -> Path:
+    """`talk.mp4` -> `talk.mp4.json`."""
+    return video.with_name(video.name + ".json")
+
+
+def describe_origin(model_sha256: str, speech: Path, marked: bool) -> dict[str, Any]:
+    """What is known before a video is made of the recording `speech` (a readable file)."""
+    return {
+        "synthetic": True,
+        "made_by": f"s2v {__version__}",
+        "made_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "model_sha256": model_sha256,
+        "speech_sha256": sha256_of_file(str(speech)),
+        "mark": MARK_VERSION if marked else None,
+    }
+
+
+def write_sidecar(video: Path, origin: dict[str, Any]) -> None:
+    """Write `origin` and the finished video's own hash beside it, whole or not at all."""
+    content = {**origin, "video": video.name, "video_sha256": sha256_of_file(str(video))}
+    path = sidecar_of(video)
+    partial = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", errors="surrogateescape")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def names_this_video(video: Path) -> bool:
+    """Whether there is a sidecar that says so of this very file, by its hash."""
+    try:
+        content = json.loads(sidecar_of(video).read_text(encoding="utf-8", errors="surrogateescape"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    if not isinstance(content, dict) or content.get("synthetic") is not True:
+        return False
+    return content.get("video_sha256") == sha256_of_file(str(video))

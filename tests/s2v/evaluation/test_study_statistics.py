@@ -1,0 +1,39 @@
+"""A study's statistics against numbers worked out by hand or printed in their papers."""
+
+import math
+
+import numpy as np
+import pytest
+
+from s2v.errors import InputError
+from s2v.evaluation.study_statistics import bradley_terry, fleiss_kappa, wilson_interval
+
+
+def test_wilson() -> None:
+    # z = 2, 1 of 4: middle (0.25 + 0.5) / 2 = 0.375; half 2 sqrt(0.1875 / 4 + 1 / 16) / 2 = 0.330719
+    assert wilson_interval(1, 4, z=2) == pytest.approx((0.044281, 0.705719), abs=1e-6)
+    # 0 of n: the upper end is z^2 / (n + z^2) = 4 / 8
+    assert wilson_interval(0, 4, z=2) == pytest.approx((0, 0.5))
+    assert wilson_interval(0, 0) == (0, 1)
+    with pytest.raises(InputError):
+        wilson_interval(3, 2)
+
+
+def test_bradley_terry() -> None:
+    assert bradley_terry(np.array([[0, 3], [1, 0]])) == pytest.approx([0.75, 0.25])
+    # Wins in the proportion 4 : 2 : 1 of the strengths themselves fit exactly.
+    wins = np.array([[0, 4, 8], [2, 0, 4], [2, 2, 0]])
+    assert bradley_terry(wins) == pytest.approx([4 / 7, 2 / 7, 1 / 7], abs=1e-6)
+    with pytest.raises(InputError, match="won, or lost, every choice"):
+        bradley_terry(np.array([[0, 3], [0, 0]]))
+    with pytest.raises(InputError, match="expected counts"):
+        bradley_terry(np.zeros((2, 3)))
+
+
+def test_fleiss() -> None:
+    # Two items, three raters: agreements 1 and 1/3, mean 2/3; shares 5/6 and 1/6, chance 26/36.
+    assert fleiss_kappa(np.array([[3, 0], [2, 1]])) == pytest.approx((2 / 3 - 26 / 36) / (10 / 36))
+    assert fleiss_kappa(np.array([[3, 0], [0, 3]])) == 1
+    assert math.isnan(fleiss_kappa(np.array([[3, 0], [3, 0]])))
+    with pytest.raises(InputError, match="same number of raters"):
+        fleiss_kappa(np.array([[3, 0], [1, 1]]))

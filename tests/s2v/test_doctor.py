@@ -1,0 +1,60 @@
+"""What `s2v doctor` says of good and bad machines."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from s2v.cli import main
+from s2v.doctor import check_cache, check_disk, check_media, check_wandb, check_weights
+
+
+def test_a_working_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6 and all(line.split()[0] in ("ok", "warning") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "mend"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git-LFS pointer", "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "web page", "direct link"),
+        (b"", "empty", "download it again"),
+    ],
+)
+def test_weights_that_are_none(
+    content: bytes, found: str, mend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(content)
+    check = check_weights(path)
+    assert check.state == "wrong" and found in check.found and mend in check.mend
+    assert main(["doctor", "--weights", str(path)]) == 1
+    assert f"-> {check.mend}" in capsys.readouterr().out
+
+
+def test_a_cache_with_a_flipped_bit(crema_d_cache: Path, tmp_path: Path) -> None:
+    assert check_cache(crema_d_cache).state == "ok"
+    copy = shutil.copytree(crema_d_cache, tmp_path / "cache")
+    for clip in copy.rglob("*.safetensors"):
+        data = bytearray(clip.read_bytes())
+        data[-1] ^= 1
+        clip.write_bytes(data)
+    assert "checksums" in check_cache(copy).found
+    assert "s2v prepare" in check_cache(tmp_path / "none").mend
+
+
+def test_codecs_and_disk() -> None:
+    assert check_media().state == "ok"
+    assert "GiB free" in check_disk().found
+
+
+def test_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert check_wandb().state == "ok"  # tests run offline
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    assert check_wandb().mend == "wandb login"
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    assert check_wandb().state == "ok"
