@@ -1,7 +1,5 @@
 """Runs the test protocol on what `test_step` returns, and writes the report."""
 
-import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +8,21 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 from rich.console import Console
 
-from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
+from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.evaluation.contact_sheet import Strip, strip_of, write_contact_sheet
-from s2v.evaluation.file_hash import sha256_of_file, sha256_of_list
+from s2v.evaluation.clip_rows import TestClip
+from s2v.evaluation.file_hash import sha256_of_file
 from s2v.evaluation.judges import load_emotion_judge, load_face_judge, load_sync_judge
-from s2v.evaluation.protocol import Protocol, TestClip
-from s2v.evaluation.provenance import describe_judge, files_trained_with, git_commit, package_versions
+from s2v.evaluation.protocol import Protocol
+from s2v.evaluation.provenance import files_trained_with
 from s2v.evaluation.report import Report
+from s2v.evaluation.scoring import Scoring
 from s2v.evaluation.speech_samples import as_int16
-from s2v.evaluation.summary import SystemSummary, summarise
-
-BOOTSTRAP_SEED = 0
+from s2v.evaluation.summary import SystemSummary
 
 
 class TestReport(Callback):
-    """Writes report.json, report.csv, report.md and contact_sheet.png for the test split.
+    """Writes report.json, report.csv, report.md, report.html and contact_sheet.png for the test split.
 
     Every test batch is one whole clip, and `test_step` returns its frames, {"generated", "real"}:
     (T, 3, H, W) uint8. Clips are measured as they come; only numbers, embeddings and thumbnails are kept.
@@ -64,9 +61,7 @@ class TestReport(Callback):
         self.max_strips = max_strips
         self.report: Report | None = None
         self._protocol: Protocol | None = None
-        self._strips: dict[tuple[str, str], Strip] = {}
-        self._sizes: set[tuple[int, int]] = set()
-        self._started = 0.0
+        self._scoring: Scoring | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Load the judges, so that a wrong path stops the run before anything is generated."""
@@ -86,9 +81,10 @@ class TestReport(Callback):
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Bring the judges to the module's device."""
-        self._started = time.monotonic()
-        self._strips, self._sizes = {}, set()
-        protocol = self._running_protocol()
+        if self._protocol is None:
+            raise InputError("TestReport measures in `s2v test` only")
+        protocol = self._protocol
+        self._scoring = Scoring(protocol, self.contact_sheet, self.bootstrap, self.max_strips)
         for judge in (protocol.identity, protocol.emotion, protocol.sync):
             if judge is not None:
                 judge.network.to(pl_module.device)
@@ -117,71 +113,37 @@ class TestReport(Callback):
             generated=made.get("generated"),
             speech=as_int16(batch["speech"][0]),
         )
-        rows = self._running_protocol().add(clip)
-        self._sizes.add((clip.real.shape[-1], clip.real.shape[-2]))
-        key = (clip.speaker, clip.emotion)
-        if self.contact_sheet and rows[self.system].has_pictures and len(self._strips) < self.max_strips:
-            assert clip.generated is not None
-            pictures = {"real": clip.real, "generated": clip.generated}
-            title = " ".join(filter(None, key)) or clip.clip_id
-            if key not in self._strips:
-                self._strips[key] = strip_of(title, pictures, FPS)
+        self._running().add(clip)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the report and the contact sheet, log the means, print the table."""
-        protocol = self._running_protocol()
-        rows = protocol.finish()
-        if not rows:
+        teachers = files_trained_with(dict(pl_module.hparams))
+        self.report = self._running().report(self._meta(trainer, pl_module), teachers)
+        if self.report is None:
             rank_zero_info("the test had no clips: no report is written")
             return
-        systems = summarise(rows, self.bootstrap, BOOTSTRAP_SEED)
-        self.report = Report(rows, systems, self._meta(trainer, pl_module))
         folder = Path(self.output_dir or trainer.log_dir or trainer.default_root_dir)
         self.report.write(folder)
-        if self._strips:
-            strips = [self._strips[key] for key in sorted(self._strips)]
-            write_contact_sheet(folder / "contact_sheet.png", strips)
         for logger in trainer.loggers:
-            logger.log_metrics(_logged(systems), step=trainer.global_step)
+            logger.log_metrics(_logged(self.report.systems), step=trainer.global_step)
         console = Console()
         console.print(self.report.rich_table())
         console.print(f"report: {folder / 'report.md'}", soft_wrap=True)
 
-    def _running_protocol(self) -> Protocol:
-        if self._protocol is None:
+    def _running(self) -> Scoring:
+        if self._scoring is None:
             raise InputError("TestReport measures in `s2v test` only")
-        return self._protocol
+        return self._scoring
 
     def _meta(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        protocol = self._running_protocol()
         data: Any = getattr(trainer, "datamodule", None)
-        clips = [row for row in protocol.rows if row.system == self.system]
         checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
-        teachers = files_trained_with(dict(pl_module.hparams))
-        judges = {"identity": protocol.identity, "emotion": protocol.emotion, "sync": protocol.sync}
-        width, height = max(self._sizes)
         return {
             "dataset": type(data).__name__ if data is not None else None,
             "split": f"test of {getattr(data, 'split', '?')}",
-            "clips": len(clips),
-            "speakers": len({row.speaker for row in clips}),
-            "clip_list_sha256": sha256_of_list(row.clip_id for row in clips),
             "checkpoint": {"file": checkpoint, "sha256": sha256_of_file(checkpoint)} if checkpoint else None,
-            "judges": {name: describe_judge(judge, teachers) for name, judge in judges.items()},
-            "emotion_references": dict(
-                Counter(row.emotion_reference for row in clips if row.emotion_reference)
-            ),
-            "image_size": f"{width} x {height}"
-            + (" (largest; sizes differ)" if len(self._sizes) > 1 else ""),
             "crop": getattr(data, "crop", None),
-            "fps": FPS,
-            "sample_rate": SAMPLE_RATE,
-            "packages": package_versions(),
-            "git_commit": git_commit(),
-            "seed": BOOTSTRAP_SEED,
-            "bootstrap_resamples": self.bootstrap,
             "device": str(pl_module.device),
-            "seconds": round(time.monotonic() - self._started, 1),
         }
 
 

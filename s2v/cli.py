@@ -101,6 +101,18 @@ def _doctor(args: argparse.Namespace) -> int | None:
     return run_doctor(args)
 
 
+def _add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    from s2v.evaluation.score_command import add_score_arguments
+
+    add_score_arguments(parser)
+
+
+def _score(args: argparse.Namespace) -> int | None:
+    from s2v.evaluation.score_command import run_score
+
+    return run_score(args)
+
+
 TRAINING = {
     "fit": "train a stage, or what it stands on, from YAML configs",
     "validate": "run a checkpoint over the validation split",
@@ -139,6 +151,12 @@ COMMANDS = {
         "s2v doctor --cache data/cache/crema_d --weights weights/cpc_60k.pt",
         _add_doctor_arguments,
         _doctor,
+    ),
+    "score": Command(
+        "score any system's videos against the real ones and write the report",
+        "s2v score --real data/real --generated runs/videos --syncnet weights/syncnet_v2.model --output score",
+        _add_score_arguments,
+        _score,
     ),
 }
 

@@ -2,14 +2,11 @@
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-
-from s2v.evaluation.report import write_atomically
 
 INSTANTS = 8
 MARGIN = 8
@@ -99,9 +96,8 @@ def _shortened(
     return text + "..."
 
 
-def write_contact_sheet(path: Path, strips: list[Strip]) -> None:
-    """Draw the sheet and write it as PNG, atomically."""
+def contact_sheet_png(strips: list[Strip]) -> bytes:
+    """The sheet as the bytes of a PNG file."""
     content = io.BytesIO()
     draw_contact_sheet(strips).save(content, format="PNG", optimize=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content.getvalue())
+    return content.getvalue()

@@ -38,16 +38,21 @@ def sync_values(lips: Tensor, heard: Tensor) -> dict[str, float]:
 
     `sync_confidence`, `sync_distance` and `sync_offset` (frames) are those of the public evaluation, which
     compares windows beyond the clip's ends with zeros; that can favour small shifts whatever is said. The
-    others compare windows that exist on both sides alone. `sync_within_one`: is the nearest shift at most one
+    others compare windows that exist on both sides alone: the same three as
+    `sync_..._valid`. `sync_within_one`: is the nearest shift at most one
     frame. `sync_prefers_true`: see `true_is_nearest`; `sync_prefers_true_pairs`: `share_farther_than_true`.
     """
     stock = scores_of_curve(shift_distances(lips, heard, VSHIFT, "stock").cpu())
     curve = shift_distances(lips, heard, VSHIFT, "valid_only").cpu()
+    valid = scores_of_curve(curve)
     return {
         "sync_confidence": stock.confidence,
         "sync_distance": stock.distance,
         "sync_offset": float(stock.offset),
-        "sync_within_one": float(abs(scores_of_curve(curve).offset) <= TRUE_WITHIN),
+        "sync_confidence_valid": valid.confidence,
+        "sync_distance_valid": valid.distance,
+        "sync_offset_valid": float(valid.offset),
+        "sync_within_one": float(abs(valid.offset) <= TRUE_WITHIN),
         "sync_prefers_true": true_is_nearest(curve),
         "sync_prefers_true_pairs": share_farther_than_true(curve),
     }

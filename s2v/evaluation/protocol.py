@@ -6,76 +6,35 @@ can't be measured stays a row and says why.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from s2v.errors import InputError
+from s2v.evaluation.clip_rows import (
+    BY_LABEL,
+    BY_REAL_FRAMES,
+    CALIBRATION,
+    GROUND_TRUTH,
+    SHIFTED,
+    STILL,
+    SWAPPED,
+    ClipRow,
+    TestClip,
+)
 from s2v.evaluation.judges import FaceJudge, SyncJudge
 from s2v.evaluation.lip_sync import pair_with_later_speech, still_lips, sync_values
+from s2v.evaluation.speaker_spread import SpeakerSpread
+from s2v.metrics.diversity import mean_picture
 from s2v.metrics.emotion import canonical_emotion, clip_emotion
 from s2v.metrics.identity import clip_embedding, identity_cosine, rank1_hits
-from s2v.metrics.image_quality import check_pair, frame_psnr, frame_ssim, motion, sharpness
+from s2v.metrics.image_quality import check_pair, motion, sharpness
+from s2v.metrics.regional_quality import regional_quality
 from s2v.metrics.sync_confidence import sync_embeddings
-
-GROUND_TRUTH = "ground_truth"
-SHIFTED = "ground_truth_shifted"
-SWAPPED = "ground_truth_swapped"
-STILL = "still_frame"
-CALIBRATION = (GROUND_TRUTH, SHIFTED, SWAPPED, STILL)
 
 SHIFTED_BY = 10
 """Frames by which the speech of `ground_truth_shifted` is ahead of the pictures."""
-
-BY_LABEL = "label"
-BY_REAL_FRAMES = "judge on real frames"
-
-
-@dataclass
-class TestClip:
-    """One whole clip of the test split."""
-
-    __test__ = False  # not a test of pytest's
-
-    clip_id: str
-    speaker: str
-    """Empty where unknown."""
-    emotion: str
-    """Empty where unlabelled."""
-    real: Tensor
-    """(T, 3, H, W) uint8 RGB at 25 fps."""
-    generated: Tensor | None
-    """The same, made by the system; None where it made nothing."""
-    speech: Tensor
-    """(N,) int16, 16 kHz; N about T * 640."""
-
-
-@dataclass
-class ClipRow:
-    """What was measured on one clip of one system."""
-
-    clip_id: str
-    speaker: str
-    system: str
-    values: dict[str, float] = field(default_factory=dict)
-    """Metric name -> value; nan or absent where it could not be measured."""
-    emotion_true: str = ""
-    emotion_predicted: str = ""
-    emotion_reference: str = ""
-    """Where `emotion_true` comes from: `BY_LABEL`, `BY_REAL_FRAMES`, or empty."""
-    reasons: list[str] = field(default_factory=list)
-    """Why something could not be measured; empty for a row that is whole."""
-
-    @property
-    def scored(self) -> bool:
-        """Everything that was asked for is there."""
-        return not self.reasons
-
-    @property
-    def has_pictures(self) -> bool:
-        """The pictures were there and comparable."""
-        return "ssim" in self.values
 
 
 @dataclass
@@ -109,6 +68,7 @@ class Protocol:
         self.identity = identity
         self.emotion = emotion
         self.sync = sync
+        self.spread = SpeakerSpread()
         self.rows: list[ClipRow] = []
         self._embeddings: list[dict[str, Tensor]] = []
         self._last: _Voice | None = None
@@ -116,22 +76,36 @@ class Protocol:
 
     def add(self, clip: TestClip) -> dict[str, ClipRow]:
         """Measure one clip; its rows by system. Identity ranks and the first swap wait for `finish`."""
-        rows = {name: ClipRow(clip.clip_id, clip.speaker, name) for name in self.systems}
-        self.rows += rows.values()
+        rows = self._new_rows(clip.clip_id, clip.speaker)
+        pictures = {GROUND_TRUTH: clip.real}
         fault = _fault(clip)
         if fault:
             rows[self.systems[0]].reasons.append(fault)
-        pictures = {GROUND_TRUTH: clip.real}
-        if clip.generated is not None and not fault:
+        elif isinstance(clip.generated, Tensor):
             pictures[self.systems[0]] = clip.generated
         self._measure_pictures(rows, clip.real, pictures)
         faces = pictures | {STILL: clip.real[:1]}
+        self._measure_spread(clip.speaker, faces)
         if self.identity is not None:
             self._embed_identity(rows, faces)
         if self.emotion is not None:
             self._judge_emotion(rows, faces, clip.emotion)
         if self.sync is not None:
             self._measure_sync(rows, clip, pictures)
+        return rows
+
+    def refuse(self, clip_id: str, speaker: str, reason: str) -> dict[str, ClipRow]:
+        """A clip of which not even the real frames can be had: its rows, with the reason and nothing else."""
+        rows = self._new_rows(clip_id, speaker)
+        for row in rows.values():
+            row.reasons.append(reason)
+        if self.identity is not None:
+            self._embeddings.append({})
+        return rows
+
+    def _new_rows(self, clip_id: str, speaker: str) -> dict[str, ClipRow]:
+        rows = {name: ClipRow(clip_id, speaker, name) for name in self.systems}
+        self.rows += rows.values()
         return rows
 
     def finish(self) -> list[ClipRow]:
@@ -158,6 +132,14 @@ class Protocol:
             rows[name].values |= rows[GROUND_TRUTH].values
             rows[name].reasons += rows[GROUND_TRUTH].reasons
 
+    def _measure_spread(self, speaker: str, faces: dict[str, Tensor]) -> None:
+        if not speaker:
+            return
+        seen = {name: mean_picture(frames) for name, frames in faces.items()}
+        seen |= {name: seen[GROUND_TRUTH] for name in (SHIFTED, SWAPPED)}
+        for name, picture in seen.items():
+            self.spread.add(name, speaker, picture, seen[GROUND_TRUTH])
+
     def _embed_identity(self, rows: dict[str, ClipRow], faces: dict[str, Tensor]) -> None:
         assert self.identity is not None
         found = {name: clip_embedding(self.identity.look(part, "embedding")) for name, part in faces.items()}
@@ -183,19 +165,23 @@ class Protocol:
 
     def _measure_sync(self, rows: dict[str, ClipRow], clip: TestClip, pictures: dict[str, Tensor]) -> None:
         assert self.sync is not None
-        network = self.sync.network
+        network, ours = self.sync.network, self.systems[0]
+        if ours in pictures:
+            heard_there = clip.speech if clip.generated_speech is None else clip.generated_speech
+            try:
+                _add_sync(rows[ours], *sync_embeddings(network, pictures[ours], _heard(heard_there)))
+            except InputError as error:
+                rows[ours].reasons.append(str(error))
         try:
-            lips, heard = sync_embeddings(network, clip.real, clip.speech)
+            speech = _heard(clip.speech)
+            lips, heard = sync_embeddings(network, clip.real, speech)
         except InputError as error:
-            for row in rows.values():
-                row.reasons.append(str(error))
+            for name in CALIBRATION:
+                rows[name].reasons.append(str(error))
             return
         _add_sync(rows[GROUND_TRUTH], lips, heard)
-        for name, frames in pictures.items():
-            if name != GROUND_TRUTH:
-                _add_sync(rows[name], *sync_embeddings(network, frames, clip.speech))
         _add_sync(rows[SHIFTED], *pair_with_later_speech(lips, heard, SHIFTED_BY))
-        _add_sync(rows[STILL], still_lips(network, clip.real[0], clip.speech, len(heard)), heard)
+        _add_sync(rows[STILL], still_lips(network, clip.real[0], speech, len(heard)), heard)
         voice = _Voice(clip.clip_id, heard)
         if self._last is None:
             self._first = (rows[SWAPPED], lips, voice)
@@ -216,7 +202,7 @@ class Protocol:
 
     def _rank_identities(self) -> None:
         speakers = [row.speaker for row in self.rows if row.system == GROUND_TRUTH]
-        known = [index for index, name in enumerate(speakers) if name]
+        known = [index for index, name in enumerate(speakers) if name and self._embeddings[index]]
         if not known:
             return
         names = sorted(set(speakers))
@@ -242,20 +228,25 @@ def picture_values(frames: Tensor, real: Tensor) -> dict[str, float]:
     Raises:
         InputError: shapes differ, or too small a picture.
     """
-    return {
-        "ssim": float(frame_ssim(frames, real).mean()),
-        "psnr": float(frame_psnr(frames, real).mean()),
-        "ssim_mouth": float(frame_ssim(frames, real, "lower").mean()),
-        "psnr_mouth": float(frame_psnr(frames, real, "lower").mean()),
+    return regional_quality(frames, real) | {
         "sharpness": sharpness(frames, real),
         "motion": motion(frames, real),
     }
+
+
+def _heard(speech: Tensor | str) -> Tensor:
+    """Raises InputError with the reason where there is none."""
+    if isinstance(speech, str):
+        raise InputError(speech)
+    return speech
 
 
 def _fault(clip: TestClip) -> str:
     """Why the generated clip can't be compared with the real one; empty if it can."""
     if clip.generated is None:
         return "the system made no frames for this clip"
+    if isinstance(clip.generated, str):
+        return clip.generated
     try:
         check_pair(clip.generated, clip.real)
     except InputError as error:

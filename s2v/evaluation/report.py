@@ -1,4 +1,5 @@
-"""The report of a test: report.json (everything), report.csv (a row a clip and system), report.md (a table).
+"""The report of a test: report.json (everything), report.csv (a row a clip and system), report.md (a table),
+report.html (the table with pictures inside, for a browser without a network) and contact_sheet.png.
 
 report.json: {"systems": {SYSTEM: {METRIC: {"mean", "low", "high", "n"}, "scored", "total"}}, "meta": {...},
 "clips": [...]}. What could not be measured is null, never left out and never NaN, which JSON doesn't know.
@@ -8,42 +9,21 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from s2v.evaluation.atomic_write import write_atomically
 from s2v.evaluation.bootstrap import Estimate
-from s2v.evaluation.protocol import CALIBRATION, ClipRow
+from s2v.evaluation.clip_rows import CALIBRATION, ClipRow
+from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
+from s2v.evaluation.definitions import DEFINITIONS
+from s2v.evaluation.html_page import page
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, SystemSummary
 
 _BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1"}
-
-DEFINITIONS = {
-    "averages": "frame -> clip -> data set; low and high: 95 % bootstrap, resampled by speaker",
-    "ssim": "RGB, data range 255, Gaussian 11 x 11, sigma 1.5, border of 5 pixels left out",
-    "psnr": "dB, RGB, data range 255, per frame; identical frames count 100",
-    "mouth": "rows H/2 to H of the frame",
-    "sharpness": "gradient energy, generated / real",
-    "motion": "mean absolute frame-to-frame difference, generated / real",
-    "sync": "SyncNet as publicly evaluated: vshift 15, zero padding, 25 fps, 16 kHz",
-    "sync_offset": "frames; negative: speech comes late",
-    "sync_within_one": "share of clips whose nearest shift is at most 1 frame, on real windows alone",
-    "sync_prefers_true": "share of clips whose best shift within 1 frame is nearer than every shift of "
-    "5 to 15 frames, both ways, on real windows alone (unrelated speech: about 0.1)",
-    "sync_prefers_true_pairs": "share of those shifts farther than no shift (unrelated speech: about 0.5)",
-    "identity_rank1": "nearest by cosine among all test speakers' mean real embeddings, own clip left out",
-    "identity_cosine": "with the same clip's real frames",
-    "emotion": "highest mean probability over frames; true: the clip's label, or for an unlabelled clip the "
-    "judge's class on the real frames (column emotion_reference of the CSV says which)",
-    "ground_truth_shifted": "speech 10 frames ahead of the pictures",
-    "ground_truth_swapped": "the speech of the clip before in the list",
-    "still_frame": "the clip's first frame held; pictures compared from the second frame on",
-    "scored": "clips on which every configured metric could be measured; the others say why in the CSV",
-}
 
 
 @dataclass
@@ -53,6 +33,8 @@ class Report:
     rows: list[ClipRow]
     systems: dict[str, SystemSummary]
     meta: dict[str, Any]
+    strips: list[Strip] = field(default_factory=list)
+    """Of the contact sheet; none, no sheet."""
 
     def as_json(self) -> dict[str, Any]:
         """The content of report.json."""
@@ -68,16 +50,34 @@ class Report:
         }
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the three files, each atomically; their paths."""
+        """Write the files, each atomically; their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        contents = {
+        sheet = contact_sheet_png(self.strips) if self.strips else None
+        texts = {
             "report.json": json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n",
             "report.csv": self.as_csv(),
             "report.md": self.as_markdown(),
         }
-        for name, text in contents.items():
-            write_atomically(folder / name, text.encode("utf-8", "surrogateescape"))
+        contents = {name: text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
+        contents["report.html"] = self.as_html(sheet).encode("utf-8", "backslashreplace")
+        if sheet is not None:
+            contents["contact_sheet.png"] = sheet
+        for name, content in contents.items():
+            write_atomically(folder / name, content)
         return [folder / name for name in contents]
+
+    def as_html(self, sheet: bytes | None = None) -> str:
+        """One self-contained page; `sheet`: the contact sheet's PNG."""
+        names = [f"{name} (calibration)" if name in CALIBRATION else name for name in self.systems]
+        faults = [(row.clip_id, row.system, "; ".join(row.reasons)) for row in self.rows if row.reasons]
+        return page(
+            header=["metric", "better", *names],
+            table=self.table(),
+            notes=self.notes(),
+            faults=faults,
+            definitions=DEFINITIONS,
+            sheet=sheet,
+        )
 
     def as_csv(self) -> str:
         """A row a clip and system; empty cells where nothing could be measured."""
@@ -206,16 +206,3 @@ def _cell(value: Estimate | None) -> str:
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write under another name in the same folder, then rename: a reader sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

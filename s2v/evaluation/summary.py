@@ -3,19 +3,22 @@
 import torch
 
 from s2v.evaluation.bootstrap import Estimate, Floats, estimate, mean_estimate
-from s2v.evaluation.protocol import ClipRow
+from s2v.evaluation.clip_rows import ClipRow
+from s2v.evaluation.speaker_spread import SpeakerSpread
+from s2v.metrics import regional_quality
 from s2v.metrics.emotion import confusion_matrix, macro_f1
 
-CLIP_METRICS = {
-    "ssim": "up",
-    "psnr": "up",
-    "ssim_mouth": "up",
-    "psnr_mouth": "up",
+_PICTURES = {name: "up" for name in regional_quality.METRICS}
+
+CLIP_METRICS = _PICTURES | {
     "sharpness": "one",
     "motion": "one",
     "sync_confidence": "up",
     "sync_distance": "down",
     "sync_offset": "zero",
+    "sync_confidence_valid": "up",
+    "sync_distance_valid": "down",
+    "sync_offset_valid": "zero",
     "sync_within_one": "up",
     "sync_prefers_true": "up",
     "sync_prefers_true_pairs": "up",
@@ -25,7 +28,7 @@ CLIP_METRICS = {
 }
 """Metrics that have a value a clip, in the report's order, and where better lies."""
 
-METRICS = CLIP_METRICS | {"emotion_macro_f1": "up"}
+METRICS = CLIP_METRICS | {"emotion_macro_f1": "up", "speaker_spread": "one"}
 
 
 class SystemSummary(dict[str, Estimate]):
@@ -39,10 +42,17 @@ class SystemSummary(dict[str, Estimate]):
         """Clips there were."""
 
 
-def summarise(rows: list[ClipRow], resamples: int = 1000, seed: int = 0) -> dict[str, SystemSummary]:
+def summarise(
+    rows: list[ClipRow], resamples: int = 1000, seed: int = 0, spread: SpeakerSpread | None = None
+) -> dict[str, SystemSummary]:
     """System -> its numbers, in the order in which the systems first appear in `rows`."""
     systems = dict.fromkeys(row.system for row in rows)
-    return {name: _summary([row for row in rows if row.system == name], resamples, seed) for name in systems}
+    found = {name: _summary([row for row in rows if row.system == name], resamples, seed) for name in systems}
+    for name, summary in found.items():
+        apart = spread.estimate(name, resamples, seed) if spread is not None else None
+        if apart is not None:
+            summary["speaker_spread"] = apart
+    return found
 
 
 def _summary(rows: list[ClipRow], resamples: int, seed: int) -> SystemSummary:

@@ -8,6 +8,7 @@ inner pixels of torchmetrics' (whose own mean also counts those it padded by ref
 """
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal
 
@@ -72,18 +73,35 @@ def frame_ssim(generated: Tensor, real: Tensor, region: Region = "full") -> Tens
     """
     check_pair(generated, real)
     generated, real = region_of(generated, region), region_of(real, region)
-    if min(real.shape[-2:]) < SSIM_WINDOW:
+    check_ssim_size(real, region)
+    return torch.cat([part.mean(dim=(1, 2, 3)).float() for part in ssim_maps(generated, real)])
+
+
+def check_ssim_size(frames: Tensor, region: Region) -> None:
+    """A region's frames (..., H, W) must hold one window.
+
+    Raises:
+        InputError: they are smaller.
+    """
+    if min(frames.shape[-2:]) < SSIM_WINDOW:
         raise InputError(
             f"SSIM needs {SSIM_WINDOW} x {SSIM_WINDOW} pixels, but the region '{region}' of these frames is "
-            f"{real.shape[-1]} x {real.shape[-2]}"
+            f"{frames.shape[-1]} x {frames.shape[-2]}"
         )
+
+
+def ssim_maps(generated: Tensor, real: Tensor) -> Iterator[Tensor]:
+    """SSIM under every window that lies wholly inside, some frames at a time.
+
+    Takes (T, 3, H, W) uint8 twice; yields (t, 3, H - 10, W - 10) float64, whose row i is the window over rows
+    i .. i + 10 of the picture.
+    """
     precision = torch.float32 if real.device.type == "mps" else torch.float64
     down, across = (_gaussian_averages(side, precision).to(real.device) for side in real.shape[-2:])
 
     def average(pixels: Tensor) -> Tensor:
         return down @ pixels @ across.T
 
-    values = []
     for mine, theirs in zip(generated.split(FRAMES_AT_ONCE), real.split(FRAMES_AT_ONCE), strict=True):
         x, y = mine.to(precision), theirs.to(precision)
         mean_x, mean_y = average(x), average(y)
@@ -91,8 +109,7 @@ def frame_ssim(generated: Tensor, real: Tensor, region: Region = "full") -> Tens
         covariance = average(x * y) - mean_x * mean_y
         luminance = (2 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
         structure = (2 * covariance + _C2) / (variances + _C2)
-        values.append((luminance * structure).mean(dim=(1, 2, 3)).float())
-    return torch.cat(values)
+        yield luminance * structure
 
 
 @lru_cache(maxsize=8)

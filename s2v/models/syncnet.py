@@ -7,11 +7,13 @@ State-dict keys are those of the published "syncnet_v2": `netcnnaud.N`, `netfcau
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from s2v.errors import InputError
+from s2v.models.syncnet_folded import folded_lip_features
 from s2v.models.width import scaled_channels
 
 WINDOW_FRAMES = 5
@@ -137,8 +139,13 @@ class SyncNet(nn.Module):
         """All T - 4 windows of consecutive lip frames (T, 3, S, S), BGR 0..255: (T - 4, embedding_dim).
 
         Only the first convolution looks along time, without padding, so the network slides over the clip as
-        it stands: the numbers of `embed_lips` on every window, without five copies of every frame.
+        it stands: the numbers of `embed_lips` on every window. Evaluation without gradients takes the faster way
+        of `folded_lip_features`.
         """
+        if not self.training and not torch.is_grad_enabled():
+            windows = lips.unfold(0, WINDOW_FRAMES, 1)
+            windows = rearrange(windows, "windows channels h w frames -> windows channels frames h w")
+            return self.netfclip(folded_lip_features(self.netcnnlip, windows))
         clip = rearrange(lips, "frames channels height width -> 1 channels frames height width")
         features = self.netcnnlip(clip)
         return self.netfclip(rearrange(features, "1 channels windows 1 1 -> windows channels"))

@@ -98,6 +98,7 @@ def test_files(whole: tuple[Path, dict[str, Any]]) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "contact_sheet.png",
         "report.csv",
+        "report.html",
         "report.json",
         "report.md",
     ]
@@ -198,8 +199,8 @@ def test_running_twice_starts_anew(tmp_path: Path) -> None:
 def test_nothing_but_numbers_and_thumbnails_is_kept(judges: dict[str, str], tmp_path: Path) -> None:
     report = TestReport(str(tmp_path), bootstrap=0, max_strips=2, **judges)
     run(tmp_path, report)
-    assert len(report._strips) == 2
-    kept = [frames for strip in report._strips.values() for frames in strip.rows.values()]
+    assert report._scoring is not None and len(report._scoring.strips) == 2
+    kept = [frames for strip in report._scoring.strips.values() for frames in strip.rows.values()]
     assert all(frames.shape == (8, 3, 96, 96) for frames in kept)
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from s2v.batch import SAMPLES_PER_FRAME
+from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.judges import FaceJudge, SyncJudge
-from s2v.evaluation.protocol import TestClip
 from s2v.models.syncnet import MFCC_PER_FRAME, WINDOW_FRAMES, WINDOW_MFCC, SyncNet
 
 SIZE = 32

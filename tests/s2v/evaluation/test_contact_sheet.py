@@ -11,9 +11,9 @@ from s2v.evaluation.contact_sheet import (
     MARGIN,
     TEXT_WIDTH,
     Strip,
+    contact_sheet_png,
     draw_contact_sheet,
     strip_of,
-    write_contact_sheet,
 )
 
 
@@ -45,8 +45,8 @@ def test_pictures_lie_in_rows_and_columns(tmp_path: Path) -> None:
         strip_of(name, {"real": grey_clip(4, start=base), "generated": grey_clip(4, start=base + 4)}, 25, 20)
         for name, base in (("ann anger", 100), ("ben fear, a very long name that does not fit", 200))
     ]
-    path = tmp_path / "sheets" / "sheet.png"
-    write_contact_sheet(path, strips)
+    path = tmp_path / "sheet.png"
+    path.write_bytes(contact_sheet_png(strips))
     with Image.open(path) as opened:
         pixels = np.asarray(opened.convert("RGB"))
     # the 20 x 20 squares are the only areas of these greys this large

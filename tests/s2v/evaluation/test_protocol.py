@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from s2v.errors import InputError
-from s2v.evaluation.protocol import (
+from s2v.evaluation.clip_rows import (
     BY_LABEL,
     BY_REAL_FRAMES,
     CALIBRATION,
@@ -15,10 +15,11 @@ from s2v.evaluation.protocol import (
     STILL,
     SWAPPED,
     ClipRow,
-    Protocol,
     TestClip,
 )
+from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.summary import summarise
+from s2v.metrics import regional_quality
 from s2v.metrics.image_quality import PSNR_CEILING
 from tests.s2v.evaluation.talking_squares import (
     COLOURS,
@@ -222,8 +223,8 @@ def test_labels_and_judge_may_spell_differently() -> None:
 
 def test_without_judges_only_pictures_are_measured() -> None:
     rows = run(corpus(), identity=None, emotion=None, sync=None)
-    assert {metric for row in rows for metric in row.values} == {
-        "ssim", "psnr", "ssim_mouth", "psnr_mouth", "sharpness", "motion"}  # fmt: skip
+    pictures = {*regional_quality.METRICS, "sharpness", "motion"}
+    assert {metric for row in rows for metric in row.values} == pictures
     assert all(row.scored for row in rows)
     assert "emotion_macro_f1" not in summarise(rows)[OURS]
 

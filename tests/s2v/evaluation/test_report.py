@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from s2v.evaluation.protocol import CALIBRATION, ClipRow
-from s2v.evaluation.report import Report, write_atomically
+from s2v.evaluation.atomic_write import write_atomically
+from s2v.evaluation.clip_rows import CALIBRATION, ClipRow
+from s2v.evaluation.report import Report
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, summarise
 
 OURS = "speech2video"
@@ -51,7 +52,7 @@ def report() -> Report:
 
 def test_json_schema(report: Report, tmp_path: Path) -> None:
     paths = report.write(tmp_path / "deep" / "folder")
-    assert [path.name for path in paths] == ["report.json", "report.csv", "report.md"]
+    assert [path.name for path in paths] == ["report.json", "report.csv", "report.md", "report.html"]
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
@@ -60,7 +61,7 @@ def test_json_schema(report: Report, tmp_path: Path) -> None:
     assert list(content) == ["systems", "meta", "clips"]
     assert list(content["systems"]) == [OURS, *CALIBRATION]
     truth = content["systems"]["ground_truth"]
-    assert set(truth) == {*METRICS, "scored", "total"}
+    assert set(truth) == {*METRICS, "scored", "total"} - {"speaker_spread"}  # rows alone hold no pictures
     assert truth["ssim"] == {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 2}
     assert (truth["scored"], truth["total"]) == (2, 2)
     ours = content["systems"][OURS]
@@ -120,11 +121,11 @@ def test_terminal_table_has_a_column_a_system(report: Report) -> None:
     table = report.rich_table()
     assert [column.header for column in table.columns[:4]] == ["metric", "better", OURS, "ground truth"]
     assert len(table.columns) == 7
-    assert table.row_count == len(METRICS) + 1
+    assert table.row_count == len(METRICS) - 1 + 1  # no spread, but the coverage
     console = Console(width=100, file=io.StringIO())
     console.print(table)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert all(metric in shown for metric in METRICS) and "0.625" in shown
+    assert all(metric in shown for metric in CLIP_METRICS) and "0.625" in shown
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from s2v.evaluation.protocol import ClipRow
+from s2v.evaluation.clip_rows import ClipRow
 from s2v.evaluation.summary import summarise
 
 

@@ -107,3 +107,23 @@ def test_wrong_arguments_are_input_errors() -> None:
         SyncNet(width=TINY, region="upper")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="at least"):
         SyncNet(image_size=48, width=TINY)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_folded_lip_track_equals_the_3d_tower(size: int) -> None:
+    """With batch norms that do something, window by window and all at once."""
+    torch.manual_seed(1)
+    network = SyncNet(image_size=size, width=1 / 16)
+    for module in network.netcnnlip:
+        if isinstance(module, torch.nn.BatchNorm3d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.normal_(std=0.2)
+            module.running_var.uniform_(0.5, 1.5)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    network.eval()
+    lips = torch.rand(9, 3, size, size)
+    windows = torch.stack([lips[v : v + 5].transpose(0, 1) for v in range(5)])
+    with torch.no_grad():
+        folded, plain = network.embed_lip_track(lips), network.embed_lips(windows)
+    torch.testing.assert_close(folded, plain, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network.embed_lip_track(lips), plain, rtol=1e-4, atol=1e-5)  # with gradients

@@ -1,0 +1,62 @@
+"""What goes into the protocol, a clip, and what comes out, a row for it and each system."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+GROUND_TRUTH = "ground_truth"
+SHIFTED = "ground_truth_shifted"
+SWAPPED = "ground_truth_swapped"
+STILL = "still_frame"
+CALIBRATION = (GROUND_TRUTH, SHIFTED, SWAPPED, STILL)
+
+BY_LABEL = "label"
+BY_REAL_FRAMES = "judge on real frames"
+
+
+@dataclass
+class TestClip:
+    """One whole clip of the test split."""
+
+    __test__ = False  # not a test of pytest's
+
+    clip_id: str
+    speaker: str
+    """Empty where unknown."""
+    emotion: str
+    """Empty where unlabelled."""
+    real: Tensor
+    """(T, 3, H, W) uint8 RGB at 25 fps."""
+    generated: Tensor | str | None
+    """The same, made by the system; None where it made nothing, or a sentence that says why there is none."""
+    speech: Tensor | str
+    """(N,) int16, 16 kHz; N about T * 640. Or a sentence that says why there is none."""
+    generated_speech: Tensor | str | None = None
+    """Likewise, what is heard beside the generated frames; None: the same speech."""
+
+
+@dataclass
+class ClipRow:
+    """What was measured on one clip of one system."""
+
+    clip_id: str
+    speaker: str
+    system: str
+    values: dict[str, float] = field(default_factory=dict)
+    """Metric name -> value; nan or absent where it could not be measured."""
+    emotion_true: str = ""
+    emotion_predicted: str = ""
+    emotion_reference: str = ""
+    """Where `emotion_true` comes from: `BY_LABEL`, `BY_REAL_FRAMES`, or empty."""
+    reasons: list[str] = field(default_factory=list)
+    """Why something could not be measured; empty for a row that is whole."""
+
+    @property
+    def scored(self) -> bool:
+        """Everything that was asked for is there."""
+        return not self.reasons
+
+    @property
+    def has_pictures(self) -> bool:
+        """The pictures were there and comparable."""
+        return "ssim" in self.values

@@ -1,0 +1,29 @@
+"""What each number of a report means, in a line; the report carries them."""
+
+DEFINITIONS = {
+    "averages": "frame -> clip -> data set; low and high: 95 % bootstrap, resampled by speaker",
+    "ssim": "RGB, data range 255, Gaussian 11 x 11, sigma 1.5, border of 5 pixels left out",
+    "psnr": "dB, RGB, data range 255, per frame; identical frames count 100",
+    "psnr_clip": "dB of the whole clip's mean squared error, not the mean of the frames' dB",
+    "_upper": "rows 0 to H/2 of the frame",
+    "_mouth": "rows H/2 to H of the frame",
+    "_128x96": "both clips first resized to 128 x 96 (height x width), bilinear with anti-aliasing",
+    "speaker_spread": "mean difference between speakers' mean pictures (32 x 32), generated / real; 0: one face",
+    "sharpness": "gradient energy, generated / real",
+    "motion": "mean absolute frame-to-frame difference, generated / real",
+    "sync": "SyncNet as publicly evaluated: vshift 15, zero padding, 25 fps, 16 kHz",
+    "sync_offset": "frames; negative: speech comes late",
+    "sync_..._valid": "the same, shifts compared on windows that exist on both sides alone",
+    "sync_within_one": "share of clips whose nearest shift is at most 1 frame, on real windows alone",
+    "sync_prefers_true": "share of clips whose best shift within 1 frame is nearer than every shift of "
+    "5 to 15 frames, both ways, on real windows alone (unrelated speech: about 0.1)",
+    "sync_prefers_true_pairs": "share of those shifts farther than no shift (unrelated speech: about 0.5)",
+    "identity_rank1": "nearest by cosine among all test speakers' mean real embeddings, own clip left out",
+    "identity_cosine": "with the same clip's real frames",
+    "emotion": "highest mean probability over frames; true: the clip's label, or for an unlabelled clip the "
+    "judge's class on the real frames (column emotion_reference of the CSV says which)",
+    "ground_truth_shifted": "speech 10 frames ahead of the pictures",
+    "ground_truth_swapped": "the speech of the clip before in the list",
+    "still_frame": "the clip's first frame held; pictures compared from the second frame on",
+    "scored": "clips on which every configured metric could be measured; the others say why in the CSV",
+}

@@ -1,0 +1,150 @@
+"""`s2v score`: any system's videos against the real ones, by the same protocol as `s2v test`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s2v.errors import InputError
+
+if TYPE_CHECKING:
+    from s2v.evaluation.protocol import Protocol
+    from s2v.evaluation.report import Report
+
+NOTHING_SCORED = 2
+
+
+def add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `s2v score` to `parser`."""
+    parser.add_argument(
+        "--real",
+        type=Path,
+        required=True,
+        help="real videos: a folder, or one file; a subfolder a speaker, or CREMA-D's names",
+    )
+    parser.add_argument(
+        "--generated", type=Path, required=True, help="the system's videos: the same names below a folder"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("score"),
+        metavar="DIR",
+        help="where the report goes (%(default)s)",
+    )
+    parser.add_argument(
+        "--syncnet",
+        metavar="FILE",
+        help="SyncNet for the lips: syncnet_v2 or a fit's *.ckpt (none: left out)",
+    )
+    parser.add_argument(
+        "--identity-judge", metavar="[KIND:]FILE", help="face network for identity (none: left out)"
+    )
+    parser.add_argument(
+        "--emotion-judge", metavar="[KIND:]FILE", help="face network for emotion (none: left out)"
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", help="what made the videos: named by its hash, its teachers marked"
+    )
+    parser.add_argument(
+        "--teacher",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="weights the system learned from, marked where they also judge (repeatable)",
+    )
+    parser.add_argument(
+        "--system", default="generated", metavar="NAME", help="name in the report (%(default)s)"
+    )
+    parser.add_argument(
+        "--speech",
+        choices=("own", "real"),
+        default="own",
+        help="generated lips are heard with the video's own sound, or the real one's (%(default)s)",
+    )
+    parser.add_argument(
+        "--bootstrap", type=int, default=1000, metavar="N", help="resamples of the intervals (%(default)s)"
+    )
+    parser.add_argument("--device", default="cpu", help="where the judges run: cpu, cuda, ... (%(default)s)")
+
+
+def run_score(args: argparse.Namespace) -> int:
+    """Scores, writes the report, prints table and summary; 0 if anything was scored, otherwise 2."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from s2v.evaluation.file_hash import sha256_of_file
+    from s2v.evaluation.judges import load_emotion_judge, load_face_judge, load_sync_judge
+    from s2v.evaluation.protocol import Protocol
+    from s2v.evaluation.scoring import Scoring
+    from s2v.evaluation.video_pairs import find_pairs, read_pair
+
+    pairs = find_pairs(args.real, args.generated)
+    protocol = Protocol(
+        args.system,
+        load_face_judge(args.identity_judge) if args.identity_judge else None,
+        load_emotion_judge(args.emotion_judge) if args.emotion_judge else None,
+        load_sync_judge(args.syncnet) if args.syncnet else None,
+    )
+    _move(protocol, args.device)
+    teachers = _teachers(args.checkpoint, args.teacher)
+    scoring = Scoring(protocol, bootstrap=args.bootstrap)
+    errors = Console(stderr=True)
+    for pair in track(pairs, "scoring", console=errors, disable=not errors.is_terminal):
+        clip = read_pair(pair, own_sound=args.speech == "own")
+        if isinstance(clip, str):
+            scoring.refuse(pair.clip_id, pair.speaker, clip)
+        else:
+            scoring.add(clip)
+    checkpoint = args.checkpoint and {"file": args.checkpoint, "sha256": sha256_of_file(args.checkpoint)}
+    meta = {
+        "dataset": str(args.real),
+        "split": "all pairs of names",
+        "generated": str(args.generated),
+        "speech_of_generated": args.speech,
+        "checkpoint": checkpoint or None,
+        "crop": "none: whole pictures",
+        "device": args.device,
+    }
+    report = scoring.report(meta, teachers)
+    assert report is not None  # find_pairs gives at least one
+    _write(report, args.output)
+    Console().print(report.rich_table())
+    ours = report.systems[args.system]
+    measured = sum(row.has_pictures for row in report.rows if row.system == args.system)
+    print(
+        f"{ours.total} clips: {ours.scored} scored in full, {measured - ours.scored} in part, "
+        f"{ours.total - measured} not at all; report: {args.output / 'report.html'}"
+    )
+    return 0 if measured else NOTHING_SCORED
+
+
+def _write(report: "Report", folder: Path) -> None:
+    try:
+        report.write(folder)
+    except OSError as error:
+        raise InputError(f"the report can't be written to {folder}: {error.strerror or error}") from error
+
+
+def _move(protocol: "Protocol", device: str) -> None:
+    for judge in (protocol.identity, protocol.emotion, protocol.sync):
+        if judge is None:
+            continue
+        try:
+            judge.network.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"--device {device}: {str(error).splitlines()[0]}") from error
+
+
+def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
+    """Hashes of what the system learned from; None where neither option says it."""
+    from s2v.evaluation.file_hash import sha256_of_file
+    from s2v.evaluation.provenance import files_trained_with
+
+    for path in (*stated, *filter(None, [checkpoint])):
+        if not Path(path).is_file():
+            raise InputError(f"no file at {path}: --checkpoint and --teacher name what made the videos")
+    found = {sha256_of_file(path) for path in stated}
+    if checkpoint is None:
+        return found or None
+    taught = files_trained_with({"checkpoint": checkpoint})
+    return None if taught is None else found | taught

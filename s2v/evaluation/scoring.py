@@ -1,0 +1,100 @@
+"""A test from its first clip to its report, whoever made the clips: `s2v test` and `s2v score` both run this."""
+
+import time
+from collections import Counter
+from typing import Any
+
+from torch import Tensor
+
+from s2v.batch import FPS, SAMPLE_RATE
+from s2v.evaluation.clip_rows import ClipRow, TestClip
+from s2v.evaluation.contact_sheet import Strip, strip_of
+from s2v.evaluation.file_hash import sha256_of_list
+from s2v.evaluation.protocol import Protocol
+from s2v.evaluation.provenance import describe_judge, git_commit, package_versions
+from s2v.evaluation.report import Report
+from s2v.evaluation.summary import summarise
+
+BOOTSTRAP_SEED = 0
+
+
+class Scoring:
+    """Measures clips as they come and keeps numbers, embeddings and thumbnails alone.
+
+    Args:
+        protocol: with its judges.
+        contact_sheet: keep a strip for each speaker and emotion, at most `max_strips`.
+        bootstrap: resamples behind each 95 % interval.
+        max_strips: bounds the contact sheet.
+    """
+
+    def __init__(
+        self, protocol: Protocol, contact_sheet: bool = True, bootstrap: int = 1000, max_strips: int = 48
+    ) -> None:
+        self.protocol = protocol
+        self.bootstrap = bootstrap
+        self.max_strips = max_strips if contact_sheet else 0
+        self.strips: dict[tuple[str, str], Strip] = {}
+        self._sizes: set[tuple[int, int]] = set()
+        self._started = time.monotonic()
+
+    @property
+    def system(self) -> str:
+        """Name of what is tested."""
+        return self.protocol.systems[0]
+
+    def add(self, clip: TestClip) -> dict[str, ClipRow]:
+        """Measure one clip; its rows by system."""
+        rows = self.protocol.add(clip)
+        self._sizes.add((clip.real.shape[-1], clip.real.shape[-2]))
+        key = (clip.speaker, clip.emotion)
+        wanted = rows[self.system].has_pictures and key not in self.strips
+        if wanted and len(self.strips) < self.max_strips and isinstance(clip.generated, Tensor):
+            title = " ".join(filter(None, key)) or clip.clip_id
+            self.strips[key] = strip_of(title, {"real": clip.real, "generated": clip.generated}, FPS)
+        return rows
+
+    def refuse(self, clip_id: str, speaker: str, reason: str) -> None:
+        """Count a clip of which there are no real frames."""
+        self.protocol.refuse(clip_id, speaker, reason)
+
+    def report(self, meta: dict[str, Any], teachers: set[str] | None) -> Report | None:
+        """The report on all clips; None where there were none.
+
+        Args:
+            meta: what the caller knows of data set, checkpoint and device.
+            teachers: hashes of the files the system learned from; None where that is not known.
+        """
+        rows = self.protocol.finish()
+        if not rows:
+            return None
+        systems = summarise(rows, self.bootstrap, BOOTSTRAP_SEED, self.protocol.spread)
+        strips = [self.strips[key] for key in sorted(self.strips)]
+        return Report(rows, systems, meta | self._meta(rows, teachers), strips)
+
+    def _meta(self, rows: list[ClipRow], teachers: set[str] | None) -> dict[str, Any]:
+        clips = [row for row in rows if row.system == self.system]
+        judges = {
+            "identity": self.protocol.identity,
+            "emotion": self.protocol.emotion,
+            "sync": self.protocol.sync,
+        }
+        width, height = max(self._sizes, default=(0, 0))
+        return {
+            "clips": len(clips),
+            "speakers": len({row.speaker for row in clips if row.speaker}),
+            "clip_list_sha256": sha256_of_list(row.clip_id for row in clips),
+            "judges": {name: describe_judge(judge, teachers) for name, judge in judges.items()},
+            "emotion_references": dict(
+                Counter(row.emotion_reference for row in clips if row.emotion_reference)
+            ),
+            "image_size": f"{width} x {height}"
+            + (" (largest; sizes differ)" if len(self._sizes) > 1 else ""),
+            "fps": FPS,
+            "sample_rate": SAMPLE_RATE,
+            "packages": package_versions(),
+            "git_commit": git_commit(),
+            "seed": BOOTSTRAP_SEED,
+            "bootstrap_resamples": self.bootstrap,
+            "seconds": round(time.monotonic() - self._started, 1),
+        }

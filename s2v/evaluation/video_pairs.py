@@ -1,0 +1,159 @@
+"""Real and generated videos that belong together: paired by name, decoded into one clip of the protocol."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_modules.clip_refused import ClipRefused
+from data_modules.decode import decode_frames, frames_on_screen, probe_video
+from data_modules.layouts import CREMA_D_EMOTIONS, VIDEO_SUFFIXES
+from data_modules.speech_track import decode_speech
+from s2v.batch import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from s2v.errors import InputError
+from s2v.evaluation.clip_rows import TestClip
+
+MOST_BYTES = 2 * 2**30
+"""A video larger than this when decoded is a row with its reason: scoring holds a pair at a time."""
+
+_CREMA_D_NAME = re.compile(r"(\d{4})_[A-Z]{3}_([A-Z]{3})_[A-Z]{2}")
+
+
+@dataclass(frozen=True)
+class VideoPair:
+    """Two files of one name, or one that has no partner."""
+
+    clip_id: str
+    """Path below the folder, without suffix."""
+    real: Path | None
+    generated: Path | None
+
+    @property
+    def speaker(self) -> str:
+        """CREMA-D's number where the name is one of CREMA-D's, otherwise the first subfolder; else empty."""
+        if match := _CREMA_D_NAME.fullmatch(Path(self.clip_id).name):
+            return match[1]
+        parts = Path(self.clip_id).parts
+        return parts[0] if len(parts) > 1 else ""
+
+    @property
+    def emotion(self) -> str:
+        """By CREMA-D's name; else empty."""
+        match = _CREMA_D_NAME.fullmatch(Path(self.clip_id).name)
+        return CREMA_D_EMOTIONS.get(match[2], "") if match else ""
+
+    @property
+    def unpaired(self) -> str:
+        """Why there is nothing to compare; empty for a pair."""
+        if self.real is None:
+            return "unpaired: no real video of this name"
+        return "unpaired: no generated video of this name" if self.generated is None else ""
+
+
+def find_pairs(real: Path, generated: Path) -> list[VideoPair]:
+    """Every video in two folders, or two files, sorted by name.
+
+    Raises:
+        InputError: a path that is not there, a file against a folder, no video, or two videos of one name.
+    """
+    for path in (real, generated):
+        if not path.exists():
+            raise InputError(f"no file or folder {path}: give the videos with --real and --generated")
+    if real.is_file() != generated.is_file():
+        raise InputError(f"expected two files or two folders, but got {real} and {generated}")
+    if real.is_file():
+        return [VideoPair(real.stem, real, generated)]
+    found, made = _videos(real), _videos(generated)
+    if not found and not made:
+        raise InputError(f"no videos in {real} and {generated}: expected *.mp4 or another video format")
+    return [VideoPair(name, found.get(name), made.get(name)) for name in sorted({*found, *made})]
+
+
+def _videos(folder: Path) -> dict[str, Path]:
+    videos: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in videos:
+            raise InputError(f"two videos of one name: {videos[name]} and {path}; keep one of them")
+        videos[name] = path
+    return videos
+
+
+def read_pair(pair: VideoPair, own_sound: bool = True) -> TestClip | str:
+    """The decoded clip; what only the generated file lacks is said in the clip.
+
+    Args:
+        pair: what to decode.
+        own_sound: the generated video is heard with its own sound track; otherwise with the real one's.
+
+    Returns:
+        A sentence where the real video can't be had: nothing can be compared then.
+    """
+    if pair.real is None:
+        return pair.unpaired
+    try:
+        real, speech = read_video(pair.real)
+    except ClipRefused as refusal:
+        return f"real video: {refusal}"
+    generated: Tensor | str
+    heard: Tensor | str | None = None
+    if pair.generated is None:
+        generated = pair.unpaired
+    else:
+        try:
+            generated, heard = read_video(pair.generated)
+        except ClipRefused as refusal:
+            generated = f"generated video: {refusal}"
+    return TestClip(
+        pair.clip_id, pair.speaker, pair.emotion, real, generated, speech, heard if own_sound else None
+    )
+
+
+def read_video(path: Path) -> tuple[Tensor, Tensor | str]:
+    """Frames (T, 3, H, W) uint8 RGB as shown at 25 fps, and the speech below them, (T * 640,) int16 at 16 kHz.
+
+    Both by the container's timestamps: a sound track that starts late stays late. Without sound that can be
+    decoded, the second is the reason.
+
+    Raises:
+        ClipRefused: no frames that decode, or too many to hold.
+    """
+    video = probe_video(path)
+    start = float(video.times[0])
+    count = max(1, int((video.end - start) * FPS + 0.01))  # a hundredth of a frame: 2.9999 s are 75 frames
+    size = count * 3 * video.width * video.height
+    if size > MOST_BYTES:
+        raise ClipRefused(
+            f"too long or too large: {path.name} takes {size / 2**30:.1f} GiB decoded, at most "
+            f"{MOST_BYTES / 2**30:g}; cut it into clips or scale it down"
+        )
+    frames = _stacked(
+        decode_frames(video, frames_on_screen(video.times, video.end, start, FPS, count)), count
+    )
+    try:
+        speech = decode_speech(path)
+    except ClipRefused as refusal:
+        return frames, str(refusal)
+    first = round((start - speech.start) * SAMPLE_RATE)
+    samples = np.pad(speech.samples, (max(-first, 0), 0))[max(first, 0) :][: count * SAMPLES_PER_FRAME]
+    missing = count * SAMPLES_PER_FRAME - len(samples)
+    return frames, torch.from_numpy(np.pad(samples, (0, missing)))
+
+
+def _stacked(pictures: Iterator[np.ndarray], count: int) -> Tensor:
+    """`count` pictures (H, W, 3) -> (count, 3, H, W), filled as they come."""
+    frames: Tensor | None = None
+    done = 0
+    for done, picture in enumerate(pictures, start=1):
+        if frames is None:
+            frames = torch.empty((count, 3, *picture.shape[:2]), dtype=torch.uint8)
+        frames[done - 1] = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    if frames is None or done != count:
+        raise ClipRefused(f"truncated or damaged: {done} of {count} frames decode")
+    return frames

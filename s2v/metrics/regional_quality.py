@@ -1,0 +1,103 @@
+"""SSIM and PSNR of a clip under every setting the protocol names, each pixel looked at once per size.
+
+Regions: the full frame, its upper half, its mouth half. Sizes: as the clip is, and at 128 x 96 (height x width),
+where the field's older systems work. PSNR is pooled both ways: the mean over frames of each frame's PSNR, and
+the PSNR of the whole clip's mean squared error. They differ (Jensen: the first is never smaller), and papers
+rarely say which one they print.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from s2v.metrics.image_quality import (
+    DATA_RANGE,
+    FRAMES_AT_ONCE,
+    PSNR_CEILING,
+    SSIM_WINDOW,
+    check_pair,
+    check_ssim_size,
+    region_of,
+    ssim_maps,
+)
+
+SMALL_SIZE = (128, 96)
+"""Height and width of the comparison with 128 x 96 systems."""
+
+REGIONS = {"full": "", "upper": "_upper", "lower": "_mouth"}
+"""Region -> what it appends to a metric's name."""
+
+SIZES = ("", "_128x96")
+"""What the two sizes append."""
+
+METRICS = tuple(
+    f"{name}{region}{size}"
+    for size in SIZES
+    for region in REGIONS.values()
+    for name in ("ssim", "psnr", "psnr_clip")
+)
+"""Names of all 18 values, as `regional_quality` gives them."""
+
+
+def at_small_size(frames: Tensor) -> Tensor:
+    """(T, 3, H, W) uint8 -> (T, 3, 128, 96) uint8: bilinear with anti-aliasing, rounded as a video would be."""
+    if tuple(frames.shape[-2:]) == SMALL_SIZE:
+        return frames
+    parts = [
+        functional.interpolate(part.float(), SMALL_SIZE, mode="bilinear", antialias=True)
+        for part in frames.split(FRAMES_AT_ONCE)
+    ]
+    return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
+
+
+def regional_quality(generated: Tensor, real: Tensor) -> dict[str, float]:
+    """The 18 values of `METRICS` for one clip, (T, 3, H, W) uint8 twice.
+
+    Raises:
+        InputError: shapes differ, or half a frame is smaller than SSIM's window.
+    """
+    check_pair(generated, real)
+    values = _of_one_size(generated, real)
+    small = _of_one_size(at_small_size(generated), at_small_size(real))
+    return values | {f"{name}{SIZES[1]}": value for name, value in small.items()}
+
+
+def _of_one_size(generated: Tensor, real: Tensor) -> dict[str, float]:
+    check_ssim_size(region_of(real, "upper"), "upper")
+    height = real.shape[-2]
+    middle = height // 2
+    # rows of the SSIM map whose window lies inside the region
+    windows = {
+        "full": slice(None),
+        "upper": slice(0, middle - SSIM_WINDOW + 1),
+        "lower": slice(middle, None),
+    }
+    rows = {"full": slice(None), "upper": slice(0, middle), "lower": slice(middle, None)}
+    similar: dict[str, list[Tensor]] = {region: [] for region in REGIONS}
+    for part in ssim_maps(generated, real):
+        for region, chosen in windows.items():
+            similar[region].append(part[:, :, chosen].mean(dim=(1, 2, 3)))
+    error = squared_error(generated, real)
+    values = {}
+    for region, suffix in REGIONS.items():
+        inside = error[:, rows[region]].mean(dim=1)
+        values[f"ssim{suffix}"] = float(torch.cat(similar[region]).mean())
+        values[f"psnr{suffix}"] = float(psnr_of(inside).mean())
+        values[f"psnr_clip{suffix}"] = float(psnr_of(inside.mean()))
+    return values
+
+
+def squared_error(generated: Tensor, real: Tensor) -> Tensor:
+    """Mean over colours and columns of each row's squared error: (T, 3, H, W) uint8 twice -> (T, H) float64."""
+    precision = torch.float32 if real.device.type == "mps" else torch.float64
+    rows = []
+    for mine, theirs in zip(generated.split(FRAMES_AT_ONCE), real.split(FRAMES_AT_ONCE), strict=True):
+        # int16 holds every difference exactly
+        difference = mine.to(torch.int16) - theirs.to(torch.int16)
+        rows.append(difference.to(precision).square().mean(dim=(1, 3)))
+    return torch.cat(rows)
+
+
+def psnr_of(mean_squared_error: Tensor) -> Tensor:
+    """10 log10(255^2 / MSE) in dB, element by element; at most `PSNR_CEILING`, which no error at all gets."""
+    return (10 * torch.log10(DATA_RANGE**2 / mean_squared_error)).clamp(max=PSNR_CEILING)

@@ -1,0 +1,134 @@
+"""`s2v score` on real mp4 files, good and bad."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from s2v.cli import main
+from s2v.evaluation.file_hash import sha256_of_file
+from s2v.evaluation.video_pairs import find_pairs, read_video
+from tests.data_modules.media import tone, write_media
+from tests.s2v.evaluation.judge_checkpoints import save_syncnet
+
+
+def pictures(seed: int, count: int = 25, side: int = 64) -> list[np.ndarray]:
+    """A blocky face-sized pattern of its own, moving sideways."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    picture = blocks.repeat(side // 8, axis=0).repeat(side // 8, axis=1)
+    return [np.roll(picture, shift, axis=1) for shift in range(count)]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """ann/a and ben/b are pairs; each other name has a fault of its own."""
+    root = tmp_path_factory.mktemp("videos")
+    real, generated = root / "real", root / "generated"
+    for number, name in enumerate(("ann/a", "ben/b", "cem/size", "cem/length", "cem/mute", "cem/broken")):
+        write_media(real / f"{name}.mp4", pictures(number), sound=tone(1))
+        frames = pictures(number, 20 if "length" in name else 25, 32 if "size" in name else 64)
+        sound = None if "mute" in name else tone(len(frames) / 25)
+        write_media(generated / f"{name}.mp4", frames, sound=sound, options={})
+    (generated / "cem/broken.mp4").write_bytes(b"no video")
+    write_media(real / "<b>&only real.mp4", pictures(9), sound=tone(1))
+    write_media(generated / "only generated.mp4", pictures(9), sound=tone(1))
+    return real, generated
+
+
+def score(tmp_path: Path, real: Path, generated: Path, *more: str) -> tuple[int, Path]:
+    out = tmp_path / "report"
+    args = ["score", "--real", str(real), "--generated", str(generated), "--output", str(out), *more]
+    return main(args), out
+
+
+@pytest.fixture(scope="module")
+def scored(folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Report and SyncNet checkpoint; SyncNet was the system's teacher too."""
+    folder = tmp_path_factory.mktemp("scored")
+    syncnet = save_syncnet(folder / "syncnet.ckpt")
+    status, out = score(folder, *folders, "--syncnet", syncnet, "--teacher", syncnet, "--bootstrap", "20")
+    assert status == 0
+    return out, Path(syncnet)
+
+
+def test_every_name_is_a_row_and_faults_say_why(scored: tuple[Path, Path]) -> None:
+    with open(scored[0] / "report.csv", newline="") as file:
+        ours = {row["clip_id"]: row for row in csv.DictReader(file) if row["system"] == "generated"}
+    assert len(ours) == 8
+    reasons = {name: row["reason"] for name, row in ours.items()}
+    assert reasons["ann/a"] == reasons["ben/b"] == ""
+    assert reasons["cem/size"] == "generated is 25 frames of 32 x 32, real is 25 frames of 64 x 64"
+    assert reasons["cem/length"] == "generated is 20 frames of 64 x 64, real is 25 frames of 64 x 64"
+    assert reasons["cem/mute"] == "no audio track in mute.mp4"
+    assert reasons["cem/broken"].startswith("generated video: broken.mp4 cannot be opened")
+    assert reasons["<b>&only real"] == "unpaired: no generated video of this name"
+    assert reasons["only generated"] == "unpaired: no real video of this name"
+    assert float(ours["cem/mute"]["ssim"]) > 0.9 and ours["cem/mute"]["sync_confidence"] == ""
+    assert (ours["ann/a"]["speaker"], ours["<b>&only real"]["speaker"]) == ("ann", "")
+
+
+def test_json_has_coverage_and_marks_the_teacher(scored: tuple[Path, Path]) -> None:
+    content = json.loads((scored[0] / "report.json").read_text())
+    ours = content["systems"]["generated"]
+    assert (ours["scored"], ours["total"]) == (2, 8)
+    assert ours["ssim"]["n"] == 3 and ours["ssim"]["low"] <= ours["ssim"]["mean"] <= ours["ssim"]["high"]
+    assert ours["speaker_spread"]["mean"] == pytest.approx(1, abs=0.05)
+    judge = content["meta"]["judges"]["sync"]
+    assert judge["teacher_used_as_judge"] is True and judge["sha256"] == sha256_of_file(str(scored[1]))
+    assert "TEACHER USED AS JUDGE" in (scored[0] / "report.md").read_text()
+
+
+def test_page_holds_its_pictures_and_asks_for_nothing(scored: tuple[Path, Path]) -> None:
+    page = (scored[0] / "report.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "http:" not in page and "https:" not in page and "<script" not in page and "<link" not in page
+    assert all(source.startswith("data:") for source in re.findall(r'src="([^"]*)', page))
+    assert "&lt;b&gt;&amp;only real" in page and "<b>&only" not in page
+
+
+def test_nothing_scored_is_no_success(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other").mkdir()
+    write_media(tmp_path / "other" / "name.mp4", pictures(0), sound=tone(1))
+    status, out = score(tmp_path, folders[0], tmp_path / "other")
+    assert status == 2 and (out / "report.json").is_file()
+    assert "8 clips: 0 scored in full, 0 in part, 8 not at all" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("real", "generated", "says"),
+    [
+        ("none", ".", "no file or folder"),
+        (".", ".", "no videos in"),
+        ("a.mp4", ".", "two files or two folders"),
+    ],
+)
+def test_wrong_paths_are_one_line(
+    real: str, generated: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.mp4").touch()
+    root = tmp_path / "empty"
+    first = tmp_path / "empty.mp4" if real == "a.mp4" else root / real
+    assert score(tmp_path, first, root / generated)[0] == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
+
+
+def test_crema_d_names_tell_speaker_and_emotion(tmp_path: Path) -> None:
+    (tmp_path / "1001_DFA_ANG_XX.mp4").touch()
+    (pair,) = find_pairs(tmp_path, tmp_path)
+    assert (pair.speaker, pair.emotion) == ("1001", "anger")
+
+
+def test_sound_that_starts_late_stays_late(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "late.mkv", pictures(0, 50), sound=tone(1), sound_start=0.5)
+    frames, speech = read_video(path)
+    assert isinstance(speech, torch.Tensor)
+    assert frames.shape == (50, 3, 64, 64) and len(speech) == 50 * 640
+    assert speech[:7500].abs().max() < 100 < speech[8500:16000].abs().max()
