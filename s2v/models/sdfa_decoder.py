@@ -1,5 +1,6 @@
 """SDFA's decoder: sound, noise and identity to a frame, with the picture's maps skipped to it (Vougioukas et al.)."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -90,7 +91,7 @@ class SDFADecoder(nn.Module):
         """What depends on the identity alone, to be computed once a clip: the code, then a part for each block."""
         blocks = [cast(UNetBlock, block) for block in self.dcl[1:-1]]
         # the last of the picture's maps, the largest, meets no block: there is one map more than there are blocks
-        skips = identity.skips[: len(blocks)] or [None] * len(blocks)
+        skips: Sequence[Tensor | None] = identity.skips[: len(blocks)] or [None] * len(blocks)
         parts = [
             None if skip is None else block.skip_part(skip) for block, skip in zip(blocks, skips, strict=True)
         ]

@@ -1,6 +1,7 @@
 """What tells SDFA who is to speak: a picture through a U-Net's encoder, or a voice's vector in its place."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class PictureIdentity(nn.Module):
             nn.Sequential(
                 nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
             )
-            for before, after in zip(channels, channels[1:], strict=False)
+            for before, after in pairwise(channels)
         )
         smallest = (image_size[0] >> times, image_size[1] >> times)
         self.cl.append(nn.Sequential(nn.Conv2d(channels[-1], code_dim, smallest, bias=False), nn.Tanh()))

@@ -46,7 +46,9 @@ class VoiceEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if seconds < 1.5:
-            raise ValueError(f"the voice encoder's layers need 1.5 s of speech at least, got seconds={seconds}")
+            raise ValueError(
+                f"the voice encoder's layers need 1.5 s of speech at least, got seconds={seconds}"
+            )
         self.out_dim = out_dim
         self.samples = round(seconds * SAMPLE_RATE)
         c64, c128, c256, c512 = (scaled_channels(c, width) for c in (64, 128, 256, 512))

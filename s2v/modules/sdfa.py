@@ -103,6 +103,7 @@ class SDFAModule(AdversarialModule):
             {"frame": frame_discriminator, "sequence": sequence_discriminator, "sync": sync_discriminator}
         )
         self.voice = None if voice is None else voice.requires_grad_(False)
+        self.system_name = "SDFA" if voice is None else "S2F+SDFA"  # in a test's report
         self.voice_checkpoint = voice_checkpoint
         self.pretrained = pretrained
         # from a checkpoint of a module made in Python they come as dicts

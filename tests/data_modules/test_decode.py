@@ -27,7 +27,9 @@ def test_every_frame_in_its_place(tmp_path: Path, name: str, codec: str) -> None
     except av.error.ArgumentError as error:
         if codec != "libvpx":
             raise
-        pytest.skip(f"libvpx, which now and then does not open on a busy machine, wrote no test file: {error}")
+        pytest.skip(
+            f"libvpx, which now and then does not open on a busy machine, wrote no test file: {error}"
+        )
     track = probe_video(tmp_path / name)
     np.testing.assert_allclose(np.diff(track.times), 0.04, atol=0.0011)
     assert track.rate == pytest.approx(25, abs=0.05)
