@@ -22,8 +22,11 @@ from s2v.generation.mp4_writer import write_mp4
 class GeneratesClips(Protocol):
     """What the LightningModule has to offer."""
 
-    def generate_clip(self, speech: Tensor, num_frames: int) -> Tensor:
-        """Speech (N,) on any device -> (num_frames, 3, H, W) uint8."""
+    def generate_clip(self, speech: Tensor, num_frames: int, **picture: Tensor) -> Tensor:
+        """Speech (N,) on any device -> (num_frames, 3, H, W) uint8.
+
+        A module whose `needs_still` is true is also given `still` (3, H, W) uint8, the clip's first frame.
+        """
         ...
 
 
@@ -131,8 +134,10 @@ def make_sample(module: pl.LightningModule, clip: Window, max_seconds: float) ->
     if first == 0 and last * SAMPLES_PER_FRAME <= len(speech):
         speech = speech[: last * SAMPLES_PER_FRAME]
     frames = max(last, len(speech) // SAMPLES_PER_FRAME)
+    needs_still = getattr(module, "needs_still", False)
+    picture = {"still": clip["still"].to(module.device)} if needs_still else {}
     with torch.no_grad():
-        generated = generator.generate_clip(speech.to(module.device), frames)[first:last].cpu()
+        generated = generator.generate_clip(speech.to(module.device), frames, **picture)[first:last].cpu()
     heard = clip["speech"][first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
     name = re.sub(r"[^\w.-]+", "_", clip["clip_id"])[:150].lstrip(".") or "clip"
     return Sample(name, real, generated, heard)

@@ -20,6 +20,8 @@ from s2v.evaluation.scoring import Scoring
 from s2v.evaluation.speech_samples import as_int16
 from s2v.evaluation.summary import SystemSummary
 
+OURS = "speech2video"
+
 
 class TestReport(Callback):
     """Writes report.json, report.csv, report.md, report.html and contact_sheet.png for the test split.
@@ -33,7 +35,7 @@ class TestReport(Callback):
         emotion_judge: face network that classifies emotions; likewise.
         syncnet: SyncNet for the lips metrics; likewise.
         contact_sheet: draw one (a strip for each speaker and emotion, at most `max_strips`).
-        system: name of what is tested, in the report.
+        system: name of what is tested, in the report; None: the module's `system_name`, or speech2video.
         bootstrap: resamples behind each 95 % interval.
         max_strips: bounds the contact sheet.
     """
@@ -47,7 +49,7 @@ class TestReport(Callback):
         emotion_judge: str | None = None,
         syncnet: str | None = None,
         contact_sheet: bool = True,
-        system: str = "speech2video",
+        system: str | None = None,
         bootstrap: int = 1000,
         max_strips: int = 48,
     ) -> None:
@@ -56,7 +58,8 @@ class TestReport(Callback):
         self.emotion_judge = emotion_judge
         self.syncnet = syncnet
         self.contact_sheet = contact_sheet
-        self.system = system
+        self.system = system or OURS
+        self._named = system is not None
         self.bootstrap = bootstrap
         self.max_strips = max_strips
         self.report: Report | None = None
@@ -72,6 +75,8 @@ class TestReport(Callback):
                 f"a report is made on one device, {trainer.world_size} are configured: a distributed sampler "
                 "counts some clips twice; set trainer.devices=1"
             )
+        if not self._named:
+            self.system = getattr(pl_module, "system_name", OURS)
         self._protocol = Protocol(
             self.system,
             load_face_judge(self.identity_judge) if self.identity_judge else None,

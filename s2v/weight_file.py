@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,11 +41,29 @@ def checked_weight_file(path: str | Path) -> Path:
     return file
 
 
-def read_weight_file(path: str | Path) -> dict[str, Any]:
-    """The dictionary in a PyTorch file of either format (zip or before 1.6), its tensors on the CPU."""
+def numpy_arrays() -> list[Any]:
+    """What PyTorch's restricted reader must be allowed to call so that a file may hold plain numpy arrays.
+
+    These build arrays from bytes and numbers and can do nothing else; old files name numpy's older modules.
+    """
+    rebuild = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
+    named = [(made, f"numpy.core.multiarray.{made.__name__}") for made in (rebuild, scalar)]
+    kinds = [type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i2", "i4", "i8", "u1", "b1")]
+    return [rebuild, scalar, *named, np.ndarray, np.dtype, *kinds]
+
+
+def read_weight_file(path: str | Path, with_arrays: bool = False) -> dict[str, Any]:
+    """The dictionary in a PyTorch file of either format (zip or before 1.6), its tensors on the CPU.
+
+    Args:
+        path: the file.
+        with_arrays: whether it may hold numpy arrays beside tensors; still nothing in it is executed.
+    """
     file = checked_weight_file(path)
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(numpy_arrays() if with_arrays else []):
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # each kind of damage raises another exception in torch.load
         reason = " ".join(str(error).split())[:120]
         raise InputError(

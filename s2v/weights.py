@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from s2v.errors import InputError
 from s2v.models.cpc import CPC
 from s2v.models.mini_xception import MiniXception
 from s2v.models.mobilefacenet import MobileFaceNet
+from s2v.models.sdfa import SDFA
 from s2v.models.senet import SENet50
 from s2v.models.syncnet import SyncNet
 from s2v.models.vggface import VGGFace
@@ -157,6 +159,43 @@ def _senet_key(vggface2: str) -> str:
 def load_syncnet(path: str | Path) -> SyncNet:
     """SyncNet v2 of the public evaluation: full faces, 224 x 224."""
     return filled(path, SyncNet(), read_state_dict(path))
+
+
+def load_sdfa(path: str | Path) -> SDFA:
+    """SDFA of DinoMan/speech-driven-animation: {encoder, encoder_id, generator} and its settings.
+
+    The picture's size and the networks' width are read from the tensors. `mean_face`, a numpy array, is kept on the
+    network: where the eyes and the nose lie in the faces that it was trained on.
+    """
+    content = read_weight_file(path, with_arrays=True)
+    state: StateDict = {}
+    for part in ("encoder", "encoder_id", "generator"):
+        if not isinstance(content.get(part), Mapping):
+            raise InputError(
+                f"{path} is no SDFA checkpoint: expected 'encoder', 'encoder_id' and 'generator' in it, "
+                f"but its keys are {some_of(content)}"
+            )
+        state |= {f"{part}.{key}": value for key, value in only_tensors(path, content[part]).items()}
+    _refuse_other_sdfa(path, content)
+    channels = shape_of(path, state, "encoder_id.cl.0.0.weight", dims=4)[0]
+    times = sum(re.fullmatch(r"encoder_id\.cl\.\d+\.1\.weight", key) is not None for key in state)
+    code, _, *smallest = shape_of(path, state, f"encoder_id.cl.{times}.0.weight", dims=4)
+    speech = shape_of(path, state, "encoder.rnn.weight_hh_l0", dims=2)[1]
+    try:
+        network = SDFA([side << times for side in smallest], channels / 64, speech, code)
+    except ValueError as error:
+        raise InputError(f"{path} is of another SDFA than the published ones: {error}") from error
+    network = filled(path, network, state)
+    if isinstance(face := content.get("mean_face"), np.ndarray) and face.dtype.kind in "fiu":
+        network.mean_face = torch.from_numpy(face.astype(np.float32))
+    return network
+
+
+def _refuse_other_sdfa(path: str | Path, settings: Mapping[str, Any]) -> None:
+    """Settings that change what the networks hear, but none of their keys."""
+    for name, wanted in {"audio_rate": 50_000, "video_rate": 25, "audio_feat_samples": 10_000}.items():
+        if settings.get(name, wanted) != wanted:
+            raise InputError(f"{path} was trained with {name}={settings[name]}: only {wanted} is supported")
 
 
 def load_mobilefacenet(path: str | Path, detector: str = "") -> MobileFaceNet:

@@ -121,7 +121,10 @@ def _check(
     known = len(SENTENCES) + len(MORE_SENTENCES)
     most = len(LEVELS) * (len(SENTENCES) if sentences is None else sentences) * len(EMOTIONS)
     requirements = [
-        (sentences is None or 1 <= sentences <= known, f"sentences must be from 1 to {known}, not {sentences}"),
+        (
+            sentences is None or 1 <= sentences <= known,
+            f"sentences must be from 1 to {known}, not {sentences}",
+        ),
         (layout in get_args(Layout), f"layout must be one of {', '.join(get_args(Layout))}, not {layout!r}"),
         (1 <= speakers <= 9000, f"speakers must be from 1 to 9000, not {speakers}"),
         (

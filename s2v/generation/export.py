@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from torch import Tensor
 
-    from s2v.generation.streaming import StreamingGenerator
-    from s2v.modules.composer import ComposerModule
+    from s2v.generation.export_system import FrameStream
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,10 @@ class Provenance:
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `s2v export` to `parser`."""
     parser.add_argument(
-        "--checkpoint", required=True, metavar="CKPT", help="checkpoint of the composer (stage 2)"
+        "--checkpoint",
+        required=True,
+        metavar="CKPT",
+        help="checkpoint of the composer (stage 2) or a baseline",
     )
     parser.add_argument(
         "--speech",
@@ -62,6 +64,11 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         dest="mark",
         action="store_false",
         help="leave out the invisible mark that `s2v detect` finds; metadata and the JSON file stay",
+    )
+    parser.add_argument(
+        "--image",
+        metavar="FILE",
+        help="the face to animate, cropped as in training; for SDFA alone, which can't do without",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
 
@@ -94,7 +101,9 @@ def run_export(args: argparse.Namespace) -> int:
     device = choose_device(args.device)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    stream = open_stream(load_composer(args.checkpoint, device), device, args.identity)
+    from s2v.generation.export_system import open_system
+
+    stream = open_system(args.checkpoint, device, args.identity, args.image)
     provenance = Provenance(sha256_of_file(args.checkpoint), args.mark)
     failed = export_all(missing, stream, args.threads or 0, provenance)
     if len(exports) > 1 or failed:
@@ -132,53 +141,7 @@ def choose_device(name: str) -> str:
     return name
 
 
-def load_composer(path: str, device: str) -> ComposerModule:
-    """The composer in a checkpoint, which executes nothing that the file contains.
-
-    Raises:
-        InputError: it is damaged, or something other than a composer.
-    """
-    import pickle
-    import warnings
-
-    from s2v.modules.checkpoint_part import read_checkpoint
-    from s2v.modules.composer import ComposerModule
-
-    state = read_checkpoint(path, "--checkpoint")["state_dict"]
-    parts = {key.split(".")[0] for key in state}
-    if not {"representation", "generator"} <= parts:
-        raise InputError(
-            f"--checkpoint: {path} holds {', '.join(sorted(parts)) or 'nothing'}, but expected a composer's "
-            "(representation and generator): give the checkpoint of stage 2"
-        )
-    del state
-    try:
-        with warnings.catch_warnings():  # advice to the programmer about save_hyperparameters
-            warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
-            composer = ComposerModule.load_from_checkpoint(path, map_location=device, weights_only=True)
-    except (RuntimeError, TypeError, KeyError, AttributeError, ImportError, pickle.UnpicklingError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(f"--checkpoint: {path} can't be loaded as a composer ({first_line})") from error
-    return composer.eval()
-
-
-def open_stream(composer: ComposerModule, device: str, identity: str) -> StreamingGenerator:
-    """The composer's networks as a stream from speech to frames."""
-    from s2v.generation.streaming import StreamingGenerator
-
-    return StreamingGenerator(
-        composer.representation,
-        composer.generator,
-        composer.window_frames,
-        composer.fps,
-        device,
-        identity=identity,  # type: ignore[arg-type]  # argparse checks the choice
-    )
-
-
-def export_all(
-    exports: list[Export], stream: StreamingGenerator, threads: int, provenance: Provenance
-) -> int:
+def export_all(exports: list[Export], stream: FrameStream, threads: int, provenance: Provenance) -> int:
     """Make every video and return how many could not be made, each reported with its reason."""
     from av.error import FFmpegError
     from rich.console import Console
@@ -211,7 +174,7 @@ def say(line: str) -> None:
 
 
 def export_one(
-    export: Export, stream: StreamingGenerator, threads: int, progress: Progress, provenance: Provenance
+    export: Export, stream: FrameStream, threads: int, progress: Progress, provenance: Provenance
 ) -> tuple[int, int]:
     """Make one video; returns its frames and the number of damaged packets in the recording."""
     from rich.markup import escape

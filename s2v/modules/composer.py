@@ -5,7 +5,6 @@ from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable
-from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from torch import Tensor, nn
 
 from s2v.batch import FPS, TalkingFaceBatch
@@ -16,11 +15,11 @@ from s2v.models.discriminators import FrameDiscriminator, IdentityDiscriminator,
 from s2v.models.face_network import FaceNetwork
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.modules.adversarial import AdversarialModule, normalise
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.composer_checks import check_frame_size, load_feature_network
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.hyperparameters import PlainHyperparameters
 
 
 @dataclass
@@ -44,7 +43,7 @@ class GradientClipping:
     sync: float | None = None
 
 
-class ComposerModule(PlainHyperparameters):
+class ComposerModule(AdversarialModule):
     """Train frame decoder and identity branch against D_ID, D_fr and D_sync by manual optimisation (eqs. 4 to 10).
 
     A step generates once; the discriminators' losses share one backward pass on the detached frames, the generator
@@ -102,7 +101,6 @@ class ComposerModule(PlainHyperparameters):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.automatic_optimization = False
         self.representation = representation.requires_grad_(False)
         self.generator = generator
         self.discriminators = nn.ModuleDict(
@@ -146,7 +144,7 @@ class ComposerModule(PlainHyperparameters):
             InputError: the frames are of another size, the network is missing or does not fit.
         """
         if stage != "predict":
-            check_frame_size(self.generator, getattr(self.trainer, "datamodule", None))
+            check_frame_size((self.image_size, self.image_size), getattr(self.trainer, "datamodule", None))
         if stage == "fit" and self.weights.identity and "face" not in self.feature_networks:
             self.feature_networks["face"] = load_feature_network(self.feature_network, self.generator)
 
@@ -268,46 +266,6 @@ class ComposerModule(PlainHyperparameters):
             terms["gradient"] = image_gradient_loss(fake, real, self.gradient_sigma)
         return terms
 
-    @property
-    def _optimizers(self) -> dict[str, LightningOptimizer]:
-        return dict(zip(self.optimizer_names, self.optimizers(), strict=True))
-
-    def _count_only_generator_steps(self) -> None:
-        """Lightning counts every optimizer's step; the loop restores these hooks each batch."""
-        for name, optimizer in self._optimizers.items():
-            if name != "generator":
-                optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure
-
-    def _place_of_batch(self) -> tuple[bool, bool]:
-        """Whether this batch completes a step, and whether it ends an epoch.
-
-        Counted over all restarts, as the data module does: resumed at an epoch's end, Lightning may number on from
-        there, and a checkpoint saved after an epoch's last batch has not seen that epoch end.
-        """
-        begun = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        number = begun % self.trainer.num_training_batches
-        return number == 0 or number % self.accumulate_grad_batches == 0, number == 0
-
-    def _optimizer_step(self, name: str) -> None:
-        optimizer = self._optimizers[name]
-        limit = getattr(self.clipping, name)
-        if limit is not None:
-            # with 16-mixed the gradients still carry the scaler's factor
-            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-            self.clip_gradients(
-                cast(torch.optim.Optimizer, optimizer),
-                gradient_clip_val=limit * (scaler.get_scale() if scaler is not None else 1.0),
-                gradient_clip_algorithm="norm",
-            )
-        optimizer.step()
-        optimizer.zero_grad()
-
-    def _step_schedulers(self) -> None:
-        """Manual optimisation leaves the schedulers to us."""
-        schedulers = self.lr_schedulers()
-        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []:
-            scheduler.step()  # type: ignore[call-arg]
-
     def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
         """Generate the window's frames; callbacks measure them."""
         real = normalise(batch["frames"])
@@ -348,8 +306,3 @@ class ComposerModule(PlainHyperparameters):
         if self.scheduler is None:
             return optimizers
         return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]
-
-
-def normalise(frames: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 in [-1, 1]."""
-    return frames.float() / 127.5 - 1

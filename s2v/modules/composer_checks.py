@@ -10,17 +10,21 @@ from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.modules.face_teacher import FaceTeacher, load_face_network
 
 
-def check_frame_size(generator: Speech2VideoGenerator, data: Any) -> None:
-    """The data module's frames must be of the generator's size.
+def check_frame_size(size: tuple[int, int], data: Any) -> None:
+    """The data module's square frames must be of the generator's size.
+
+    Args:
+        size: height and width of the generator's frames.
+        data: the data module, if there is one.
 
     Raises:
         InputError: naming both sizes.
     """
-    size = getattr(data, "image_size", generator.image_size)
-    if size != generator.image_size:
+    side = getattr(data, "image_size", None)
+    if side is not None and size != (side, side):
         raise InputError(
-            f"the generator makes frames of {generator.image_size} x {generator.image_size} pixels, the data's are "
-            f"{size} x {size}: give data.init_args.image_size and the networks' image_size the same value"
+            f"the generator makes frames of {size[0]} x {size[1]} pixels, the data's are {side} x {side}: "
+            "give data.init_args.image_size and the networks' image_size the same value"
         )
 
 

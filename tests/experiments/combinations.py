@@ -17,12 +17,17 @@ FITS = {
     "syncnet": ["pretrain/syncnet"],
     "distill": ["distill/distill", "base/representation"],
     "compose": ["compose/compose", "base/representation"],
+    "sdfa": ["baselines/sdfa"],
+    "voice_encoder": ["baselines/voice_encoder"],
+    "s2f_sdfa": ["baselines/sdfa", "baselines/s2f_sdfa"],
 }
 """Stage -> its files, the one that names the model's class first."""
 
 OWN = {
     "distill": ["base/own_teachers", "distill/own_teachers"],
     "compose": ["base/own_teachers", "compose/own_teachers"],
+    "voice_encoder": ["baselines/own_voice", "baselines/own_teacher"],
+    "s2f_sdfa": ["baselines/own_voice"],
 }
 """What turns a stage from published to own teachers."""
 
@@ -35,6 +40,9 @@ TINY = {
     "syncnet": ["debug/syncnet"],
     "distill": ["debug/representation"],
     "compose": ["debug/representation", "debug/compose"],
+    "sdfa": ["debug/sdfa"],
+    "voice_encoder": ["debug/voice"],
+    "s2f_sdfa": ["debug/sdfa", "debug/voice"],
 }
 """Stage -> its narrow networks."""
 
@@ -114,6 +122,7 @@ COMBINATIONS = (
         "compose on all GPUs, with SyncNet": [*tiny("compose"), "base/ddp", "compose/sync_confidence"],
         "test": [*tiny("compose"), "test/report"],
         "test by own judges": [*tiny("compose"), "test/own_judges"],
+        "test of SDFA(mismatch)": [*tiny("sdfa"), "baselines/mismatch", "test/own_judges"],
     }
     | {name: ["base/trainer", "demo/demo", *files] for name, files in DEMO.items()}
     | {name: ["base/trainer", "real_faces/real_faces", *files] for name, files in REAL.items()}

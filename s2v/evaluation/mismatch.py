@@ -1,0 +1,77 @@
+"""SDFA(mismatch): whose frame each clip is animated from, a fixed list (paper, section 3 and Table 1)."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from s2v.errors import InputError
+
+COLUMNS = ("clip_id", "still_of")
+
+
+def mismatched_clips(speakers: Mapping[str, str]) -> dict[str, str]:
+    """For each clip, one of another speaker: a function of the clips' names alone, not of their order.
+
+    Among all clips of other speakers the one is taken whose name, hashed together with the clip's own, comes first:
+    every run and machine draws the same, and the drawn speakers are spread evenly.
+
+    Args:
+        speakers: clip id -> speaker.
+
+    Raises:
+        InputError: there is one speaker only.
+    """
+    if len(set(speakers.values())) < 2:
+        raise InputError(
+            "SDFA(mismatch) takes another speaker's frame, but the test split has one speaker only"
+        )
+
+    def drawn(clip: str, other: str) -> str:
+        return hashlib.sha256(f"{clip}\n{other}".encode("utf-8", "surrogateescape")).hexdigest()
+
+    return {
+        clip: min(
+            (other for other, theirs in speakers.items() if theirs != speaker),
+            key=lambda other: drawn(clip, other),
+        )
+        for clip, speaker in sorted(speakers.items())
+    }
+
+
+def write_mismatch(path: Path, chosen: Mapping[str, str]) -> None:
+    """The list as CSV, `clip_id,still_of`, sorted."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(sorted(chosen.items()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape")
+
+
+def read_mismatch(path: Path, speakers: Mapping[str, str]) -> dict[str, str]:
+    """A list that `write_mismatch` wrote, for the clips at hand.
+
+    Args:
+        path: the file.
+        speakers: clip id -> speaker, of all clips of the test split.
+
+    Raises:
+        InputError: it is no such list, or lacks a clip, or pairs a clip with its own speaker.
+    """
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = csv.DictReader(file)
+        if tuple(rows.fieldnames or ()) != COLUMNS:
+            raise InputError(
+                f"{path} is no list of mismatched stills: expected the columns {', '.join(COLUMNS)}"
+            )
+        chosen = {row["clip_id"]: row["still_of"] for row in rows}
+    for clip, speaker in speakers.items():
+        other = chosen.get(clip)
+        if other is None or speakers.get(other, speaker) == speaker:
+            raise InputError(
+                f"{path} gives clip {clip} the still of {other or 'none'}, which is no clip of another speaker in "
+                "this test split: delete the file and a list for this split is written"
+            )
+    return {clip: chosen[clip] for clip in speakers}

@@ -1,0 +1,88 @@
+"""Which kind of system a checkpoint holds, and the stream of frames that it makes."""
+
+import pickle
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, TypeVar
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from s2v.errors import InputError
+from s2v.generation.portrait import Identity
+from s2v.generation.sdfa_stream import SDFAStream
+from s2v.generation.still_picture import read_still
+from s2v.generation.streaming import StreamingGenerator
+from s2v.modules.checkpoint_part import read_checkpoint
+from s2v.modules.composer import ComposerModule
+from s2v.modules.sdfa import SDFAModule
+
+Module = TypeVar("Module", bound=pl.LightningModule)
+
+
+class FrameStream(Protocol):
+    """What makes frames of speech."""
+
+    fps: float
+
+    def frames(self, speech: Iterable[Tensor], num_frames: int | None = None) -> Iterator[Tensor]:
+        """Blocks (n,) of 16 kHz speech -> portions (t, 3, H, W) uint8."""
+        ...
+
+
+def open_system(path: str, device: str, identity: Identity = "mean", image: str | None = None) -> FrameStream:
+    """The system in a checkpoint as a stream from speech to frames; nothing in the file is executed.
+
+    Args:
+        path: checkpoint of a composer, of SDFA or of S2F+SDFA.
+        device: where to compute.
+        identity: for a composer, which windows tell it.
+        image: picture of a face: for SDFA, and for no other.
+
+    Raises:
+        InputError: the checkpoint is damaged or of another kind; the image is missing, unwanted or unreadable.
+    """
+    state = read_checkpoint(path, "--checkpoint")["state_dict"]
+    parts = {key.split(".")[0] for key in state}
+    if {"representation", "generator"} <= parts:
+        if image is not None:
+            raise InputError(f"--image: {path} makes the face of speech alone: leave --image out")
+        composer = load_module(ComposerModule, path, "a composer", device)
+        return StreamingGenerator(
+            composer.representation,
+            composer.generator,
+            composer.window_frames,
+            composer.fps,
+            device,
+            identity=identity,
+        )
+    if not any(key.startswith("generator.encoder_id.") for key in state):
+        raise InputError(
+            f"--checkpoint: {path} holds {', '.join(sorted(parts)) or 'nothing'}, but expected a composer's "
+            "(representation and generator) or a baseline's: give the checkpoint of stage 2"
+        )
+    if "voice" in parts and image is not None:
+        raise InputError(
+            f"--image: {path} is S2F+SDFA, which hears the face in the speech: leave --image out"
+        )
+    if "voice" not in parts and image is None:
+        raise InputError(f"{path} is SDFA, which animates a picture: give one with --image")
+    module = load_module(SDFAModule, path, "SDFA", device)
+    still = None if image is None else read_still(image, module.generator.frame_size)
+    return SDFAStream(module.generator, still, module.voice, module.fps, device)
+
+
+def load_module(kind: type[Module], path: str, name: str, device: str) -> Module:
+    """A module from its checkpoint, in eval mode.
+
+    Raises:
+        InputError: the checkpoint does not tell how its networks are built, or they do not fit.
+    """
+    settings: dict[str, Any] = {"map_location": device, "weights_only": True}
+    try:
+        with warnings.catch_warnings():  # advice to the programmer about save_hyperparameters
+            warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
+            return kind.load_from_checkpoint(path, **settings).eval()
+    except (RuntimeError, TypeError, KeyError, AttributeError, ImportError, pickle.UnpicklingError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"--checkpoint: {path} can't be loaded as {name} ({first_line})") from error

@@ -1,0 +1,35 @@
+"""A picture file as the still that SDFA animates."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from s2v.errors import InputError
+
+
+def read_still(path: str | Path, size: tuple[int, int]) -> Tensor:
+    """The largest part of the picture's middle that has the wanted proportions, resized: (3, H, W) uint8 RGB.
+
+    Args:
+        path: JPEG, PNG or whatever Pillow reads; turned upright where its EXIF data say how.
+        size: height and width wanted.
+
+    Raises:
+        InputError: there is no such file, or it is no picture.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"--image: there is no file {file}: check the path")
+    try:
+        with Image.open(file) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"--image: {file} can't be read as a picture ({reason})") from error
+    height, width = size
+    fitted = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
+    return torch.from_numpy(rearrange(np.array(fitted), "h w c -> c h w").copy())

@@ -1,0 +1,77 @@
+"""What adversarial trainings share: several optimizers by hand, and one count of steps, the generator's."""
+
+from typing import Any, Literal, cast
+
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
+from torch import Tensor
+
+from s2v.modules.hyperparameters import PlainHyperparameters
+
+
+class AdversarialModule(PlainHyperparameters):
+    """A LightningModule that steps its optimizers itself, the generator's first among them.
+
+    Only the generator's counts towards `trainer.global_step`, so max_steps, every_n_train_steps and logging mean
+    generator steps.
+
+    Attributes:
+        optimizer_names: in the order in which `configure_optimizers` gives the optimizers.
+        clipping: the largest gradient norm of each, by name as its attributes; None leaves it alone.
+        accumulate_grad_batches: batches a step.
+        scheduler_interval: when the schedulers step.
+    """
+
+    optimizer_names: tuple[str, ...] = ("generator",)
+    clipping: Any = None
+    accumulate_grad_batches: int = 1
+    scheduler_interval: Literal["step", "epoch"] = "epoch"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    @property
+    def _optimizers(self) -> dict[str, LightningOptimizer]:
+        return dict(zip(self.optimizer_names, self.optimizers(), strict=True))
+
+    def _count_only_generator_steps(self) -> None:
+        """Lightning counts every optimizer's step; the loop restores these hooks each batch."""
+        for name, optimizer in self._optimizers.items():
+            if name != "generator":
+                optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure
+
+    def _place_of_batch(self) -> tuple[bool, bool]:
+        """Whether this batch completes a step, and whether it ends an epoch.
+
+        Counted over all restarts, as the data module does: resumed at an epoch's end, Lightning may number on from
+        there, and a checkpoint saved after an epoch's last batch has not seen that epoch end.
+        """
+        begun = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        number = begun % self.trainer.num_training_batches
+        return number == 0 or number % self.accumulate_grad_batches == 0, number == 0
+
+    def _optimizer_step(self, name: str) -> None:
+        optimizer = self._optimizers[name]
+        limit = getattr(self.clipping, name, None)
+        if limit is not None:
+            # with 16-mixed the gradients still carry the scaler's factor
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+            self.clip_gradients(
+                cast(torch.optim.Optimizer, optimizer),
+                gradient_clip_val=limit * (scaler.get_scale() if scaler is not None else 1.0),
+                gradient_clip_algorithm="norm",
+            )
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def _step_schedulers(self) -> None:
+        """Manual optimisation leaves the schedulers to us."""
+        schedulers = self.lr_schedulers()
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []:
+            scheduler.step()  # type: ignore[call-arg]
+
+
+def normalise(frames: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 in [-1, 1]."""
+    return frames.float() / 127.5 - 1

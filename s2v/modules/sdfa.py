@@ -1,0 +1,301 @@
+"""The baselines: SDFA from a still picture, and S2F+SDFA from the voice alone, trained as SDFA's papers say."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from s2v.batch import FPS, TalkingFaceBatch
+from s2v.errors import InputError
+from s2v.losses.frame_similarity import Region, frame_similarity_loss
+from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
+from s2v.models.sdfa import SDFA
+from s2v.models.sdfa_discriminators import (
+    SYNC_FRAMES,
+    SequenceDiscriminator,
+    SpeechLipsDiscriminator,
+    StillFrameDiscriminator,
+    snippets,
+)
+from s2v.models.sdfa_speech import frame_windows
+from s2v.models.voice_encoder import VoiceEncoder
+from s2v.modules.adversarial import AdversarialModule, normalise
+from s2v.modules.checkpoint_part import load_part, read_checkpoint
+from s2v.modules.composer_checks import check_frame_size
+
+
+@dataclass
+class SDFALossWeights:
+    """SDFA's weights of its terms; 0 leaves a term out. The keys are the logged names."""
+
+    frame: float = 1.0
+    sequence: float = 0.2
+    sync: float = 0.8
+    similarity: float = 600.0
+
+
+@dataclass
+class SDFALearningRates:
+    """Adam's, as published: the generator's and the frame discriminator's decay, the two others stay."""
+
+    generator: float = 1e-4
+    frame: float = 1e-3
+    sequence: float = 5e-5
+    sync: float = 5e-5
+
+
+DECAYING = ("generator", "frame")
+
+
+class SDFAModule(AdversarialModule):
+    """Train SDFA's generator against three discriminators (Vougioukas et al. 2018, IJCV 2020).
+
+    With a `voice` this is the paper's S2F+SDFA: a frozen Speech2Face encoder's vector takes the place of the
+    picture's code, and nothing is skipped from picture to frame. Trained alike in everything else.
+
+    Args:
+        generator: SDFA; with `voice_dim` where there is a `voice`.
+        frame_discriminator: sees a frame beside the still.
+        sequence_discriminator: sees the frames in order.
+        sync_discriminator: sees 0.2 s of speech and five frames.
+        voice: S2F's encoder, frozen here; it travels inside this module's checkpoint.
+        voice_checkpoint: of a VoiceEncoderModule fit; read at the start of a fit.
+        pretrained: published SDFA weights, for a fit or a test without a checkpoint.
+        weights: of the loss terms.
+        learning_rates: of the four Adams.
+        betas: of the four Adams; unpublished, DCGAN's here.
+        decay_after: epochs at the full learning rates.
+        decay: factor on the decaying learning rates each epoch after that.
+        similarity_region: rows of the L1 term; SDFA's is the mouth half.
+        accumulate_grad_batches: batches a step.
+    """
+
+    optimizer_names = ("generator", "frame", "sequence", "sync")
+    fps = FPS
+
+    def __init__(
+        self,
+        generator: SDFA,
+        frame_discriminator: StillFrameDiscriminator,
+        sequence_discriminator: SequenceDiscriminator,
+        sync_discriminator: SpeechLipsDiscriminator,
+        voice: VoiceEncoder | None = None,
+        voice_checkpoint: str | None = None,
+        pretrained: str | None = None,
+        weights: SDFALossWeights = SDFALossWeights(),  # noqa: B008 (as in ComposerModule)
+        learning_rates: SDFALearningRates = SDFALearningRates(),  # noqa: B008
+        betas: tuple[float, float] = (0.5, 0.999),
+        decay_after: int = 20,
+        decay: float = 0.9,
+        similarity_region: Region = "lower",
+        accumulate_grad_batches: int = 1,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if generator.voice_dim != (None if voice is None else voice.out_dim):
+            raise InputError(
+                f"the voice's vector has {voice.out_dim if voice else 'no'} values, the generator's voice_dim is "
+                f"{generator.voice_dim}: give model.init_args.voice and generator.init_args.voice_dim, or neither"
+            )
+        self.generator = generator
+        self.discriminators = nn.ModuleDict(
+            {"frame": frame_discriminator, "sequence": sequence_discriminator, "sync": sync_discriminator}
+        )
+        self.voice = None if voice is None else voice.requires_grad_(False)
+        self.system_name = "SDFA" if voice is None else "S2F+SDFA"  # in a test's report
+        self.voice_checkpoint = voice_checkpoint
+        self.pretrained = pretrained
+        # from a checkpoint of a module made in Python they come as dicts
+        self.weights = SDFALossWeights(**weights) if isinstance(weights, dict) else weights
+        rates = SDFALearningRates(**learning_rates) if isinstance(learning_rates, dict) else learning_rates
+        self.learning_rates = {name: getattr(rates, name) for name in self.optimizer_names}
+        self.betas = (betas[0], betas[1])
+        self.decay_after = decay_after
+        self.decay = decay
+        self.similarity_region: Region = similarity_region
+        self.accumulate_grad_batches = accumulate_grad_batches
+        self.train()
+
+    @property
+    def needs_still(self) -> bool:
+        """Whether it takes a picture of the speaker, beside the speech."""
+        return self.voice is None
+
+    def setup(self, stage: str) -> None:
+        """Check the data's frames; take published weights where a test has no checkpoint.
+
+        Raises:
+            InputError: the frames are of another size, or the weights do not fit.
+        """
+        if stage != "predict":
+            check_frame_size(self.generator.frame_size, getattr(self.trainer, "datamodule", None))
+        if self.pretrained and not self.trainer.ckpt_path:
+            from s2v.weights import load_sdfa
+
+            state = {f"sdfa.{key}": value for key, value in load_sdfa(self.pretrained).state_dict().items()}
+            load_part(self.generator, state, "sdfa.", self.pretrained, "published SDFA")
+
+    def on_fit_start(self) -> None:
+        """Take the voice encoder's weights, unless the fit goes on from a checkpoint, which has them."""
+        if self.voice is not None and self.voice_checkpoint and not self.trainer.ckpt_path:
+            state = read_checkpoint(self.voice_checkpoint, "voice encoder")["state_dict"]
+            load_part(self.voice, state, "voice.", self.voice_checkpoint, "voice encoder")
+
+    def train(self, mode: bool = True) -> "SDFAModule":
+        """The voice encoder stays in eval mode."""
+        super().train(mode)
+        if self.voice is not None:
+            self.voice.eval()
+        return self
+
+    def who(self, batch: TalkingFaceBatch) -> Tensor:
+        """What tells the generator who is to speak: the stills in [-1, 1], or the voices' vectors."""
+        if self.voice is None:
+            return normalise(batch["still"])
+        with torch.no_grad():
+            return self.voice(batch["speech"])
+
+    def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Any]:
+        """One generator step and one step of each discriminator."""
+        self._count_only_generator_steps()
+        numbers = frame_numbers(batch["frame_times"])
+        if self.weights.sync:
+            check_consecutive(numbers)
+        real, still = normalise(batch["frames"]), normalise(batch["still"])
+        fake = self.generator(batch["speech"], self.who(batch), numbers)
+        pairs = self.draw_pairs(batch["speech"], numbers) if self.weights.sync else None
+        steps_now, ends_epoch = self._place_of_batch()
+
+        real_scores = self.score(real, still, pairs)
+        fake_scores = self.score(fake.detach(), still, pairs)
+        if pairs is not None:
+            # speech of another instant under real lips: half of what is false, generated lips the other half
+            wrong = self.discriminators["sync"](pairs.other_speech, snippets(real, [pairs.start]))
+            fake_scores["sync"] = torch.stack([wrong, fake_scores["sync"]])
+        losses = {
+            f"d_{name}": log_discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
+        }
+        if losses:
+            self.manual_backward(torch.stack(list(losses.values())).sum() / self.accumulate_grad_batches)
+            if steps_now:
+                for name in real_scores:
+                    self._optimizer_step(name)
+
+        with self.toggled_optimizer(self._optimizers["generator"]):
+            terms = {name: log_generator_loss(s) for name, s in self.score(fake, still, pairs).items()}
+            if self.weights.similarity:
+                terms["similarity"] = frame_similarity_loss(fake, real, self.similarity_region)
+            total = torch.stack([getattr(self.weights, name) * term for name, term in terms.items()]).sum()
+            self.manual_backward(total / self.accumulate_grad_batches)
+            if steps_now:
+                self._optimizer_step("generator")
+        if ends_epoch:
+            self._step_schedulers()
+
+        losses |= terms | {"generator": total}
+        self.log_dict({f"train/loss/{name}": loss for name, loss in losses.items()}, batch_size=len(real))
+        return {
+            "losses": {name: loss.detach() for name, loss in losses.items()},
+            "real_scores": {name: scores.detach().sigmoid() for name, scores in real_scores.items()},
+            "fake_scores": {name: scores.detach().sigmoid() for name, scores in fake_scores.items()},
+            "fake_frames": fake.detach(),
+            "real_frames": real,
+        }
+
+    def draw_pairs(self, speech: Tensor, numbers: Tensor) -> "SpeechPairs":
+        """Five frames at random, the speech around them, and speech of another instant of the same clip."""
+        windows = frame_windows(speech)
+        start = int(torch.randint(numbers.shape[1] - SYNC_FRAMES + 1, ()))
+        middle = numbers[:, start] + SYNC_FRAMES // 2
+        shift = torch.randint(1, windows.shape[1], (len(speech),), device=speech.device)
+        clips = torch.arange(len(speech), device=speech.device)
+        return SpeechPairs(start, windows[clips, middle], windows[clips, (middle + shift) % windows.shape[1]])
+
+    def score(self, frames: Tensor, still: Tensor, pairs: "SpeechPairs | None") -> dict[str, Tensor]:
+        """Logits of frames (B, T, 3, H, W) by each discriminator whose loss has a weight."""
+        d, scores = self.discriminators, {}
+        if self.weights.frame:
+            scores["frame"] = d["frame"](frames, still)
+        if self.weights.sequence:
+            scores["sequence"] = d["sequence"](frames)
+        if pairs is not None:
+            scores["sync"] = d["sync"](pairs.speech, snippets(frames, [pairs.start]))
+        return scores
+
+    def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Generate the window's frames; callbacks measure them."""
+        real = normalise(batch["frames"])
+        fake = self.generator(batch["speech"], self.who(batch), frame_numbers(batch["frame_times"]))
+        loss = frame_similarity_loss(fake, real, "full")
+        self.log("val/loss/similarity", loss, prog_bar=True, batch_size=len(real))
+        return {"fake_frames": fake, "real_frames": real}
+
+    def generate_clip(self, speech: Tensor, num_frames: int, still: Tensor | None = None) -> Tensor:
+        """Speech (N,) and a still (3, H, W) uint8 -> (num_frames, 3, H, W) uint8, as `s2v export` makes it."""
+        from s2v.generation.sdfa_stream import generate_sdfa_clip
+
+        return generate_sdfa_clip(self.generator, speech, num_frames, still, self.voice, self.fps)
+
+    def _generate_first(self, batch: TalkingFaceBatch) -> Tensor:
+        still = batch["still"][0] if self.needs_still else None
+        return self.generate_clip(batch["speech"][0], batch["frames"].shape[1], still)
+
+    def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
+        """One whole clip: generated and real frames, (T, 3, H, W) uint8."""
+        return {"generated": self._generate_first(batch), "real": batch["frames"][0]}
+
+    def predict_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Any]:
+        """One whole clip: {clip_id, generated (T, 3, H, W) uint8}."""
+        return {"clip_id": batch["clip_id"][0], "generated": self._generate_first(batch)}
+
+    def configure_optimizers(self) -> Any:
+        """Four Adams, in the order of `optimizer_names`, with the published decay."""
+        networks: list[nn.Module] = [self.generator, *self.discriminators.values()]
+        optimizers = [
+            torch.optim.Adam(network.parameters(), lr=self.learning_rates[name], betas=self.betas)
+            for name, network in zip(self.optimizer_names, networks, strict=True)
+        ]
+        schedulers = [
+            torch.optim.lr_scheduler.LambdaLR(optimizer, self.decayed)
+            for name, optimizer in zip(self.optimizer_names, optimizers, strict=True)
+            if name in DECAYING
+        ]
+        return cast(list[Any], optimizers), schedulers
+
+    def decayed(self, epoch: int) -> float:
+        """Factor on the decaying learning rates in an epoch, counted from 0."""
+        return self.decay ** max(0, epoch - self.decay_after)
+
+
+@dataclass
+class SpeechPairs:
+    """What the sync discriminator hears.
+
+    Attributes:
+        start: of the five frames, among those served.
+        speech: (B, 10000), around the middle one of the five.
+        other_speech: (B, 10000), of another instant.
+    """
+
+    start: int
+    speech: Tensor
+    other_speech: Tensor
+
+
+def frame_numbers(times: Tensor) -> Tensor:
+    """Centre times in seconds -> int64 numbers of the frames, counted from the window's first."""
+    return (times * FPS - 0.5).round().long()
+
+
+def check_consecutive(numbers: Tensor) -> None:
+    """The sync discriminator needs five frames in a row.
+
+    Raises:
+        InputError: fewer are served, or with gaps.
+    """
+    if numbers.shape[1] < SYNC_FRAMES or bool((numbers.diff(dim=1) != 1).any()):
+        raise InputError(
+            f"SDFA's sync discriminator sees {SYNC_FRAMES} frames in a row, the data serves {numbers.shape[1]}, "
+            f"some with gaps: set data.init_args.num_frames to {SYNC_FRAMES} at least and frame_step to 1"
+        )
