@@ -2,7 +2,7 @@
 #   CORPUS   a corpus in VoxCeleb2's layout, square face crops
 #   WEIGHTS  a folder with mobilefacenet.pt and fer2013_mini_XCEPTION.102-0.66.hdf5 (needs pip install '.[hdf5]')
 REAL := runs/real_faces
-REAL_RUN = S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,2) $(BIN)/s2v $(1) --config experiments/base/trainer.yaml --config experiments/real_faces/real_faces.yaml
+REAL_RUN = S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v $(1) --config experiments/base/trainer.yaml --config experiments/real_faces/real_faces.yaml
 REAL_STAGE = @echo "== $(1)"; rm -rf $(REAL)/$(1); mkdir -p $(REAL)/$(1); started=$$SECONDS; \
 	$(call REAL_RUN,fit) --config experiments/demo/$(1).yaml $(2) --config experiments/real_faces/$(1).yaml \
 		> $(REAL)/$(1)/log.txt 2>&1 || { tail -n 20 $(REAL)/$(1)/log.txt >&2; exit 1; }; echo "   $(1): $$((SECONDS - started)) s"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from s2v.batch import FPS, TalkingFaceBatch
@@ -69,7 +69,8 @@ class ComposerModule(AdversarialModule):
         sync_lr: of D_sync's, the paper's "naturalness discriminator".
         clipping: gradient norms' limits.
         accumulate_grad_batches: batches a step.
-        scheduler: makes a learning-rate scheduler for each of the four optimizers.
+        optimizer: makes each of the four, at the rates above; RMSprop where none is given, as the paper has it.
+        scheduler: makes a learning-rate scheduler for each of them.
         scheduler_interval: when the schedulers step.
     """
 
@@ -96,6 +97,7 @@ class ComposerModule(AdversarialModule):
         sync_lr: float = 1e-5,
         clipping: GradientClipping = GradientClipping(),  # noqa: B008
         accumulate_grad_batches: int = 1,
+        optimizer: OptimizerCallable | None = None,
         scheduler: LRSchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] = "epoch",
     ) -> None:
@@ -123,6 +125,7 @@ class ComposerModule(AdversarialModule):
         }
         self.clipping = GradientClipping(**clipping) if isinstance(clipping, dict) else clipping
         self.accumulate_grad_batches = accumulate_grad_batches
+        self.optimizer = optimizer or torch.optim.RMSprop
         self.scheduler = scheduler
         self.scheduler_interval = scheduler_interval
         self.train()  # Lightning leaves a module in the modes it comes in
@@ -149,7 +152,9 @@ class ComposerModule(AdversarialModule):
             self.feature_networks["face"] = load_feature_network(self.feature_network, self.generator)
 
     def on_fit_start(self) -> None:
-        """Take stage 1's weights, unless the fit goes on from a checkpoint, which has them."""
+        """Take stage 1's weights, unless the fit goes on from a checkpoint, which has them; lay out the generator."""
+        # small maps of many channels: a third less time a step on a CPU, the same numbers to rounding
+        self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.stage1_checkpoint and not self.trainer.ckpt_path:
             state = read_checkpoint(self.stage1_checkpoint, "stage 1")["state_dict"]
             load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
@@ -297,12 +302,12 @@ class ComposerModule(AdversarialModule):
         return {"clip_id": batch["clip_id"][0], "generated": frames}
 
     def configure_optimizers(self) -> Any:
-        """Four RMSprop optimizers (section 3.1), in the order of `optimizer_names`."""
+        """Four optimizers, RMSprop in the paper (section 3.1), in the order of `optimizer_names`."""
         networks: list[nn.Module] = [self.generator, *self.discriminators.values()]
-        optimizers = [
-            torch.optim.RMSprop(network.parameters(), lr=self.learning_rates[name])
-            for name, network in zip(self.optimizer_names, networks, strict=True)
-        ]
+        optimizers = [self.optimizer(network.parameters()) for network in networks]
+        for name, optimizer in zip(self.optimizer_names, optimizers, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rates[name]
         if self.scheduler is None:
             return optimizers
         return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]

@@ -40,7 +40,8 @@ class DistillModule(PlainHyperparameters):
             window's second half. Each is the last context of a shorter clip; the paper's is 1. More keep the
             students from learning single clips by heart.
         lr: learning rate of RMSprop; with `one_cycle` its peak.
-        schedule: `constant` as the paper's, or `one_cycle`: a fit that is short ends better with a small rate.
+        schedule: `constant` as the paper's, or `one_cycle` (Smith 2018, with its cycled momentum): a short fit ends
+            better with a small rate.
     """
 
     def __init__(

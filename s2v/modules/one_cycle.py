@@ -19,6 +19,20 @@ class OneCycle(OneCycleLR):
         super().load_state_dict(state_dict | own)
 
 
+class OneCycleAtRate(OneCycle):
+    """One cycle that peaks at the learning rate the optimizer came with: one line of YAML for several optimizers.
+
+    Args:
+        optimizer: whose rates are the peaks.
+        total_steps: the fit's length in steps.
+        pct_start: share of it for warming up.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, pct_start: float = 0.1) -> None:
+        rates = [group["lr"] for group in optimizer.param_groups]
+        super().__init__(optimizer, max_lr=rates, total_steps=max(total_steps, 10), pct_start=pct_start)
+
+
 def with_one_cycle(module: pl.LightningModule, optimizer: Optimizer, lr: float) -> Any:
     """What `configure_optimizers` returns for a one-cycle schedule (Smith 2018) that peaks at `lr`.
 
