@@ -57,6 +57,9 @@ def regional_quality(generated: Tensor, real: Tensor) -> dict[str, float]:
         InputError: shapes differ, or half a frame is smaller than SSIM's window.
     """
     check_pair(generated, real)
+    if torch.equal(generated, real):  # the calibration rows: SSIM is 1 by its definition, and no error at all
+        check_ssim_size(region_of(real, "upper"), "upper")
+        return {name: 1.0 if name.startswith("ssim") else PSNR_CEILING for name in METRICS}
     values = _of_one_size(generated, real)
     small = _of_one_size(at_small_size(generated), at_small_size(real))
     return values | {f"{name}{SIZES[1]}": value for name, value in small.items()}

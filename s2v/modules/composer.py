@@ -8,7 +8,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from s2v.batch import FPS, TalkingFaceBatch
-from s2v.losses.frame_similarity import Region, frame_similarity_loss
+from s2v.losses.frame_similarity import Region, frame_similarity_loss, mouth_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.losses.least_squares import discriminator_loss, generator_loss
 from s2v.models.discriminators import FrameDiscriminator, IdentityDiscriminator, SyncDiscriminator
@@ -24,13 +24,14 @@ from s2v.modules.frozen import FrozenNetworks
 
 @dataclass
 class LossWeights:
-    """Weights of eq. 10's terms; 0 leaves a term out. The keys are the logged names."""
+    """Weights of eq. 10's terms and of eq. 8 round the mouth; 0 leaves a term out. The keys are the logged names."""
 
     identity: float = 1.0
     frame: float = 1.0
     sync: float = 1.0
     similarity: float = 1.0
     gradient: float = 1.0
+    mouth: float = 0.0
 
 
 @dataclass
@@ -267,6 +268,8 @@ class ComposerModule(AdversarialModule):
             terms["similarity"] = frame_similarity_loss(
                 fake, real, self.similarity_region, self.similarity_reduction
             )
+        if w.mouth:
+            terms["mouth"] = mouth_similarity_loss(fake, real)
         if w.gradient:
             terms["gradient"] = image_gradient_loss(fake, real, self.gradient_sigma)
         return terms
