@@ -24,6 +24,10 @@ def test_bradley_terry() -> None:
     # Wins in the proportion 4 : 2 : 1 of the strengths themselves fit exactly.
     wins = np.array([[0, 4, 8], [2, 0, 4], [2, 2, 0]])
     assert bradley_terry(wins) == pytest.approx([4 / 7, 2 / 7, 1 / 7], abs=1e-6)
+    # Several studies at once are each as they are alone.
+    assert bradley_terry(np.stack([wins, wins.T])) == pytest.approx(
+        np.stack([bradley_terry(wins), bradley_terry(wins.T)])
+    )
     with pytest.raises(InputError, match="won, or lost, every choice"):
         bradley_terry(np.array([[0, 3], [0, 0]]))
     with pytest.raises(InputError, match="expected counts"):
