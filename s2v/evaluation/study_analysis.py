@@ -75,7 +75,7 @@ def _choices(
 def _strengths(
     wins: np.ndarray, systems: list[str], resamples: int, seed: int
 ) -> list[dict[str, Any]] | None:
-    """Bradley-Terry from each participant's wins (P, S, S); None where some systems never met, even by way of others."""
+    """Bradley-Terry from each participant's wins (P, S, S); None where not all systems met, even by way of others."""
     total = wins.sum(axis=0)
     compared = (total + total.T) > 0
     try:

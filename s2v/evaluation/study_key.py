@@ -6,7 +6,9 @@ from pathlib import Path
 
 from s2v.errors import InputError
 from s2v.evaluation.study_create import KEY_FORMAT
-from s2v.evaluation.study_plan import REAL
+from s2v.evaluation.study_plan import REAL, SHIFTED
+
+_VIDEOS = {"choice": 2, "check": 2, "rating": 1, "naming": 1}
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,14 @@ def read_study_key(path: Path) -> StudyKey:
                 for item in content["items"]
             },
         )
-        for item in key.items.values():
-            for video in item.videos:
-                key.videos[video]
+        for name, item in key.items.items():
+            shown = [key.videos[video] for video in item.videos]
+            if len(shown) != _VIDEOS[item.kind]:
+                raise ValueError(f"item {name} has {len(shown)} videos")
+            if any(video.system not in (*key.systems, SHIFTED) for video in shown):
+                raise ValueError(f"item {name} has a video of no system")
+            if item.kind == "naming" and shown[0].emotion not in key.emotions:
+                raise ValueError(f"item {name} shows no known emotion")
     except OSError as error:
         raise InputError(f"--key {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -22,10 +22,9 @@ class Section:
         """As a GitHub table; whatever a cell holds shows as text."""
         lines = [f"## {_escaped(self.title)}", ""]
         if self.rows:
-            for row in (self.header, ["---"] * len(self.header), *self.rows):
-                lines.append(
-                    "| " + " | ".join(cell if cell == "---" else _escaped(cell) for cell in row) + " |"
-                )
+            rule = "| " + " | ".join("---" for _ in self.header) + " |"
+            header, *body = ("| " + " | ".join(map(_escaped, row)) + " |" for row in (self.header, *self.rows))
+            lines += [header, rule, *body]
             lines.append("")
         lines += [f"- {_escaped(note)}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"
