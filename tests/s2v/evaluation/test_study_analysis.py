@@ -69,7 +69,9 @@ def test_numbers_by_hand(tmp_path: Path) -> None:
 def test_one_participant_has_no_intervals_and_no_agreement(tmp_path: Path) -> None:
     found = numbers(tmp_path, write_three(tmp_path)[:1])
     ours, real = found["choices"]["realism"]["strengths"]
-    assert (ours["strength"], real["strength"]) == pytest.approx((0.5 / 3, 2.5 / 3))  # finite, though real won all
+    assert (ours["strength"], real["strength"]) == pytest.approx(
+        (0.5 / 3, 2.5 / 3)
+    )  # finite, though real won all
     assert ours["low"] is None and found["choices"]["realism"]["agreement"] is None
     assert found["ratings"]["systems"][0]["low"] is None
 
