@@ -75,5 +75,7 @@ def run_analyze(args: argparse.Namespace) -> int:
             raise InputError(f"{args.output} can't be written: {error.strerror or error}") from error
     console = Console()
     for section in sections(analysis):
-        console.print(section.rich_table() if section.rows else "\n".join(section.notes), markup=False)
+        if section.rows:
+            console.print(section.rich_table())
+        print(*section.notes, "", sep="\n")
     return 0

@@ -41,7 +41,8 @@ def plan_study(
 
     For each question, every two of the systems and the real videos meet equally often (to one), each on either
     side equally often (to one), on clips used equally often as far as possible. `trials` ratings and namings
-    are spread over systems in the same way. Checks show a real video and itself with its sound shifted.
+    are spread over systems in the same way, on the same clips for each. Checks show a real video, and itself with
+    its sound shifted.
 
     Args:
         clips: names of which every system and the real folder have a video.
@@ -66,13 +67,15 @@ def plan_study(
     used: Counter[str] = Counter()
     items: list[Item] = []
     for question in QUESTIONS:
-        items += _spread("choice", question, pairs, clips, trials, used, drawing)
-    items += _spread("rating", "realism", [(name,) for name in shown], clips, trials, used, drawing)
+        items += _spread("choice", question, pairs, clips, emotions, trials, used, drawing)
+    items += _spread("rating", "realism", [(name,) for name in shown], clips, emotions, trials, used, drawing)
     named = [clip for clip in clips if clip in emotions]
     if len(set(emotions.values())) > 1 and named:
-        items += _spread("naming", "emotion", [(name,) for name in shown], named, trials, used, drawing)
+        items += _spread(
+            "naming", "emotion", [(name,) for name in shown], named, emotions, trials, used, drawing
+        )
     checks = max(LEAST_CHECKS, trials // 3)
-    items += _spread("check", "sync", [(REAL, SHIFTED)], clips, checks, used, drawing)
+    items += _spread("check", "sync", [(REAL, SHIFTED)], clips, emotions, checks, used, drawing)
     drawing.shuffle(items)
     return items
 
@@ -86,17 +89,29 @@ def _spread(
     question: str,
     groups: Sequence[tuple[str, ...]],
     clips: Sequence[str],
+    emotions: dict[str, str],
     count: int,
     used: Counter[str],
     drawing: random.Random,
 ) -> list[Item]:
-    """`count` items that take each group in turn, mirrored every other time, on the clip used least so far."""
+    """`count` items that take each group in turn, mirrored every other time.
+
+    A clip is the one used least: by this group, then of its emotion, then in the whole study. Groups of one system
+    go through the same clips, so that no system is graded on easier ones.
+    """
     groups = drawing.sample(groups, len(groups))
     mirrored = {group: drawing.random() < 0.5 for group in groups}
     seen: Counter[tuple[tuple[str, ...], str]] = Counter()
-    items = []
+    felt: Counter[str] = Counter()
+    items: list[Item] = []
     for _, group in zip(range(count), itertools.cycle(groups), strict=False):
-        clip = min(clips, key=lambda name: (seen[group, name], used[name], drawing.random()))
+        if len(group) == 1 and group != groups[0]:
+            clip = items[-1].clip
+        else:
+            clip = min(
+                clips, key=lambda c: (seen[group, c], felt[emotions.get(c, "")], used[c], drawing.random())
+            )
+            felt[emotions.get(clip, "")] += 1
         seen[group, clip] += 1
         used[clip] += 1
         items.append(Item(kind, question, clip, group[::-1] if mirrored[group] else group))

@@ -23,7 +23,9 @@ class Section:
         lines = [f"## {_escaped(self.title)}", ""]
         if self.rows:
             rule = "| " + " | ".join("---" for _ in self.header) + " |"
-            header, *body = ("| " + " | ".join(map(_escaped, row)) + " |" for row in (self.header, *self.rows))
+            header, *body = (
+                "| " + " | ".join(map(_escaped, row)) + " |" for row in (self.header, *self.rows)
+            )
             lines += [header, rule, *body]
             lines.append("")
         lines += [f"- {_escaped(note)}" for note in self.notes]
@@ -34,9 +36,7 @@ class Section:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(self.title), title_justify="left", caption_justify="left")
-        if self.notes:
-            table.caption = Text("\n".join(_printable(note) for note in self.notes))
+        table = Table(title=Text(self.title), title_justify="left")
         for number, name in enumerate(self.header):
             table.add_column(Text(name), justify="left" if number == 0 else "right")
         for row in self.rows:

@@ -39,6 +39,18 @@ def test_every_two_meet_equally_often_on_either_side(systems: list[str], trials:
     assert {item.clip for item in items if item.kind == "naming"} <= set(EMOTIONS)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", ["rating", "naming"])
+def test_every_system_is_judged_alone_on_the_same_clips(kind: str, seed: int) -> None:
+    items = [item for item in plan_study(CLIPS, ["a", "b"], EMOTIONS, 6, seed) if item.kind == kind]
+    clips = {
+        name: sorted(item.clip for item in items if item.systems == (name,)) for name in ("a", "b", REAL)
+    }
+    assert clips["a"] == clips["b"] == clips[REAL] and len(set(clips["a"])) == 2
+    if kind == "naming":  # two clips of two emotions, though there are more of one
+        assert {EMOTIONS[clip] for clip in clips["a"]} == {"anger", "sadness"}
+
+
 def test_the_seed_decides_and_order_is_random() -> None:
     def plan(seed: int) -> list:
         return plan_study(CLIPS, ["a", "b"], EMOTIONS, 6, seed)
