@@ -137,6 +137,20 @@ def _study_analyze(args: argparse.Namespace) -> int | None:
     return run_analyze(args)
 
 
+def _add_completion_arguments(parser: argparse.ArgumentParser) -> None:
+    from s2v.completion import SHELLS
+
+    parser.add_argument("shell", choices=SHELLS, help="whose script to print")
+
+
+def _completion(args: argparse.Namespace) -> None:
+    from s2v.completion import completion_script
+
+    print(
+        completion_script(args.shell, {name: _parser_of(name) for name in COMMANDS}, list(TRAINING)), end=""
+    )
+
+
 TRAINING = {
     "fit": "train a stage, or what it stands on, from YAML configs",
     "validate": "run a checkpoint over the validation split",
@@ -194,6 +208,12 @@ COMMANDS = {
         _add_study_analyze_arguments,
         _study_analyze,
     ),
+    "completion": Command(
+        "print a script with which the shell's Tab completes s2v",
+        's2v completion bash >> ~/.bashrc  # or for this shell alone: eval "$(s2v completion bash)"',
+        _add_completion_arguments,
+        _completion,
+    ),
 }
 """Subcommands whose options are argparse's; a name of two words is a group's subcommand."""
 
@@ -216,6 +236,19 @@ def _top_parser() -> OneLineParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"s2v {__version__}")
+    return parser
+
+
+def _parser_of(name: str) -> OneLineParser:
+    command = COMMANDS[name]
+    parser = OneLineParser(
+        prog=f"s2v {name}",
+        description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+        epilog=f"example:\n  {command.example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
     return parser
 
 
@@ -250,16 +283,7 @@ def _dispatch(args: list[str]) -> int:
     if name not in COMMANDS:
         hint = did_you_mean(name, [*TRAINING, *COMMANDS, *GROUPS])
         raise InputError(f"unknown command {name!r}{hint} (s2v --help lists them)")
-    command = COMMANDS[name]
-    parser = OneLineParser(
-        prog=f"s2v {name}",
-        description=f"{command.summary[0].upper()}{command.summary[1:]}.",
-        epilog=f"example:\n  {command.example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    command.add_arguments(parser)
-    return command.run(parser.parse_strictly(rest)) or 0
+    return COMMANDS[name].run(_parser_of(name).parse_strictly(rest)) or 0
 
 
 def main(args: list[str] | None = None) -> int:
