@@ -86,7 +86,7 @@ def _strengths(
     if len(wins) > 1 and resamples > 0:
         drawn = np.einsum("rp,pij->rij", drawn_speakers(len(wins), resamples, seed), wins)
         tail = (1 - LEVEL) / 2
-        values = bradley_terry(drawn + HALF_A_WIN * compared, tolerance=1e-6)
+        values = bradley_terry(drawn + HALF_A_WIN * compared)
         low, high = np.quantile(values, [tail, 1 - tail], axis=0)
     return [
         {"system": name, "strength": float(value), "low": _known(low[i]), "high": _known(high[i])}

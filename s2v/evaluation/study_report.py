@@ -67,7 +67,7 @@ def sections(analysis: dict[str, Any]) -> list[Section]:
                     f"Strengths: {question}",
                     ["system", "strength", "95 % interval"],
                     [
-                        [row["system"], _number(row["strength"]), _interval(row)]
+                        [row["system"], _number(row["strength"], ".3g"), _interval(row, ".3g")]
                         for row in numbers["strengths"]
                     ],
                     [
@@ -140,12 +140,12 @@ def _kappa(value: float | None) -> str:
     return f"Agreement (Fleiss' kappa): {_number(value)}."
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _number(value: float | None, digits: str = ".3f") -> str:
+    return "-" if value is None else f"{value:{digits}}"
 
 
-def _interval(row: dict[str, Any]) -> str:
-    return "-" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
+def _interval(row: dict[str, Any], digits: str = ".3f") -> str:
+    return "-" if row["low"] is None else f"{row['low']:{digits}} to {row['high']:{digits}}"
 
 
 def _printable(text: str) -> str:

@@ -26,7 +26,8 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
 def bradley_terry(wins: np.ndarray, tolerance: float = 1e-10, most_rounds: int = 100_000) -> np.ndarray:
     """Strengths (..., S) that sum to 1: system i is chosen over j with probability p_i / (p_i + p_j).
 
-    Hunter 2004, "MM algorithms for generalized Bradley-Terry models", equation 3.
+    Newman 2023, "Efficient computation of rankings from pairwise comparisons": it settles far sooner
+    than Hunter's MM where some systems are nearly always chosen.
 
     Args:
         wins: (..., S, S), how often row was chosen over column; each (S, S) is a study of its own.
@@ -45,15 +46,16 @@ def bradley_terry(wins: np.ndarray, tolerance: float = 1e-10, most_rounds: int =
         reach = reach @ reach
     if not reach.all():
         raise InputError("strengths can't be compared: a group of systems won, or lost, every choice")
-    games = wins + wins.swapaxes(-1, -2)
     strengths = np.full(wins.shape[:-1], 1 / len(itself))
     for _ in range(most_rounds):
-        both = strengths[..., :, None] + strengths[..., None, :]
-        new = wins.sum(axis=-1) / (games / both).sum(axis=-1)
-        new /= new.sum(axis=-1, keepdims=True)
-        if np.abs(new - strengths).max() < tolerance:
-            return new
-        strengths = new
+        before = strengths.copy()
+        for system in range(len(itself)):
+            both = strengths[..., system, None] + strengths
+            won = (wins[..., system, :] * strengths / both).sum(axis=-1)
+            strengths[..., system] = won / (wins[..., :, system] / both).sum(axis=-1)
+        strengths /= strengths.sum(axis=-1, keepdims=True)
+        if np.abs(strengths / before - 1).max() < tolerance:
+            return strengths
     raise InputError(f"strengths did not settle in {most_rounds} rounds")
 
 
