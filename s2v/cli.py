@@ -113,6 +113,44 @@ def _score(args: argparse.Namespace) -> int | None:
     return run_score(args)
 
 
+def _add_study_create_arguments(parser: argparse.ArgumentParser) -> None:
+    from s2v.evaluation.study_create import add_create_arguments
+
+    add_create_arguments(parser)
+
+
+def _study_create(args: argparse.Namespace) -> int | None:
+    from s2v.evaluation.study_create import run_create
+
+    return run_create(args)
+
+
+def _add_study_analyze_arguments(parser: argparse.ArgumentParser) -> None:
+    from s2v.evaluation.study_analyze import add_analyze_arguments
+
+    add_analyze_arguments(parser)
+
+
+def _study_analyze(args: argparse.Namespace) -> int | None:
+    from s2v.evaluation.study_analyze import run_analyze
+
+    return run_analyze(args)
+
+
+def _add_completion_arguments(parser: argparse.ArgumentParser) -> None:
+    from s2v.completion import SHELLS
+
+    parser.add_argument("shell", choices=SHELLS, help="whose script to print")
+
+
+def _completion(args: argparse.Namespace) -> None:
+    from s2v.completion import completion_script
+
+    print(
+        completion_script(args.shell, {name: _parser_of(name) for name in COMMANDS}, list(TRAINING)), end=""
+    )
+
+
 TRAINING = {
     "fit": "train a stage, or what it stands on, from YAML configs",
     "validate": "run a checkpoint over the validation split",
@@ -158,23 +196,75 @@ COMMANDS = {
         _add_score_arguments,
         _score,
     ),
+    "study create": Command(
+        "write a web page that asks people which system's videos look better",
+        "s2v study create --systems ours=runs/videos other=runs/other --real data/real --output study",
+        _add_study_create_arguments,
+        _study_create,
+    ),
+    "study analyze": Command(
+        "turn the participants' answers into strengths, preferences and agreement",
+        "s2v study analyze results/*.json --key study/key.json --output study/analysis",
+        _add_study_analyze_arguments,
+        _study_analyze,
+    ),
+    "completion": Command(
+        "print a script with which the shell's Tab completes s2v",
+        's2v completion bash >> ~/.bashrc  # or for this shell alone: eval "$(s2v completion bash)"',
+        _add_completion_arguments,
+        _completion,
+    ),
 }
+"""Subcommands whose options are argparse's; a name of two words is a group's subcommand."""
+
+GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
+
+
+def _listing(names: dict[str, str]) -> str:
+    width = max(map(len, names))
+    return "\n".join(f"  {name:<{width}}  {summary}" for name, summary in names.items())
 
 
 def _top_parser() -> OneLineParser:
     names = {**TRAINING, **{name: command.summary for name, command in COMMANDS.items()}}
-    width = max(map(len, names))
-    listing = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in names.items())
     parser = OneLineParser(
         prog="s2v",
         usage="s2v [--help] [--version] COMMAND ...",
         description="A talking face from speech alone, in the voice's own identity and emotion.",
-        epilog=f"commands:\n{listing}\n\n`s2v COMMAND --help` tells about one, with an example.",
+        epilog=f"commands:\n{_listing(names)}\n\n`s2v COMMAND --help` tells about one, with an example.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"s2v {__version__}")
     return parser
+
+
+def _parser_of(name: str) -> OneLineParser:
+    command = COMMANDS[name]
+    parser = OneLineParser(
+        prog=f"s2v {name}",
+        description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+        epilog=f"example:\n  {command.example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
+def _full_name(group: str, rest: list[str]) -> str:
+    """The two-word name of a group's subcommand; shows which there are for `--help`, raises InputError otherwise."""
+    members = {name: command.summary for name, command in COMMANDS.items() if name.split()[0] == group}
+    if rest and f"{group} {rest[0]}" in members:
+        return f"{group} {rest[0]}"
+    if rest and rest[0] in ("-h", "--help"):
+        print(
+            f"commands:\n{_listing(members)}\n\n`s2v {group} COMMAND --help` tells about one, with an example."
+        )
+        raise SystemExit(0)
+    names = [name.split()[1] for name in members]
+    what = f"unknown command '{group} {rest[0]}'{did_you_mean(rest[0], names)}" if rest else f"{group} what?"
+    raise InputError(f"{what} (there are {', '.join(sorted(members))})")
 
 
 def _dispatch(args: list[str]) -> int:
@@ -188,19 +278,12 @@ def _dispatch(args: list[str]) -> int:
         from s2v import training_cli
 
         return training_cli.run(args)
+    if name in GROUPS:
+        name, rest = _full_name(name, rest), rest[1:]
     if name not in COMMANDS:
-        hint = did_you_mean(name, [*TRAINING, *COMMANDS])
+        hint = did_you_mean(name, [*TRAINING, *COMMANDS, *GROUPS])
         raise InputError(f"unknown command {name!r}{hint} (s2v --help lists them)")
-    command = COMMANDS[name]
-    parser = OneLineParser(
-        prog=f"s2v {name}",
-        description=f"{command.summary[0].upper()}{command.summary[1:]}.",
-        epilog=f"example:\n  {command.example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    command.add_arguments(parser)
-    return command.run(parser.parse_strictly(rest)) or 0
+    return COMMANDS[name].run(_parser_of(name).parse_strictly(rest)) or 0
 
 
 def main(args: list[str] | None = None) -> int:

@@ -24,33 +24,38 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
 
 
 def bradley_terry(wins: np.ndarray, tolerance: float = 1e-10, most_rounds: int = 100_000) -> np.ndarray:
-    """Strengths (S,) that sum to 1: system i is chosen over j with probability p_i / (p_i + p_j).
+    """Strengths (..., S) that sum to 1: system i is chosen over j with probability p_i / (p_i + p_j).
 
-    Hunter 2004, "MM algorithms for generalized Bradley-Terry models", equation 3.
+    Newman 2023, "Efficient computation of rankings from pairwise comparisons": it settles far sooner
+    than Hunter's MM where some systems are nearly always chosen.
 
     Args:
-        wins: (S, S), how often row was chosen over column.
+        wins: (..., S, S), how often row was chosen over column; each (S, S) is a study of its own.
 
     Raises:
         InputError: no finite best strengths exist: some systems never won, directly or through others, against
             some other (Ford's condition).
     """
     wins = np.asarray(wins, dtype=np.float64)
-    if wins.ndim != 2 or wins.shape[0] != wins.shape[1] or (wins < 0).any():
-        raise InputError(f"expected counts of wins (S, S), got {wins.shape}")
-    wins = wins * (1 - np.eye(len(wins)))
-    reach = (wins + np.eye(len(wins))) > 0
-    for _ in range(len(wins)):
+    if wins.ndim < 2 or wins.shape[-2] != wins.shape[-1] or (wins < 0).any():
+        raise InputError(f"expected counts of wins (..., S, S), got {wins.shape}")
+    itself = np.eye(wins.shape[-1])
+    wins = wins * (1 - itself)
+    reach = (wins + itself) > 0
+    for _ in itself:
         reach = reach @ reach
     if not reach.all():
         raise InputError("strengths can't be compared: a group of systems won, or lost, every choice")
-    games, strengths = wins + wins.T, np.full(len(wins), 1 / len(wins))
+    strengths = np.full(wins.shape[:-1], 1 / len(itself))
     for _ in range(most_rounds):
-        new = wins.sum(axis=1) / (games / (strengths[:, None] + strengths)).sum(axis=1)
-        new /= new.sum()
-        if np.abs(new - strengths).max() < tolerance:
-            return new
-        strengths = new
+        before = strengths.copy()
+        for system in range(len(itself)):
+            both = strengths[..., system, None] + strengths
+            won = (wins[..., system, :] * strengths / both).sum(axis=-1)
+            strengths[..., system] = won / (wins[..., :, system] / both).sum(axis=-1)
+        strengths /= strengths.sum(axis=-1, keepdims=True)
+        if np.abs(strengths / before - 1).max() < tolerance:
+            return strengths
     raise InputError(f"strengths did not settle in {most_rounds} rounds")
 
 

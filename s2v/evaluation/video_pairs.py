@@ -67,13 +67,14 @@ def find_pairs(real: Path, generated: Path) -> list[VideoPair]:
         raise InputError(f"expected two files or two folders, but got {real} and {generated}")
     if real.is_file():
         return [VideoPair(real.stem, real, generated)]
-    found, made = _videos(real), _videos(generated)
+    found, made = find_videos(real), find_videos(generated)
     if not found and not made:
         raise InputError(f"no videos in {real} and {generated}: expected *.mp4 or another video format")
     return [VideoPair(name, found.get(name), made.get(name)) for name in sorted({*found, *made})]
 
 
-def _videos(folder: Path) -> dict[str, Path]:
+def find_videos(folder: Path) -> dict[str, Path]:
+    """A folder's videos by their path below it, without suffix; raises InputError for two of one name."""
     videos: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():

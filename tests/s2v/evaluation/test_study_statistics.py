@@ -24,6 +24,16 @@ def test_bradley_terry() -> None:
     # Wins in the proportion 4 : 2 : 1 of the strengths themselves fit exactly.
     wins = np.array([[0, 4, 8], [2, 0, 4], [2, 2, 0]])
     assert bradley_terry(wins) == pytest.approx([4 / 7, 2 / 7, 1 / 7], abs=1e-6)
+    # At the best strengths each system wins as often as they predict, also where they are far apart.
+    far = 0.5 + np.triu(np.full((5, 5), 800.0), 1)
+    np.fill_diagonal(far, 0)
+    best = bradley_terry(far)
+    predicted = (far + far.T) * best[:, None] / (best[:, None] + best)
+    assert predicted.sum(axis=1) - predicted.diagonal() == pytest.approx(far.sum(axis=1), rel=1e-6)
+    # Several studies at once are each as they are alone.
+    assert bradley_terry(np.stack([wins, wins.T])) == pytest.approx(
+        np.stack([bradley_terry(wins), bradley_terry(wins.T)])
+    )
     with pytest.raises(InputError, match="won, or lost, every choice"):
         bradley_terry(np.array([[0, 3], [0, 0]]))
     with pytest.raises(InputError, match="expected counts"):

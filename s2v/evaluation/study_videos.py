@@ -1,0 +1,83 @@
+"""A study's videos: read, and written anew all in one way, so that only picture and sound tell them apart."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from data_modules.clip_refused import ClipRefused
+from s2v.batch import SAMPLE_RATE
+from s2v.errors import InputError
+from s2v.evaluation.study_plan import REAL
+from s2v.evaluation.video_pairs import VideoPair, find_videos, read_video
+from s2v.generation.mp4_writer import write_mp4
+
+CRF = 15
+"""H.264 quality of every copy: what the copy loses is not seen."""
+LONGEST_SHIFT = 1.0
+SHORTEST_SHIFT = 0.4
+"""Seconds by which an attention check's sound is late; the shorter one is still plain to see."""
+QUIETEST = 0.01
+"""Sound whose peak is below this share of full scale is taken for silence."""
+
+
+def shared_clips(real: Path, systems: dict[str, Path]) -> dict[str, dict[str, Path]]:
+    """Clips of which the real folder and every system have a video: clip -> system -> file, sorted.
+
+    Raises:
+        InputError: a folder that is not there, or no name that all of them have.
+    """
+    folders = {**systems, REAL: real}
+    for name, folder in folders.items():
+        if not folder.is_dir():
+            raise InputError(f"no folder {folder}: expected the videos of {name}")
+    found = {name: find_videos(folder) for name, folder in folders.items()}
+    shared = set.intersection(*(set(videos) for videos in found.values()))
+    if not shared:
+        counts = ", ".join(f"{name}: {len(videos)} videos" for name, videos in found.items())
+        raise InputError(f"no video of one name in every folder ({counts})")
+    return {clip: {name: found[name][clip] for name in found} for clip in sorted(shared)}
+
+
+def emotions_by_name(clips: list[str]) -> dict[str, str]:
+    """Clip -> emotion, for clips whose names are CREMA-D's."""
+    found = {clip: VideoPair(clip, None, None).emotion for clip in clips}
+    return {clip: emotion for clip, emotion in found.items() if emotion}
+
+
+def write_study_video(source: Path, target: Path, shifted: bool = False) -> tuple[int, int]:
+    """Copy a video at 25 fps with 16 kHz mono sound, without metadata; returns its height and width.
+
+    Every video goes through the same encoders: neither file size, frame rate, bandwidth nor metadata says whose it is.
+
+    Args:
+        source: any video with sound.
+        target: the MP4 to write.
+        shifted: for an attention check, the sound is moved around by up to LONGEST_SHIFT seconds.
+
+    Raises:
+        InputError: it does not decode, has no sound to be heard, or is too short to be shifted.
+    """
+    try:
+        frames, speech = read_video(source)
+    except ClipRefused as refusal:
+        raise InputError(f"{source}: {refusal}") from refusal
+    if isinstance(speech, str):
+        raise InputError(f"{source}: {speech}; a study's videos need sound")
+    sound = speech.float() / 32768
+    if sound.numel() == 0 or float(sound.abs().max()) < QUIETEST:
+        raise InputError(f"{source}: its sound is silence; a study's videos need sound")
+    if shifted:
+        sound = shift_sound(sound, source)
+    write_mp4(target, [frames], [sound], crf=CRF, comment="", threads=1)
+    return frames.shape[2], frames.shape[3]
+
+
+def shift_sound(sound: Tensor, source: Path) -> Tensor:
+    """Sound (n,) at 16 kHz, late by half its length but at most a second; what leaves at the end comes first."""
+    samples = min(round(LONGEST_SHIFT * SAMPLE_RATE), len(sound) // 2)
+    if samples < SHORTEST_SHIFT * SAMPLE_RATE:
+        raise InputError(
+            f"{source}: too short for an attention check, expected {2 * SHORTEST_SHIFT:g} s or more"
+        )
+    return torch.roll(sound, samples)

@@ -1,0 +1,312 @@
+"""`s2v study create`: the page is blind, lets nothing in, and its script leads through the study."""
+
+import base64
+import functools
+import hashlib
+import http.server
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from s2v.cli import main
+from s2v.evaluation.study_key import read_study_key
+from s2v.evaluation.study_page import study_page
+from s2v.evaluation.study_results import ExclusionRules, collect
+from s2v.evaluation.video_pairs import read_video
+from s2v.generation.mp4_writer import write_mp4
+
+CLIPS = ["1001_DFA_ANG_XX", "1002_IEO_SAD_XX"]
+EVIL = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+FRAMES = 25
+
+
+def write_videos(folder: Path, names: list[str], brightness: int, loudness: float = 0.5) -> Path:
+    """One-second videos, 32 x 32, of noise whose loudness rises, so that a shift of it can be measured."""
+    noise = torch.rand(FRAMES * 640, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    speech = loudness * noise * torch.linspace(0, 1, len(noise))
+    for name in names:
+        frames = torch.full((FRAMES, 3, 32, 32), brightness, dtype=torch.uint8)
+        write_mp4(folder / f"{name}.mp4", [frames], [speech], threads=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """A study of two systems, one of them called EVIL without its slashes; its title is EVIL."""
+
+    def fill(folder: Path) -> None:
+        real = write_videos(folder / "recordings", CLIPS, 200)
+        ours = write_videos(folder / "mysystem", CLIPS, 100)
+        other = write_videos(folder / "rival", CLIPS, 50)
+        systems = [f"mysystem={ours}", f"{EVIL}={other}"]
+        # An = in a name would end it: the part of EVIL before its first = is the name.
+        systems[1] = f"{EVIL.replace('=', '')}={other}"
+        args = ["--systems", *systems, "--real", str(real), "--output", str(folder / "study")]
+        assert main(["study", "create", *args, "--title", EVIL, "--seed", "3"]) == 0
+
+    return build_once("user_study", fill) / "study"
+
+
+class Elements(HTMLParser):
+    """Every start tag of a page, and what the scripts hold."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.content: dict[str, list[str]] = {"script": [], "style": [], "title": []}
+        self.inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+        if tag in self.content:
+            self.content[tag].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside in self.content:
+            self.content[self.inside][-1] += data
+
+
+def page_of(study: Path) -> str:
+    return (study / "page" / "index.html").read_text("utf-8")
+
+
+def test_what_is_served_tells_nothing(study: Path) -> None:
+    assert sorted(path.name for path in study.iterdir()) == ["key.json", "page"]
+    assert sorted(path.name for path in (study / "page").iterdir()) == ["index.html", "study.json", "videos"]
+    key = json.loads((study / "key.json").read_text())
+    videos = {path.name for path in (study / "page" / "videos").iterdir()}
+    assert videos == set(key["videos"])
+    for text in (page_of(study), (study / "page" / "study.json").read_text()):
+        for secret in (*CLIPS, "mysystem", "rival", "recordings", "shifted", '"seed"', '"check"'):
+            assert secret not in text
+    told = json.loads((study / "page" / "study.json").read_text())
+    assert {item["kind"] for item in told["items"]} == {"choice", "rating", "naming"}
+    assert [item["id"] for item in told["items"]] == [item["id"] for item in key["items"]]
+    assert told["emotions"] == ["anger", "sadness"]
+
+
+def test_copies_are_alike_in_all_but_picture_and_sound(study: Path) -> None:
+    described = set()
+    for path in (study / "page" / "videos").iterdir():
+        with av.open(str(path)) as container:
+            sound = container.streams.audio[0]
+            picture = container.streams.video[0]
+            described.add(
+                (
+                    picture.codec_context.name,
+                    picture.average_rate,
+                    picture.frames,
+                    sound.rate,
+                    sound.layout.name,
+                )
+            )
+            described.add(tuple(sorted((k, v) for k, v in container.metadata.items() if v)))
+    assert len(described) == 2
+    assert not any("s2v" in str(entry) or "synthetic" in str(entry) for entry in described)
+
+
+def test_a_check_s_sound_is_late_by_half_a_second(study: Path) -> None:
+    key = json.loads((study / "key.json").read_text())
+    files = {(video["system"], video["clip"]): name for name, video in key["videos"].items()}
+    for system, clip in files:
+        if system != "real, sound shifted":
+            continue
+        shifted, late = read_video(study / "page" / "videos" / files[system, clip])
+        real, speech = read_video(study / "page" / "videos" / files["real", clip])
+        assert torch.equal(shifted, real)
+        spectra = [np.fft.rfft(np.asarray(track, dtype=np.float64)) for track in (late, speech)]
+        lag = int(np.fft.irfft(spectra[0] * spectra[1].conj(), n=FRAMES * 640).argmax())
+        assert abs(lag - FRAMES * 640 // 2) <= 2
+    assert ("real, sound shifted", CLIPS[0]) in files
+
+
+def test_the_same_seed_shows_the_same_under_other_names(study: Path, tmp_path: Path) -> None:
+    folder = study.parent
+    args = ["--systems", f"mysystem={folder / 'mysystem'}", f"{EVIL.replace('=', '')}={folder / 'rival'}"]
+    args += ["--real", str(folder / "recordings"), "--output", str(tmp_path / "again"), "--seed", "3"]
+    assert main(["study", "create", *args]) == 0
+    keys = [json.loads((path / "key.json").read_text()) for path in (study, tmp_path / "again")]
+    assert not set(keys[0]["videos"]) & set(keys[1]["videos"])
+    first, second = (
+        [
+            (item["kind"], item["question"], [key["videos"][video] for video in item["videos"]])
+            for item in key["items"]
+        ]
+        for key in keys
+    )
+    assert first == second
+
+
+def test_nothing_stated_becomes_markup(study: Path) -> None:
+    page = Elements(page_of(study))
+    tags = [tag for tag, _ in page.tags]
+    head, body = ["html", "head", *["meta"] * 5, "title", "style"], ["body", "main", "noscript"]
+    assert tags == [*head, *body, "script", "script"]
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    data, script = page.content["script"]
+    assert json.loads(data)["title"] == EVIL and page.content["title"] == [EVIL]
+    policy = dict(
+        part.strip().split(" ", 1)
+        for part in next(a["content"] for _, a in page.tags if "http-equiv" in a).split(";")  # type: ignore[union-attr]
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy["default-src"] == "'none'" and policy["media-src"] == "'self'"
+    assert policy["script-src"] == f"'sha256-{digest}'" and "unsafe" not in str(policy)
+    assert "http:" not in page_of(study) and "https:" not in page_of(study)
+
+
+@pytest.mark.parametrize("text", [EVIL, "<!--<script>", "\u2028", "]]>", "&lt;", "\\u003c"])
+def test_any_label_survives_as_text(text: str) -> None:
+    page = Elements(study_page({"id": text, "title": text, "emotions": [text], "items": []}))
+    assert [tag for tag, _ in page.tags].count("script") == 2
+    assert json.loads(page.content["script"][0]) == {
+        "id": text,
+        "title": text,
+        "emotions": [text],
+        "items": [],
+    }
+
+
+def walk(study: Path, **options: Any) -> dict[str, Any]:
+    """What the page's script does in Node, every check answered right."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node on this machine to run the page's script with")
+    told = json.loads((study / "page" / "study.json").read_text())
+    videos = json.loads((study / "key.json").read_text())["videos"]
+    real = [name for name, video in videos.items() if video["system"] == "real"]
+    script = Elements(page_of(study)).content["script"][1]
+    done = subprocess.run(
+        [node, str(Path(__file__).with_name("study_page_run.js"))],
+        input=json.dumps({"study": told, "script": script, "prefer": real, **options}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_page_s_answers_are_read_back(study: Path, tmp_path: Path) -> None:
+    seen = walk(study, reloadAfter=4)
+    key = read_study_key(study / "key.json")
+    assert seen["first"] == EVIL and seen["last"] == "Thank you!"
+    assert len(seen["screens"]) == len(key.items)  # the reload after four began with the fifth
+    for screen in seen["screens"]:
+        assert screen["guarded"] and screen["pressed"] == 1
+        assert len(screen["answers"]) in (2, 5)
+    (tmp_path / "result.json").write_text(seen["file"])
+    collected = collect([tmp_path / "result.json"], key, ExclusionRules())
+    assert collected.left_out == []
+    (person,) = collected.kept
+    assert person.name == "000000070000000700000007"
+    assert set(person.seconds.values()) == {3.0}
+    for name, item in key.items.items():
+        if item.kind == "choice" and "real" in {key.videos[video].system for video in item.videos}:
+            assert key.videos[str(person.answers[name])].system == "real"
+
+
+def test_participants_differ_in_order_and_half_see_sides_exchanged(study: Path) -> None:
+    told = json.loads((study / "page" / "study.json").read_text())
+    planned = {tuple(item["videos"]) for item in told["items"] if len(item["videos"]) == 2}
+    orders, mirrored = set(), 0
+    for number in range(12):
+        seen = walk(study, search=f"?participant=p{number}")
+        result = json.loads(seen["file"])
+        assert result["participant"] == f"p{number}"
+        shown = [tuple(screen["videos"]) for screen in seen["screens"]]
+        orders.add(tuple(shown))
+        choices = {videos for videos in shown if len(videos) == 2}
+        assert choices == ({pair[::-1] for pair in planned} if result["mirrored"] else planned)
+        mirrored += result["mirrored"]
+    assert len(orders) == 12 and 1 <= mirrored <= 11
+
+
+@pytest.mark.parametrize(
+    "stored", ["}{", "null", "[]", '{"participant": "<b>", "answers": []}', '{"participant": "a"}']
+)
+def test_what_another_page_stored_does_no_harm(stored: str, study: Path) -> None:
+    seen = walk(study, stored=stored, search="?participant=<script>")
+    assert json.loads(seen["file"])["participant"] == "000000070000000700000007"
+    assert len(seen["screens"]) == len(json.loads((study / "key.json").read_text())["items"])
+
+
+def test_the_script_has_no_syntax_error(study: Path, tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node on this machine to check the page's script with")
+    (tmp_path / "page.js").write_text(Elements(page_of(study)).content["script"][1])
+    subprocess.run([node, "--check", str(tmp_path / "page.js")], check=True, timeout=60)
+
+
+def test_clicking_through_in_a_browser(study: Path, tmp_path: Path) -> None:
+    browsers = pytest.importorskip("playwright.sync_api", reason="no Playwright to drive a browser with")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(study / "page"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    key = read_study_key(study / "key.json")
+    try:
+        with browsers.sync_playwright() as playwright:
+            try:
+                browser = playwright.chromium.launch()
+            except browsers.Error:
+                pytest.skip("no Chromium that Playwright can start")
+            page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme="dark")
+            faults: list[str] = []
+            requests: list[str] = []
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("dialog", lambda dialog: faults.append(dialog.message))
+            page.on("request", lambda request: requests.append(request.url))
+            page.goto(address)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360
+            page.click("button.next")
+            for _ in key.items:
+                # Chromium without H.264 can't play the videos: that they have ended is said for it.
+                page.evaluate(
+                    "document.querySelectorAll('video').forEach(v => v.dispatchEvent(new Event('ended')))"
+                )
+                page.click(".answers button >> nth=0")
+                page.click("button.next")
+            with page.expect_download() as download:
+                page.click("a.download")
+            download.value.save_as(tmp_path / "result.json")
+            browser.close()
+    finally:
+        server.shutdown()
+    assert faults == [] and all(url.startswith((address, "blob:")) for url in requests)
+    collected = collect([tmp_path / "result.json"], key, ExclusionRules(0.0, len(key.items)))
+    assert len(collected.kept) == 1
+
+
+def test_a_study_that_can_not_be_made_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = write_videos(tmp_path / "real", CLIPS, 200)
+    ours = write_videos(tmp_path / "ours", CLIPS, 100, loudness=0.005)
+    args = ["study", "create", "--systems", f"ours={ours}", "--real", str(real), "--output"]
+    assert main([*args, str(tmp_path / "study")]) == 2
+    assert "its sound is silence" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ours", "real"]
+    assert main([*args, str(real)]) == 2
+    assert "is not empty: --output names a new folder" in capsys.readouterr().err
+    write_videos(tmp_path / "elsewhere", ["another"], 100)
+    args[3] = f"ours={tmp_path / 'elsewhere'}"
+    assert main([*args, str(tmp_path / "study")]) == 2
+    assert "no video of one name in every folder (ours: 1 videos, real: 2 videos)" in capsys.readouterr().err
