@@ -33,7 +33,7 @@ def test_shapes(seconds: float) -> None:
 
 
 def test_too_short_a_stretch_is_refused() -> None:
-    with pytest.raises(ValueError, match="1.5 s"):
+    with pytest.raises(ValueError, match=r"1\.5 s"):
         VoiceEncoder(seconds=1.0)
 
 
