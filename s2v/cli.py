@@ -77,6 +77,18 @@ def _export(args: argparse.Namespace) -> int | None:
     return run_export(args)
 
 
+def _add_table1_arguments(parser: argparse.ArgumentParser) -> None:
+    from s2v.table1 import add_table1_arguments
+
+    add_table1_arguments(parser)
+
+
+def _table1(args: argparse.Namespace) -> int | None:
+    from s2v.table1 import run_table1
+
+    return run_table1(args)
+
+
 TRAINING = {
     "fit": "train a stage, or what it stands on, from YAML configs",
     "validate": "run a checkpoint over the validation split",
@@ -103,6 +115,12 @@ COMMANDS = {
         "s2v export --checkpoint runs/compose/last.ckpt --speech speech.wav --output speech.mp4",
         _add_export_arguments,
         _export,
+    ),
+    "table1": Command(
+        "test all systems on the same clips and print the paper's table, training what is missing",
+        "s2v table1 --config experiments/table1/crema_d.yaml",
+        _add_table1_arguments,
+        _table1,
     ),
 }
 

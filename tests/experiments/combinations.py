@@ -1,6 +1,6 @@
 """Which config files go together: every file below experiments/ is in one of these, in the order they are given.
 
-A sweep's file is no config and has a test of its own; `tiny` combinations are run by test_families.py.
+A sweep's file, or a table's, is no config and has a test of its own; `tiny` combinations are run by test_families.py.
 """
 
 from pathlib import Path
@@ -94,6 +94,10 @@ ABLATIONS = {
     "region_upper": "compose, upper",
 }
 """Ablation -> those it is parsed with at once, since parsing takes a second: none touches what another changes."""
+
+
+TABLES = ["crema_d", "crema_d_unseen", "voxceleb2", "synthetic"]
+"""What `s2v table1` takes; tried by test_table1.py."""
 
 
 def stage(name: str, data: str = "crema_d", own: bool = False) -> list[str]:
