@@ -64,7 +64,7 @@ def write_plan(path: Path, cache: Path, folder: Path, **changes: Any) -> Path:
         },
         "report": [str(EXPERIMENTS / "test" / "own_judges.yaml")],
     }
-    path.write_text(yaml.safe_dump(plan | changes))
+    path.write_text(yaml.safe_dump(plan | changes, sort_keys=False))
     return path
 
 
@@ -113,7 +113,7 @@ def test_what_is_missing_is_trained_and_a_stopped_fit_goes_on(
     content["stages"] = {"sdfa": content["stages"]["sdfa"]}
     content["systems"] = {"SDFA": {"stage": "sdfa"}}
     content["report"] = [str(write_report(tmp_path))]
-    plan.write_text(yaml.safe_dump(content))
+    plan.write_text(yaml.safe_dump(content, sort_keys=False))
 
     assert main(["table1", "--config", str(plan), "--train", "never"]) == 2
     assert "no finished fit" in capsys.readouterr().err
@@ -125,7 +125,7 @@ def test_what_is_missing_is_trained_and_a_stopped_fit_goes_on(
     # as a stop after step 4 of 6 leaves it
     note.write_text(json.dumps(json.loads(note.read_text()) | {"state": "started"}))
     content["stages"]["sdfa"].append("--trainer.max_steps=6")
-    plan.write_text(yaml.safe_dump(content))
+    plan.write_text(yaml.safe_dump(content, sort_keys=False))
     assert main(["table1", "--config", str(plan)]) == 0
     said = capsys.readouterr().out
     assert f"sdfa: goes on from {runs / 'sdfa' / 'last.ckpt'}" in said
@@ -145,7 +145,7 @@ def write_report(folder: Path) -> Path:
     ("changes", "words"),
     [
         ({"dataset": "grid"}, "dataset is 'grid', the paper has crema_d and voxceleb2"),
-        ({"stage": {}}, "unknown key stage, did you mean stages?"),
+        ({"stage": {}}, "unknown key stage: did you mean stages?"),
         ({"systems": {"SDFA": {"stage": "sdaf"}}}, "there is no stage sdaf"),
         ({"systems": {"SDFA": {}}}, "expected stage: NAME, or checkpoint: FILE and config: FILE"),
         ({"systems": {}}, "systems is empty"),
