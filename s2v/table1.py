@@ -88,7 +88,10 @@ def evaluate(system: System, output: Path) -> Path:
         )
     folder = output / system.slug
     report, note = folder / "report" / "report.json", folder / "tested.json"
-    key = {"checkpoint_sha256": sha256_of_file(str(system.checkpoint)), "arguments": system.arguments}
+    key: dict[str, object] = {
+        "checkpoint_sha256": sha256_of_file(str(system.checkpoint)),
+        "arguments": system.arguments,
+    }
     if report.is_file() and note.is_file() and json.loads(note.read_text()) == key:
         print(f"{system.name}: kept {report}")
         return report

@@ -15,7 +15,7 @@ from s2v.evaluation.report import write_atomically
 from s2v.evaluation.summary import METRICS
 
 SHARED = ("clip_list_sha256", "dataset", "split", "image_size", "crop")
-"""What must be the same in all reports of a table, and what says that judges are."""
+"""What must be the same in all reports of a table, as the judges must."""
 
 
 @dataclass
