@@ -126,6 +126,7 @@ COMBINATIONS = (
         "compose on all GPUs, with SyncNet": [*tiny("compose"), "base/ddp", "compose/sync_confidence"],
         "test": [*tiny("compose"), "test/report"],
         "test by own judges": [*tiny("compose"), "test/own_judges"],
+        "published SDFA": [*stage("sdfa"), "baselines/sdfa_published"],
         "test of SDFA(mismatch)": [*tiny("sdfa"), "baselines/mismatch", "test/own_judges"],
     }
     | {name: ["base/trainer", "demo/demo", *files] for name, files in DEMO.items()}

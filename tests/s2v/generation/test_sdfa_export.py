@@ -18,6 +18,7 @@ from s2v.modules.sdfa import SDFAModule
 from tests.s2v.generation.composer_checkpoint import network, write_composer_checkpoint
 from tests.s2v.generation.media import write_sound
 from tests.s2v.generation.networks import speech_like
+from tests.s2v.test_sdfa_weights import content
 
 
 def write_checkpoint(path: Path, voice: bool) -> Path:
@@ -64,7 +65,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def export(files: Path, checkpoint: str, output: Path, *arguments: str) -> int:
-    given = ["--checkpoint", str(files / checkpoint), "--speech", str(files / "speech.wav")]
+    source = checkpoint if ":" in checkpoint else str(files / checkpoint)
+    given = ["--checkpoint", source, "--speech", str(files / "speech.wav")]
     return main(["export", *given, "--output", str(output), "--device", "cpu", "--threads", "1", *arguments])
 
 
@@ -78,10 +80,20 @@ def test_a_recording_becomes_a_video(system: str, files: Path, tmp_path: Path) -
     assert np.shape(frames) == (33, 32, 32, 3)
 
 
+def test_published_weights_make_a_video(files: Path, tmp_path: Path) -> None:
+    torch.save(content(), tmp_path / "published.dat")
+    arguments = ["--speech", str(files / "speech.wav"), "--output", str(tmp_path / "video.mp4")]
+    command = ["export", "--checkpoint", f"sdfa:{tmp_path / 'published.dat'}", *arguments, "--device", "cpu"]
+    assert main([*command, "--image", str(files / "face.png")]) == 0
+    with av.open(str(tmp_path / "video.mp4")) as video:
+        assert (video.streams.video[0].height, video.streams.video[0].width) == (32, 24)
+
+
 @pytest.mark.parametrize(
     ("checkpoint", "image", "words"),
     [
         ("sdfa.ckpt", None, "give one with --image"),
+        ("sdfa:none.dat", "face.png", "no weights at none.dat"),
         ("sdfa.ckpt", "missing.png", "no file"),
         ("sdfa.ckpt", "speech.wav", "can't be read as a picture"),
         ("s2f_sdfa.ckpt", "face.png", "leave --image out"),

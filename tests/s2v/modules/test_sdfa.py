@@ -24,7 +24,7 @@ from tests.s2v.modules.small_faces import SIZE, Losses, SmallFaces, batch_of, dr
 VOICE = 20
 
 
-def sdfa(voice: bool = False, size: int = SIZE, **settings: Any) -> SDFAModule:
+def sdfa(voice: bool = False, size: int | list[int] = SIZE, **settings: Any) -> SDFAModule:
     torch.manual_seed(0)
     return SDFAModule(
         SDFA(size, 0.125, speech_dim=16, code_dim=8, voice_dim=VOICE if voice else None),
@@ -156,6 +156,17 @@ def test_published_weights_are_tested_without_a_checkpoint(tmp_path: Path) -> No
     torch.testing.assert_close(
         module.generator.generator.rnn_noise.weight_ih_l0, content()["generator"]["rnn_noise.weight_ih_l0"]
     )
+
+
+def test_square_data_are_cut_to_the_networks_proportions(tmp_path: Path) -> None:
+    """32 x 24 of 32 x 32, as the published 128 x 96 of 128 x 128."""
+    module = sdfa(size=[32, 24])
+    frames = torch.arange(32.0).expand(1, 3, 32, 32)
+    assert module.fitted(frames)[0, 0, 0].tolist() == list(range(4, 28))
+    run = trainer(tmp_path, max_steps=1, max_epochs=-1)
+    run.fit(module, datamodule=SmallFaces(pictures=5))
+    tested = module.test_step(batch_of([draw_clip(0)]), 0)
+    assert tested["generated"].shape == tested["real"].shape == (16, 3, 32, 24)
 
 
 @pytest.mark.parametrize("voice", [False, True], ids=["SDFA", "S2F+SDFA"])
