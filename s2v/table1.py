@@ -35,6 +35,7 @@ def run_table1(args: argparse.Namespace) -> int:
     Raises:
         InputError: the config is wrong, a checkpoint is missing, or the systems were not tested alike.
     """
+    from s2v.evaluation.kept_clip import compare_systems
     from s2v.evaluation.table1 import read_table
     from s2v.evaluation.table1_config import read_plan
 
@@ -44,8 +45,10 @@ def run_table1(args: argparse.Namespace) -> int:
     reports = {system.name: evaluate(system, plan.output) for system in plan.systems}
     table = read_table(reports, plan.dataset)
     paths = table.write(plan.output)
+    paths += compare_systems({s.name: plan.output / s.slug / "clips" for s in plan.systems}, plan.output)
     print(table.as_markdown())
-    print(f"table: {', '.join(map(str, paths))}")
+    for path in paths:
+        print(f"wrote {path}")
     return 0
 
 

@@ -127,7 +127,7 @@ COMBINATIONS = (
         "test": [*tiny("compose"), "test/report"],
         "test by own judges": [*tiny("compose"), "test/own_judges"],
         "published SDFA": [*stage("sdfa"), "baselines/sdfa_published"],
-        "test of SDFA(mismatch)": [*tiny("sdfa"), "baselines/mismatch", "test/own_judges"],
+        "test of SDFA(mismatch)": [*tiny("sdfa"), "baselines/mismatch", "test/keep_clips", "test/own_judges"],
     }
     | {name: ["base/trainer", "demo/demo", *files] for name, files in DEMO.items()}
     | {name: ["base/trainer", "real_faces/real_faces", *files] for name, files in REAL.items()}

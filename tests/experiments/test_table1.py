@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from s2v.cli import main
 from s2v.evaluation.paper_table import SYSTEMS
@@ -62,7 +64,7 @@ def write_plan(path: Path, cache: Path, folder: Path, **changes: Any) -> Path:
             },
             "speech2video": {"stage": "compose"},
         },
-        "report": [str(EXPERIMENTS / "test" / "own_judges.yaml")],
+        "report": [str(EXPERIMENTS / "test" / f"{name}.yaml") for name in ("keep_clips", "own_judges")],
     }
     path.write_text(yaml.safe_dump(plan | changes, sort_keys=False))
     return path
@@ -96,6 +98,12 @@ def test_the_table_of_finished_stages(
         rows = {(row["system"], row["metric"]): row for row in csv.DictReader(file)}
     assert rows["speech2video", "ssim"]["paper"] == "0.541"
     assert rows["ground_truth", "ssim"]["mean"] == "1.0" and rows["ground_truth", "ssim"]["paper"] == ""
+
+    with Image.open(tmp_path / "table" / "figure.png") as figure:
+        assert figure.height > 3 * 5 * 64  # three clips, five rows of 64 pixels each
+    videos = sorted((tmp_path / "table" / "side_by_side").glob("*.mp4"))
+    with av.open(str(videos[0])) as video:
+        assert len(videos) == 3 and video.streams.video[0].width == 5 * 64 and video.streams.audio
 
     before = (tmp_path / "table" / "sdfa" / "report" / "report.json").stat().st_mtime_ns
     assert main(["table1", "--config", str(plan)]) == 0
