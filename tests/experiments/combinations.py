@@ -96,7 +96,7 @@ ABLATIONS = {
 """Ablation -> those it is parsed with at once, since parsing takes a second: none touches what another changes."""
 
 
-TABLES = ["crema_d", "crema_d_unseen", "voxceleb2", "synthetic"]
+TABLES = ["crema_d", "crema_d_unseen", "voxceleb2", "synthetic", "real_faces"]
 """What `s2v table1` takes; tried by test_table1.py."""
 
 
@@ -126,6 +126,17 @@ COMBINATIONS = (
         "compose on all GPUs, with SyncNet": [*tiny("compose"), "base/ddp", "compose/sync_confidence"],
         "test": [*tiny("compose"), "test/report"],
         "test by own judges": [*tiny("compose"), "test/own_judges"],
+        "distill on real faces": [
+            *stage("distill", "real_faces", own=True),
+            "base/seven_emotions",
+            "distill/mini_xception",
+        ],
+        "test on real faces": [
+            *stage("compose", "real_faces", own=True),
+            "base/seven_emotions",
+            "test/keep_clips",
+            "test/real_judges",
+        ],
         "published SDFA": [*stage("sdfa"), "baselines/sdfa_published"],
         "test of SDFA(mismatch)": [*tiny("sdfa"), "baselines/mismatch", "test/keep_clips", "test/own_judges"],
     }

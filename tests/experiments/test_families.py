@@ -163,12 +163,15 @@ def test_a_baseline_makes_a_video(name: str, chain: Path, crema_d_corpus: Path, 
 
 
 @pytest.mark.slow
-def test_resuming_stage_2_equals_never_stopping_it(chain: Path, crema_d_cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["compose", "sdfa", "s2f_sdfa"])
+def test_resuming_a_gan_equals_never_stopping_it(
+    name: str, chain: Path, crema_d_cache: Path, tmp_path: Path
+) -> None:
     def fit(run: str, steps: int, *more: str) -> dict[str, Any]:
         where = ["--run_dir", str(tmp_path / run), "--trainer.max_steps", str(steps)]
         epochs = ["--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "1"]
-        files = arguments(tiny("compose"))
-        assert main(["fit", *files, *options("compose", crema_d_cache, chain), *where, *epochs, *more]) == 0
+        files = arguments(tiny(name))
+        assert main(["fit", *files, *options(name, crema_d_cache, chain), *where, *epochs, *more]) == 0
         return saved(tmp_path / run / "last.ckpt")
 
     whole = fit("whole", 4)
