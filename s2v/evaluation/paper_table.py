@@ -32,7 +32,7 @@ def paper_value(dataset: str | None, system: str, metric: str) -> float | None:
 def gap_closed(ours: float, voice_alone: float, with_picture: float) -> float | None:
     """Share of the way from S2F+SDFA up to SDFA that a system goes: 0.12 for the paper's SSIM on CREMA-D.
 
-    None where the picture brings nothing: then there is no gap.
+    None where the picture brings less than 0.01: a share of no gap says nothing.
     """
     gap = with_picture - voice_alone
-    return (ours - voice_alone) / gap if gap > 0 else None
+    return (ours - voice_alone) / gap if gap >= 0.01 else None

@@ -184,7 +184,7 @@ def _cell(value: dict[str, Any] | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}"
+    return "-" if value is None else str(value)
 
 
 def _line(cells: list[str]) -> str:
