@@ -1,11 +1,12 @@
 """The `s2v` command: every subcommand, imported only when it is asked for, so that `--help` is instant."""
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from s2v import __version__
 from s2v.errors import InputError
@@ -33,122 +34,31 @@ class OneLineParser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand whose options are argparse's."""
+    """A subcommand whose options are argparse's.
+
+    Attributes:
+        summary: its line in `s2v --help`.
+        example: shown by its own --help.
+        code: "module:name", where the module has `add_NAME_arguments(parser)` and `run_NAME(args)`; imported only
+            when the subcommand is called.
+    """
 
     summary: str
     example: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int | None]
+    code: str
 
+    @property
+    def add_arguments(self) -> Callable[[argparse.ArgumentParser], Any]:
+        return self._function("add_{}_arguments")
 
-def _add_synthesize_arguments(parser: argparse.ArgumentParser) -> None:
-    from s2v.synthesize import add_synthesize_arguments
+    @property
+    def run(self) -> Callable[[argparse.Namespace], int | None]:
+        return self._function("run_{}")
 
-    add_synthesize_arguments(parser)
-
-
-def _synthesize(args: argparse.Namespace) -> int | None:
-    from s2v.synthesize import run_synthesize
-
-    return run_synthesize(args)
-
-
-def _add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
-    from data_modules.preparation_command import add_prepare_arguments
-
-    add_prepare_arguments(parser)
-
-
-def _prepare(args: argparse.Namespace) -> int | None:
-    from data_modules.preparation_command import run_prepare
-
-    return run_prepare(args)
-
-
-def _add_export_arguments(parser: argparse.ArgumentParser) -> None:
-    from s2v.generation.export import add_export_arguments
-
-    add_export_arguments(parser)
-
-
-def _export(args: argparse.Namespace) -> int | None:
-    from s2v.generation.export import run_export
-
-    return run_export(args)
-
-
-def _add_detect_arguments(parser: argparse.ArgumentParser) -> None:
-    from s2v.generation.detect import add_detect_arguments
-
-    add_detect_arguments(parser)
-
-
-def _detect(args: argparse.Namespace) -> int | None:
-    from s2v.generation.detect import run_detect
-
-    return run_detect(args)
-
-
-def _add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
-    from s2v.doctor import add_doctor_arguments
-
-    add_doctor_arguments(parser)
-
-
-def _doctor(args: argparse.Namespace) -> int | None:
-    from s2v.doctor import run_doctor
-
-    return run_doctor(args)
-
-
-def _add_score_arguments(parser: argparse.ArgumentParser) -> None:
-    from s2v.evaluation.score_command import add_score_arguments
-
-    add_score_arguments(parser)
-
-
-def _score(args: argparse.Namespace) -> int | None:
-    from s2v.evaluation.score_command import run_score
-
-    return run_score(args)
-
-
-def _add_study_create_arguments(parser: argparse.ArgumentParser) -> None:
-    from s2v.evaluation.study_create import add_create_arguments
-
-    add_create_arguments(parser)
-
-
-def _study_create(args: argparse.Namespace) -> int | None:
-    from s2v.evaluation.study_create import run_create
-
-    return run_create(args)
-
-
-def _add_study_analyze_arguments(parser: argparse.ArgumentParser) -> None:
-    from s2v.evaluation.study_analyze import add_analyze_arguments
-
-    add_analyze_arguments(parser)
-
-
-def _study_analyze(args: argparse.Namespace) -> int | None:
-    from s2v.evaluation.study_analyze import run_analyze
-
-    return run_analyze(args)
-
-
-def _add_completion_arguments(parser: argparse.ArgumentParser) -> None:
-    from s2v.completion import SHELLS
-
-    parser.add_argument("shell", choices=SHELLS, help="whose script to print")
-
-
-def _completion(args: argparse.Namespace) -> None:
-    from s2v.completion import completion_script
-
-    print(
-        completion_script(args.shell, {name: _parser_of(name) for name in COMMANDS}, list(TRAINING)), end=""
-    )
+    def _function(self, pattern: str) -> Callable[..., Any]:
+        module, name = self.code.split(":")
+        function: Callable[..., Any] = getattr(importlib.import_module(module), pattern.format(name))
+        return function
 
 
 TRAINING = {
@@ -163,56 +73,52 @@ COMMANDS = {
     "synthesize": Command(
         "write a synthetic corpus of talking faces to try things on",
         "s2v synthesize --output data/synthetic --layout crema_d --speakers 6 --clips-per-speaker 24",
-        _add_synthesize_arguments,
-        _synthesize,
+        "s2v.synthesize:synthesize",
     ),
     "prepare": Command(
         "decode a corpus once into a cache of clips, with a manifest",
         "s2v prepare --root data/CREMA-D --layout crema_d --cache data/cache/crema_d --size 128 --workers 4",
-        _add_prepare_arguments,
-        _prepare,
+        "data_modules.preparation_command:prepare",
     ),
     "export": Command(
         "turn speech files into talking-face videos with a checkpoint",
         "s2v export --checkpoint runs/compose/last.ckpt --speech speech.wav --output speech.mp4",
-        _add_export_arguments,
-        _export,
+        "s2v.generation.export:export",
     ),
     "detect": Command(
         "find the invisible mark in videos: were they made by s2v?",
         "s2v detect --json speech.mp4",
-        _add_detect_arguments,
-        _detect,
+        "s2v.generation.detect:detect",
     ),
     "doctor": Command(
         "check this machine: what is wrong, and the command that mends it",
         "s2v doctor --cache data/cache/crema_d --weights weights/cpc_60k.pt",
-        _add_doctor_arguments,
-        _doctor,
+        "s2v.doctor:doctor",
     ),
     "score": Command(
         "score any system's videos against the real ones and write the report",
         "s2v score --real data/real --generated runs/videos --syncnet weights/syncnet_v2.model --output score",
-        _add_score_arguments,
-        _score,
+        "s2v.evaluation.score_command:score",
     ),
     "study create": Command(
         "write a web page that asks people which system's videos look better",
         "s2v study create --systems ours=runs/videos other=runs/other --real data/real --output study",
-        _add_study_create_arguments,
-        _study_create,
+        "s2v.evaluation.study_create:create",
     ),
     "study analyze": Command(
         "turn the participants' answers into strengths, preferences and agreement",
         "s2v study analyze results/*.json --key study/key.json --output study/analysis",
-        _add_study_analyze_arguments,
-        _study_analyze,
+        "s2v.evaluation.study_analyze:analyze",
     ),
     "completion": Command(
         "print a script with which the shell's Tab completes s2v",
         's2v completion bash >> ~/.bashrc  # or for this shell alone: eval "$(s2v completion bash)"',
-        _add_completion_arguments,
-        _completion,
+        "s2v.completion:completion",
+    ),
+    "table1": Command(
+        "test all systems on the same clips and print the paper's table, training what is missing",
+        "s2v table1 --config experiments/table1/crema_d.yaml",
+        "s2v.table1:table1",
     ),
 }
 """Subcommands whose options are argparse's; a name of two words is a group's subcommand."""
@@ -239,7 +145,7 @@ def _top_parser() -> OneLineParser:
     return parser
 
 
-def _parser_of(name: str) -> OneLineParser:
+def parser_of(name: str) -> OneLineParser:
     command = COMMANDS[name]
     parser = OneLineParser(
         prog=f"s2v {name}",
@@ -283,7 +189,7 @@ def _dispatch(args: list[str]) -> int:
     if name not in COMMANDS:
         hint = did_you_mean(name, [*TRAINING, *COMMANDS, *GROUPS])
         raise InputError(f"unknown command {name!r}{hint} (s2v --help lists them)")
-    return COMMANDS[name].run(_parser_of(name).parse_strictly(rest)) or 0
+    return COMMANDS[name].run(parser_of(name).parse_strictly(rest)) or 0
 
 
 def main(args: list[str] | None = None) -> int:

@@ -52,6 +52,18 @@ complete -o default -F _s2v s2v
 _ZSH_PRELUDE = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
 
 
+def add_completion_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of `s2v completion` to `parser`."""
+    parser.add_argument("shell", choices=SHELLS, help="whose script to print")
+
+
+def run_completion(args: argparse.Namespace) -> None:
+    """Print the script."""
+    from s2v.cli import COMMANDS, TRAINING, parser_of
+
+    print(completion_script(args.shell, {name: parser_of(name) for name in COMMANDS}, list(TRAINING)), end="")
+
+
 def completion_script(shell: str, parsers: dict[str, argparse.ArgumentParser], training: list[str]) -> str:
     """The script's text.
 

@@ -84,7 +84,8 @@ def run_export(args: argparse.Namespace) -> int:
     """
     if args.threads is not None and args.threads < 1:
         raise InputError(f"--threads must be at least 1, got {args.threads}")
-    check_checkpoint_file(args.checkpoint)
+    if not args.checkpoint.startswith("sdfa:"):
+        check_checkpoint_file(args.checkpoint)
     exports = plan_exports(args.speech, args.output)
     missing = [export for export in exports if args.overwrite or not export.output.exists()]
     kept = len(exports) - len(missing)

@@ -13,9 +13,11 @@ from s2v.generation.portrait import Identity
 from s2v.generation.sdfa_stream import SDFAStream
 from s2v.generation.still_picture import read_still
 from s2v.generation.streaming import StreamingGenerator
+from s2v.models.sdfa import SDFA
 from s2v.modules.checkpoint_part import read_checkpoint
 from s2v.modules.composer import ComposerModule
 from s2v.modules.sdfa import SDFAModule
+from s2v.weights import load_sdfa
 
 Module = TypeVar("Module", bound=pl.LightningModule)
 
@@ -34,7 +36,7 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
     """The system in a checkpoint as a stream from speech to frames; nothing in the file is executed.
 
     Args:
-        path: checkpoint of a composer, of SDFA or of S2F+SDFA.
+        path: checkpoint of a composer, of SDFA or of S2F+SDFA; or `sdfa:FILE`, published weights.
         device: where to compute.
         identity: for a composer, which windows tell it.
         image: picture of a face: for SDFA, and for no other.
@@ -42,6 +44,9 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
     Raises:
         InputError: the checkpoint is damaged or of another kind; the image is missing, unwanted or unreadable.
     """
+    if path.startswith("sdfa:"):
+        network = load_sdfa(path.removeprefix("sdfa:"))
+        return SDFAStream(network, still_for(network, path, image), device=device)
     state = read_checkpoint(path, "--checkpoint")["state_dict"]
     parts = {key.split(".")[0] for key in state}
     if {"representation", "generator"} <= parts:
@@ -65,11 +70,16 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
         raise InputError(
             f"--image: {path} is S2F+SDFA, which hears the face in the speech: leave --image out"
         )
-    if "voice" not in parts and image is None:
-        raise InputError(f"{path} is SDFA, which animates a picture: give one with --image")
     module = load_module(SDFAModule, path, "SDFA", device)
-    still = None if image is None else read_still(image, module.generator.frame_size)
+    still = None if "voice" in parts else still_for(module.generator, path, image)
     return SDFAStream(module.generator, still, module.voice, module.fps, device)
+
+
+def still_for(network: SDFA, path: str, image: str | None) -> Tensor:
+    """The picture for SDFA to animate, of its size; InputError where none is given."""
+    if image is None:
+        raise InputError(f"{path} is SDFA, which animates a picture: give one with --image")
+    return read_still(image, network.frame_size)
 
 
 def load_module(kind: type[Module], path: str, name: str, device: str) -> Module:

@@ -108,19 +108,22 @@ class SpeechLipsDiscriminator(nn.Module):
         super().__init__()
         height, side = height_and_width(image_size)
         self.region: Region = region
+        self.dim = dim
         seen = (height if region == "full" else height // 2, side)
         times = halvings((height, side)) - 1
         self.speech = SpeechWindowEncoder(dim, width)
         self.lips = picture_encoder(3 * SYNC_FRAMES, seen, times, dim, width)
         self.score = nn.Linear(1, 1)
-        with torch.no_grad():  # begin with "the closer, the likelier"
-            self.score.weight.fill_(-1.0)
-            self.score.bias.zero_()
+        with (
+            torch.no_grad()
+        ):  # begin with "the closer, the likelier", undecided at the distance one starts from
+            self.score.weight.fill_(-4.0)
+            self.score.bias.fill_(2.0)
 
     def forward(self, windows: Tensor, lips: Tensor) -> Tensor:
         """windows (M, 10000) of speech and the five frames each (M, 5, 3, H, W) in [-1, 1] -> logits (M,)."""
         stacked = rearrange(region_rows(lips, self.region), "m t c h w -> m (t c) h w")
-        distance = pairwise_distance(self.speech(windows), self.lips(stacked))
+        distance = pairwise_distance(self.speech(windows), self.lips(stacked)) / self.dim**0.5
         return self.score(distance.unsqueeze(-1)).squeeze(-1)
 
 

@@ -129,7 +129,8 @@ class SDFAModule(AdversarialModule):
             InputError: the frames are of another size, or the weights do not fit.
         """
         if stage != "predict":
-            check_frame_size(self.generator.frame_size, getattr(self.trainer, "datamodule", None))
+            side = max(self.generator.frame_size)  # data are square, and cut to the network's proportions
+            check_frame_size((side, side), getattr(self.trainer, "datamodule", None))
         if self.pretrained and not self.trainer.ckpt_path:
             from s2v.weights import load_sdfa
 
@@ -149,10 +150,16 @@ class SDFAModule(AdversarialModule):
             self.voice.eval()
         return self
 
+    def fitted(self, frames: Tensor) -> Tensor:
+        """The middle of square frames (..., S, S) that has the network's proportions, such as 128 x 96 of 128 x 128."""
+        height, width = self.generator.frame_size
+        top, left = (frames.shape[-2] - height) // 2, (frames.shape[-1] - width) // 2
+        return frames[..., top : top + height, left : left + width]
+
     def who(self, batch: TalkingFaceBatch) -> Tensor:
         """What tells the generator who is to speak: the stills in [-1, 1], or the voices' vectors."""
         if self.voice is None:
-            return normalise(batch["still"])
+            return normalise(self.fitted(batch["still"]))
         with torch.no_grad():
             return self.voice(batch["speech"])
 
@@ -162,7 +169,7 @@ class SDFAModule(AdversarialModule):
         numbers = frame_numbers(batch["frame_times"])
         if self.weights.sync:
             check_consecutive(numbers)
-        real, still = normalise(batch["frames"]), normalise(batch["still"])
+        real, still = (normalise(self.fitted(pictures)) for pictures in (batch["frames"], batch["still"]))
         fake = self.generator(batch["speech"], self.who(batch), numbers)
         pairs = self.draw_pairs(batch["speech"], numbers) if self.weights.sync else None
         steps_now, ends_epoch = self._place_of_batch()
@@ -225,17 +232,18 @@ class SDFAModule(AdversarialModule):
 
     def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
         """Generate the window's frames; callbacks measure them."""
-        real = normalise(batch["frames"])
+        real = normalise(self.fitted(batch["frames"]))
         fake = self.generator(batch["speech"], self.who(batch), frame_numbers(batch["frame_times"]))
         loss = frame_similarity_loss(fake, real, "full")
         self.log("val/loss/similarity", loss, prog_bar=True, batch_size=len(real))
         return {"fake_frames": fake, "real_frames": real}
 
     def generate_clip(self, speech: Tensor, num_frames: int, still: Tensor | None = None) -> Tensor:
-        """Speech (N,) and a still (3, H, W) uint8 -> (num_frames, 3, H, W) uint8, as `s2v export` makes it."""
+        """Speech (N,) and a square still (3, S, S) uint8 -> (num_frames, 3, H, W) uint8, as `s2v export` makes it."""
         from s2v.generation.sdfa_stream import generate_sdfa_clip
 
-        return generate_sdfa_clip(self.generator, speech, num_frames, still, self.voice, self.fps)
+        picture = None if still is None else self.fitted(still)
+        return generate_sdfa_clip(self.generator, speech, num_frames, picture, self.voice, self.fps)
 
     def _generate_first(self, batch: TalkingFaceBatch) -> Tensor:
         still = batch["still"][0] if self.needs_still else None
@@ -243,7 +251,7 @@ class SDFAModule(AdversarialModule):
 
     def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
         """One whole clip: generated and real frames, (T, 3, H, W) uint8."""
-        return {"generated": self._generate_first(batch), "real": batch["frames"][0]}
+        return {"generated": self._generate_first(batch), "real": self.fitted(batch["frames"][0])}
 
     def predict_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Any]:
         """One whole clip: {clip_id, generated (T, 3, H, W) uint8}."""

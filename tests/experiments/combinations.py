@@ -1,6 +1,6 @@
 """Which config files go together: every file below experiments/ is in one of these, in the order they are given.
 
-A sweep's file is no config and has a test of its own; `tiny` combinations are run by test_families.py.
+A sweep's file, or a table's, is no config and has a test of its own; `tiny` combinations are run by test_families.py.
 """
 
 from pathlib import Path
@@ -96,6 +96,10 @@ ABLATIONS = {
 """Ablation -> those it is parsed with at once, since parsing takes a second: none touches what another changes."""
 
 
+TABLES = ["crema_d", "crema_d_unseen", "voxceleb2", "synthetic", "real_faces"]
+"""What `s2v table1` takes; tried by test_table1.py."""
+
+
 def stage(name: str, data: str = "crema_d", own: bool = False) -> list[str]:
     """The files of a full-size fit."""
     return ["base/trainer", f"data/{data}", *FITS[name], *(OWN.get(name, []) if own else [])]
@@ -122,7 +126,19 @@ COMBINATIONS = (
         "compose on all GPUs, with SyncNet": [*tiny("compose"), "base/ddp", "compose/sync_confidence"],
         "test": [*tiny("compose"), "test/report"],
         "test by own judges": [*tiny("compose"), "test/own_judges"],
-        "test of SDFA(mismatch)": [*tiny("sdfa"), "baselines/mismatch", "test/own_judges"],
+        "distill on real faces": [
+            *stage("distill", "real_faces", own=True),
+            "base/seven_emotions",
+            "distill/mini_xception",
+        ],
+        "test on real faces": [
+            *stage("compose", "real_faces", own=True),
+            "base/seven_emotions",
+            "test/keep_clips",
+            "test/real_judges",
+        ],
+        "published SDFA": [*stage("sdfa"), "baselines/sdfa_published"],
+        "test of SDFA(mismatch)": [*tiny("sdfa"), "baselines/mismatch", "test/keep_clips", "test/own_judges"],
     }
     | {name: ["base/trainer", "demo/demo", *files] for name, files in DEMO.items()}
     | {name: ["base/trainer", "real_faces/real_faces", *files] for name, files in REAL.items()}

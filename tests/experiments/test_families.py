@@ -10,6 +10,7 @@ from typing import Any
 import av
 import pytest
 import torch
+from PIL import Image
 
 from s2v.cli import main
 from tests.experiments.combinations import FITS, arguments, tiny
@@ -23,6 +24,7 @@ MEASURED = {
     "emotion_judge": "accuracy",
     "syncnet": "prefers_true",
     "distill": "loss",
+    "voice_encoder": "loss",
 }
 """What the best checkpoint is chosen by, and a test logs too."""
 
@@ -116,13 +118,60 @@ def test_the_finished_checkpoint_makes_a_video_from_speech_alone(
     assert pictures[0].shape == (64, 64, 3)
 
 
+@pytest.mark.parametrize("name", ["sdfa", "s2f_sdfa"])
+def test_a_baseline_is_tested_by_the_same_report(name: str, chain: Path) -> None:
+    run_test(chain / name, *arguments(["test/own_judges"]))
+    report = json.loads((chain / name / "report" / "report.json").read_text())
+    system = {"sdfa": "SDFA", "s2f_sdfa": "S2F+SDFA"}[name]
+    assert set(report["systems"]) == {system} | SYSTEMS - {"speech2video"}
+    assert all(report["systems"][system][metric]["mean"] is not None for metric in METRICS)
+
+
+def test_sdfa_with_another_speakers_frame(chain: Path, tmp_path: Path) -> None:
+    """The list is written by the first test and read by the second."""
+    mismatch = tmp_path / "mismatch.csv"
+    lists, texts = [], []
+    for run in ("first", "second"):
+        where = ["--run_dir", str(tmp_path / run)]
+        files = arguments(["baselines/mismatch"])
+        run_test(
+            chain / "sdfa",
+            *files,
+            "--trainer.callbacks.init_args.list_file",
+            str(mismatch),
+            *arguments(["test/own_judges"]),
+            *where,
+        )
+        lists.append(mismatch.read_text())
+        report = json.loads((tmp_path / run / "report" / "report.json").read_text())
+        texts.append(report["systems"]["SDFA(mismatch)"]["ssim"]["mean"])
+    assert lists[0] == lists[1] and texts[0] == texts[1]
+    for row in csv.DictReader(lists[0].splitlines()):
+        assert row["clip_id"].split("_")[0] != row["still_of"].split("_")[0]
+
+
+@pytest.mark.parametrize("name", ["sdfa", "s2f_sdfa"])
+def test_a_baseline_makes_a_video(name: str, chain: Path, crema_d_corpus: Path, tmp_path: Path) -> None:
+    speech = sorted((crema_d_corpus / "AudioWAV").glob("*.wav"))[0]
+    Image.new("RGB", (80, 80), "tan").save(tmp_path / "face.png")
+    picture = ["--image", str(tmp_path / "face.png")] if name == "sdfa" else []
+    command = ["export", "--checkpoint", str(chain / name / "best.ckpt"), "--speech", str(speech), *picture]
+    assert main([*command, "--output", str(tmp_path / "a.mp4"), "--device", "cpu", "--threads", "1"]) == 0
+    with av.open(str(tmp_path / "a.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.width, stream.height) == (64, 64)
+
+
 @pytest.mark.slow
-def test_resuming_stage_2_equals_never_stopping_it(chain: Path, crema_d_cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["compose", "sdfa", "s2f_sdfa"])
+def test_resuming_a_gan_equals_never_stopping_it(
+    name: str, chain: Path, crema_d_cache: Path, tmp_path: Path
+) -> None:
     def fit(run: str, steps: int, *more: str) -> dict[str, Any]:
         where = ["--run_dir", str(tmp_path / run), "--trainer.max_steps", str(steps)]
         epochs = ["--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "1"]
-        files = arguments(tiny("compose"))
-        assert main(["fit", *files, *options("compose", crema_d_cache, chain), *where, *epochs, *more]) == 0
+        files = arguments(tiny(name))
+        assert main(["fit", *files, *options(name, crema_d_cache, chain), *where, *epochs, *more]) == 0
         return saved(tmp_path / run / "last.ckpt")
 
     whole = fit("whole", 4)

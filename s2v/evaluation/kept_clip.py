@@ -1,0 +1,99 @@
+"""A test clip as a system made it, kept on disk so that systems can be shown side by side."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from s2v.batch import FPS
+from s2v.errors import InputError
+from s2v.evaluation.atomic_write import write_atomically
+from s2v.evaluation.contact_sheet import contact_sheet_png, strip_of
+from s2v.generation.mp4_writer import write_mp4
+
+
+@dataclass(frozen=True)
+class KeptClip:
+    """What a figure needs of a clip.
+
+    Attributes:
+        clip_id: its name.
+        title: what the figure calls it.
+        real: (T, 3, H, W) uint8.
+        generated: (T, 3, H, W) uint8.
+        speech: (N,) float, 16 kHz.
+    """
+
+    clip_id: str
+    title: str
+    real: Tensor
+    generated: Tensor
+    speech: Tensor
+
+    @property
+    def file_name(self) -> str:
+        """Its id, fit for a file name."""
+        return re.sub(r"[^\w.-]+", "_", self.clip_id)[:150].lstrip(".") or "clip"
+
+    def write(self, folder: Path) -> Path:
+        """Write `folder`/<id>.safetensors, atomically."""
+        tensors = {"real": self.real, "generated": self.generated, "speech": self.speech}
+        data = save(
+            {name: value.cpu().contiguous() for name, value in tensors.items()},
+            {"clip_id": self.clip_id, "title": self.title},
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / f"{self.file_name}.safetensors", data)
+        return folder / f"{self.file_name}.safetensors"
+
+
+def read_kept_clips(folder: Path) -> list[KeptClip]:
+    """All clips in a folder, sorted by file name; none where there is no folder.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    clips = []
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                tensors = (file.get_tensor(name) for name in ("real", "generated", "speech"))
+                clips.append(KeptClip(about["clip_id"], about["title"], *tensors))
+        except (SafetensorError, KeyError, OSError) as error:
+            raise InputError(
+                f"{path} is no kept clip, or damaged ({error}): remove it and test again"
+            ) from error
+    return clips
+
+
+def compare_systems(folders: dict[str, Path], output: Path, largest: int = 128) -> list[Path]:
+    """Like the paper's Fig. 3: figure.png, rows ground truth and each system at the same instants; and an mp4 a clip.
+
+    Args:
+        folders: name of a system -> its kept clips; a clip that not all have is left out.
+        output: folder for figure.png and side_by_side/<clip>.mp4.
+        largest: height of a picture in the figure, at most; pixels.
+
+    Returns:
+        The files; none where no clip is kept by all.
+    """
+    kept = {name: {clip.clip_id: clip for clip in read_kept_clips(path)} for name, path in folders.items()}
+    first = next(iter(kept.values()), {})
+    strips, files = [], []
+    for clip_id in [clip_id for clip_id in first if all(clip_id in clips for clips in kept.values())]:
+        clip = first[clip_id]
+        rows = {"ground truth": clip.real} | {name: clips[clip_id].generated for name, clips in kept.items()}
+        strips.append(strip_of(clip.title, rows, FPS, min(largest, clip.real.shape[-2])))
+        path = output / "side_by_side" / f"{clip.file_name}.mp4"
+        frames = min(len(pictures) for pictures in rows.values())
+        write_mp4(path, [torch.cat([pictures[:frames] for pictures in rows.values()], dim=-1)], [clip.speech])
+        files.append(path)
+    if strips:
+        write_atomically(output / "figure.png", contact_sheet_png(strips))
+        files.insert(0, output / "figure.png")
+    return files

@@ -1,0 +1,191 @@
+"""Reports of several systems on the same clips, as one table beside the paper's."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s2v.errors import InputError
+from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
+from s2v.evaluation.paper_table import gap_closed, paper_value
+from s2v.evaluation.protocol import CALIBRATION
+from s2v.evaluation.report import write_atomically
+from s2v.evaluation.summary import METRICS
+
+SHARED = ("clip_list_sha256", "dataset", "split", "image_size", "crop")
+"""What must be the same in all reports of a table, as the judges must."""
+
+
+@dataclass
+class Table1:
+    """The numbers of all systems.
+
+    Attributes:
+        dataset: key into `paper_table.PAPER`, or None where the paper has no such data set.
+        systems: name -> the report's estimates, `scored` and `total`; the calibration rows come last.
+        meta: name of a tested system -> its report's meta.
+    """
+
+    dataset: str | None
+    systems: dict[str, dict[str, Any]]
+    meta: dict[str, dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, with the paper's values under `paper`."""
+        return {
+            "dataset": self.dataset,
+            "systems": {
+                name: values | {"paper": {metric: self._paper(name, metric) for metric in PAPER_METRICS}}
+                for name, values in self.systems.items()
+            },
+            "ssim_gap_closed": self.ssim_gap_closed(),
+            "meta": self.meta,
+        }
+
+    def as_csv(self) -> str:
+        """A row a system and metric: mean, interval, clips, the paper's value."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["system", "metric", "mean", "low", "high", "n", "paper"])
+        for name, values in self.systems.items():
+            for metric in METRICS:
+                if (found := values.get(metric)) is not None:
+                    cells = [
+                        found["mean"],
+                        found["low"],
+                        found["high"],
+                        found["n"],
+                        self._paper(name, metric),
+                    ]
+                    writer.writerow([name, metric, *("" if cell is None else cell for cell in cells)])
+        return text.getvalue()
+
+    def as_markdown(self) -> str:
+        """The paper's three columns beside the paper's numbers; then everything else that was measured."""
+        lines = ["# Table 1", "", _line(["system", *_PAPER_HEADER, "scored"]), _line(["---"] * 8)]
+        for name, values in self.systems.items():
+            cells = [
+                text
+                for metric in PAPER_METRICS
+                for text in (_cell(values.get(metric)), _number(self._paper(name, metric)))
+            ]
+            coverage = f"{values['scored']}/{values['total']}"
+            lines.append(_line([_titled(name), *cells, coverage]))
+        lines += ["", "Mean over clips with 95 % bootstrap interval, resampled by speaker.", ""]
+        if (closed := self.ssim_gap_closed()) is not None:
+            lines += [f"speech2video closes {closed:.0%} of the SSIM gap between S2F+SDFA and SDFA.", ""]
+        others = [m for m in METRICS if m not in PAPER_METRICS and any(m in s for s in self.systems.values())]
+        if others:
+            lines += ["## Beyond the paper", ""]
+            lines += [_line(["metric", *map(_titled, self.systems)])]
+            lines += [_line(["---"] * (1 + len(self.systems)))]
+            for metric in others:
+                lines.append(
+                    _line([metric, *(_cell(values.get(metric)) for values in self.systems.values())])
+                )
+        return "\n".join([*lines, "", *self._notes()]) + "\n"
+
+    def ssim_gap_closed(self) -> float | None:
+        """See `gap_closed`; None where one of the three systems is not there."""
+        means = [self.systems.get(name, {}).get("ssim") for name in ("speech2video", "S2F+SDFA", "SDFA")]
+        found = [mean["mean"] for mean in means if mean is not None and mean["mean"] is not None]
+        return gap_closed(*found) if len(found) == 3 else None
+
+    def write(self, folder: Path) -> list[Path]:
+        """table1.json, table1.csv and table1.md, each atomically; their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        contents = {
+            "table1.json": json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n",
+            "table1.csv": self.as_csv(),
+            "table1.md": self.as_markdown(),
+        }
+        for name, text in contents.items():
+            write_atomically(folder / name, text.encode("utf-8", "surrogateescape"))
+        return [folder / name for name in contents]
+
+    def _paper(self, system: str, metric: str) -> float | None:
+        return paper_value(self.dataset, system, metric)
+
+    def _notes(self) -> list[str]:
+        meta = next(iter(self.meta.values()))
+        notes = [
+            f"* data: {meta.get('dataset')}, split {meta.get('split')}, {meta.get('clips')} clips of "
+            f"{meta.get('speakers')} speakers, list {str(meta.get('clip_list_sha256'))[:12]}; frames "
+            f"{meta.get('image_size')} at {meta.get('fps')} fps, the same for all systems"
+        ]
+        if self.dataset is not None:
+            notes.append(
+                "* the paper's numbers are of its own split and crops, which it does not give: they stand beside "
+                "these for orientation"
+            )
+        for name, judge in (meta.get("judges") or {}).items():
+            said = "none" if judge is None else f"{judge['file']}, {judge['origin']}"
+            notes.append(f"* {name} judge: {said}")
+        for name, found in self.meta.items():
+            checkpoint = found.get("checkpoint") or {"file": "none", "sha256": ""}
+            notes.append(f"* {name}: {checkpoint['file']}, sha256 {checkpoint['sha256'][:12]}")
+        return notes
+
+
+def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
+    """Put reports together.
+
+    Args:
+        reports: name of a system -> its report.json.
+        dataset: see `Table1`.
+
+    Raises:
+        InputError: a report is of another system, other clips, sizes or judges than the first.
+    """
+    systems: dict[str, dict[str, Any]] = {}
+    calibration: dict[str, dict[str, Any]] = {}
+    meta: dict[str, dict[str, Any]] = {}
+    for name, path in reports.items():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if name not in content["systems"]:
+            tested = ", ".join(n for n in content["systems"] if n not in CALIBRATION)
+            raise InputError(
+                f"{path} is the report of {tested}, expected {name}: is it another's checkpoint?"
+            )
+        systems[name], meta[name] = content["systems"][name], content["meta"]
+        calibration = calibration or {n: v for n, v in content["systems"].items() if n in CALIBRATION}
+        first = next(iter(meta))
+        for key in SHARED:
+            if meta[name].get(key) != meta[first].get(key):
+                raise InputError(
+                    f"{name} and {first} were not tested alike: {key} is {meta[name].get(key)} and "
+                    f"{meta[first].get(key)}; give both the same data settings"
+                )
+        if _judges(meta[name]) != _judges(meta[first]):
+            raise InputError(
+                f"{name} and {first} were judged by other networks: give both the same report config"
+            )
+    return Table1(dataset, systems | calibration, meta)
+
+
+def _judges(meta: dict[str, Any]) -> dict[str, str | None]:
+    return {name: judge and judge["sha256"] for name, judge in (meta.get("judges") or {}).items()}
+
+
+_PAPER_HEADER = ["SSIM", "paper", "PSNR", "paper", "confidence", "paper"]
+
+
+def _titled(name: str) -> str:
+    return f"{name} (calibration)" if name in CALIBRATION else f"**{name}**"
+
+
+def _cell(value: dict[str, Any] | None) -> str:
+    if value is None or value["mean"] is None:
+        return "-"
+    text = f"{value['mean']:.3f}"
+    return text if value["low"] is None else f"{text} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

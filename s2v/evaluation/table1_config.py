@@ -1,0 +1,156 @@
+"""What `s2v table1 --config FILE` is told: stages to train, systems to test, and how."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from s2v.errors import InputError
+from s2v.evaluation.paper_table import PAPER
+from s2v.nearest_name import did_you_mean
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A fit, whose run folder is `<root>/<name>`.
+
+    Attributes:
+        name: of the stage.
+        folder: where it writes best.ckpt, last.ckpt and config.yaml.
+        arguments: of `s2v fit`.
+    """
+
+    name: str
+    folder: Path
+    arguments: list[str]
+
+    @property
+    def checkpoint(self) -> Path:
+        """What is tested, and what other stages read."""
+        return self.folder / "best.ckpt"
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of the table.
+
+    Attributes:
+        name: as its report calls it.
+        checkpoint: what is tested.
+        arguments: of `s2v test`, without the checkpoint.
+    """
+
+    name: str
+    checkpoint: Path
+    arguments: list[str]
+
+    @property
+    def slug(self) -> str:
+        """Name of its folder."""
+        return "".join(c if c.isalnum() else "_" for c in self.name.lower()).strip("_")
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """All of a table's parts, in order."""
+
+    output: Path
+    dataset: str | None
+    stages: list[Stage] = field(default_factory=list)
+    systems: list[System] = field(default_factory=list)
+
+
+KEYS = {"root", "output", "dataset", "fit", "stages", "systems", "report"}
+SYSTEM_KEYS = {"stage", "checkpoint", "config", "with"}
+
+
+def as_arguments(items: Any, where: str) -> list[str]:
+    """Config files, and options that begin with --, as `s2v fit` takes them.
+
+    Raises:
+        InputError: it is no list, or a file is missing.
+    """
+    if not isinstance(items, list):
+        raise InputError(f"{where}: expected a list of config files and --options, got {items!r}")
+    arguments: list[str] = []
+    for item in map(str, items):
+        if item.startswith("--"):
+            arguments.append(item)
+        elif Path(item).is_file():
+            arguments += ["--config", item]
+        else:
+            raise InputError(f"{where}: there is no file {item}")
+    return arguments
+
+
+def read_plan(path: str) -> TablePlan:
+    """The plan in a YAML file; paths in it are relative to where the command runs, as in the other configs.
+
+    `root`: folder of the stages' runs. `fit`: config files before each stage's. `stages`: name -> its files.
+    `systems`: name -> {stage: NAME} or {checkpoint: FILE, config: FILE}, and `with`: files for its test alone.
+    `report`: files after each system's. `dataset`: whose numbers of the paper stand beside. `output`: a folder.
+
+    Raises:
+        InputError: naming the key that is wrong.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"--config {path}: no such file")
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OmegaConfBaseException, YAMLError, OSError, UnicodeError) as error:
+        raise InputError(f"--config {path}: {' '.join(str(error).split())[:160]}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"--config {path}: expected keys {', '.join(sorted(KEYS))}")
+    given = {str(key): value for key, value in content.items()}
+    _check_keys(given, KEYS, path)
+    if missing := {"root", "systems", "report"} - given.keys():
+        raise InputError(f"--config {path}: missing {', '.join(sorted(missing))}")
+    dataset = given.get("dataset")
+    if dataset is not None and dataset not in PAPER:
+        raise InputError(
+            f"--config {path}: dataset is {dataset!r}, the paper has {' and '.join(PAPER)}: or leave it out"
+        )
+    root = Path(str(given["root"]))
+    before = as_arguments(given.get("fit", []), f"{path}: fit")
+    stages = {
+        name: Stage(name, root / name, [*before, *as_arguments(files, f"{path}: stages.{name}")])
+        for name, files in (given.get("stages") or {}).items()
+    }
+    report = as_arguments(given["report"], f"{path}: report")
+    systems = [
+        _system(name, value, root, stages, report, path) for name, value in (given["systems"] or {}).items()
+    ]
+    if not systems:
+        raise InputError(f"--config {path}: systems is empty")
+    return TablePlan(Path(str(given.get("output", root / "table1"))), dataset, list(stages.values()), systems)
+
+
+def _system(
+    name: str, value: Any, root: Path, stages: dict[str, Stage], report: list[str], path: str
+) -> System:
+    where = f"{path}: systems.{name}"
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected stage: NAME, or checkpoint: FILE and config: FILE")
+    _check_keys(value, SYSTEM_KEYS, where)
+    if "checkpoint" in value and "config" in value:
+        checkpoint, config = Path(str(value["checkpoint"])), str(value["config"])
+    elif value.get("stage") in stages:
+        stage = stages[value["stage"]]
+        checkpoint, config = stage.checkpoint, str(stage.folder / "config.yaml")
+    elif "stage" in value:
+        raise InputError(
+            f"{where}: there is no stage {value['stage']}{did_you_mean(str(value['stage']), stages)}"
+        )
+    else:
+        raise InputError(f"{where}: expected stage: NAME, or checkpoint: FILE and config: FILE")
+    more = as_arguments(value.get("with", []), where)
+    return System(name, checkpoint, ["--config", config, *more, *report])
+
+
+def _check_keys(given: dict[str, Any], known: set[str], where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise InputError(f"{where}: unknown key {key}{did_you_mean(str(key), sorted(known))}")

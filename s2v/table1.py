@@ -1,0 +1,125 @@
+"""`s2v table1`: train what is missing, test every system on the same clips, print the table beside the paper's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s2v.errors import InputError
+
+if TYPE_CHECKING:
+    from s2v.evaluation.table1_config import Stage, System
+
+
+def add_table1_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `s2v table1` to `parser`."""
+    parser.add_argument(
+        "--config",
+        required=True,
+        metavar="FILE",
+        help="stages and systems, such as experiments/table1/crema_d.yaml",
+    )
+    parser.add_argument(
+        "--train",
+        choices=("missing", "never"),
+        default="missing",
+        help="fit the stages whose checkpoints are not there, or take it as an error (%(default)s)",
+    )
+
+
+def run_table1(args: argparse.Namespace) -> int:
+    """Do what is left to do of a table. Finished fits and tests stay; a stopped fit goes on.
+
+    Raises:
+        InputError: the config is wrong, a checkpoint is missing, or the systems were not tested alike.
+    """
+    from s2v.evaluation.kept_clip import compare_systems
+    from s2v.evaluation.table1 import read_table
+    from s2v.evaluation.table1_config import read_plan
+
+    plan = read_plan(args.config)
+    for stage in plan.stages:
+        fit_stage(stage, plan.output, args.train == "missing")
+    reports = {system.name: evaluate(system, plan.output) for system in plan.systems}
+    table = read_table(reports, plan.dataset)
+    paths = table.write(plan.output)
+    paths += compare_systems({s.name: plan.output / s.slug / "clips" for s in plan.systems}, plan.output)
+    print(table.as_markdown())
+    for path in paths:
+        print(f"wrote {path}")
+    return 0
+
+
+def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
+    """Fit a stage unless it is finished.
+
+    A note below `output` says which stages were begun here and which are done. A checkpoint without a note was
+    trained elsewhere and is taken as it is; one of a fit that was stopped is gone on from.
+    """
+    note = output / "stages" / f"{stage.name}.json"
+    state = json.loads(note.read_text()) if note.is_file() else {}
+    there = stage.checkpoint.is_file()
+    if there and state.get("state") in (None, "finished"):
+        print(f"{stage.name}: kept {stage.checkpoint}")
+        return
+    if not may_train:
+        raise InputError(
+            f"{stage.name}: there is no finished fit at {stage.checkpoint}: leave --train never out"
+        )
+    last = stage.folder / "last.ckpt"
+    goes_on = state.get("state") == "started" and last.is_file()
+    print(f"{stage.name}: {'goes on from ' + str(last) if goes_on else 'training'}", flush=True)
+    _write_note(note, {"state": "started", "arguments": stage.arguments})
+    run_training_command(["fit", *stage.arguments, *(["--ckpt_path", str(last)] if goes_on else [])])
+    if not stage.checkpoint.is_file():
+        raise InputError(
+            f"{stage.name} was trained but wrote no {stage.checkpoint}: its run_dir must be {stage.folder}, "
+            "with a ModelCheckpoint named best"
+        )
+    _write_note(note, {"state": "finished", "arguments": stage.arguments})
+
+
+def evaluate(system: System, output: Path) -> Path:
+    """Test a system unless this very checkpoint was tested like this before; its report.json."""
+    from s2v.evaluation.file_hash import sha256_of_file
+
+    if not system.checkpoint.is_file():
+        raise InputError(
+            f"{system.name}: there is no checkpoint {system.checkpoint}: add its stage, or check the path"
+        )
+    folder = output / system.slug
+    report, note = folder / "report" / "report.json", folder / "tested.json"
+    key: dict[str, object] = {
+        "checkpoint_sha256": sha256_of_file(str(system.checkpoint)),
+        "arguments": system.arguments,
+    }
+    if report.is_file() and note.is_file() and json.loads(note.read_text()) == key:
+        print(f"{system.name}: kept {report}")
+        return report
+    note.unlink(missing_ok=True)
+    print(f"{system.name}: testing {system.checkpoint}", flush=True)
+    where = ["--run_dir", str(folder), "--ckpt_path", str(system.checkpoint)]
+    run_training_command(["test", *system.arguments, *where])
+    if not report.is_file():
+        raise InputError(
+            f"{system.name} was tested but there is no {report}: the config's `report` must have a TestReport "
+            "with output_dir ${run_dir}/report"
+        )
+    _write_note(note, key)
+    return report
+
+
+def run_training_command(arguments: list[str]) -> None:
+    """`s2v fit|test`, in this process."""
+    from s2v import training_cli
+
+    training_cli.run(arguments)
+
+
+def _write_note(path: Path, content: dict[str, object]) -> None:
+    from s2v.evaluation.report import write_atomically
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())

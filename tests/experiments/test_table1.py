@@ -1,0 +1,176 @@
+"""`s2v table1`: its files name what there is, and the whole of it runs tiny, goes on, and does nothing twice."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from s2v.cli import main
+from s2v.evaluation.paper_table import SYSTEMS
+from s2v.evaluation.table1_config import read_plan
+from tests.experiments.combinations import EXPERIMENTS, FITS, REPOSITORY, TABLES, stage, tiny
+from tests.experiments.conftest import options
+
+
+def test_every_table_is_listed() -> None:
+    assert sorted(path.stem for path in (EXPERIMENTS / "table1").iterdir()) == sorted(TABLES)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_tables_stages_are_those_of_the_tests(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what is trained here tiny is what the table trains in full."""
+    monkeypatch.chdir(REPOSITORY)
+    plan = read_plan(f"experiments/table1/{name}.yaml")
+    assert [system.name for system in plan.systems] == list(SYSTEMS)
+    own = name in ("synthetic", "real_faces")
+    for part in plan.stages:
+        files = {item for item in part.arguments if item.endswith(".yaml")}
+        wanted = stage(part.name, name.removesuffix("_unseen"), own=own)
+        assert files - REFINED == {f"experiments/{file}.yaml" for file in wanted}
+        assert part.folder.name == part.name and part.folder.parent == plan.output.parent
+    published = {"real_faces": EMOTIONS, "synthetic": set()}.get(name, PRETRAINED)
+    assert {part.name for part in plan.stages} == set(FITS) - published
+
+
+EMOTIONS = {"emotion_teacher", "emotion_judge", "identity_judge"}
+PRETRAINED = EMOTIONS | {"cpc", "identity_teacher", "syncnet"}
+"""Published where they are not trained."""
+
+REFINED = {
+    f"experiments/{name}.yaml"
+    for name in ("data/crema_d_unseen", "base/seven_emotions", "distill/mini_xception")
+}
+"""What a table adds to a stage."""
+
+
+def write_plan(path: Path, cache: Path, folder: Path, **changes: Any) -> Path:
+    """The tiny stages of `chain`, in a plan of their own."""
+    stages = {}
+    for name in ("sdfa", "voice_encoder", "s2f_sdfa", "compose"):
+        files = [str(EXPERIMENTS / f"{file}.yaml") for file in tiny(name)]
+        stages[name] = [*files, *options(name, cache, folder)]
+    plan = {
+        "root": str(folder),
+        "output": str(path.parent / "table"),
+        "dataset": "crema_d",
+        "stages": stages,
+        "systems": {
+            "SDFA": {"stage": "sdfa"},
+            "S2F+SDFA": {"stage": "s2f_sdfa"},
+            "SDFA(mismatch)": {
+                "checkpoint": str(folder / "sdfa" / "best.ckpt"),
+                "config": str(folder / "sdfa" / "config.yaml"),
+                "with": [str(EXPERIMENTS / "baselines" / "mismatch.yaml")],
+            },
+            "speech2video": {"stage": "compose"},
+        },
+        "report": [str(EXPERIMENTS / "test" / f"{name}.yaml") for name in ("keep_clips", "own_judges")],
+    }
+    path.write_text(yaml.safe_dump(plan | changes, sort_keys=False))
+    return path
+
+
+def test_the_table_of_finished_stages(
+    chain: Path, crema_d_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = write_plan(tmp_path / "plan.yaml", crema_d_cache, chain)
+    assert main(["table1", "--config", str(plan), "--train", "never"]) == 0
+    said = capsys.readouterr().out
+    assert f"sdfa: kept {chain / 'sdfa' / 'best.ckpt'}" in said and "| **SDFA** |" in said
+
+    made = json.loads((tmp_path / "table" / "table1.json").read_text())
+    assert list(made["systems"])[:4] == list(SYSTEMS)
+    assert list(made["systems"])[4:] == [
+        "ground_truth",
+        "ground_truth_shifted",
+        "ground_truth_swapped",
+        "still_frame",
+    ]
+    assert made["systems"]["SDFA(mismatch)"]["paper"] == {
+        "ssim": 0.521,
+        "psnr": 20.024,
+        "sync_confidence": 5.0,
+    }
+    assert all(made["systems"][name]["total"] == 3 for name in SYSTEMS)
+    lines = (tmp_path / "table" / "table1.md").read_text().splitlines()
+    assert lines[2] == "| system | SSIM | paper | PSNR | paper | confidence | paper | scored |"
+    with (tmp_path / "table" / "table1.csv").open(newline="") as file:
+        rows = {(row["system"], row["metric"]): row for row in csv.DictReader(file)}
+    assert rows["speech2video", "ssim"]["paper"] == "0.541"
+    assert rows["ground_truth", "ssim"]["mean"] == "1.0" and rows["ground_truth", "ssim"]["paper"] == ""
+
+    with Image.open(tmp_path / "table" / "figure.png") as figure:
+        assert figure.height > 3 * 5 * 64  # three clips, five rows of 64 pixels each
+    videos = sorted((tmp_path / "table" / "side_by_side").glob("*.mp4"))
+    with av.open(str(videos[0])) as video:
+        assert len(videos) == 3 and video.streams.video[0].width == 5 * 64 and video.streams.audio
+
+    before = (tmp_path / "table" / "sdfa" / "report" / "report.json").stat().st_mtime_ns
+    assert main(["table1", "--config", str(plan)]) == 0
+    again = capsys.readouterr().out
+    assert again.count(": kept ") == 8 and "testing" not in again and "training" not in again
+    assert (tmp_path / "table" / "sdfa" / "report" / "report.json").stat().st_mtime_ns == before
+
+
+def test_what_is_missing_is_trained_and_a_stopped_fit_goes_on(
+    crema_d_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    plan = write_plan(tmp_path / "plan.yaml", crema_d_cache, runs)
+    content = yaml.safe_load(plan.read_text())
+    content["stages"] = {"sdfa": content["stages"]["sdfa"]}
+    content["systems"] = {"SDFA": {"stage": "sdfa"}}
+    content["report"] = [str(write_report(tmp_path))]
+    plan.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    assert main(["table1", "--config", str(plan), "--train", "never"]) == 2
+    assert "no finished fit" in capsys.readouterr().err
+    assert main(["table1", "--config", str(plan)]) == 0
+    assert "sdfa: training" in capsys.readouterr().out
+    note = tmp_path / "table" / "stages" / "sdfa.json"
+    assert json.loads(note.read_text())["state"] == "finished"
+
+    # as a stop after step 4 of 6 leaves it
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"state": "started"}))
+    content["stages"]["sdfa"].append("--trainer.max_steps=6")
+    plan.write_text(yaml.safe_dump(content, sort_keys=False))
+    assert main(["table1", "--config", str(plan)]) == 0
+    said = capsys.readouterr().out
+    assert f"sdfa: goes on from {runs / 'sdfa' / 'last.ckpt'}" in said
+    state = torch.load(runs / "sdfa" / "last.ckpt", map_location="cpu", weights_only=True)
+    assert state["global_step"] == 6
+
+
+def write_report(folder: Path) -> Path:
+    """A report without judges."""
+    settings = {"output_dir": "${run_dir}/report"}
+    callback = {"class_path": "callbacks.test_report.TestReport", "init_args": settings}
+    (folder / "report.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks+": [callback]}}))
+    return folder / "report.yaml"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dataset": "grid"}, "dataset is 'grid', the paper has crema_d and voxceleb2"),
+        ({"stage": {}}, "unknown key stage: did you mean stages?"),
+        ({"systems": {"SDFA": {"stage": "sdaf"}}}, "there is no stage sdaf"),
+        ({"systems": {"SDFA": {}}}, "expected stage: NAME, or checkpoint: FILE and config: FILE"),
+        ({"systems": {}}, "systems is empty"),
+        ({"report": ["none.yaml"]}, "report: there is no file none.yaml"),
+        ({"stages": {}, "systems": {"A": {"checkpoint": "no.ckpt", "config": "c"}}}, "no checkpoint no.ckpt"),
+    ],
+)
+def test_a_wrong_plan_is_one_line(
+    changes: dict[str, Any], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = write_plan(tmp_path / "plan.yaml", tmp_path, tmp_path, **changes)
+    assert main(["table1", "--config", str(plan)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error

@@ -1,0 +1,80 @@
+"""Several reports as one table, by hand; and what may not stand in one table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s2v.errors import InputError
+from s2v.evaluation.paper_table import PAPER, gap_closed, paper_value
+from s2v.evaluation.table1 import read_table
+
+
+def report(path: Path, system: str, ssim: float, **meta: Any) -> Path:
+    """A report with one metric, of a system and a calibration row."""
+    estimate = {"mean": ssim, "low": ssim - 0.1, "high": ssim + 0.1, "n": 3}
+    row = {"scored": 3, "total": 4}
+    content = {
+        "systems": {
+            system: {"ssim": estimate, "sharpness": {"mean": None, "low": None, "high": None, "n": 0}} | row,
+            "ground_truth": {"ssim": {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 3}} | row,
+        },
+        "meta": {
+            "clip_list_sha256": "abc",
+            "dataset": "CremaD",
+            "split": "test of seen",
+            "judges": {"sync": {"file": "sync.ckpt", "sha256": "1", "origin": "published"}, "identity": None},
+            "checkpoint": {"file": f"{system}.ckpt", "sha256": "123456789abcdef"},
+        }
+        | meta,
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_the_paper_closes_12_percent() -> None:
+    values = [PAPER["crema_d"][name][0] for name in ("speech2video", "S2F+SDFA", "SDFA")]
+    assert gap_closed(*values) == pytest.approx(0.118, abs=5e-4)
+    assert gap_closed(0.5, 0.6, 0.6) is gap_closed(0.5, 0.6, 0.605) is None
+    assert paper_value("voxceleb2", "SDFA", "psnr") == 25.121
+    assert paper_value("crema_d", "ground_truth", "ssim") is paper_value(None, "SDFA", "ssim") is None
+
+
+def test_a_table_by_hand(tmp_path: Path) -> None:
+    files = {
+        name: report(tmp_path / f"{index}.json", name, ssim)
+        for index, (name, ssim) in enumerate({"SDFA": 0.7, "S2F+SDFA": 0.5, "speech2video": 0.6}.items())
+    }
+    table = read_table(files, "crema_d")
+    assert list(table.systems) == [*files, "ground_truth"]
+    assert table.ssim_gap_closed() == pytest.approx(0.5)
+    lines = table.as_markdown().splitlines()
+    assert "| **SDFA** | 0.700 [0.600, 0.800] | 0.705 | - | 23.568 | - | 5.4 | 3/4 |" in lines
+    assert "| ground_truth (calibration) | 1.000 [1.000, 1.000] | - | - | - | - | - | 3/4 |" in lines
+    assert "speech2video closes 50% of the SSIM gap between S2F+SDFA and SDFA." in lines
+    assert "SDFA,ssim,0.7,0.6,0.7999999999999999,3,0.705" in table.as_csv().splitlines()
+    assert [path.name for path in table.write(tmp_path / "out")] == ["table1.json", "table1.csv", "table1.md"]
+    content = json.loads((tmp_path / "out" / "table1.json").read_text())
+    assert content["ssim_gap_closed"] == pytest.approx(0.5)
+    assert content["systems"]["SDFA"]["paper"]["psnr"] == 23.568
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"clip_list_sha256": "xyz"}, "not tested alike: clip_list_sha256 is xyz and abc"),
+        ({"image_size": "64 x 64"}, "not tested alike: image_size"),
+        ({"judges": {"sync": None, "identity": None}}, "judged by other networks"),
+    ],
+)
+def test_what_was_not_tested_alike_is_refused(tmp_path: Path, other: dict[str, Any], words: str) -> None:
+    first = report(tmp_path / "a.json", "SDFA", 0.7)
+    second = report(tmp_path / "b.json", "speech2video", 0.6, **other)
+    with pytest.raises(InputError, match=words):
+        read_table({"SDFA": first, "speech2video": second}, None)
+
+
+def test_the_report_of_another_system_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is the report of SDFA, expected speech2video"):
+        read_table({"speech2video": report(tmp_path / "a.json", "SDFA", 0.7)}, None)

@@ -1,0 +1,193 @@
+"""SDFA's training step, its schedule, and what it makes of a clip; S2F+SDFA's voice in the picture's place."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from s2v.errors import InputError
+from s2v.losses.frame_similarity import frame_similarity_loss
+from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
+from s2v.models.sdfa import SDFA
+from s2v.models.sdfa_discriminators import (
+    SequenceDiscriminator,
+    SpeechLipsDiscriminator,
+    StillFrameDiscriminator,
+)
+from s2v.models.voice_encoder import VoiceEncoder
+from s2v.modules.sdfa import SDFALearningRates, SDFALossWeights, SDFAModule, frame_numbers
+from tests.s2v.modules.small_faces import SIZE, Losses, SmallFaces, batch_of, draw_clip, trainer
+
+VOICE = 20
+
+
+def sdfa(voice: bool = False, size: int | list[int] = SIZE, **settings: Any) -> SDFAModule:
+    torch.manual_seed(0)
+    return SDFAModule(
+        SDFA(size, 0.125, speech_dim=16, code_dim=8, voice_dim=VOICE if voice else None),
+        StillFrameDiscriminator(size, 0.125),
+        SequenceDiscriminator(size, 0.125),
+        SpeechLipsDiscriminator(size, 0.125, dim=16),
+        VoiceEncoder(VOICE, 1 / 16, hidden=8, seconds=1.5) if voice else None,
+        **settings,
+    )
+
+
+def numbers_of(networks: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in networks.parameters()]
+
+
+def changed(before: list[Tensor], networks: nn.Module) -> bool:
+    return any(not torch.equal(a, b) for a, b in zip(before, networks.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("voice", [False, True], ids=["SDFA", "S2F+SDFA"])
+def test_a_step_moves_all_four_networks_and_counts_once(voice: bool, tmp_path: Path) -> None:
+    module = sdfa(voice)
+    networks = {"generator": module.generator, **module.discriminators}
+    before = {name: numbers_of(network) for name, network in networks.items()}
+    heard = None if module.voice is None else copy.deepcopy(module.voice.state_dict())
+    run = trainer(tmp_path, max_steps=2, max_epochs=-1)
+    run.fit(module, datamodule=SmallFaces(pictures=6))
+    assert run.global_step == 2
+    assert all(changed(before[name], network) for name, network in networks.items())
+    if module.voice is not None and heard is not None:  # frozen, its batch norms too
+        torch.testing.assert_close(module.voice.state_dict(), heard, rtol=0, atol=0)
+    assert module.system_name == ("S2F+SDFA" if voice else "SDFA")
+
+
+def test_the_losses_are_the_published_ones(tmp_path: Path) -> None:
+    """The logged terms, recomputed from the returned scores."""
+    kept: dict[str, Any] = {}
+
+    class Kept(SDFAModule):
+        def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+            kept.update(super().training_step(batch, batch_idx))
+            return kept
+
+    module = sdfa()
+    module.__class__ = Kept
+    trainer(tmp_path, max_steps=1, max_epochs=-1).fit(module, datamodule=SmallFaces(pictures=6))
+    losses = kept["losses"]
+    for name in ("frame", "sequence", "sync"):
+        real, fake = (kept[f"{kind}_scores"][name].logit() for kind in ("real", "fake"))
+        torch.testing.assert_close(
+            losses[f"d_{name}"], log_discriminator_loss(real, fake), rtol=1e-3, atol=1e-4
+        )
+    assert kept["fake_scores"]["sync"].shape == (2, 6)  # wrong speech, and generated lips
+    similarity = frame_similarity_loss(kept["fake_frames"], kept["real_frames"])
+    torch.testing.assert_close(losses["similarity"], similarity)
+    total = losses["frame"] + 0.2 * losses["sequence"] + 0.8 * losses["sync"] + 600 * losses["similarity"]
+    torch.testing.assert_close(losses["generator"], total)
+    assert log_generator_loss(torch.zeros(1)) > 0.69
+
+
+def test_frame_numbers() -> None:
+    assert frame_numbers(torch.tensor([[0.02, 0.06, 1.58]])).tolist() == [[0, 1, 39]]
+
+
+def test_pairs_hear_the_middle_of_the_five_frames() -> None:
+    module, speech = sdfa(), torch.zeros(3, 12 * 640)
+    speech[:, 7 * 640 + 320] = 0.5  # a click at the centre of frame 7
+    numbers = torch.tensor([[5, 6, 7, 8, 9]] * 3)
+    for _ in range(5):
+        pairs = module.draw_pairs(speech, numbers)
+        assert pairs.start == 0
+        assert pairs.speech.abs().argmax(dim=-1).tolist() == [5000] * 3
+        assert (pairs.other_speech.abs().argmax(dim=-1) != 5000).all()
+
+
+@pytest.mark.parametrize("served", [{"pictures": 3}, {"pictures": 6, "gap": True}])
+def test_the_sync_discriminator_needs_five_frames_in_a_row(served: dict[str, Any]) -> None:
+    batch = batch_of([draw_clip(0), draw_clip(1)], served["pictures"])
+    if "gap" in served:
+        batch["frame_times"] = batch["frame_times"] * 2 - 0.02
+    module = sdfa()
+    module._count_only_generator_steps = lambda: None  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="to 5 at least and frame_step to 1"):
+        module.training_step(batch, 0)
+
+
+def test_weight_0_leaves_a_term_out(tmp_path: Path) -> None:
+    module = sdfa(weights=SDFALossWeights(sequence=0.0, sync=0.0))
+    before = numbers_of(module.discriminators["sync"])
+    logged = Losses("train/loss/similarity")
+    trainer(tmp_path, logged, max_steps=1, max_epochs=-1).fit(module, datamodule=SmallFaces(pictures=2))
+    assert not changed(before, module.discriminators["sync"])
+
+
+def test_the_learning_rates_decay_after_twenty_epochs() -> None:
+    module = sdfa(learning_rates=SDFALearningRates(sync=1e-5))
+    assert [module.decayed(epoch) for epoch in (0, 20, 21, 22)] == pytest.approx([1, 1, 0.9, 0.81])
+    optimizers, schedulers = module.configure_optimizers()
+    assert [o.defaults["lr"] for o in optimizers] == [1e-4, 1e-3, 5e-5, 1e-5]
+    assert [s.optimizer for s in schedulers] == optimizers[:2]
+
+
+def test_the_voice_and_the_generator_have_to_agree() -> None:
+    discriminators = (
+        StillFrameDiscriminator(SIZE),
+        SequenceDiscriminator(SIZE),
+        SpeechLipsDiscriminator(SIZE),
+    )
+    with pytest.raises(InputError, match="voice_dim"):
+        SDFAModule(SDFA(SIZE, 0.125), *discriminators, voice=VoiceEncoder(VOICE, 1 / 16))
+    with pytest.raises(InputError, match="voice_dim"):
+        SDFAModule(SDFA(SIZE, 0.125, voice_dim=VOICE), *discriminators)
+
+
+def test_another_size_than_the_datas_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="frames of 64 x 64 pixels, the data's are 32 x 32"):
+        trainer(tmp_path, max_steps=1, max_epochs=-1).fit(sdfa(size=64), datamodule=SmallFaces())
+
+
+def test_published_weights_are_tested_without_a_checkpoint(tmp_path: Path) -> None:
+    from tests.s2v.test_sdfa_weights import content
+
+    torch.save(content(), tmp_path / "sdfa.dat")
+    module = sdfa()
+    module.generator = SDFA([32, 24], 0.125, speech_dim=12, code_dim=16)
+    module.pretrained = str(tmp_path / "sdfa.dat")
+    module.trainer = trainer(tmp_path)
+    module.setup("predict")
+    torch.testing.assert_close(
+        module.generator.generator.rnn_noise.weight_ih_l0, content()["generator"]["rnn_noise.weight_ih_l0"]
+    )
+
+
+def test_square_data_are_cut_to_the_networks_proportions(tmp_path: Path) -> None:
+    """32 x 24 of 32 x 32, as the published 128 x 96 of 128 x 128."""
+    module = sdfa(size=[32, 24])
+    frames = torch.arange(32.0).expand(1, 3, 32, 32)
+    assert module.fitted(frames)[0, 0, 0].tolist() == list(range(4, 28))
+    run = trainer(tmp_path, max_steps=1, max_epochs=-1)
+    run.fit(module, datamodule=SmallFaces(pictures=5))
+    tested = module.test_step(batch_of([draw_clip(0)]), 0)
+    assert tested["generated"].shape == tested["real"].shape == (16, 3, 32, 24)
+
+
+@pytest.mark.parametrize("voice", [False, True], ids=["SDFA", "S2F+SDFA"])
+def test_a_whole_clip_in_test_and_predict(voice: bool, tmp_path: Path) -> None:
+    module = sdfa(voice)
+    run = trainer(tmp_path)
+    made = run.predict(module, datamodule=SmallFaces(clips=2))
+    assert made is not None and [clip["clip_id"] for clip in made] == ["clip0", "clip1"]
+    batch = batch_of([draw_clip(1)])
+    tested = module.test_step(batch, 0)
+    assert tested["generated"].dtype == torch.uint8
+    assert tested["generated"].shape == tested["real"].shape == (16, 3, SIZE, SIZE)
+    torch.testing.assert_close(tested["generated"], made[1]["generated"])  # the same noise each time
+    other = dict(batch, still=255 - batch["still"])
+    same = torch.equal(module.test_step(other, 0)["generated"], tested["generated"])  # type: ignore[arg-type]
+    assert same == voice  # a voice alone asks for no picture
+
+
+def test_it_overfits_a_few_clips(tmp_path: Path) -> None:
+    rates = SDFALearningRates(generator=2e-3, frame=1e-4, sequence=1e-4, sync=1e-4)
+    logged = Losses("train/loss/similarity")
+    run = trainer(tmp_path, logged, max_steps=60, max_epochs=-1)
+    run.fit(sdfa(learning_rates=rates), datamodule=SmallFaces(pictures=6))
+    assert sum(logged.values[-5:]) / 5 < 0.4 * logged.values[0]
