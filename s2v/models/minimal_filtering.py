@@ -59,8 +59,8 @@ def conv_along_time(clip: Tensor, weight: Tensor, stride: tuple[int, int] = (1, 
     windows = len(clip) - taps + 1
     tiles = -(-windows // step)
     back, of_filter, of_signal = (part.to(clip) for part in filtering_matrices(step, taps))
-    filters = torch.einsum("pk,ockhw->pochw", of_filter, weight)
-    filters = [one.contiguous(memory_format=torch.channels_last) for one in filters]
+    at_points = torch.einsum("pk,ockhw->pochw", of_filter, weight)
+    filters = [one.contiguous(memory_format=torch.channels_last) for one in at_points]
     missing = tiles * step + taps - 1 - len(clip)
     signal = functional.pad(clip, (0, 0, 0, 0, 0, 0, 0, missing))
     signal = rearrange(signal, "time channels height width -> time (height width channels)")
