@@ -16,6 +16,7 @@ import torch
 
 from s2v.errors import InputError
 from s2v.models.cpc import CPC
+from s2v.models.lpips import CHANNELS, LPIPS
 from s2v.models.mini_xception import MiniXception
 from s2v.models.mobilefacenet import MobileFaceNet
 from s2v.models.onnx_face import OnnxFaceNetwork
@@ -199,6 +200,26 @@ def _refuse_other_sdfa(path: str | Path, settings: Mapping[str, Any]) -> None:
     for name, wanted in {"audio_rate": 50_000, "video_rate": 25, "audio_feat_samples": 10_000}.items():
         if settings.get(name, wanted) != wanted:
             raise InputError(f"{path} was trained with {name}={settings[name]}: only {wanted} is supported")
+
+
+def load_lpips(path: str | Path) -> LPIPS:
+    """LPIPS from torchvision's AlexNet (`features.N`; its classifier is left out) at `path`.
+
+    The five layers' linear weights, version 0.1, are read from the file unless torchmetrics', which has them, will do.
+    """
+    state = read_state_dict(path)
+    linear = {key: value for key, value in state.items() if key.startswith("lin")}
+    if not linear:
+        import torchmetrics.functional.image
+
+        folder = Path(torchmetrics.functional.image.__file__).parent
+        linear = read_state_dict(folder / "lpips_models" / "alex.pth")
+    state = {key: value for key, value in state.items() if key.startswith("features.")}
+    for layer in range(len(CHANNELS)):
+        for key in (f"lin{layer}.model.1.weight", f"linear.{layer}"):
+            if key in linear:
+                state[f"linear.{layer}"] = linear[key].flatten()
+    return filled(path, LPIPS(), state)
 
 
 def load_mobilefacenet(path: str | Path, detector: str = "") -> MobileFaceNet:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from s2v.errors import InputError
 from s2v.evaluation.file_hash import sha256_of_file
 from s2v.metrics.emotion import canonical_emotion
+from s2v.models.lpips import LPIPS
 from s2v.models.senet import FERPLUS_CLASSES
 from s2v.models.syncnet import SyncNet
 
@@ -67,6 +68,41 @@ class SyncJudge:
     source: str
     sha256: str
     origin: str
+
+
+@dataclass
+class PerceptualJudge:
+    """An LPIPS; the fields are those of `FaceJudge`."""
+
+    network: LPIPS
+    source: str
+    sha256: str
+    origin: str
+
+    @torch.no_grad()
+    def distance(self, frames: Tensor, real: Tensor) -> float:
+        """Mean over frames of LPIPS, (T, 3, H, W) uint8 twice.
+
+        Raises:
+            InputError: frames below 31 pixels a side.
+        """
+        place = next(self.network.parameters()).device
+        pairs = zip(frames.split(FACES_AT_ONCE), real.split(FACES_AT_ONCE), strict=True)
+        parts = [self.network(mine.to(place), theirs.to(place)) for mine, theirs in pairs]
+        return float(torch.cat(parts).double().mean())
+
+
+def load_perceptual_judge(path: str) -> PerceptualJudge:
+    """LPIPS from a file of torchvision's AlexNet weights.
+
+    Raises:
+        InputError: no such file, or of another network.
+    """
+    from s2v.weights import load_lpips
+
+    _check_exists(path, "LPIPS' AlexNet")
+    network = load_lpips(path).requires_grad_(False)
+    return PerceptualJudge(network, path, sha256_of_file(path), f"{PUBLISHED} (AlexNet; LPIPS 0.1)")
 
 
 def load_face_judge(source: str) -> FaceJudge:
