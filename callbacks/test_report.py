@@ -12,7 +12,7 @@ from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.file_hash import sha256_of_file
-from s2v.evaluation.judges import load_emotion_judge, load_face_judge, load_sync_judge
+from s2v.evaluation.judges import load_emotion_judge, load_face_judge, load_perceptual_judge, load_sync_judge
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.provenance import files_trained_with
 from s2v.evaluation.report import Report
@@ -34,6 +34,7 @@ class TestReport(Callback):
         identity_judge: face network for the identity metrics (see `load_face_judge`); None leaves them out.
         emotion_judge: face network that classifies emotions; likewise.
         syncnet: SyncNet for the lips metrics; likewise.
+        lpips: file of torchvision's AlexNet weights for LPIPS; likewise.
         contact_sheet: draw one (a strip for each speaker and emotion, at most `max_strips`).
         system: name of what is tested, in the report; None: the module's `system_name`, or speech2video.
         bootstrap: resamples behind each 95 % interval.
@@ -48,6 +49,7 @@ class TestReport(Callback):
         identity_judge: str | None = None,
         emotion_judge: str | None = None,
         syncnet: str | None = None,
+        lpips: str | None = None,
         contact_sheet: bool = True,
         system: str | None = None,
         bootstrap: int = 1000,
@@ -57,6 +59,7 @@ class TestReport(Callback):
         self.identity_judge = identity_judge
         self.emotion_judge = emotion_judge
         self.syncnet = syncnet
+        self.lpips = lpips
         self.contact_sheet = contact_sheet
         self.system = system or OURS
         self._named = system is not None
@@ -82,6 +85,7 @@ class TestReport(Callback):
             load_face_judge(self.identity_judge) if self.identity_judge else None,
             load_emotion_judge(self.emotion_judge) if self.emotion_judge else None,
             load_sync_judge(self.syncnet) if self.syncnet else None,
+            load_perceptual_judge(self.lpips) if self.lpips else None,
         )
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -90,9 +94,7 @@ class TestReport(Callback):
             raise InputError("TestReport measures in `s2v test` only")
         protocol = self._protocol
         self._scoring = Scoring(protocol, self.contact_sheet, self.bootstrap, self.max_strips)
-        for judge in (protocol.identity, protocol.emotion, protocol.sync):
-            if judge is not None:
-                judge.network.to(pl_module.device)
+        protocol.move_to(pl_module.device)
 
     def on_test_batch_end(
         self,

@@ -3,7 +3,7 @@
 import csv
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
@@ -39,6 +39,11 @@ class ManifestRow:
     """Set the corpus' authors put the clip in (VoxCeleb2: dev, test); empty where they say nothing."""
     sha256: str = ""
     """Hash of the source (the video's bytes, then the separate speech file's, where there is one)."""
+    sync_offset: float | None = None
+    """Frames by which SyncNet finds sound and lips apart, negative where speech comes late; None: not audited."""
+    sync_confidence: float | None = None
+    sync_flag: str = ""
+    """What the audit found amiss; the clip stays ok. Empty: nothing, or not audited."""
 
     @property
     def ok(self) -> bool:
@@ -46,6 +51,8 @@ class ManifestRow:
 
 
 _COLUMNS = [field.name for field in fields(ManifestRow)]
+_OF_AUDIT = ("sync_offset", "sync_confidence", "sync_flag")
+"""Columns that manifests from before the audit do not have."""
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
@@ -74,19 +81,21 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             reader = csv.reader(stream)
             header = next(reader, [])
-            missing = [name for name in _COLUMNS if name not in header]
+            columns = [name for name in _COLUMNS if name in header or name not in _OF_AUDIT]
+            missing = [name for name in columns if name not in header]
             if missing:
                 raise InputError(
                     f"{path} is not a clip manifest: columns {', '.join(missing)} are missing; "
                     "make it again with `s2v prepare`"
                 )
-            order = [header.index(name) for name in _COLUMNS]
-            numbers = {
-                _COLUMNS.index("duration"): float,
-                _COLUMNS.index("frames"): int,
-                _COLUMNS.index("fps"): float,
-                _COLUMNS.index("source_fps"): float,
+            order = [header.index(name) for name in columns]
+            numbers: dict[int, Callable[[str], float | None]] = {
+                columns.index("duration"): float,
+                columns.index("frames"): int,
+                columns.index("fps"): float,
+                columns.index("source_fps"): float,
             }
+            numbers |= {columns.index(name): _measured for name in _OF_AUDIT[:2] if name in columns}
             rows = []
             for line, record in enumerate(reader, start=2):
                 try:
@@ -98,7 +107,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
                         f"{path}, row {line} cannot be read ({error}); "
                         "make the manifest again with `s2v prepare`"
                     ) from error
-                rows.append(ManifestRow(*values))
+                rows.append(ManifestRow(**dict(zip(columns, values, strict=True))))
     except FileNotFoundError as error:
         raise InputError(
             f"no clip manifest at {path}; make it with "
@@ -109,3 +118,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
             f"{path} is not a clip manifest ({error}); make it again with `s2v prepare`"
         ) from error
     return rows
+
+
+def _measured(text: str) -> float | None:
+    return float(text) if text else None

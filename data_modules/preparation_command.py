@@ -2,7 +2,15 @@
 
 import argparse
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from data_modules.clip_manifest import ManifestRow
+    from s2v.evaluation.judges import SyncJudge
 
 
 def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +62,23 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.5,
         help="seconds by which sound and picture may differ in extent (default 0.5)",
     )
+    parser.add_argument(
+        "--sync-audit",
+        action="store_true",
+        help="how far sound and lips are apart into the manifest, by the SyncNet of --syncnet (25 fps)",
+    )
+    parser.add_argument(
+        "--syncnet",
+        metavar="FILE",
+        help="for --sync-audit: syncnet_v2 or a fit's *.ckpt (none: no audit)",
+    )
+    parser.add_argument(
+        "--sync-max-offset",
+        type=int,
+        default=3,
+        metavar="FRAMES",
+        help="clips further apart than this are flagged (default 3)",
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
 
 
@@ -61,6 +86,7 @@ def run_prepare(args: argparse.Namespace) -> int:
     """Prepares and prints one line. Refused clips are no failure: the manifest says why, the status is 0."""
     from data_modules.preparation import prepare
 
+    judge = _sync_judge(args)
     summary = prepare(
         args.root,
         args.layout,
@@ -83,4 +109,48 @@ def run_prepare(args: argparse.Namespace) -> int:
         + (f", {summary.skipped} from before" if summary.skipped else "")
         + f"; manifest: {summary.manifest}"
     )
+    if args.sync_audit:
+        print(_audit(judge, args))
     return 0
+
+
+def _sync_judge(args: argparse.Namespace) -> "SyncJudge | None":
+    """Loaded before hours of decoding, so that a wrong file is said at once."""
+    from s2v.errors import InputError
+
+    if not args.sync_audit or args.syncnet is None:
+        return None
+    if args.fps != 25:
+        raise InputError(f"--sync-audit needs --fps 25, the rate that SyncNet knows, but --fps is {args.fps}")
+    if args.sync_max_offset < 0:
+        raise InputError(f"--sync-max-offset: 0 frames or more was expected, {args.sync_max_offset} came")
+    from s2v.evaluation.judges import load_sync_judge
+
+    return load_sync_judge(args.syncnet)
+
+
+def _audit(judge: "SyncJudge | None", args: argparse.Namespace) -> str:
+    """Runs the audit; a line about it."""
+    if judge is None:
+        return "sync audit: off, no SyncNet weights were given (--syncnet FILE)"
+    import torch
+    from rich.console import Console
+    from rich.progress import track
+
+    from data_modules.sync_audit import audit_sync
+    from s2v.metrics.sync_confidence import sync_scores
+
+    network = judge.network
+
+    def score(frames: "np.ndarray", speech: "np.ndarray") -> tuple[float, float]:
+        found = sync_scores(network, torch.from_numpy(frames), torch.from_numpy(speech))
+        return float(found.offset), found.confidence
+
+    def watch(rows: "list[ManifestRow]") -> "Iterable[ManifestRow]":
+        return track(rows, "sync audit", console=Console(stderr=True), disable=args.no_progress)
+
+    summary = audit_sync(args.cache, score, judge.sha256, args.sync_max_offset, watch)
+    return (
+        f"sync audit: {summary.audited} clips have an offset, {summary.flagged} are flagged "
+        f"(more than {args.sync_max_offset} frames apart, or not measurable)"
+    )

@@ -6,17 +6,20 @@ file that is missing, damaged or does not fit is one InputError that names what 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import torch
 
 from s2v.errors import InputError
 from s2v.models.cpc import CPC
+from s2v.models.lpips import CHANNELS, LPIPS
 from s2v.models.mini_xception import MiniXception
 from s2v.models.mobilefacenet import MobileFaceNet
+from s2v.models.onnx_face import OnnxFaceNetwork
 from s2v.models.sdfa import SDFA
 from s2v.models.senet import SENet50
 from s2v.models.syncnet import SyncNet
@@ -28,6 +31,7 @@ from s2v.weight_file import (
     only_tensors,
     read_state_dict,
     read_weight_file,
+    sha256,
     shape_of,
     some_of,
 )
@@ -198,9 +202,69 @@ def _refuse_other_sdfa(path: str | Path, settings: Mapping[str, Any]) -> None:
             raise InputError(f"{path} was trained with {name}={settings[name]}: only {wanted} is supported")
 
 
+def load_lpips(path: str | Path) -> LPIPS:
+    """LPIPS from torchvision's AlexNet (`features.N`; its classifier is left out) at `path`.
+
+    The five layers' linear weights, version 0.1, are read from the file unless torchmetrics', which has them, will do.
+    """
+    state = read_state_dict(path)
+    linear = {key: value for key, value in state.items() if key.startswith("lin")}
+    if not linear:
+        import torchmetrics.functional.image
+
+        folder = Path(torchmetrics.functional.image.__file__).parent
+        linear = read_state_dict(folder / "lpips_models" / "alex.pth")
+    state = {key: value for key, value in state.items() if key.startswith("features.")}
+    for layer in range(len(CHANNELS)):
+        for key in (f"lin{layer}.model.1.weight", f"linear.{layer}"):
+            if key in linear:
+                state[f"linear.{layer}"] = linear[key].flatten()
+    return filled(path, LPIPS(), state)
+
+
 def load_mobilefacenet(path: str | Path, detector: str = "") -> MobileFaceNet:
     """MobileFaceNet of foamliu/MobileFaceNet; `detector` (YuNet's .onnx file) aligns faces by landmarks."""
     return filled(path, MobileFaceNet(detector=detector), read_state_dict(path))
+
+
+def load_onnx(source: str) -> OnnxFaceNetwork:
+    """Any face network as ONNX: `FILE?size=112&mean=127.5&std=128&order=bgr`, from `?` on what `_ONNX_OPTIONS` reads.
+
+    mean and std: one number or three with commas (red, green, blue), of 0..255. `output=logits` and
+    `classes=anger,fear,...` make it a classifier; `name=...` reads another output than the file's first.
+    """
+    path, _, query = source.partition("?")
+    options: dict[str, Any] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in _ONNX_OPTIONS:
+            raise InputError(f"{source}: unknown option {key!r}, expected {', '.join(_ONNX_OPTIONS)}")
+        name, read = _ONNX_OPTIONS[key]
+        try:
+            options[name] = read(value)
+        except ValueError as error:
+            raise InputError(f"{source}: {key}={value} is no number") from error
+    if "class_names" in options:
+        options.setdefault("output", "logits")
+    network = OnnxFaceNetwork(str(checked_weight_file(path)), **options)
+    network.weights_file = path  # type: ignore[assignment]
+    network.weights_sha256 = sha256(path)  # type: ignore[assignment]
+    return network.eval()
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+_ONNX_OPTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "size": ("image_size", int),
+    "mean": ("mean", _numbers),
+    "std": ("std", _numbers),
+    "order": ("order", str),
+    "output": ("output", str),
+    "name": ("output_name", str),
+    "classes": ("class_names", lambda text: text.split(",")),
+}
+"""Option -> the argument of OnnxFaceNetwork that it is, and how it is read."""
 
 
 def load_mini_xception(path: str | Path) -> MiniXception:

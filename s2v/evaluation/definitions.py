@@ -8,6 +8,7 @@ DEFINITIONS = {
     "_upper": "rows 0 to H/2 of the frame",
     "_mouth": "rows H/2 to H of the frame",
     "_128x96": "both clips first resized to 128 x 96 (height x width), bilinear with anti-aliasing",
+    "lpips": "version 0.1 on AlexNet, whole frames at their own size, frame by frame",
     "speaker_spread": "mean difference between speakers' mean pictures (32 x 32), generated / real; 0: one face",
     "sharpness": "gradient energy, generated / real",
     "motion": "mean absolute frame-to-frame difference, generated / real",

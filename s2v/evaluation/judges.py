@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from s2v.errors import InputError
 from s2v.evaluation.file_hash import sha256_of_file
 from s2v.metrics.emotion import canonical_emotion
+from s2v.models.lpips import LPIPS
 from s2v.models.senet import FERPLUS_CLASSES
 from s2v.models.syncnet import SyncNet
 
@@ -19,6 +21,7 @@ FER2013_CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise
 
 TRAINED_HERE = "trained by s2v; numbers compare within one report, not with published ones"
 PUBLISHED = "published weights"
+GIVEN = "an ONNX file; who trained it, the report can't tell"
 
 
 @dataclass
@@ -67,12 +70,48 @@ class SyncJudge:
     origin: str
 
 
+@dataclass
+class PerceptualJudge:
+    """An LPIPS; the fields are those of `FaceJudge`."""
+
+    network: LPIPS
+    source: str
+    sha256: str
+    origin: str
+
+    @torch.no_grad()
+    def distance(self, frames: Tensor, real: Tensor) -> float:
+        """Mean over frames of LPIPS, (T, 3, H, W) uint8 twice.
+
+        Raises:
+            InputError: frames below 31 pixels a side.
+        """
+        place = next(self.network.parameters()).device
+        pairs = zip(frames.split(FACES_AT_ONCE), real.split(FACES_AT_ONCE), strict=True)
+        parts = [self.network(mine.to(place), theirs.to(place)) for mine, theirs in pairs]
+        return float(torch.cat(parts).double().mean())
+
+
+def load_perceptual_judge(path: str) -> PerceptualJudge:
+    """LPIPS from a file of torchvision's AlexNet weights.
+
+    Raises:
+        InputError: no such file, or of another network.
+    """
+    from s2v.weights import load_lpips
+
+    _check_exists(path, "LPIPS' AlexNet")
+    network = load_lpips(path).requires_grad_(False)
+    return PerceptualJudge(network, path, sha256_of_file(path), f"{PUBLISHED} (AlexNet; LPIPS 0.1)")
+
+
 def load_face_judge(source: str) -> FaceJudge:
     """A face judge from a checkpoint of a `FaceTeacher` fit, or from published weights.
 
     Args:
         source: `*.ckpt` of a fit; or a file of published weights (VGGFace, SENet-50, MobileFaceNet,
-            mini-XCEPTION), whose kind is read from its content or stated as KIND:FILE.
+            mini-XCEPTION), whose kind is read from its content or stated as KIND:FILE; or any ONNX face
+            network, `onnx:FILE?size=112&...` (`s2v.weights.load_onnx`).
 
     Raises:
         InputError: no such file, or none of these.
@@ -80,7 +119,8 @@ def load_face_judge(source: str) -> FaceJudge:
     from s2v.modules.face_teacher import FaceTeacher, load_face_network
 
     kind, path = _kind_and_path(source)
-    _check_exists(path, "the face judge")
+    file = file_of_source(path)
+    _check_exists(file, "the face judge")
     if kind == "checkpoint":
         network = load_face_network(path)
         if not isinstance(network, FaceTeacher):
@@ -92,9 +132,13 @@ def load_face_judge(source: str) -> FaceJudge:
         return FaceJudge(network, names, source, sha256_of_file(path), TRAINED_HERE)
     face_network = load_face_network(f"{kind}:{path}").requires_grad_(False)
     names = {"mini_xception": list(FER2013_CLASSES), "senet": list(FERPLUS_CLASSES)}.get(kind, [])
+    if kind == "onnx":
+        stated = cast(list[str], face_network.network.class_names)  # type: ignore[union-attr]
+        names = [canonical_emotion(name) for name in stated]
+        return FaceJudge(face_network, names, source, sha256_of_file(file), GIVEN)
     if len(names) != getattr(getattr(face_network, "network", None), "num_classes", len(names)):
         names = []  # SENet-50's identity weights
-    return FaceJudge(face_network, names, source, sha256_of_file(path), f"{PUBLISHED} ({kind})")
+    return FaceJudge(face_network, names, source, sha256_of_file(file), f"{PUBLISHED} ({kind})")
 
 
 def load_emotion_judge(source: str) -> FaceJudge:
@@ -143,6 +187,11 @@ def _check_exists(path: str, who: str) -> None:
         raise InputError(f"{who}: no file at {path}; train it first or give another path")
 
 
+def file_of_source(path: str) -> str:
+    """The weights of `FILE`, `FILE@DETECTOR` or `FILE?OPTIONS`; a file whose own name is like that stays."""
+    return path if Path(path).is_file() else path.partition("?")[0].partition("@")[0]
+
+
 def _kind_and_path(source: str) -> tuple[str, str]:
     """What the file is ("checkpoint", or a kind of `load_face_network`), and where it lies."""
     kind, _, stated = source.partition(":")
@@ -154,6 +203,8 @@ def _kind_and_path(source: str) -> tuple[str, str]:
         return "checkpoint", source
     if suffix in (".hdf5", ".h5"):
         return "mini_xception", source
+    if suffix == ".onnx":
+        return "onnx", source
     return _kind_of_weights(source), source
 
 
@@ -178,5 +229,5 @@ def _kind_of_weights(path: str) -> str:
             return kind
     raise InputError(
         f"the face judge: the network in {path} is not known by its content; state it as KIND:{path} "
-        "with KIND one of vggface, senet, mobilefacenet, mini_xception"
+        "with KIND one of vggface, senet, mobilefacenet, mini_xception, onnx"
     )

@@ -23,7 +23,7 @@ from s2v.evaluation.clip_rows import (
     ClipRow,
     TestClip,
 )
-from s2v.evaluation.judges import FaceJudge, SyncJudge
+from s2v.evaluation.judges import FaceJudge, PerceptualJudge, SyncJudge
 from s2v.evaluation.lip_sync import pair_with_later_speech, still_lips, sync_values
 from s2v.evaluation.speaker_spread import SpeakerSpread
 from s2v.metrics.diversity import mean_picture
@@ -53,6 +53,7 @@ class Protocol:
         identity: judge of who it is; None leaves these metrics out.
         emotion: judge of the emotion, with class names; likewise.
         sync: judge of lips and speech; likewise.
+        perceptual: LPIPS; likewise.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Protocol:
         identity: FaceJudge | None = None,
         emotion: FaceJudge | None = None,
         sync: SyncJudge | None = None,
+        perceptual: PerceptualJudge | None = None,
     ) -> None:
         if system in CALIBRATION:
             raise InputError(f"a system can't be called {system!r}: that is a calibration row")
@@ -68,11 +70,18 @@ class Protocol:
         self.identity = identity
         self.emotion = emotion
         self.sync = sync
+        self.perceptual = perceptual
         self.spread = SpeakerSpread()
         self.rows: list[ClipRow] = []
         self._embeddings: list[dict[str, Tensor]] = []
         self._last: _Voice | None = None
         self._first: tuple[ClipRow, Tensor, _Voice] | None = None
+
+    def move_to(self, device: torch.device | str) -> None:
+        """Bring the judges' networks to a device."""
+        for judge in (self.identity, self.emotion, self.sync, self.perceptual):
+            if judge is not None:
+                judge.network.to(device)
 
     def add(self, clip: TestClip) -> dict[str, ClipRow]:
         """Measure one clip; its rows by system. Identity ranks and the first swap wait for `finish`."""
@@ -126,6 +135,8 @@ class Protocol:
             row = rows[name]
             try:
                 row.values |= picture_values(frames, target)
+                if self.perceptual is not None:
+                    row.values["lpips"] = self.perceptual.distance(frames, target)
             except InputError as error:
                 row.reasons.append(str(error))
         for name in (SHIFTED, SWAPPED):

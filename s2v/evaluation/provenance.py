@@ -11,7 +11,7 @@ import torch
 
 import s2v
 from s2v.evaluation.file_hash import sha256_of_file
-from s2v.evaluation.judges import FaceJudge, SyncJudge
+from s2v.evaluation.judges import FaceJudge, PerceptualJudge, SyncJudge, file_of_source
 
 _WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".model", ".hdf5", ".h5", ".onnx")
 
@@ -45,7 +45,9 @@ def git_commit() -> str | None:
         return None
 
 
-def describe_judge(judge: FaceJudge | SyncJudge | None, teachers: set[str] | None) -> dict[str, Any] | None:
+def describe_judge(
+    judge: FaceJudge | SyncJudge | PerceptualJudge | None, teachers: set[str] | None
+) -> dict[str, Any] | None:
     """File, hash and origin of a judge, and whether the system learned from it.
 
     Args:
@@ -76,8 +78,10 @@ def files_trained_with(hyper_parameters: dict[str, Any]) -> set[str] | None:
     while waiting:
         for text in _strings(waiting.pop()):
             _, _, after_kind = text.partition(":")
-            path = next((Path(name) for name in (text, after_kind) if name and _is_file(name)), None)
+            names = (text, after_kind, file_of_source(after_kind))
+            path = next((Path(name) for name in names if name and _is_file(name)), None)
             if path is None:
+                complete = complete and not names[-1].endswith(_WEIGHT_SUFFIXES)
                 complete = complete and not text.endswith(_WEIGHT_SUFFIXES)
                 continue
             digest = sha256_of_file(str(path))

@@ -43,6 +43,9 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         "--emotion-judge", metavar="[KIND:]FILE", help="face network for emotion (none: left out)"
     )
     parser.add_argument(
+        "--lpips", metavar="FILE", help="AlexNet weights of torchvision for LPIPS (none: left out)"
+    )
+    parser.add_argument(
         "--checkpoint", metavar="FILE", help="what made the videos: named by its hash, its teachers marked"
     )
     parser.add_argument(
@@ -73,7 +76,12 @@ def run_score(args: argparse.Namespace) -> int:
     from rich.progress import track
 
     from s2v.evaluation.file_hash import sha256_of_file
-    from s2v.evaluation.judges import load_emotion_judge, load_face_judge, load_sync_judge
+    from s2v.evaluation.judges import (
+        load_emotion_judge,
+        load_face_judge,
+        load_perceptual_judge,
+        load_sync_judge,
+    )
     from s2v.evaluation.protocol import Protocol
     from s2v.evaluation.scoring import Scoring
     from s2v.evaluation.video_pairs import find_pairs, read_pair
@@ -84,6 +92,7 @@ def run_score(args: argparse.Namespace) -> int:
         load_face_judge(args.identity_judge) if args.identity_judge else None,
         load_emotion_judge(args.emotion_judge) if args.emotion_judge else None,
         load_sync_judge(args.syncnet) if args.syncnet else None,
+        load_perceptual_judge(args.lpips) if args.lpips else None,
     )
     _move(protocol, args.device)
     teachers = _teachers(args.checkpoint, args.teacher)
@@ -126,13 +135,10 @@ def _write(report: "Report", folder: Path) -> None:
 
 
 def _move(protocol: "Protocol", device: str) -> None:
-    for judge in (protocol.identity, protocol.emotion, protocol.sync):
-        if judge is None:
-            continue
-        try:
-            judge.network.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(f"--device {device}: {str(error).splitlines()[0]}") from error
+    try:
+        protocol.move_to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {device}: {str(error).splitlines()[0]}") from error
 
 
 def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:

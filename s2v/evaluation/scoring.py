@@ -78,6 +78,7 @@ class Scoring:
             "identity": self.protocol.identity,
             "emotion": self.protocol.emotion,
             "sync": self.protocol.sync,
+            "perceptual": self.protocol.perceptual,
         }
         width, height = max(self._sizes, default=(0, 0))
         return {

@@ -11,6 +11,7 @@ from s2v.metrics.emotion import confusion_matrix, macro_f1
 _PICTURES = {name: "up" for name in regional_quality.METRICS}
 
 CLIP_METRICS = _PICTURES | {
+    "lpips": "down",
     "sharpness": "one",
     "motion": "one",
     "sync_confidence": "up",

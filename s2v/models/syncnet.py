@@ -143,9 +143,7 @@ class SyncNet(nn.Module):
         of `folded_lip_features`.
         """
         if not self.training and not torch.is_grad_enabled():
-            windows = lips.unfold(0, WINDOW_FRAMES, 1)
-            windows = rearrange(windows, "windows channels h w frames -> windows channels frames h w")
-            return self.netfclip(folded_lip_features(self.netcnnlip, windows))
+            return self.netfclip(folded_lip_features(self.netcnnlip, lips))
         clip = rearrange(lips, "frames channels height width -> 1 channels frames height width")
         features = self.netcnnlip(clip)
         return self.netfclip(rearrange(features, "1 channels windows 1 1 -> windows channels"))

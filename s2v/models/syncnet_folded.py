@@ -1,7 +1,8 @@
 """SyncNet's lip tower for scoring: the same numbers from 2-d convolutions with their batch norms folded in.
 
-Only the first convolution looks along time, so five frames are fifteen channels of one picture and every other
-layer is 2-d as it stands. PyTorch's 3-d convolutions are far slower on a CPU than 2-d ones in channels-last order.
+Only the first convolution looks along time. It takes more than half of the tower's multiplications, so on a CPU it
+runs by minimal filtering (`conv_along_time`); elsewhere five frames are fifteen channels of one picture. Every other
+layer is 2-d as it stands.
 """
 
 import torch
@@ -9,31 +10,61 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from s2v.models.minimal_filtering import conv_along_time
+
 
 @torch.no_grad()
-def folded_lip_features(tower: nn.Sequential, windows: Tensor) -> Tensor:
-    """What `tower` in evaluation mode gives for windows (B, 3, 5, S, S): (B, C) features, before the dense head.
+def folded_lip_features(tower: nn.Sequential, lips: Tensor) -> Tensor:
+    """What `tower` in evaluation mode gives for all windows of lips (T, 3, S, S): (T - 4, C), before the dense head.
 
     Args:
-        tower: Conv3d + BatchNorm3d + ReLU layers and MaxPool3d, all with a kernel of 1 along time but the first.
-        windows: five lip frames each, BGR 0..255.
+        tower: Conv3d + BatchNorm3d + ReLU layers and MaxPool3d, all with a kernel of 1 along time but the first,
+            which has no padding and is followed by a MaxPool3d.
+        lips: consecutive frames, BGR 0..255, at least five.
     """
-    pictures = rearrange(windows, "batch colours frames height width -> batch (colours frames) height width")
-    maps = pictures.contiguous(memory_format=torch.channels_last)
-    layers = list(tower)
+    first, norm, _, pool, *layers = tower
+    assert (
+        isinstance(first, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d) and isinstance(pool, nn.MaxPool3d)
+    )
+    maps = _first_maps(lips, first, norm, pool)
     for layer, after in zip(layers, [*layers[1:], None], strict=True):
         if isinstance(layer, nn.Conv3d):
             assert isinstance(after, nn.BatchNorm3d)
             weight, bias = _folded(layer, after)
             (_, down, across), padding = layer.stride, layer.padding
             assert not isinstance(padding, str)
-            maps = functional.conv2d(maps, weight, bias, (down, across), padding[1:]).relu_()
+            flat = weight.squeeze(2).contiguous(memory_format=torch.channels_last)
+            maps = functional.conv2d(maps, flat, bias, (down, across), padding[1:]).relu_()
         elif isinstance(layer, nn.MaxPool3d):
-            kernel, stride, padding = (
-                _in_space(size) for size in (layer.kernel_size, layer.stride, layer.padding)
-            )
-            maps = functional.max_pool2d(maps, kernel, stride, padding)
+            maps = _pooled(maps, layer)
     return maps.flatten(1)
+
+
+def _first_maps(lips: Tensor, conv: nn.Conv3d, norm: nn.BatchNorm3d, pool: nn.MaxPool3d) -> Tensor:
+    """The first convolution, ReLU and pooling: (T, 3, S, S) to (T - 4, C, h, w), channels-last.
+
+    The largest of some numbers stays the largest with a bias added and cut at zero: both come after the pooling, where
+    there are four times fewer.
+    """
+    weight, bias = _folded(conv, norm)
+    _, down, across = conv.stride
+    if lips.device.type == "cpu":
+        maps = torch.cat([_pooled(part, pool) for part in conv_along_time(lips, weight, (down, across))])
+    else:
+        windows = lips.unfold(0, conv.kernel_size[0], 1)
+        pictures = rearrange(windows, "windows colours h w frames -> windows (colours frames) h w")
+        flat = rearrange(weight, "out colours frames h w -> out (colours frames) h w")
+        flat = flat.contiguous(memory_format=torch.channels_last)
+        maps = functional.conv2d(
+            pictures.contiguous(memory_format=torch.channels_last), flat, None, (down, across)
+        )
+        maps = _pooled(maps, pool)
+    return maps.add_(bias.view(-1, 1, 1)).relu_()
+
+
+def _pooled(maps: Tensor, pool: nn.MaxPool3d) -> Tensor:
+    kernel, stride, padding = (_in_space(size) for size in (pool.kernel_size, pool.stride, pool.padding))
+    return functional.max_pool2d(maps, kernel, stride, padding)
 
 
 def _in_space(size: int | tuple[int, ...]) -> tuple[int, int]:
@@ -41,10 +72,9 @@ def _in_space(size: int | tuple[int, ...]) -> tuple[int, int]:
 
 
 def _folded(conv: nn.Conv3d, norm: nn.BatchNorm3d) -> tuple[Tensor, Tensor]:
-    """Weights (out, in * time, h, w) and bias of the convolution followed by its batch norm."""
+    """Weights (out, in, time, h, w) and bias of the convolution followed by its batch norm."""
     assert norm.running_mean is not None and norm.running_var is not None and conv.bias is not None
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    weight = rearrange(conv.weight, "out colours time height width -> out (colours time) height width")
-    weight = weight * scale.view(-1, 1, 1, 1)
+    weight = conv.weight * scale.view(-1, 1, 1, 1, 1)
     bias = (conv.bias - norm.running_mean) * scale + norm.bias
-    return weight.contiguous(memory_format=torch.channels_last), bias
+    return weight, bias

@@ -1,5 +1,6 @@
 """A face teacher of our own: an identity or emotion classifier on labelled faces."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -146,8 +147,9 @@ def load_face_network(source: str) -> FaceTeacher | FaceNetwork:
 
     Args:
         source: a checkpoint of a `FaceTeacher` fit (`*.ckpt`), or published weights as `KIND:FILE` with KIND
-            one of vggface, senet, mobilefacenet, mini_xception. `mobilefacenet:FILE@YUNET.onnx` aligns faces by
-            the landmarks of that detector.
+            one of vggface, senet, mobilefacenet, mini_xception, onnx. `mobilefacenet:FILE@YUNET.onnx` aligns faces
+            by the landmarks of that detector; `onnx:FILE?size=112&mean=127.5&std=128&order=bgr` says how the
+            file's network wants its pictures (`s2v.weights.load_onnx`).
 
     Raises:
         InputError: unknown kind, missing or unfit file.
@@ -156,11 +158,12 @@ def load_face_network(source: str) -> FaceTeacher | FaceNetwork:
     if path:
         from s2v import weights
 
-        loaders = {
+        loaders: dict[str, Callable[[str], nn.Module]] = {
             "vggface": weights.load_vggface,
             "senet": weights.load_senet,
             "mobilefacenet": weights.load_mobilefacenet,
             "mini_xception": weights.load_mini_xception,
+            "onnx": weights.load_onnx,
         }
         if kind not in loaders:
             raise InputError(

@@ -18,7 +18,7 @@ from s2v.evaluation.protocol import CALIBRATION
 from s2v.evaluation.summary import METRICS
 from s2v.metrics.image_quality import frame_psnr
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
-from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
+from tests.s2v.evaluation.judge_checkpoints import save_alexnet, save_face_teacher, save_syncnet
 from tests.s2v.evaluation.talking_squares import COLOURS, EMOTIONS
 
 OURS = "speech2video"
@@ -36,6 +36,7 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "identity_judge": save_face_teacher(folder / "speakers.ckpt", list(COLOURS), "speaker"),
         "emotion_judge": save_face_teacher(folder / "emotions.ckpt", EMOTIONS),
         "syncnet": save_syncnet(folder / "syncnet.ckpt"),
+        "lpips": save_alexnet(folder / "alexnet.pth"),
     }
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import lightning.pytorch as pl
+import torch
+import torchvision
 import yaml
 from lightning.pytorch.cli import LightningCLI
 
@@ -59,3 +61,11 @@ def save_syncnet(path: Path) -> str:
         "init_args": {"image_size": 64, "width": 0.03125},
     }
     return save_checkpoint(SyncNetTraining, {"syncnet": network}, path)
+
+
+def save_alexnet(path: Path) -> str:
+    """Random AlexNet weights as torchvision keeps them, of its large classifier one bias alone."""
+    state = torchvision.models.alexnet(weights=None).state_dict()
+    kept = {key: value for key, value in state.items() if key.startswith(("features.", "classifier.6.bias"))}
+    torch.save({key: value.clone() for key, value in kept.items()}, path)
+    return str(path)

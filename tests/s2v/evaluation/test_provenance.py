@@ -77,3 +77,13 @@ def test_where_the_chain_is_broken_it_is_not_known(tmp_path: Path) -> None:
 def test_no_judge_no_description() -> None:
     assert describe_judge(None, set()) is None
     assert files_trained_with({"lr": 1e-3, "region": "lower", "nothing": None}) == set()
+
+
+def test_teachers_with_options_or_a_detector_are_found(tmp_path: Path) -> None:
+    face, small = tmp_path / "face.onnx", tmp_path / "small.pt"
+    face.write_bytes(b"face")
+    small.write_bytes(b"small")
+    taught = {"identity": f"onnx:{face}?size=112&order=bgr", "other": f"mobilefacenet:{small}@yunet.onnx"}
+    assert files_trained_with(taught) == {sha256_of_file(str(face)), sha256_of_file(str(small))}
+    face.unlink()
+    assert files_trained_with(taught) is None

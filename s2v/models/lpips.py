@@ -1,0 +1,69 @@
+"""LPIPS (Zhang et al. 2018, version 0.1) on AlexNet: how far two pictures are apart to a trained eye.
+
+d(x, y) = sum over 5 layers l of the mean over places of w_l . (f_l(x) - f_l(y))^2, where f_l is the layer's ReLU
+output, at every place scaled to length 1. Keys: `features.N` of torchvision's AlexNet, `linear.N` for w_l.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from s2v.errors import InputError
+
+CHANNELS = (64, 192, 384, 256, 256)
+SMALLEST_SIDE = 31
+"""Pixels; a smaller picture has nothing left after the second pooling."""
+
+_NORM_EPSILON = 1e-8
+_SHIFT = (-0.030, -0.088, -0.188)
+_SCALE = (0.458, 0.448, 0.450)
+
+
+class LPIPS(nn.Module):
+    """Pictures (B, 3, H, W) twice, RGB 0..255, to their distances (B,): 0 for equal ones, about 1 at most."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 11, stride=4, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(64, 192, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(192, 384, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(384, 256, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(256, 256, 3, padding=1),
+            nn.ReLU(),
+        )
+        self.linear = nn.ParameterList([nn.Parameter(torch.zeros(channels)) for channels in CHANNELS])
+        self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pictures: Tensor, others: Tensor) -> Tensor:
+        """(B,) distances.
+
+        Raises:
+            InputError: pictures below 31 pixels a side, or of different sizes.
+        """
+        if pictures.shape != others.shape or min(pictures.shape[-2:]) < SMALLEST_SIDE:
+            raise InputError(
+                f"LPIPS compares pictures of one size, at least {SMALLEST_SIDE} pixels a side, but got "
+                f"{tuple(pictures.shape)} and {tuple(others.shape)}"
+            )
+        maps = torch.cat([pictures, others]).to(self.shift) / 127.5 - 1
+        maps = (maps - self.shift) / self.scale
+        distance = torch.zeros(len(pictures), device=maps.device, dtype=maps.dtype)
+        weights = iter(self.linear)
+        for layer in self.features:
+            maps = layer(maps)
+            if isinstance(layer, nn.ReLU):
+                unit = maps / (maps.square().sum(dim=1, keepdim=True) + _NORM_EPSILON).sqrt()
+                mine, theirs = unit.chunk(2)
+                apart = torch.einsum("bchw,c->bhw", (mine - theirs).square(), next(weights))
+                distance = distance + apart.mean(dim=(1, 2))
+        return distance
