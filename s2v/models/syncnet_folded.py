@@ -30,7 +30,7 @@ def folded_lip_features(tower: nn.Sequential, lips: Tensor) -> Tensor:
     for layer, after in zip(layers, [*layers[1:], None], strict=True):
         if isinstance(layer, nn.Conv3d):
             assert isinstance(after, nn.BatchNorm3d)
-            if maps.shape[2:] == layer.kernel_size[1:]:
+            if maps.shape[2:] == layer.kernel_size[1:] and layer.padding == (0, 0, 0):
                 # A product of matrices, the norm after it: to fold or to reorder 4.7 million weights takes longer.
                 features = functional.linear(maps.flatten(1), layer.weight.flatten(1), layer.bias)
                 maps = after(features[:, :, None, None, None]).flatten(1).relu_()
