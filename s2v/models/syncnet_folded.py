@@ -1,7 +1,7 @@
 """SyncNet's lip tower for scoring: the same numbers from 2-d convolutions with their batch norms folded in.
 
-Only the first convolution looks along time. It takes more than half of the tower's multiplications, so on a CPU it
-runs by minimal filtering (`conv_along_time`); elsewhere five frames are fifteen channels of one picture. Every other
+Only the first convolution looks along time. It takes more than half of the tower's multiplications, so on one
+thread of a CPU it runs by minimal filtering (`conv_along_time`); elsewhere five frames are fifteen channels of one picture. Every other
 layer is 2-d as it stands.
 """
 
@@ -53,7 +53,8 @@ def _first_maps(lips: Tensor, conv: nn.Conv3d, norm: nn.BatchNorm3d, pool: nn.Ma
     """
     weight, bias = _folded(conv, norm)
     _, down, across = conv.stride
-    if lips.device.type == "cpu":
+    if lips.device.type == "cpu" and torch.get_num_threads() == 1:
+        # Of its many short calls, threads that share a core with another process wait for each other in each.
         maps = torch.cat([_pooled(part, pool) for part in conv_along_time(lips, weight, (down, across))])
     else:
         windows = lips.unfold(0, conv.kernel_size[0], 1)
