@@ -1,8 +1,8 @@
 """SyncNet's lip tower for scoring: the same numbers from 2-d convolutions with their batch norms folded in.
 
 Only the first convolution looks along time. It takes more than half of the tower's multiplications, so on one
-thread of a CPU it runs by minimal filtering (`conv_along_time`); elsewhere five frames are fifteen channels of one picture. Every other
-layer is 2-d as it stands.
+thread of a CPU it runs by minimal filtering (`conv_along_time`); elsewhere five frames are fifteen channels of one
+picture. Every other layer is 2-d as it stands.
 """
 
 import torch
