@@ -1,5 +1,7 @@
 """SyncNet: published layout, small sizes, and that sliding over a clip equals window by window."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import nn
@@ -109,9 +111,17 @@ def test_wrong_arguments_are_input_errors() -> None:
         SyncNet(image_size=48, width=TINY)
 
 
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("size", [64, 128])
-def test_folded_lip_track_equals_the_3d_tower(size: int) -> None:
-    """With batch norms that do something, window by window and all at once."""
+def test_folded_lip_track_equals_the_3d_tower(size: int, threads: int) -> None:
+    """With batch norms that do something, window by window and all at once; one thread takes another way than two."""
     torch.manual_seed(1)
     network = SyncNet(image_size=size, width=1 / 16)
     for module in network.netcnnlip:
