@@ -105,7 +105,7 @@ def run_export(args: argparse.Namespace) -> int:
     from s2v.generation.export_system import open_system
 
     stream = open_system(args.checkpoint, device, args.identity, args.image)
-    provenance = Provenance(sha256_of_file(args.checkpoint), args.mark)
+    provenance = Provenance(sha256_of_file(args.checkpoint.removeprefix("sdfa:")), args.mark)
     failed = export_all(missing, stream, args.threads or 0, provenance)
     if len(exports) > 1 or failed:
         print(f"{len(missing) - failed} written, {kept} kept, {failed} failed")

@@ -125,7 +125,13 @@ def test_resuming_a_fit_equals_never_stopping_it(tmp_path: Path, configs: list[s
 def test_ctrl_c_is_status_130_after_an_orderly_end(
     configs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["fit", *configs, "--trainer.callbacks+", f"{__name__}.Interrupt"]) == 130
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a background job inherits that it is ignored
+    try:
+        assert main(["fit", *configs, "--trainer.callbacks+", f"{__name__}.Interrupt"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "s2v: interrupted" in capsys.readouterr().err
 
 

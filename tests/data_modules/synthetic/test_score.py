@@ -63,6 +63,6 @@ def test_tracks_are_smooth() -> None:
 
 def test_a_fainter_emotion_lies_between_neutral_and_full() -> None:
     half = EMOTIONS["ANG"].scaled(0.5)
-    assert half.pitch == pytest.approx(1.25) and half.brow_inner == pytest.approx(-20)
+    assert half.pitch == pytest.approx(1.0) and half.brow_inner == pytest.approx(-20)
     assert half.tempo == pytest.approx(1.06) and half.tint == pytest.approx((1.025, 0.955, 0.94))
     assert EMOTIONS["ANG"].scaled(1.0) == EMOTIONS["ANG"]

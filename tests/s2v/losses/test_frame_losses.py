@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from s2v.losses.frame_similarity import frame_similarity_loss, region_rows
+from s2v.losses.frame_similarity import frame_similarity_loss, mouth_similarity_loss, region_rows
 from s2v.losses.image_gradient import image_gradient_loss, smooth, sobel
 
 
@@ -28,6 +28,18 @@ def test_region_of_odd_heights_and_unknown_names() -> None:
     assert region_rows(frames, "upper").shape[-2] + region_rows(frames, "lower").shape[-2] == 5
     with pytest.raises(ValueError, match="'lower', 'upper' or 'full'"):
         region_rows(frames, "mouth")  # type: ignore[arg-type]
+
+
+def test_the_mouth_is_the_box_below_the_middle() -> None:
+    """On 20 x 20 pixels: rows 12 to 18, columns 5 to 14."""
+    fake, real = torch.zeros(1, 2, 3, 20, 20), torch.zeros(1, 2, 3, 20, 20)
+    fake[..., :12, :] = fake[..., 19:, :] = fake[..., :5] = fake[..., 15:] = 1.0
+    assert mouth_similarity_loss(fake, real).item() == 0
+    fake[..., 12:19, 5:15] = 0.5
+    fake[0, 0, 0, 18, 14] = -0.5
+    assert mouth_similarity_loss(fake, real).item() == pytest.approx(0.5)
+    fake[..., 12, 5:15] = 0.0
+    assert mouth_similarity_loss(fake, real).item() == pytest.approx(0.5 * 6 / 7)
 
 
 def test_sobel_of_a_ramp_is_its_slope() -> None:

@@ -8,6 +8,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from s2v.errors import InputError
 from s2v.modules.cpc_pretraining import CPCPretraining
+from s2v.modules.one_cycle import OneCycleAtRate
 from tests.s2v.modules.small_faces import SmallFaces, trainer
 from tests.s2v.modules.small_modules import representation
 
@@ -83,3 +84,16 @@ def test_a_fit_without_an_end_has_no_schedule(tmp_path: Path) -> None:
         InputError, match=r"CPCPretraining anneals .*: set trainer.max_steps or trainer.max_ep"
     ):
         fit.fit(pretraining(), datamodule=SmallFaces(clips=1, batch_size=1))
+
+
+def test_each_optimizer_peaks_at_the_rate_it_came_with() -> None:
+    for rate in (1e-2, 3e-4):
+        optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=rate)
+        schedule = OneCycleAtRate(optimizer, total_steps=100, pct_start=0.1)
+        rates = []
+        for _ in range(100):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        assert max(rates) == pytest.approx(rate) and rates.index(max(rates)) == 9
+        assert rates[0] == pytest.approx(rate / 25) and rates[-1] < rate / 1000
