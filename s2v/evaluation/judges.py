@@ -172,7 +172,12 @@ def load_sync_judge(path: str) -> SyncJudge:
             raise InputError(
                 f"{path} is no SyncNet: expected a checkpoint of s2v.modules.syncnet_training.SyncNetTraining"
             )
-        module = SyncNetTraining.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        try:
+            module = SyncNetTraining.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        except TypeError as error:  # made in Python, its checkpoint does not say how the network was built
+            raise InputError(
+                f"{path} does not say how its SyncNet was built ({error}): train it with `s2v fit`, whose files do"
+            ) from error
         syncnet, origin = module.syncnet, TRAINED_HERE
     else:
         from s2v.weights import load_syncnet

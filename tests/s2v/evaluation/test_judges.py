@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 
@@ -15,6 +16,8 @@ from s2v.evaluation.judges import (
     load_sync_judge,
 )
 from s2v.metrics.sync_confidence import sync_scores
+from s2v.models.syncnet import SyncNet
+from s2v.modules.syncnet_training import SyncNetTraining
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
 
 SHARED_WEIGHTS = Path(__file__).parents[4] / "shared" / "weights"
@@ -102,3 +105,13 @@ def test_published_weights_are_known_by_their_content(name: str, output: str, wi
     seen = judge.look(torch.randint(0, 256, (2, 3, 112, 112), dtype=torch.uint8), output)
     assert seen.shape == (2, width)
     assert "published" in judge.origin
+
+
+def test_a_syncnet_made_in_python_is_one_line(tmp_path: Path) -> None:
+    """Its checkpoint has the weights and not the network's shape."""
+    module = SyncNetTraining(SyncNet(image_size=64, width=0.0625))
+    trainer = pl.Trainer(accelerator="cpu", logger=False, barebones=True)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "python.ckpt")
+    with pytest.raises(InputError, match="does not say how its SyncNet was built"):
+        load_sync_judge(str(tmp_path / "python.ckpt"))
