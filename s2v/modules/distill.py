@@ -16,11 +16,11 @@ from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.face_teacher import load_face_network
 from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.one_cycle import with_one_cycle
 
 
-class DistillModule(PlainHyperparameters):
+class DistillModule(RetrievesIdentity):
     """Train the student heads on omega against the face teachers' features (eqs. 1 to 3).
 
     Args:
@@ -80,7 +80,6 @@ class DistillModule(PlainHyperparameters):
         self.contrastive_weight = contrastive_weight if finetune_cpc else 0.0
         cpc = representation.cpc.requires_grad_(finetune_cpc)
         self.prediction = FuturePrediction(cpc.channels, cpc.hidden) if self.contrastive_weight else None
-        self._heard: list[tuple[Tensor, Tensor, Tensor]] = []
         self.train()  # Lightning leaves a module in the modes it comes in
 
     def setup(self, stage: str) -> None:
@@ -182,21 +181,7 @@ class DistillModule(PlainHyperparameters):
         self.log(f"{stage}/identity_cosine", cosine, batch_size=len(nu))
         agrees = (mu.argmax(dim=-1) == mu_target.argmax(dim=-1)).float().mean()
         self.log(f"{stage}/emotion_agreement", agrees, prog_bar=True, batch_size=len(nu))
-        self._heard.append((nu.float(), nu_target.float(), batch["speaker"]))
-
-    def _log_retrieval(self, stage: str) -> None:
-        """The speaker's rank-1 retrieval, over the whole split: batches of a sorted list have few speakers."""
-        nu, nu_target, speaker = (torch.cat(part) for part in zip(*self._heard, strict=True))
-        self._heard.clear()
-        self.log(f"{stage}/identity_retrieval", identity_retrieval(nu, nu_target, speaker), prog_bar=True)
-
-    def on_validation_epoch_end(self) -> None:
-        """Retrieval needs all clips."""
-        self._log_retrieval("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Retrieval needs all clips."""
-        self._log_retrieval("test")
+        self.keep_for_retrieval(nu, nu_target, batch["speaker"])
 
     def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Tensor:
         """Eq. 2 on a batch."""
@@ -214,23 +199,6 @@ class DistillModule(PlainHyperparameters):
         """RMSprop on what is trained, as the paper uses for all its training."""
         optimizer = torch.optim.RMSprop([p for p in self.parameters() if p.requires_grad], lr=self.lr)
         return optimizer if self.schedule == "constant" else with_one_cycle(self, optimizer, self.lr)
-
-
-def identity_retrieval(nu: Tensor, nu_target: Tensor, speaker: Tensor) -> Tensor:
-    """Share of voices whose nu is nearest, by cosine, to the mean face of their own speaker.
-
-    Both sides are centred first: what all faces share, and the constant that a softmax does not see, say nothing.
-
-    Args:
-        nu: (N, D) from speech.
-        nu_target: (N, D) from faces.
-        speaker: (N,).
-    """
-    names, number = speaker.unique(return_inverse=True)
-    faces = torch.stack([nu_target[number == k].mean(dim=0) for k in range(len(names))])
-    nu, faces = nu - nu.mean(dim=0), faces - faces.mean(dim=0)
-    similarity = F.normalize(nu, dim=-1) @ F.normalize(faces, dim=-1).T
-    return (similarity.argmax(dim=1) == number).float().mean()
 
 
 def load_cpc_weights(cpc: CPC, path: str, prediction: FuturePrediction | None = None) -> None:

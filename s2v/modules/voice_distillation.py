@@ -12,13 +12,12 @@ from s2v.losses.absolute_difference import absolute_difference
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.face_network import FaceNetwork
 from s2v.models.voice_encoder import VoiceEncoder
-from s2v.modules.distill import identity_retrieval
 from s2v.modules.face_teacher import FaceTeacher, load_face_network
 from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.identity_retrieval import RetrievesIdentity
 
 
-class VoiceEncoderModule(PlainHyperparameters):
+class VoiceEncoderModule(RetrievesIdentity):
     """Train the voice encoder to give the face teacher's fc7 of the clip's first frame.
 
     Speech2Face's first term compares v after the first layer of a face decoder, which has no counterpart here: the
@@ -60,7 +59,6 @@ class VoiceEncoderModule(PlainHyperparameters):
         self.lr_decay = lr_decay
         self.decay_steps = decay_steps
         self.teachers = FrozenNetworks()
-        self._heard: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def setup(self, stage: str) -> None:
         """Load the teacher.
@@ -114,21 +112,8 @@ class VoiceEncoderModule(PlainHyperparameters):
         self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=size)
         if stage != "train":
             self.log(f"{stage}/identity_cosine", F.cosine_similarity(heard, seen).mean(), batch_size=size)
-            self._heard.append((heard.float(), seen.float(), batch["speaker"]))
+            self.keep_for_retrieval(heard, seen, batch["speaker"])
         return loss
-
-    def _log_retrieval(self, stage: str) -> None:
-        heard, seen, speaker = (torch.cat(part) for part in zip(*self._heard, strict=True))
-        self._heard.clear()
-        self.log(f"{stage}/identity_retrieval", identity_retrieval(heard, seen, speaker), prog_bar=True)
-
-    def on_validation_epoch_end(self) -> None:
-        """Retrieval needs all clips."""
-        self._log_retrieval("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Retrieval needs all clips."""
-        self._log_retrieval("test")
 
     def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Tensor:
         """Speech2Face's loss on a batch."""
