@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from s2v.errors import InputError
 from s2v.evaluation.file_hash import sha256_of_file
 from s2v.metrics.emotion import canonical_emotion
+from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
 from s2v.models.senet import FERPLUS_CLASSES
-from s2v.models.syncnet import SyncNet
 
 FACES_AT_ONCE = 32
 
@@ -64,7 +64,7 @@ class FaceJudge:
 class SyncJudge:
     """A SyncNet; the fields are those of `FaceJudge`."""
 
-    network: SyncNet
+    network: LipSpeechNetwork
     source: str
     sha256: str
     origin: str

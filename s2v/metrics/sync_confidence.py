@@ -15,8 +15,7 @@ from torchmetrics import Metric
 
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
-from s2v.metrics.mfcc import mfcc
-from s2v.models.syncnet import MFCC_PER_FRAME, WINDOW_FRAMES, WINDOW_MFCC, SyncNet
+from s2v.models.lip_speech_network import STEPS_PER_FRAME, WINDOW_FRAMES, WINDOW_STEPS, LipSpeechNetwork
 
 MIN_FRAMES = WINDOW_FRAMES + 1
 """Shortest clip that has a window: the public evaluation leaves out the last one."""
@@ -44,7 +43,7 @@ def scored_windows(num_frames: int, num_samples: int) -> int:
 
 @torch.no_grad()
 def sync_embeddings(
-    syncnet: SyncNet, frames: Tensor, speech: Tensor, chunk: int = 16
+    syncnet: LipSpeechNetwork, frames: Tensor, speech: Tensor, chunk: int = 16
 ) -> tuple[Tensor, Tensor]:
     """Embeddings of all W windows of a clip, lips (W, D) and speech (W, D), in evaluation mode.
 
@@ -70,14 +69,14 @@ def sync_embeddings(
     syncnet.eval()
     try:
         place = next(syncnet.parameters())
-        coefficients = mfcc(speech.double()).to(place)
+        features = syncnet.speech_features(speech.double()).to(place)
         lips, heard = [], []
         for start in range(0, windows, chunk):
             end = min(start + chunk, windows)
             seen = syncnet.prepare_lips(frames[start : end + WINDOW_FRAMES - 1].to(place.device)).to(place)
             lips.append(syncnet.embed_lip_track(seen))
-            steps = slice(start * MFCC_PER_FRAME, (end - 1) * MFCC_PER_FRAME + WINDOW_MFCC)
-            heard.append(syncnet.embed_speech_track(coefficients[steps]))
+            steps = slice(start * STEPS_PER_FRAME, (end - 1) * STEPS_PER_FRAME + WINDOW_STEPS)
+            heard.append(syncnet.embed_speech_track(features[steps]))
     finally:
         syncnet.train(was_training)
     return torch.cat(lips), torch.cat(heard)
@@ -105,7 +104,7 @@ def shift_distances(lips: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMo
 
 
 def sync_curve(
-    syncnet: SyncNet, frames: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock"
+    syncnet: LipSpeechNetwork, frames: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock"
 ) -> Tensor:
     """Mean distance for each shift of the speech, -vshift..vshift frames: (2 vshift + 1,) on the CPU.
 
@@ -124,7 +123,7 @@ def scores_of_curve(curve: Tensor) -> SyncScores:
 
 
 def sync_scores(
-    syncnet: SyncNet, frames: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock"
+    syncnet: LipSpeechNetwork, frames: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock"
 ) -> SyncScores:
     """Scores of one clip: frames (T, 3, H, W) RGB uint8 at 25 fps, speech (N,) int16 at 16 kHz.
 
@@ -146,7 +145,7 @@ class SyncConfidence(Metric):
     total: Tensor
     sums: Tensor
 
-    def __init__(self, syncnet: SyncNet, vshift: int = 15, mode: SyncMode = "stock") -> None:
+    def __init__(self, syncnet: LipSpeechNetwork, vshift: int = 15, mode: SyncMode = "stock") -> None:
         super().__init__()
         # In a tuple, as the judge is no part of the metric's state: a module that holds this metric does not
         # save SyncNet's weights in its checkpoints; the clips go to where SyncNet is.

@@ -5,24 +5,22 @@ State-dict keys are those of the published "syncnet_v2": `netcnnaud.N`, `netfcau
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional
 
 from s2v.errors import InputError
+from s2v.metrics.mfcc import mfcc
+from s2v.models.lip_speech_network import (
+    STEPS_PER_FRAME,
+    WINDOW_FRAMES,
+    WINDOW_STEPS,
+    FaceRegion,
+    LipSpeechNetwork,
+)
 from s2v.models.syncnet_folded import folded_lip_features
 from s2v.models.width import scaled_channels
-
-WINDOW_FRAMES = 5
-"""Video frames (25 fps) one lip embedding sees."""
-
-WINDOW_MFCC = 20
-"""MFCC frames (100 a second) one speech embedding sees."""
-
-MFCC_PER_FRAME = 4
 
 MFCC_COEFFICIENTS = 13
 
@@ -40,29 +38,25 @@ def _lip_map_size(image_size: int) -> int:
     return size
 
 
-class SyncNet(nn.Module):
+class SyncNet(LipSpeechNetwork):
     """Two towers, speech and lips, that meet in one embedding space of 1024 * width dimensions.
 
     Args:
         image_size: S of the lips' input; 224 as published. Smaller ones shrink the last lip convolution's
             kernel to what is left of the map (6 x 6 at 224).
         width: multiplier of every layer's channels; 1 as published (13.63 M parameters).
-        region: which part of a face `prepare_lips` cuts out: the "full" face as published, or "lower", the
-            square around the mouth (rows H/2 to H, columns W/4 to 3W/4).
+        region: which part of a face `prepare_lips` cuts out: the "full" face as published, "lower", the
+            square around the mouth (rows H/2 to H, columns W/4 to 3W/4), or "mouth", a closer one.
     """
 
-    def __init__(
-        self, image_size: int = 224, width: float = 1.0, region: Literal["full", "lower"] = "full"
-    ) -> None:
-        super().__init__()
-        if region not in ("full", "lower"):
-            raise InputError(f"SyncNet's region is 'full' or 'lower', but got {region!r}")
+    def __init__(self, image_size: int = 224, width: float = 1.0, region: FaceRegion = "full") -> None:
+        super().__init__(image_size, region)
         map_size = _lip_map_size(image_size)
         if map_size < 1:
             raise InputError(f"SyncNet needs an image_size of at least 64, but got {image_size}")
-        self.image_size = image_size
-        self.region = region
         self.embedding_dim = scaled_channels(1024, width)
+        # squared distances grow with the dimensions
+        self.initial_scale = self.embedding_dim**-0.5
         c64, c96, c192, c256, c384, c512 = (scaled_channels(c, width) for c in (64, 96, 192, 256, 384, 512))
 
         def speech_layer(before: int, after: int) -> list[nn.Module]:
@@ -113,19 +107,9 @@ class SyncNet(nn.Module):
             if isinstance(module, nn.Conv2d | nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
-    def prepare_lips(self, frames: Tensor) -> Tensor:
-        """Frames (T, 3, H, W), RGB 0..255 (uint8 or float), to lip frames (T, 3, S, S), float, BGR 0..255.
-
-        Cuts out `region` and resizes with anti-aliasing. Differentiable for float frames.
-        """
-        height, width = frames.shape[-2:]
-        if self.region == "lower":
-            frames = frames[..., height // 2 :, width // 4 : width // 4 + width // 2]
-        lips = frames if frames.is_floating_point() else frames.float()
-        if lips.shape[-2:] != (self.image_size, self.image_size):
-            size = (self.image_size, self.image_size)
-            lips = functional.interpolate(lips, size=size, mode="bilinear", antialias=True)
-        return lips.flip(1)
+    def speech_features(self, speech: Tensor) -> Tensor:
+        """MFCC (B, L, 13) or (L, 13) of speech, 16 kHz, int16-VALUED; see `s2v.metrics.mfcc.mfcc`."""
+        return mfcc(speech)
 
     def embed_speech(self, mfcc: Tensor) -> Tensor:
         """MFCC windows (B, 1, 13, 20) to embeddings (B, embedding_dim), not normalised."""
@@ -144,15 +128,19 @@ class SyncNet(nn.Module):
         """
         if not self.training and not torch.is_grad_enabled():
             return self.netfclip(folded_lip_features(self.netcnnlip, lips))
-        clip = rearrange(lips, "frames channels height width -> 1 channels frames height width")
-        features = self.netcnnlip(clip)
-        return self.netfclip(rearrange(features, "1 channels windows 1 1 -> windows channels"))
+        return super().embed_lip_track(lips)
 
-    def embed_speech_track(self, mfcc: Tensor) -> Tensor:
-        """Every speech window of MFCC (L, 13) that starts on a frame: ((L - 20) // 4 + 1, embedding_dim)."""
-        windows = mfcc.unfold(0, WINDOW_MFCC, MFCC_PER_FRAME)
-        windows = rearrange(windows, "windows coefficients steps -> windows 1 coefficients steps")
-        return self.embed_speech(windows)
+    def embed_lip_tracks(self, lips: Tensor) -> Tensor:
+        """Clips (B, T, 3, S, S), BGR 0..255: the network slides over them, (B, T - 4, embedding_dim)."""
+        seen = self.netcnnlip(rearrange(lips, "b t c h w -> b c t h w"))
+        windows = self.netfclip(rearrange(seen, "b c p 1 1 -> (b p) c"))
+        return rearrange(windows, "(b p) d -> b p d", b=len(lips))
+
+    def embed_speech_tracks(self, features: Tensor) -> Tensor:
+        """MFCC (B, L, 13), window by window: (B, (L - 20) // 4 + 1, embedding_dim)."""
+        steps = features.unfold(1, WINDOW_STEPS, STEPS_PER_FRAME)
+        windows = self.embed_speech(rearrange(steps, "b p m s -> (b p) 1 m s"))
+        return rearrange(windows, "(b p) d -> b p d", b=len(features))
 
     def forward(self, mfcc: Tensor, lips: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, 13, 20) and (B, 3, 5, S, S) to the two embeddings (B, embedding_dim)."""

@@ -157,6 +157,14 @@ class DistillModule(RetrievesIdentity):
                     f"set model.init_args.representation.init_args.{kind}_head.init_args.out_dim={teacher.shape[1]}"
                 )
         terms = self.losses(nu, mu, nu_target, mu_target)
+        if stage == "train" and self.readouts > 1:
+            others = self.other_instants(contexts)
+            heard = [
+                self.losses(*self.representation.students(omega), nu_target, mu_target) for omega in others
+            ]
+            terms = {
+                name: torch.stack([term, *(h[name] for h in heard)]).mean() for name, term in terms.items()
+            }
         if self.prediction is not None:
             terms["contrastive"] = self.contrastive_weight * self.prediction(latents, contexts)[0]
         loss = torch.stack(list(terms.values())).sum()

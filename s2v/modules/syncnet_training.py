@@ -10,8 +10,7 @@ from torch import Tensor
 from s2v.batch import SAMPLES_PER_FRAME, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.losses.contrastive import multi_way_matching
-from s2v.metrics.mfcc import mfcc
-from s2v.models.syncnet import MFCC_PER_FRAME, WINDOW_FRAMES, WINDOW_MFCC, SyncNet
+from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
 
@@ -19,25 +18,27 @@ from s2v.modules.one_cycle import with_one_cycle
 class SyncNetTraining(PlainHyperparameters):
     """Each window of five frames must find its own speech among the clip's other instants.
 
-    The data module must serve whole windows (`num_frames == window_frames`). MFCC steps are 10 ms and frames
-    40 ms, so lip window v belongs to MFCC steps 4v .. 4v + 19, as in the published evaluation.
+    The data module must serve whole windows (`num_frames == window_frames`). Speech features are 10 ms apart and
+    frames 40 ms, so lip window v belongs to steps 4v .. 4v + 19, as in the published evaluation.
 
     Args:
-        syncnet: the network that is trained.
+        syncnet: the network that is trained: `SyncNet`, or for little data `MouthSyncNet`.
         lr: peak learning rate of AdamW.
         weight_decay: of AdamW.
         shift: lips are moved at random by up to this share of the picture, alike within a clip.
         light: brightness varies at random by up to this share.
+        flip: mirror half of the clips.
         tolerance: windows within this many frames of the true one count as found.
     """
 
     def __init__(
         self,
-        syncnet: SyncNet,
+        syncnet: LipSpeechNetwork,
         lr: float = 1e-3,
         weight_decay: float = 1e-4,
         shift: float = 0.04,
         light: float = 0.1,
+        flip: bool = False,
         tolerance: int = 1,
     ) -> None:
         super().__init__()
@@ -47,9 +48,10 @@ class SyncNetTraining(PlainHyperparameters):
         self.weight_decay = weight_decay
         self.shift = shift
         self.light = light
+        self.flip = flip
         self.tolerance = tolerance
-        # squared distances grow with the dimensions: unscaled, the first steps' losses are far above chance
-        self.log_scale = torch.nn.Parameter(torch.tensor(-0.5 * math.log(syncnet.embedding_dim)))
+        # unscaled, the first steps' losses are far above chance
+        self.log_scale = torch.nn.Parameter(torch.tensor(math.log(syncnet.initial_scale)))
 
     def forward(self, frames: Tensor, speech: Tensor) -> tuple[Tensor, Tensor]:
         """Embed every lip window and its speech.
@@ -73,23 +75,21 @@ class SyncNetTraining(PlainHyperparameters):
         faces = self.syncnet.prepare_lips(rearrange(frames, "b t c h w -> (b t) c h w"))
         if self.training:
             faces = self.augment(faces, batch)
-        features = mfcc(speech * 32768.0)
-        windows = min(count - WINDOW_FRAMES + 1, (features.shape[1] - WINDOW_MFCC) // MFCC_PER_FRAME + 1)
-        # the network slides over the clips as they stand: only its first convolution looks along time
-        seen = self.syncnet.netcnnlip(rearrange(faces, "(b t) c h w -> b c t h w", b=batch))[:, :, :windows]
-        lips = self.syncnet.netfclip(rearrange(seen, "b c p 1 1 -> (b p) c"))
-        steps = features.unfold(1, WINDOW_MFCC, MFCC_PER_FRAME)[:, :windows]
-        sounds = self.syncnet.embed_speech(rearrange(steps, "b p m s -> (b p) 1 m s"))
-        return rearrange(lips, "(b p) d -> b p d", b=batch), rearrange(sounds, "(b p) d -> b p d", b=batch)
+        lips = self.syncnet.embed_lip_tracks(rearrange(faces, "(b t) c h w -> b t c h w", b=batch))
+        sounds = self.syncnet.embed_speech_tracks(self.syncnet.speech_features(speech * 32768.0))
+        windows = min(lips.shape[1], sounds.shape[1])
+        return lips[:, :windows], sounds[:, :windows]
 
     def augment(self, faces: Tensor, clips: int) -> Tensor:
-        """Move and light the pictures at random, alike for all frames of a clip. (B*T, 3, S, S) in 0..255."""
+        """Move, light and mirror the pictures at random, alike for all frames of a clip. (B*T, 3, S, S) in 0..255."""
         frames = faces.shape[0] // clips
         reach = round(self.shift * faces.shape[-1])
         moved = [
             torch.roll(clip, tuple(torch.randint(-reach, reach + 1, (2,)).tolist()), dims=(2, 3))
             for clip in faces.split(frames)
         ]
+        if self.flip:
+            moved = [clip.flip(-1) if torch.rand(()) < 0.5 else clip for clip in moved]
         gain = 1 + (torch.rand(clips, 1, 1, 1, device=faces.device) * 2 - 1) * self.light
         return (torch.cat(moved) * gain.repeat_interleave(frames, dim=0)).clamp(0, 255)
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.judges import FaceJudge, SyncJudge
-from s2v.models.syncnet import MFCC_PER_FRAME, WINDOW_FRAMES, WINDOW_MFCC, SyncNet
+from s2v.models.lip_speech_network import STEPS_PER_FRAME, WINDOW_FRAMES, WINDOW_STEPS
+from s2v.models.syncnet import SyncNet
 
 SIZE = 32
 COLOURS = {"ann": (200, 40, 40), "ben": (40, 200, 40), "cem": (40, 40, 200)}
@@ -55,8 +56,8 @@ class LoudnessSyncNet(SyncNet):
     def embed_speech_track(self, mfcc: Tensor) -> Tensor:
         # log energy = constant + 6 (level - 1); the constant is that of a full-scale frame of the tone
         levels = (mfcc[:, 0] - _loudest_log_energy()) / 6 + 1
-        windows = levels.unfold(0, WINDOW_MFCC, MFCC_PER_FRAME)
-        return windows.unflatten(1, (WINDOW_FRAMES, MFCC_PER_FRAME))[..., :2].mean(dim=-1)
+        windows = levels.unfold(0, WINDOW_STEPS, STEPS_PER_FRAME)
+        return windows.unflatten(1, (WINDOW_FRAMES, STEPS_PER_FRAME))[..., :2].mean(dim=-1)
 
 
 def _loudest_log_energy() -> float:

@@ -1,0 +1,91 @@
+"""What every network that matches lips with speech has in common: its windows, and which part of a face it sees."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from s2v.errors import InputError
+
+WINDOW_FRAMES = 5
+"""Video frames (25 fps) one lip embedding sees."""
+
+WINDOW_STEPS = 20
+"""Steps of speech features (100 a second) one speech embedding sees: the time of `WINDOW_FRAMES`."""
+
+STEPS_PER_FRAME = 4
+
+FaceRegion = Literal["full", "lower", "mouth"]
+
+REGIONS: dict[str, tuple[float, float, float, float]] = {
+    "full": (0.0, 1.0, 0.0, 1.0),
+    "lower": (0.5, 1.0, 0.25, 0.75),
+    "mouth": (0.53, 0.97, 0.28, 0.72),
+}
+"""Top, bottom, left and right of each region, as shares of a face crop."""
+
+
+def cut_region(frames: Tensor, region: FaceRegion) -> Tensor:
+    """A region of faces (..., H, W), whole pixels."""
+    height, width = frames.shape[-2:]
+    top, bottom, left, right = REGIONS[region]
+    return frames[
+        ..., round(top * height) : round(bottom * height), round(left * width) : round(right * width)
+    ]
+
+
+class LipSpeechNetwork(nn.Module):
+    """Two towers, lips and speech, that meet in one embedding space.
+
+    Window v of a clip is its frames v .. v + 4, and the steps 4 v .. 4 v + 19 of its speech features.
+
+    Attributes:
+        embedding_dim: dimensions of the space.
+        initial_scale: what training multiplies squared distances by at its start: the first losses are near chance.
+
+    Args:
+        image_size: S, side of the lips' input in pixels.
+        region: which part of a face `prepare_lips` cuts out; see `REGIONS`.
+    """
+
+    embedding_dim: int
+    initial_scale: float
+
+    def __init__(self, image_size: int, region: FaceRegion) -> None:
+        super().__init__()
+        if region not in REGIONS:
+            raise InputError(f"the region of a face is one of {', '.join(REGIONS)}, but got {region!r}")
+        self.image_size = image_size
+        self.region: FaceRegion = region
+
+    def prepare_lips(self, frames: Tensor) -> Tensor:
+        """Frames (T, 3, H, W), RGB 0..255 (uint8 or float), to lip frames (T, 3, S, S), float, BGR 0..255.
+
+        Cuts out `region` and resizes with anti-aliasing. Differentiable for float frames.
+        """
+        lips = cut_region(frames, self.region)
+        lips = lips if lips.is_floating_point() else lips.float()
+        if lips.shape[-2:] != (self.image_size, self.image_size):
+            size = (self.image_size, self.image_size)
+            lips = functional.interpolate(lips, size=size, mode="bilinear", antialias=True)
+        return lips.flip(1)
+
+    def speech_features(self, speech: Tensor) -> Tensor:
+        """Speech (B, N) or (N,), 16 kHz, int16-VALUED, to features (B, L, F) or (L, F), 100 steps a second."""
+        raise NotImplementedError
+
+    def embed_lip_tracks(self, lips: Tensor) -> Tensor:
+        """All windows of clips of lip frames (B, T, 3, S, S), BGR 0..255: (B, T - 4, embedding_dim)."""
+        raise NotImplementedError
+
+    def embed_speech_tracks(self, features: Tensor) -> Tensor:
+        """Every window that starts on a frame, of features (B, L, F): (B, (L - 20) // 4 + 1, embedding_dim)."""
+        raise NotImplementedError
+
+    def embed_lip_track(self, lips: Tensor) -> Tensor:
+        """All windows of one clip (T, 3, S, S): (T - 4, embedding_dim)."""
+        return self.embed_lip_tracks(lips.unsqueeze(0))[0]
+
+    def embed_speech_track(self, features: Tensor) -> Tensor:
+        """Every window of one clip's features (L, F) that starts on a frame: ((L - 20) // 4 + 1, embedding_dim)."""
+        return self.embed_speech_tracks(features.unsqueeze(0))[0]
