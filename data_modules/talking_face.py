@@ -1,5 +1,7 @@
 """The data module every kind of corpus shares: cached clips in, `TalkingFaceBatch`es out."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -110,6 +112,20 @@ class TalkingFaceDataModule(LightningDataModule):
         """Manifest rows of `train`, `val` or `test`, sorted by clip id."""
         self._read()
         return [self._rows[name] for name in self._split[part]]
+
+    def whole_clips(self, part: str, names: Sequence[str] | None = None) -> WholeClipDataset:
+        """All of each clip of `train`, `val` or `test`; only those named, in that order, where names are given."""
+        clips = self._served(part, whole=True)
+        if names is not None:
+            named = {clip.clip_id: clip for clip in clips}
+            clips = [named[name] for name in names]
+        return WholeClipDataset(clips)
+
+    def pixel_names(self, part: str) -> dict[str, str]:
+        """Clip id -> a name for the frames that are served of it: they are the same as long as it is."""
+        rows = self.clips(part)
+        settings = read_header(self.cache_dir / rows[0].cache_file).settings if rows else {}
+        return {row.clip_id: f"{row.sha256} {json.dumps(settings, sort_keys=True)}" for row in rows}
 
     def prepare_data(self) -> None:
         """Decodes the corpus where a root is given and there is no cache yet."""

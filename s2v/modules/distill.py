@@ -5,6 +5,8 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange
+from lightning.pytorch.utilities import rank_zero_info
+from rich.progress import track
 from torch import Tensor
 
 from s2v.batch import TalkingFaceBatch
@@ -18,6 +20,7 @@ from s2v.modules.face_teacher import load_face_network
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.one_cycle import with_one_cycle
+from s2v.modules.teacher_cache import TeacherCache, clip_features, fingerprint
 
 
 class DistillModule(RetrievesIdentity):
@@ -39,6 +42,8 @@ class DistillModule(RetrievesIdentity):
         readouts: how many contexts the students read in training: the last one, and others at random instants of the
             window's second half. Each is the last context of a shorter clip; the paper's is 1. More keep the
             students from learning single clips by heart.
+        teacher_cache: folder for the teachers' features of every frame: computed once, before the first step, and
+            read from then on. Pays once each frame would be drawn more than once.
         lr: learning rate of RMSprop; with `one_cycle` its peak.
         schedule: `constant` as the paper's, or `one_cycle` (Smith 2018, with its cycled momentum): a short fit ends
             better with a small rate.
@@ -58,6 +63,7 @@ class DistillModule(RetrievesIdentity):
         finetune_cpc: bool = False,
         contrastive_weight: float = 1.0,
         readouts: int = 1,
+        teacher_cache: str | None = None,
         lr: float = 3e-4,
         schedule: Literal["constant", "one_cycle"] = "constant",
     ) -> None:
@@ -74,6 +80,9 @@ class DistillModule(RetrievesIdentity):
         self.temperature = temperature
         self.finetune_cpc = finetune_cpc
         self.readouts = readouts
+        self.teacher_cache = teacher_cache
+        self._cache: TeacherCache | None = None
+        self._cached_fps = 0.0
         self.lr = lr
         self.schedule = schedule
         self.teachers = FrozenNetworks()
@@ -100,9 +109,44 @@ class DistillModule(RetrievesIdentity):
             )
 
     def on_fit_start(self) -> None:
-        """Take the pretrained CPC, unless the fit goes on from a checkpoint, which has its own."""
+        """Take the pretrained CPC, unless the fit goes on from a checkpoint, which has its own; fill the cache."""
         if self.cpc_checkpoint and not self.trainer.ckpt_path:
             load_cpc_weights(self.representation.cpc, self.cpc_checkpoint, self.prediction)
+        if self.teacher_cache:
+            self._fill_cache(self.teacher_cache)
+
+    def _fill_cache(self, folder: str) -> None:
+        """The features of all training and validation clips, each rank's share of what is missing."""
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if not hasattr(data, "whole_clips"):
+            raise InputError(
+                "teacher_cache needs a data module that serves whole clips, as those of data_modules do"
+            )
+        if data.flip:
+            raise InputError(
+                "teacher_cache keeps features of the frames as they are, but data.init_args.flip mirrors half of "
+                "the windows: set flip to false, or leave teacher_cache out"
+            )
+        settings = [self.identity_teacher or "", self.emotion_teacher or "", self.emotion_feature]
+        self._cache = TeacherCache(folder, fingerprint(dict(self.teachers.items()), settings))
+        self._cached_fps = data.clips("train")[0].fps
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        for part in ("train", "val"):
+            missing = self._cache.missing(data.pixel_names(part))
+            self.trainer.strategy.barrier(
+                "teacher_cache_missing"
+            )  # no rank counts what another has begun to fill
+            mine = missing[rank::ranks]
+            if mine:
+                rank_zero_info(f"teacher features of {len(missing)} {part} clips go to {folder}, once")
+            clips = data.whole_clips(part, mine) if mine else []
+            for number in track(range(len(mine)), f"Teachers, {part}", disable=not mine or rank > 0):
+                identity, emotion = self.teachers["identity"], self.teachers["emotion"]
+                frames = clips[number]["frames"].to(self.device)
+                self._cache.write(
+                    mine[number], *clip_features(identity, emotion, self.emotion_feature, frames)
+                )
+            self.trainer.strategy.barrier("teacher_cache")
 
     def train(self, mode: bool = True) -> "DistillModule":
         """A frozen CPC stays in eval mode."""
@@ -119,17 +163,26 @@ class DistillModule(RetrievesIdentity):
     @torch.no_grad()
     def teacher_features(self, batch: TalkingFaceBatch) -> tuple[Tensor, Tensor]:
         """nu* (B, identity_dim) of the first frame, and mu* (B, emotion_dim), eq. 1's mean over K random frames."""
+        device, count = batch["frames"].device, batch["frames"].shape[1]
+        drawn = torch.rand(batch["frames"].shape[:2], device=device).argsort(dim=1)[:, : self.frames_per_clip]
+        if self._cache is not None and all(map(self._cache.knows, batch["clip_id"])):
+            return self._cached_features(batch, drawn)
         nu = self.teachers["identity"](batch["still"])["embedding"]
-        count = batch["frames"].shape[1]
-        drawn = torch.rand(batch["frames"].shape[:2], device=nu.device).argsort(dim=1)[
-            :, : self.frames_per_clip
-        ]
-        clips = torch.arange(len(drawn), device=nu.device).unsqueeze(1)
+        clips = torch.arange(len(drawn), device=device).unsqueeze(1)
         faces = batch["frames"][clips, drawn]
         features = self.teachers["emotion"](rearrange(faces, "b k c h w -> (b k) c h w"))[
             self.emotion_feature
         ]
         return nu, rearrange(features, "(b k) d -> b k d", k=min(count, self.frames_per_clip)).mean(dim=1)
+
+    def _cached_features(self, batch: TalkingFaceBatch, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """`teacher_features` of the drawn pictures (B, K), read instead of computed."""
+        assert self._cache is not None
+        numbers = batch["start"].unsqueeze(1) + (batch["frame_times"] * self._cached_fps).floor().long()
+        chosen = numbers.gather(1, drawn).cpu()
+        read = [self._cache.read(*clip) for clip in zip(batch["clip_id"], chosen, strict=True)]
+        nu, mu = torch.stack([nu for nu, _ in read]), torch.stack([mu.mean(dim=0) for _, mu in read])
+        return nu.to(drawn.device), mu.to(drawn.device)
 
     def other_instants(self, contexts: Tensor) -> list[Tensor]:
         """Contexts (B, D) at `readouts - 1` random instants of the window's second half, others for each clip."""

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from s2v.batch import SAMPLES_PER_FRAME, TalkingFaceBatch
 from s2v.errors import InputError
+from s2v.evaluation.lip_sync import sync_values
 from s2v.losses.contrastive import multi_way_matching
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
+
+_CLIP_VERDICTS = ("sync_within_one", "sync_prefers_true", "sync_prefers_true_pairs")
 
 
 class SyncNetTraining(PlainHyperparameters):
@@ -93,7 +96,8 @@ class SyncNetTraining(PlainHyperparameters):
         gain = 1 + (torch.rand(clips, 1, 1, 1, device=faces.device) * 2 - 1) * self.light
         return (torch.cat(moved) * gain.repeat_interleave(frames, dim=0)).clamp(0, 255)
 
-    def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
+    def _step(self, batch: TalkingFaceBatch, stage: str) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss, and the embeddings (B, P, D) of lips and speech."""
         lips, speech = self(batch["frames"], batch["speech"])
         loss = multi_way_matching(lips, speech, self.log_scale.exp())
         size, windows = lips.shape[:2]
@@ -114,19 +118,23 @@ class SyncNetTraining(PlainHyperparameters):
             batch_size=size,
         )
         self.log(f"{stage}/prefers_true", prefers, prog_bar=True, batch_size=size)
-        return loss
+        return loss, lips, speech
 
     def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Tensor:
         """One step on a batch of whole windows."""
-        return self._step(batch, "train")
+        return self._step(batch, "train")[0]
 
     def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
         """Held-out clips: the loss, windows found, and true speech against speech shifted by 5 to 15 frames."""
         self._step(batch, "val")
 
     def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
-        """The same on whole test clips."""
-        self._step(batch, "test")
+        """The same on whole test clips, and a report's verdicts on each: see `sync_values`."""
+        _, lips, speech = self._step(batch, "test")
+        for clip in zip(lips, speech, strict=True):
+            for name, value in sync_values(*clip).items():
+                if name in _CLIP_VERDICTS and not math.isnan(value):
+                    self.log(f"test/{name}", value, batch_size=1)
 
     def configure_optimizers(self) -> Any:
         """AdamW on all parameters, warmed up and annealed over the fit."""

@@ -1,0 +1,121 @@
+"""Seconds of an epoch of stage 1 with its face teachers at work, and with their features cached, in one run.
+
+    python experiments/benchmarks/stage1_epoch.py --output runs/benchmarks/stage1_epoch.json
+
+Paper-size networks (CPC 256, VGG-16 for fc7, SENet-50 for 8 frames a clip) with random weights, drawn faces at
+128 x 128. Both epochs serve the same windows and log the same losses.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from data_modules import SyntheticFaces
+from data_modules.preparation import prepare
+from data_modules.synthetic.corpus import write_corpus
+from s2v.models.cpc import CPC
+from s2v.models.face_network import FaceNetwork
+from s2v.models.senet import SENet50
+from s2v.models.speech_representation import SpeechRepresentation
+from s2v.models.students import StudentHead
+from s2v.models.vggface import VGGFace
+from s2v.modules.distill import DistillModule
+
+
+class Epochs(pl.Callback):
+    """Seconds and mean loss of each training epoch."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.losses: list[float] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._begun = time.perf_counter()
+        self._steps: list[float] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._steps.append(float(trainer.callback_metrics["train/loss"]))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.seconds.append(time.perf_counter() - self._begun)
+        self.losses.append(sum(self._steps) / len(self._steps))
+
+
+def epochs(cache: Path, features: str | None, args: argparse.Namespace) -> tuple[Epochs, float]:
+    """Fit from the same seed; seconds of each epoch, and of what came before the first."""
+    torch.manual_seed(0)
+    module = DistillModule(
+        SpeechRepresentation(CPC(), StudentHead(out_dim=4096), StudentHead(out_dim=8)),
+        teacher_cache=features,
+        lr=1e-4,
+    )
+    module.teachers["identity"] = FaceNetwork(VGGFace(num_classes=2622))
+    module.teachers["emotion"] = FaceNetwork(SENet50(num_classes=8))
+    data = SyntheticFaces(
+        str(cache),
+        split="seen",
+        window_frames=40,
+        num_frames=8,
+        frame_step=4,
+        batch_size=args.batch,
+        num_workers=0,
+    )
+    watch, begun = Epochs(), time.perf_counter()
+    pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=args.epochs,
+        callbacks=[watch],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+    ).fit(module, datamodule=data)
+    return watch, time.perf_counter() - begun - sum(watch.seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clips", type=int, default=36, help="drawn clips, of which 70 %% are for training")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=2, help="the shortest of them counts")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--output", help="also write the numbers there, as JSON")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, cache = Path(folder) / "corpus", Path(folder) / "cache"
+        write_corpus(corpus, "crema_d", speakers=3, clips_per_speaker=args.clips // 3, seed=0, size=128)
+        prepare(corpus, "crema_d", cache, size=128, workers=1, progress=False)
+        live, _ = epochs(cache, None, args)
+        cached, filling = epochs(cache, str(Path(folder) / "features"), args)
+    result = {
+        "teachers_at_work_s": min(live.seconds),
+        "cached_s": min(cached.seconds),
+        "ratio": min(live.seconds) / min(cached.seconds),
+        "filling_s": filling,
+        "loss_difference": max(abs(a - b) for a, b in zip(live.losses, cached.losses, strict=True)),
+        "clips": args.clips,
+        "threads": args.threads,
+    }
+    print(f"epoch with teachers at work  {result['teachers_at_work_s']:8.2f} s")
+    print(f"epoch with cached features   {result['cached_s']:8.2f} s   {result['ratio']:.1f} times faster")
+    print(f"filling the cache, once      {filling:8.2f} s")
+    print(f"largest difference of an epoch's mean loss: {result['loss_difference']:.1e}")
+    if args.output:
+        Path(args.output).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.output).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The face teachers' features of every frame, computed once: stage 1 without its teachers' forward passes."""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from s2v.errors import InputError
+
+FRAMES_AT_ONCE = 64
+
+
+def fingerprint(networks: dict[str, nn.Module], settings: Iterable[str]) -> str:
+    """A name for what these networks compute: their weights and the settings, hashed."""
+    digest = hashlib.blake2b(digest_size=16)
+    for text in settings:
+        digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
+    for name, network in sorted(networks.items()):
+        for key, value in network.state_dict().items():
+            digest.update(f"{name}.{key} {value.dtype} {tuple(value.shape)}\0".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+class TeacherCache:
+    """One safetensors file a clip: `nu` (I,) of its first frame and `mu` (T, E) of all frames, float32.
+
+    A file's name holds what its numbers depend on: the teachers (`fingerprint`) and the clip's pixels. Whatever
+    changes there makes another file, so that a stale feature is never read; files nobody asks for any more may be
+    deleted at any time.
+
+    Args:
+        folder: where the files lie; made where it is missing.
+        teachers: their `fingerprint`.
+    """
+
+    def __init__(self, folder: str, teachers: str) -> None:
+        self.folder = Path(folder) / teachers
+        self._paths: dict[str, Path] = {}
+
+    def missing(self, pixels: dict[str, str]) -> list[str]:
+        """Clips of which nothing is cached, sorted.
+
+        Args:
+            pixels: clip id -> a name for the clip's frames as they are served (source, size, crop).
+        """
+        for clip_id, name in pixels.items():
+            digest = hashlib.blake2b(f"{clip_id}\0{name}".encode("utf-8", "surrogateescape"), digest_size=16)
+            self._paths[clip_id] = self.folder / digest.hexdigest()[:2] / f"{digest.hexdigest()}.safetensors"
+        return sorted(clip_id for clip_id in pixels if not self._paths[clip_id].is_file())
+
+    def write(self, clip_id: str, nu: Tensor, mu: Tensor) -> None:
+        """Keep a clip's features, nu (I,) and mu (T, E); the file appears whole or not at all."""
+        path = self._paths[clip_id]
+        temporary = path.with_name(f".{uuid.uuid4().hex}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"nu": nu.float().cpu().contiguous(), "mu": mu.float().cpu().contiguous()}, temporary)
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise InputError(
+                f"cannot write teacher features to {path.parent} ({error.strerror or error}): free some space or set "
+                "model.init_args.teacher_cache to another folder"
+            ) from error
+
+    def read(self, clip_id: str, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """nu (I,), and mu (K, E) of the frames (K,) int64 of a clip.
+
+        Raises:
+            InputError: the file is damaged, or has no such frame.
+        """
+        path = self._paths[clip_id]
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                return file.get_tensor("nu"), file.get_tensor("mu")[frames]
+        except (OSError, SafetensorError, IndexError) as error:
+            raise InputError(
+                f"the teacher features in {path} cannot be used ({' '.join(str(error).split())}): delete the file; the "
+                "next fit makes it again"
+            ) from error
+
+    def knows(self, clip_id: str) -> bool:
+        """Was this clip asked for with `missing`?"""
+        return clip_id in self._paths
+
+
+@torch.no_grad()
+def clip_features(
+    identity: nn.Module, emotion: nn.Module, output: str, frames: Tensor
+) -> tuple[Tensor, Tensor]:
+    """nu (I,) of the first of a clip's frames (T, 3, H, W) uint8, and mu (T, E), `output` of each of them."""
+    nu = identity(frames[:1])["embedding"][0]
+    parts: list[Any] = [emotion(some)[output] for some in frames.split(FRAMES_AT_ONCE)]
+    return nu, torch.cat(parts)

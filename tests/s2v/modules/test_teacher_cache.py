@@ -1,0 +1,100 @@
+"""Stage 1 on cached teacher features: the same losses, no teacher at work, and nothing stale."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from data_modules import SyntheticFaces
+from s2v.errors import InputError
+from s2v.modules.face_teacher import FaceTeacher
+from s2v.modules.teacher_cache import TeacherCache, fingerprint
+from tests.s2v.modules.small_faces import trainer
+from tests.s2v.modules.small_modules import distill
+
+
+def faces(cache: Path, **settings: Any) -> SyntheticFaces:
+    defaults: dict[str, Any] = {"num_frames": 4, "frame_step": 2, "window_frames": 20, "batch_size": 4}
+    return SyntheticFaces(
+        str(cache), split="seen", image_size=64, num_workers=0, max_clips=6, **defaults | settings
+    )
+
+
+class Logged(list[float]):
+    """`train/loss` of each step, and `val/loss` of each epoch."""
+
+    def of(self, folder: Path, cache: Path, **settings: Any) -> "Logged":
+        import lightning.pytorch as pl
+
+        class Keep(pl.Callback):
+            def on_train_batch_end(_, trainer: Any, *__: Any) -> None:
+                self.append(trainer.callback_metrics["train/loss"].item())
+
+            def on_validation_end(_, trainer: Any, *__: Any) -> None:
+                self.append(trainer.callback_metrics["val/loss"].item())
+
+        torch.manual_seed(1)
+        fit = trainer(folder, Keep(), max_epochs=2, limit_val_batches=None, use_distributed_sampler=False)
+        fit.fit(distill(**settings), datamodule=faces(cache))
+        return self
+
+
+def test_the_losses_are_those_of_the_teachers_themselves(
+    teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Logged().of(tmp_path, crema_d_cache, frames_per_clip=2, **teachers)
+    assert len(live) == 4  # two epochs: a full batch of four of six clips, and validation
+    kept = tmp_path / "teachers"
+    filling = Logged().of(tmp_path, crema_d_cache, frames_per_clip=2, teacher_cache=str(kept), **teachers)
+    assert filling == pytest.approx(live, rel=1e-5)
+    files = {path: path.stat().st_mtime_ns for path in kept.rglob("*.safetensors")}
+    assert len(files) == 12  # six clips of training, six of validation
+
+    def no_pictures(*_: Any) -> None:
+        raise AssertionError("a teacher looked at pictures although its features are cached")
+
+    monkeypatch.setattr(FaceTeacher, "forward", no_pictures)
+    warm = Logged().of(tmp_path, crema_d_cache, frames_per_clip=2, teacher_cache=str(kept), **teachers)
+    assert warm == filling
+    assert {path: path.stat().st_mtime_ns for path in kept.rglob("*.safetensors")} == files
+
+
+def test_other_teachers_or_pixels_are_other_features(tmp_path: Path) -> None:
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    assert fingerprint({"identity": one}, ["a"]) == fingerprint({"identity": one}, ["a"])
+    names = {
+        fingerprint({"identity": one}, ["a"]),
+        fingerprint({"identity": other}, ["a"]),
+        fingerprint({"identity": one}, ["b"]),
+        fingerprint({"emotion": one}, ["a"]),
+    }
+    assert len(names) == 4
+    cache = TeacherCache(str(tmp_path), "t")
+    assert cache.missing({"clip": "source 64"}) == ["clip"]
+    cache.write("clip", torch.ones(3), torch.arange(8.0).reshape(4, 2))
+    assert cache.missing({"clip": "source 64"}) == []
+    nu, mu = cache.read("clip", torch.tensor([3, 0]))
+    assert nu.tolist() == [1, 1, 1] and mu.tolist() == [[6, 7], [0, 1]]
+    assert cache.missing({"clip": "source 128"}) == ["clip"]
+    assert TeacherCache(str(tmp_path), "u").missing({"clip": "source 64"}) == ["clip"]
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    cache = TeacherCache(str(tmp_path), "t")
+    cache.missing({"clip": "source"})
+    cache.write("clip", torch.ones(3), torch.ones(4, 2))
+    (file,) = tmp_path.rglob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(InputError, match=rf"{file} cannot be used .*: delete the file; the next fit"):
+        cache.read("clip", torch.tensor([0]))
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_mirrored_windows_have_no_cached_features(
+    teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path
+) -> None:
+    made = distill(teacher_cache=str(tmp_path / "kept"), **teachers)
+    with pytest.raises(InputError, match=r"data\.init_args\.flip mirrors .*: set flip to false, or leave"):
+        trainer(tmp_path, max_steps=1).fit(made, datamodule=faces(crema_d_cache, flip=True))
