@@ -141,6 +141,35 @@ def test_the_total_is_equation_2(module: DistillModule, target: Any, temperature
     assert logged["train/loss/identity_normalised"].item() == pytest.approx(0.3 * parts[0][0], rel=1e-4)
 
 
+def test_read_outs_at_other_instants_count_as_the_last_one(module: DistillModule) -> None:
+    module.readouts, module.frames_per_clip = 3, 4
+    whole = batch(pictures=4)
+    contexts = module.representation.contexts(whole["speech"])
+    steps = contexts.shape[1]
+    drawn: list[Tensor] = []
+    draw = module.other_instants
+
+    def remember(given: Tensor) -> list[Tensor]:
+        drawn.extend(draw(given))
+        return drawn
+
+    module.other_instants = remember  # type: ignore[method-assign]
+    module.log = module.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    loss = module.training_step(whole, 0)
+    assert len(drawn) == 2
+    for omega in drawn:  # each clip's is one of its contexts, from the window's second half
+        nearest = torch.cdist(omega.unsqueeze(1), contexts)[:, 0].argmin(dim=1)
+        assert (nearest >= steps // 2).all()
+    targets = module.teacher_features(whole)
+    by_hand = [
+        sum(module.losses(*module.representation.students(omega), *targets).values())
+        for omega in (contexts[:, -1], *drawn)
+    ]
+    torch.testing.assert_close(loss, torch.stack(by_hand).mean())  # type: ignore[arg-type]
+    module.readouts = 1
+    torch.testing.assert_close(module.training_step(whole, 0), by_hand[0])
+
+
 def test_teachers_learn_nothing_and_never_train(teachers: dict[str, Any], tmp_path: Path) -> None:
     made = distill(**teachers)
     modes = []
