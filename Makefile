@@ -64,8 +64,8 @@ test-slow: install ## the tests that train for a while, or run a whole chain
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow --timeout 1800
 
 .PHONY: test-full
-test-full: install lint type ## every test
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m '' --timeout 1800
+test-full: install lint type ## every test, none of them shortened
+	S2V_FULL=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m '' --timeout 3600
 
 .PHONY: lint
 lint: install ## check style with ruff

@@ -1,12 +1,10 @@
 """Watch an adversarial training, and say in one line what is likely wrong and what to try."""
 
-import os
 from collections import deque
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
@@ -16,19 +14,15 @@ from callbacks.gan_signs import diversity, gradient_norm, loss_over_chance, moti
 from s2v.errors import InputError
 
 
-class TrainingDiverged(InputError):
-    """A loss is not a number any more: stop, naming the term and the checkpoint to go on from."""
-
-
 class GANHealth(pl.Callback):
-    """Log a GAN's vital signs as health/..., warn when one stays bad, stop when a loss is NaN.
+    """Log a GAN's vital signs as health/..., warn when one stays bad.
 
-    Reads what `training_step` returns: losses {name: 0-d}, real_scores and fake_scores {discriminator:
-    tensor}, fake_frames and real_frames (B, T, 3, H, W). What is missing is not judged. Gradient norms are
+    Reads what `training_step` returns: real_scores and fake_scores {discriminator: tensor}, fake_frames and
+    real_frames (B, T, 3, H, W). What is missing is not judged. Gradient norms are
     taken as the optimizers meet them, after clipping, and named by the module's `optimizer_names`.
 
     Args:
-        every_n_steps: generator steps between two measurements; losses are checked at each step.
+        every_n_steps: generator steps between two measurements.
         warn: whether to warn; each warning comes at most once an epoch.
         patience: measurements in a row that a sign must be bad for a warning.
         warmup_steps: generator steps without warnings: untrained networks show every bad sign.
@@ -70,10 +64,9 @@ class GANHealth(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop on NaN; every n generator steps measure, log and judge."""
+        """Every n generator steps measure, log and judge."""
         if not isinstance(outputs, dict):
             return
-        self._check_finite(trainer, outputs.get("losses", {}))
         step = trainer.global_step
         if step == self._last_step or step % self.every_n_steps:
             return
@@ -119,34 +112,8 @@ class GANHealth(pl.Callback):
         history = sorted(self._history.get(sign, ()))
         return history[len(history) // 2] if len(history) >= 5 else None
 
-    def _check_finite(self, trainer: pl.Trainer, losses: dict[str, Tensor]) -> None:
-        if not losses or bool(torch.stack([loss.float() for loss in losses.values()]).isfinite().all()):
-            return
-        for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint):
-                callback.save_on_exception = False  # the weights are as bad as the loss
-        terms = ", ".join(f"{name} = {loss.item()}" for name, loss in losses.items() if not loss.isfinite())
-        raise TrainingDiverged(
-            f"training diverged at step {trainer.global_step}: {terms}; {_way_back(trainer)} with a lower "
-            "learning rate or gradient clipping"
-        )
-
     @staticmethod
     def _name(trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> str:
         index = next((i for i, other in enumerate(trainer.optimizers) if other is optimizer), 0)
         names = getattr(pl_module, "optimizer_names", ())
         return names[index] if index < len(names) else f"optimizer_{index}"
-
-
-def _way_back(trainer: pl.Trainer) -> str:
-    """What to tell the user to resume from: the newest checkpoint this run has written."""
-    saved = [
-        path
-        for callback in trainer.checkpoint_callbacks
-        if isinstance(callback, ModelCheckpoint)
-        for path in (callback.last_model_path, callback.best_model_path, callback._last_checkpoint_saved)
-        if path and os.path.exists(path)
-    ]
-    if not saved:
-        return "no checkpoint was saved yet: start again"
-    return f"go on from the last good checkpoint, --ckpt_path {max(saved, key=os.path.getmtime)},"

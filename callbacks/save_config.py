@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 
 class SaveConfigBesideCheckpoints(SaveConfigCallback):
@@ -18,10 +18,13 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
     ModelCheckpoint that names one, else in the trainer's `default_root_dir`. `s2v fit --config` takes it
     as it stands. A run that goes on in the same folder replaces it. Lightning's own callback writes to the
     logger's `log_dir`, which all runs of a WandbLogger share.
+
+    A checkpoint holds it too, so that a resumed fit can say which keys changed.
     """
 
     def __init__(self, parser: LightningArgumentParser, config: Any, **kwargs: Any) -> None:
         super().__init__(parser, config, **{"save_to_log_dir": False} | kwargs)
+        self._dumped = ""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """A fit's is saved later: ModelCheckpoint warns of a folder with something in it."""
@@ -38,9 +41,24 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
             )
         super().setup(trainer, pl_module, "fit")
 
+    def state_dict(self) -> dict[str, Any]:
+        """The resolved config, as text."""
+        return {"config": self._text()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """A line for each key that the checkpoint's fit had otherwise; the new value is the one in force."""
+        before, now = (_flat(yaml.safe_load(text)) for text in (state_dict["config"], self._text()))
+        for key in sorted(before.keys() | now.keys()):
+            if key.split(".")[0] != "ckpt_path" and before.get(key) != now.get(key):
+                rank_zero_info(f"resuming with {key} = {now.get(key)}; it was {before.get(key)}")
+
+    def _text(self) -> str:
+        self._dumped = self._dumped or self.parser.dump(self.config, skip_none=False)
+        return self._dumped
+
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Called once, on rank zero, before a fit, validation, test or prediction."""
-        text = self.parser.dump(self.config, skip_none=False)
+        text = self._text()
         name, suffix = os.path.splitext(self.config_filename)
         folder = _run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,3 +77,14 @@ def _run_folder(trainer: pl.Trainer) -> Path:
         c.dirpath for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.dirpath
     ]
     return Path(folders[0] if folders else trainer.default_root_dir)
+
+
+def _flat(config: Any, key: str = "") -> dict[str, Any]:
+    """{"trainer.callbacks[0].class_path": ...}: nested keys and places in lists as one key."""
+    if isinstance(config, dict) and config:
+        parts = [(f"{key}.{name}" if key else str(name), value) for name, value in config.items()]
+    elif isinstance(config, list) and config:
+        parts = [(f"{key}[{place}]", value) for place, value in enumerate(config)]
+    else:
+        return {key: config}
+    return {name: value for part, inner in parts for name, value in _flat(inner, part).items()}

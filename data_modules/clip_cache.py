@@ -1,8 +1,9 @@
 """The clip cache: one safetensors file per clip, from which any frames are read without the rest.
 
 `frames` uint8 (T, 3, H, W) RGB, `speech` int16 (T * samples per frame,), and in the header, all strings:
-format, fps, sample_rate, source_fps, source_sha256, settings (JSON), clip_id, frame_crc32 (JSON list),
-speech_crc32.
+format, fps, sample_rate, source_fps, source_sha256, settings (JSON), clip_id, and checksums: frame_crc32 and
+speech_crc32 (JSON lists, a number a frame), header_crc32 (of all the rest). Whatever is read is compared with
+them, so that a damaged file is an error and never a wrong frame.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import re
 import time
 import uuid
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,9 @@ from safetensors.numpy import save
 
 from s2v.errors import InputError
 
-CACHE_FORMAT = "s2v-clip-1"
+CACHE_FORMAT = "s2v-clip-2"
+_FIRST_FORMAT = "s2v-clip-1"
+"""Still read: one checksum for all of the speech, none for the header."""
 _PARTIAL = ".partial"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
@@ -39,14 +43,15 @@ def cache_file_of(clip_id: str) -> str:
 
 def write_clip(path: Path, frames: np.ndarray, speech: np.ndarray, header: dict[str, str]) -> None:
     """Writes a clip atomically. frames (T, 3, H, W) uint8, speech (T * samples per frame,) int16."""
-    checks = {
+    metadata = {
+        **header,
         "format": CACHE_FORMAT,
-        "frame_crc32": json.dumps([zlib.crc32(frame.tobytes()) for frame in frames]),
-        "speech_crc32": str(zlib.crc32(speech.tobytes())),
+        "frame_crc32": json.dumps(_checksums(frames)),
+        "speech_crc32": json.dumps(_checksums(speech.reshape(len(frames), -1))),
     }
+    metadata["header_crc32"] = _header_checksum(metadata)
     data = save(
-        {"frames": np.ascontiguousarray(frames), "speech": np.ascontiguousarray(speech)},
-        metadata={**header, **checks},
+        {"frames": np.ascontiguousarray(frames), "speech": np.ascontiguousarray(speech)}, metadata=metadata
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}")
@@ -93,50 +98,36 @@ def read_header(path: Path) -> CachedClip:
     Raises:
         InputError: missing, cut short, or not a clip of this format.
     """
-    with _opened(path) as file:
-        metadata = file.metadata() or {}
-        if metadata.get("format") != CACHE_FORMAT:
-            raise _unreadable(path, f"its format is {metadata.get('format')!r}, not {CACHE_FORMAT!r}")
-        try:
-            count, _, height, width = file.get_slice("frames").get_shape()
-            return CachedClip(
-                path,
-                count,
-                height,
-                width,
-                int(metadata["fps"]),
-                metadata["clip_id"],
-                float(metadata.get("source_fps", 0)),
-                metadata["source_sha256"],
-                json.loads(metadata["settings"]),
-            )
-        except (KeyError, ValueError, SafetensorError) as error:
-            raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+    with _opened(path) as file, _damage_told(path):
+        metadata = _checked_metadata(file, path)
+        count, _, height, width = file.get_slice("frames").get_shape()
+        return CachedClip(
+            path,
+            count,
+            height,
+            width,
+            int(metadata["fps"]),
+            metadata["clip_id"],
+            float(metadata.get("source_fps", 0)),
+            metadata["source_sha256"],
+            json.loads(metadata["settings"]),
+        )
 
 
-def read_clip(
-    path: Path, start: int = 0, stop: int | None = None, *, verify: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def read_clip(path: Path, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """All of a clip, or frames [start, stop) with the speech of the same time.
 
-    Returns (T, 3, H, W) uint8 and (T * samples per frame,) int16. `verify` compares every frame read with
-    its checksum, and the speech where all of it is read.
+    Returns (T, 3, H, W) uint8 and (T * samples per frame,) int16.
+
+    Raises:
+        InputError: missing, or damaged.
     """
-    with _opened(path) as file:
-        frames, speech = file.get_slice("frames"), file.get_slice("speech")
-        count = frames.get_shape()[0]
-        per_frame = speech.get_shape()[0] // max(count, 1)
-        stop = count if stop is None else stop
-        served, sound = frames[start:stop], speech[start * per_frame : stop * per_frame]
-        if verify:
-            metadata = file.metadata() or {}
-            wanted = json.loads(metadata.get("frame_crc32", "[]"))[start:stop]
-            damaged = [zlib.crc32(frame.tobytes()) for frame in served] != wanted
-            if (start, stop) == (0, count):
-                damaged |= str(zlib.crc32(sound.tobytes())) != metadata.get("speech_crc32")
-            if damaged:
-                raise _unreadable(path, "its bytes do not match its checksums")
-    return served, sound
+    with _opened(path) as file, _damage_told(path):
+        metadata = _checked_metadata(file, path)
+        count, per_frame = _extent(file)
+        stop = count if stop is None else min(stop, count)
+        frames = _checked_frames(file, metadata, path, start, stop)
+        return frames, _checked_speech(file, metadata, path, start, stop, per_frame)
 
 
 def read_window(
@@ -146,17 +137,83 @@ def read_window(
     and the clip's first frame; nothing else is read from the disk.
 
     Returns (num_frames, 3, H, W) uint8, (window_frames * samples per frame,) int16, (3, H, W) uint8.
+
+    Raises:
+        InputError: missing, damaged, or too short.
     """
-    with _opened(path) as file:
-        frames, speech = file.get_slice("frames"), file.get_slice("speech")
-        count = frames.get_shape()[0]
+    with _opened(path) as file, _damage_told(path):
+        metadata = _checked_metadata(file, path)
+        count, per_frame = _extent(file)
         if start + window_frames > count:
             raise _unreadable(
                 path, f"it has {count} frames, the manifest promised {start + window_frames} or more"
             )
-        per_frame = speech.get_shape()[0] // count
-        sound = speech[start * per_frame : (start + window_frames) * per_frame]
-        return frames[start + first : start + first + num_frames], sound, frames[0:1][0]
+        frames = _checked_frames(file, metadata, path, start + first, start + first + num_frames)
+        sound = _checked_speech(file, metadata, path, start, start + window_frames, per_frame)
+        return frames, sound, _checked_frames(file, metadata, path, 0, 1)[0]
+
+
+def _checked_metadata(file: "safe_open", path: Path) -> dict[str, str]:
+    metadata = file.metadata() or {}
+    found = metadata.get("format")
+    if found not in (CACHE_FORMAT, _FIRST_FORMAT):
+        raise _unreadable(path, f"its format is {found!r}, not {CACHE_FORMAT!r}")
+    if found == CACHE_FORMAT and metadata.get("header_crc32") != _header_checksum(metadata):
+        raise _unreadable(path, "its header does not match its checksum")
+    kinds = [file.get_slice(name).get_dtype() for name in ("frames", "speech")]
+    if kinds != ["U8", "I16"]:
+        raise _unreadable(path, f"it holds {' and '.join(kinds)}, not U8 and I16")
+    return metadata
+
+
+def _extent(file: "safe_open") -> tuple[int, int]:
+    """Number of frames, and samples of speech to each."""
+    count = file.get_slice("frames").get_shape()[0]
+    return count, file.get_slice("speech").get_shape()[0] // max(count, 1)
+
+
+def _checked_frames(
+    file: "safe_open", metadata: dict[str, str], path: Path, start: int, stop: int
+) -> np.ndarray:
+    frames = file.get_slice("frames")[start:stop]
+    if _checksums(frames) != json.loads(metadata["frame_crc32"])[start:stop]:
+        raise _unreadable(path, "its pixels do not match their checksums")
+    return frames
+
+
+def _checked_speech(
+    file: "safe_open", metadata: dict[str, str], path: Path, start: int, stop: int, per_frame: int
+) -> np.ndarray:
+    speech = file.get_slice("speech")[start * per_frame : stop * per_frame]
+    wanted = json.loads(metadata["speech_crc32"])
+    if isinstance(wanted, list):
+        sound = _checksums(speech.reshape(stop - start, per_frame)) == wanted[start:stop]
+    else:
+        whole = (start, stop) == (0, _extent(file)[0])
+        sound = not whole or zlib.crc32(speech.tobytes()) == wanted
+    if not sound:
+        raise _unreadable(path, "its speech does not match its checksums")
+    return speech
+
+
+def _checksums(pieces: np.ndarray) -> list[int]:
+    return [zlib.crc32(piece.tobytes()) for piece in pieces]
+
+
+def _header_checksum(metadata: dict[str, str]) -> str:
+    rest = {name: value for name, value in metadata.items() if name != "header_crc32"}
+    return str(zlib.crc32(json.dumps(rest, sort_keys=True).encode()))
+
+
+@contextlib.contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """A part that is missing or can't be parsed, as the InputError that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, ValueError, SafetensorError) as error:
+        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
 
 
 def _opened(path: Path) -> "safe_open":
@@ -170,6 +227,5 @@ def _opened(path: Path) -> "safe_open":
 
 def _unreadable(path: Path, why: str) -> InputError:
     return InputError(
-        f"the cached clip {path} cannot be used ({' '.join(why.split())}); delete it and run "
-        "`s2v prepare` again"
+        f"the cached clip {path} cannot be used ({' '.join(why.split())}); run `s2v prepare --verify` to make it anew"
     )

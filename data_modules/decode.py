@@ -3,8 +3,9 @@
 Pixels come from decord, several times faster than PyAV for a whole clip. Times come from PyAV: decord counts
 them from its own first frame, and where a video starts later than its sound (edit lists, start offsets) that
 difference is what keeps lips in step. PyAV also gives the pixels where decord can not be trusted: a video
-that decord does not open, whose frames it counts differently, or that is rotated (decord 0.6 returns
-scrambled rows for a display matrix of 90 degrees).
+that decord does not open, whose frames it counts differently, that is rotated (decord 0.6 returns scrambled
+rows for a display matrix of 90 degrees), or that is narrow (it hands out rows with FFmpeg's padding, 96 bytes
+for 16 pixels, and only the size of the whole tells that they are not the picture).
 """
 
 import os
@@ -31,6 +32,8 @@ _MOST_PIXELS = 64 * 2**20
 _MOST_FRAMES = 250_000
 _SAME_TIME = 1e-4
 _CUT_SHORT = 0.2
+_NARROW = 80
+"""Pixels; the widest frames seen with padded rows have 72."""
 _DECORD_ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError)
 
 
@@ -188,7 +191,7 @@ def decode_frames(track: VideoTrack, indices: np.ndarray) -> Iterator[np.ndarray
     Raises:
         ClipRefused: frames are missing or damaged.
     """
-    source = _with_pyav if any(track.orientation) else _with_decord
+    source = _with_pyav if any(track.orientation) or track.width < _NARROW else _with_decord
     wanted, repeats = np.unique(indices, return_counts=True)
     for frame, repeat in zip(source(track, wanted), repeats.tolist(), strict=True):
         for _ in range(repeat):

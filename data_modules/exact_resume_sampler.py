@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
+from s2v.errors import InputError
+
 
 class ExactResumeSampler(Sampler[tuple[int, int]]):
     """Yields (epoch, index) in an order that an interrupted and resumed run continues to the letter.
@@ -54,10 +56,25 @@ class ExactResumeSampler(Sampler[tuple[int, int]]):
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A loader that may be resumed inside an epoch: its sampler needs no state to know where it stands."""
+    """A loader that may be resumed inside an epoch: its sampler needs no state to know where it stands.
+
+    An InputError in a worker process arrives as it was raised, in one line; torch would give its traceback too.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        return _one_line_errors(super().__iter__())
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to restore."""
+
+
+def _one_line_errors(batches: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from batches
+    except InputError as error:
+        if "Original Traceback" not in str(error):
+            raise
+        raise InputError(str(error).rsplit("InputError: ", 1)[1].strip()) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import joblib
 
-from data_modules.clip_cache import cache_file_of, remove_partial_files
+from data_modules.clip_cache import cache_file_of, read_clip, remove_partial_files
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, write_manifest
 from data_modules.clip_preparation import PreparationSettings
 from data_modules.face_crop import load_detector
@@ -50,12 +50,14 @@ def prepare(
     max_seconds: float = 600.0,
     max_av_difference: float = 0.5,
     progress: bool = True,
+    verify: bool = False,
 ) -> PreparationSummary:
     """Decodes every clip under `root` into `cache`, and writes `manifest.csv` with a row for each.
 
     Clips go through `workers` child processes; one that takes more than `time_limit` seconds is killed,
     its clip refused. Finished clips are skipped the next time unless their source, the settings or their
-    cache file changed. May be stopped at any moment, and run several times at once. Wrapped in
+    cache file changed; `verify` reads every cache file, so that one is made anew whose bytes changed and
+    whose size and time did not. May be stopped at any moment, and run several times at once. Wrapped in
     `joblib.parallel_config(backend="dask")` the same call runs on a cluster.
 
     Raises:
@@ -72,6 +74,8 @@ def prepare(
         record = records.get(clip.clip_id)
         if record and still_true(record, clip, root, cache, key, time_limit):
             done[clip.clip_id] = record
+    if verify:
+        done = _undamaged(done, cache, workers)
     todo = [clip for clip in clips if clip.clip_id not in done]
     skipped = len(done)
     job = PreparationJob(uuid.uuid4().hex, str(root), str(cache), asdict(settings), time_limit)
@@ -86,6 +90,23 @@ def prepare(
     return PreparationSummary(
         len(clips), ok, len(rows) - ok, skipped, cache / MANIFEST_NAME, dict(reasons.most_common())
     )
+
+
+def _undamaged(done: dict[str, Record], cache: Path, workers: int) -> dict[str, Record]:
+    """Those whose cache files, read whole, are as their checksums say; refused clips have none."""
+    files = {name: record["row"]["cache_file"] for name, record in done.items()}
+    parallel = joblib.Parallel(n_jobs=max(1, workers), prefer="threads")
+    sound = parallel(joblib.delayed(_is_sound)(cache / file) for file in files.values() if file)
+    whole = dict(zip([name for name, file in files.items() if file], sound, strict=True))
+    return {name: record for name, record in done.items() if whole.get(name, True)}
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        read_clip(path)
+    except InputError:
+        return False
+    return True
 
 
 def _run(

@@ -79,6 +79,12 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FRAMES",
         help="clips further apart than this are flagged (default 3)",
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all cached clips too, and make those anew that are damaged (without: those whose size or "
+        "time of change differs)",
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
 
 
@@ -101,6 +107,7 @@ def run_prepare(args: argparse.Namespace) -> int:
         max_seconds=args.max_seconds,
         max_av_difference=args.max_av_difference,
         progress=not args.no_progress,
+        verify=args.verify,
     )
     reasons = ", ".join(f"{kind}: {count}" for kind, count in summary.reasons.items())
     print(

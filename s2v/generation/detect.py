@@ -32,7 +32,9 @@ class Finding:
 
 def add_detect_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `s2v detect` to `parser`."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="videos")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="videos; the first video stream of each"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 

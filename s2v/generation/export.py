@@ -203,8 +203,8 @@ def export_one(
             threads=threads,
             description=json.dumps(origin),
             mark=provenance.mark,
+            before_naming=lambda finished: write_sidecar(export.output, origin, finished),
         )
-        write_sidecar(export.output, origin)
     finally:
         progress.remove_task(task)
     return frames, speech.damaged_packets

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +50,7 @@ class Mp4Writer:
         threads: encoder threads, 0 for as many as the machine has.
         description: container metadata, at length.
         mark: whether frames get the invisible mark of `provenance_mark`.
+        before_naming: called with the finished file under its temporary name, before it gets its own.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Mp4Writer:
         threads: int = 0,
         description: str = "",
         mark: bool = False,
+        before_naming: Callable[[Path], None] | None = None,
     ) -> None:
         self.path = Path(path)
+        self._before_naming = before_naming
         self._wants_mark = mark
         self._mark: ProvenanceMark | None = None
         self.frames_written = 0
@@ -155,6 +158,8 @@ class Mp4Writer:
             if self._audio is not None and self.samples_written:
                 self._container.mux(self._audio.encode(None))
             self._container.close()
+            if self._before_naming is not None:
+                self._before_naming(self._temporary)
             os.replace(self._temporary, self.path)
         except BaseException:
             self.discard()
@@ -197,6 +202,7 @@ def write_mp4(
     threads: int = 0,
     description: str = "",
     mark: bool = False,
+    before_naming: Callable[[Path], None] | None = None,
 ) -> int:
     """Write a video from two streams, taking from each in step, and return the number of frames.
 
@@ -204,10 +210,10 @@ def write_mp4(
         path: where to write; there is either a complete new file afterwards or what was there before.
         frames: portions (t, 3, H, W) uint8 RGB.
         speech: blocks (n,) float, 16 kHz mono; None for a silent video.
-        fps, crf, comment, threads, description, mark: see `Mp4Writer`.
+        fps, crf, comment, threads, description, mark, before_naming: see `Mp4Writer`.
     """
     sound = speech is not None
-    with Mp4Writer(path, fps, crf, sound, comment, threads, description, mark) as writer:
+    with Mp4Writer(path, fps, crf, sound, comment, threads, description, mark, before_naming) as writer:
         blocks = iter(speech if speech is not None else [])
         for portion in frames:
             writer.write_frames(portion)

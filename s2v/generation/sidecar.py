@@ -29,9 +29,12 @@ def describe_origin(model_sha256: str, speech: Path, marked: bool) -> dict[str, 
     }
 
 
-def write_sidecar(video: Path, origin: dict[str, Any]) -> None:
-    """Write `origin` and the finished video's own hash beside it, whole or not at all."""
-    content = {**origin, "video": video.name, "video_sha256": sha256_of_file(str(video))}
+def write_sidecar(video: Path, origin: dict[str, Any], finished: Path) -> None:
+    """Write `origin` and the video's own hash beside it, whole or not at all.
+
+    `finished` is the video's file before it gets its name: with the sidecar first, a kill leaves no video without.
+    """
+    content = {**origin, "video": video.name, "video_sha256": sha256_of_file(str(finished))}
     path = sidecar_of(video)
     partial = path.with_name(f".{secrets.token_hex(8)}.part")
     try:

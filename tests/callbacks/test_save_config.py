@@ -1,12 +1,13 @@
 import warnings
 from pathlib import Path
 
+import pytest
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger
 
-from callbacks.save_config import SaveConfigBesideCheckpoints
+from callbacks.save_config import SaveConfigBesideCheckpoints, _flat
 from tests.callbacks.small_gan import SmallGAN, loader, trainer
 
 
@@ -65,3 +66,28 @@ def test_every_logger_gets_it_as_hyperparameters(tmp_path: Path) -> None:
     trainer(tmp_path, saver(0.1), logger=loggers, max_steps=1).fit(SmallGAN(), loader())
     for name in ("one", "two"):
         assert config_in(tmp_path / name / "hparams.yaml")["lr"] == 0.1
+
+
+def test_a_resumed_fit_says_which_keys_changed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    saving = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=1)
+    trainer(tmp_path, saver(0.1), saving, max_steps=1).fit(SmallGAN(), loader())
+    for lr, lines in ((0.1, []), (0.2, ["resuming with model.lr = 0.2; it was 0.1"])):
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            fit = trainer(tmp_path / "again", saver(lr), max_steps=2)
+            fit.fit(SmallGAN(), loader(), ckpt_path=tmp_path / "last.ckpt")
+        assert [line for line in caplog.messages if line.startswith("resuming with")] == lines
+
+
+def test_keys_of_nested_configs_and_lists() -> None:
+    config = {
+        "trainer": {"callbacks": [{"class_path": "a", "init_args": {"n": 1}}, {}], "logger": []},
+        "x": None,
+    }
+    assert _flat(config) == {
+        "trainer.callbacks[0].class_path": "a",
+        "trainer.callbacks[0].init_args.n": 1,
+        "trainer.callbacks[1]": {},
+        "trainer.logger": [],
+        "x": None,
+    }

@@ -1,6 +1,7 @@
 """Cache files: what goes in comes out, any part of it; damage is noticed."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,9 @@ def clip(tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
 
 def test_whole_clip_and_parts(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
     path, frames, speech = clip
-    for served, expected in zip(read_clip(path, verify=True), (frames, speech), strict=True):
+    for served, expected in zip(read_clip(path), (frames, speech), strict=True):
         np.testing.assert_array_equal(served, expected)
-    served, sound = read_clip(path, 10, 14, verify=True)
+    served, sound = read_clip(path, 10, 14)
     np.testing.assert_array_equal(served, frames[10:14])
     np.testing.assert_array_equal(sound, speech[6400:8960])
 
@@ -59,23 +60,81 @@ def test_any_safetensors_reader_opens_it(clip: tuple[Path, np.ndarray, np.ndarra
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-def test_damage_is_noticed(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+def test_a_flip_of_any_byte_is_an_error_never_another_frame(
+    clip: tuple[Path, np.ndarray, np.ndarray],
+) -> None:
+    """Header, pixels and speech; what a flip leaves as it was (a space that pads the header) may be served."""
+    path, frames, speech = clip
+    whole = path.read_bytes()
+    header_ends = 8 + int.from_bytes(whole[:8], "little")
+    draw = np.random.default_rng(1)
+    positions = [*range(header_ends), *draw.integers(header_ends, len(whole), 200).tolist()]
+    noticed = 0
+    for position in positions:
+        data = bytearray(whole)
+        data[position] ^= 1 << int(draw.integers(8))
+        path.write_bytes(bytes(data))
+        try:
+            header = read_header(path)
+            served, sound = read_clip(path)
+        except InputError as error:
+            noticed += 1
+            assert "a.safetensors cannot be used" in str(error) and "s2v prepare --verify" in str(error)
+            continue
+        np.testing.assert_array_equal(served, frames)
+        np.testing.assert_array_equal(sound, speech)
+        assert (header.fps, header.clip_id, header.settings) == (25, "a", {"size": 8})
+    assert noticed >= len(positions) - 8
+
+
+def test_windows_are_checked_too(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
     path, _, _ = clip
     whole = path.read_bytes()
-    for position in (-10, -30 * 640 * 2 - 100):  # a sample, a pixel
+    pixels = len(whole) - 30 * 192
+    for frame, damaged in ((0, True), (7, False), (8, True), (11, True), (12, False)):
         data = bytearray(whole)
-        data[position] ^= 4
+        data[pixels + 192 * frame] ^= 4
         path.write_bytes(bytes(data))
-        with pytest.raises(InputError, match="checksums"):
-            read_clip(path, verify=True)
-    path.write_bytes(whole[:-1])
-    with pytest.raises(InputError, match="run `s2v prepare` again"):
-        read_clip(path)
-    path.write_bytes(b"\x00" * 5)
-    with pytest.raises(InputError, match="cannot be used"):
-        read_header(path)
+        if damaged:
+            with pytest.raises(InputError, match="pixels do not match"):
+                read_window(path, start=5, window_frames=20, first=3, num_frames=4)
+        else:
+            read_window(path, start=5, window_frames=20, first=3, num_frames=4)
+    data = bytearray(whole)
+    data[pixels - 6 * 640 * 2 + 2] ^= 4  # speech of frame 24, the window's last
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="speech does not match"):
+        read_window(path, start=5, window_frames=20, first=3, num_frames=4)
+    read_window(path, start=4, window_frames=19, first=3, num_frames=4)
+
+
+def test_files_cut_short_or_gone(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path, _, _ = clip
+    whole = path.read_bytes()
+    for length in (len(whole) - 1, len(whole) // 2, 100, 8, 5, 0):
+        path.write_bytes(whole[:length])
+        for read in (read_header, read_clip):
+            with pytest.raises(InputError, match=r"cannot be used .* run `s2v prepare --verify`"):
+                read(path)
     path.unlink()
     with pytest.raises(InputError, match="no cached clip"):
+        read_clip(path)
+
+
+def test_the_first_format_is_still_read(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path, frames, speech = clip
+    checks = {
+        "format": "s2v-clip-1",
+        "frame_crc32": json.dumps([zlib.crc32(frame.tobytes()) for frame in frames]),
+        "speech_crc32": str(zlib.crc32(speech.tobytes())),
+    }
+    save_file({"frames": frames, "speech": speech}, path, {**HEADER, **checks})
+    np.testing.assert_array_equal(read_clip(path)[1], speech)
+    np.testing.assert_array_equal(read_window(path, 5, 20, 3, 4)[0], frames[8:12])
+    data = bytearray(path.read_bytes())
+    data[-30 * 192 - 1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="speech does not match"):
         read_clip(path)
 
 

@@ -22,7 +22,7 @@ def prepared(path: Path, settings: PreparationSettings = SETTINGS, speech: str =
 
 
 def cached(path: Path, row: ManifestRow) -> tuple[np.ndarray, np.ndarray]:
-    return read_clip(path.parent / "cache" / row.cache_file, verify=True)
+    return read_clip(path.parent / "cache" / row.cache_file)
 
 
 def flash_and_beep(fps: Fraction, at: float, seconds: float = 3.0) -> tuple[list[np.ndarray], np.ndarray]:

@@ -120,6 +120,18 @@ def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     assert number_of(frame) == 7
 
 
+@pytest.mark.parametrize("width", [2, 8, 16, 18, 24, 48, 62, 64, 72, 80, 100])
+def test_colours_of_narrow_frames(tmp_path: Path, width: int) -> None:
+    """decord 0.6 pads the rows of 2, 8, 16, 24, 48 and 72 pixels."""
+    picture = np.zeros((48, width, 3), np.uint8)
+    picture[:24], picture[24:] = (200, 40, 90), (30, 160, 220)
+    path = write_media(tmp_path / "a.mp4", [picture] * 5)
+    (frame,) = decode_frames(probe_video(path), np.array([3]))
+    assert frame.shape == picture.shape
+    for row in (4, 44):
+        assert np.abs(frame[row].astype(int) - picture[row]).max() <= 6
+
+
 def test_grey_video(tmp_path: Path) -> None:
     path = write_media(tmp_path / "a.mp4", shades(25), pixels="gray")
     frames = list(decode_frames(probe_video(path), np.arange(25)))

@@ -209,15 +209,22 @@ def test_short_clips_are_left_out_with_a_notice(
     assert f"{len(lengths) - served} of {len(lengths)} train clips are shorter" in caplog.text
 
 
-def test_a_damaged_cache_file_is_named(crema_d_cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_cache_file_is_named_in_one_line(workers: int, crema_d_cache: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(crema_d_cache, cache)
-    data = module(cache)
+    data = module(cache, num_workers=workers)
     for row in data.clips("train"):
         path = cache / row.cache_file
-        path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="run `s2v prepare` again"):
+        whole = bytearray(path.read_bytes())
+        whole[-100] ^= 1  # of the last frame, which not every window serves
+        whole[-row.frames * 3 * 64 * 64] ^= 1  # of the first, which every window does
+        path.write_bytes(bytes(whole))
+    with pytest.raises(
+        InputError, match=r"^the cached clip .*\.safetensors cannot be used .* run `s2v prepare --verify` .*$"
+    ) as raised:
         next(iter(data.train_dataloader()))
+    assert "\n" not in str(raised.value)
 
 
 def test_synthetic_faces_make_themselves(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ trainer:
     - class_path: callbacks.generator_ema.GeneratorEMA
     - class_path: callbacks.gan_health.GANHealth
       init_args: {every_n_steps: "${model.init_args.batches_a_step}"}
+    - class_path: callbacks.stop_on_divergence.StopOnDivergence
 """
 
 

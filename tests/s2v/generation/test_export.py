@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ import torch
 
 from s2v.cli import main
 from s2v.generation.mp4_writer import COMMENT, write_mp4
+from s2v.generation.sidecar import names_this_video
 from s2v.generation.speech_file import read_speech
 from s2v.generation.streaming import generate_clip
 from s2v.modules.composer import ComposerModule
+from tests.conftest import REPOSITORY
 from tests.s2v.generation.composer_checkpoint import WINDOW_FRAMES, write_composer_checkpoint
 from tests.s2v.generation.media import write_silent_video, write_sound
 from tests.s2v.generation.networks import speech_like
@@ -75,6 +78,51 @@ def test_a_recording_becomes_a_video(
     difference = pictures(output).astype(int) - pictures(tmp_path / "expected.mp4")
     assert difference.shape == (33, 32, 32, 3)
     assert np.abs(difference).mean() < 1
+
+
+KILLED_BEFORE_NAMING = """
+import os, signal, sys
+from s2v.cli import main
+
+def replace(old, new, rename=os.replace):
+    if str(new).endswith(".mp4"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(old, new)
+
+os.replace = replace
+main(sys.argv[1:])
+"""
+
+
+def test_a_kill_leaves_no_video_without_its_sidecar(checkpoint: str, speech: Path, tmp_path: Path) -> None:
+    output = tmp_path / "new" / "video.mp4"
+    arguments = [
+        "--checkpoint",
+        checkpoint,
+        "--device",
+        "cpu",
+        "--speech",
+        str(speech),
+        "--output",
+        str(output),
+    ]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_BEFORE_NAMING, "export", *arguments], cwd=REPOSITORY
+    )
+    assert killed.returncode == -signal.SIGKILL
+    names = os.listdir(output.parent)
+    assert "video.mp4.json" in names and "video.mp4" not in names
+    assert main(["export", *arguments]) == 0
+    assert names_this_video(output)
+
+
+def test_where_the_sidecar_cannot_be_written_there_is_no_video(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new" / "video.mp4.json").mkdir(parents=True)
+    assert export(checkpoint, "--speech", speech, "--output", tmp_path / "new" / "video.mp4") == 1
+    assert "failed: " in capsys.readouterr().err
+    assert os.listdir(tmp_path / "new") == ["video.mp4.json"]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_detect_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     origin = describe_origin("0" * 64, tmp_path / "a.wav", marked=True)
     ours, plain = tmp_path / "ours.mp4", tmp_path / "plain.mp4"
     write_mp4(ours, [frames], mark=True, description=json.dumps(origin))
-    write_sidecar(ours, origin)
+    write_sidecar(ours, origin, ours)
     write_mp4(plain, [frames], comment="a holiday")
     assert main(["detect", str(ours)]) == 0
     assert "mark found" in capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_detect_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_a_sidecar_belongs_to_one_file(tmp_path: Path) -> None:
     video = tmp_path / "a.mp4"
     video.write_bytes(b"one")
-    write_sidecar(video, {"synthetic": True})
+    write_sidecar(video, {"synthetic": True}, video)
     assert names_this_video(video)
     video.write_bytes(b"another")
     assert not names_this_video(video)

@@ -1,0 +1,45 @@
+"""Checkpoints that are whole or not there, on any file system."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from s2v.errors import InputError
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes beside the checkpoint, to the disk, and then renames: a kill or a power cut leaves the old one whole.
+
+    Lightning's own writes to the system's folder for temporary files and moves from there; where that is another
+    file system, moving is copying, and what a kill interrupts is the only `last.ckpt`.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Replace `path` in one step; a path with a protocol (s3://) is Lightning's.
+
+        Raises:
+            InputError: it can't be written; what was there before still is.
+        """
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(path)
+        # one name, so that what a kill leaves is overwritten by the next
+        partial = target.with_name(f".{target.name}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as stream:
+                torch.save(checkpoint, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, target)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer turns a full disk into a RuntimeError
+            partial.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
+            older = f"the one before, {target}, is whole: go on from it" if target.exists() else "make room"
+            raise InputError(f"the checkpoint {target} can't be written ({reason}); {older}") from error

@@ -1,0 +1,159 @@
+"""`s2v fit` killed at random moments and resumed ends as one that never stopped, to the bit.
+
+Real processes on the debug configs, with all their callbacks: SIGKILL to the whole process group, SIGTERM to the
+main process. Shortened, a fit is killed three times; in full (`make test-full`) twenty times.
+"""
+
+import contextlib
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from s2v.cli import main
+from tests.conftest import REPOSITORY
+from tests.experiments.combinations import arguments, tiny
+from tests.experiments.conftest import options
+from tests.full import FULL
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+KILLS, STEPS = (20, 60) if FULL else (3, 14)
+BEFORE = ["cpc", "identity_teacher", "emotion_teacher", "distill"]
+EVERY_STEP = {
+    "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+    "init_args": {
+        "dirpath": "${run_dir}",
+        "every_n_train_steps": 1,
+        "save_top_k": 0,
+        "save_last": True,
+        "enable_version_counter": False,
+    },
+}
+ON = {
+    "no workers": [],
+    "two workers": ["--data.init_args.num_workers=2"],
+    "two ranks": ["--trainer.devices=2", "--trainer.strategy=ddp_find_unused_parameters_true",
+                  "--data.init_args.batch_size=2"],
+}  # fmt: skip
+SHORT = [("distill", "two ranks"), ("compose", "two workers")]
+
+
+@pytest.fixture(scope="session")
+def stages(build_once: Callable[[str, Callable[[Path], None]], Path], crema_d_cache: Path) -> Path:
+    """A folder with tiny fits of what both stages stand on."""
+
+    def fill(folder: Path) -> None:
+        for name in BEFORE:
+            assert main(["fit", *arguments(tiny(name)), *options(name, crema_d_cache, folder)]) == 0, name
+
+    return build_once("stages_before", fill)
+
+
+class Fit:
+    """One fit's command, given again and again."""
+
+    def __init__(self, stage: str, cache: Path, stages: Path, folder: Path, more: list[str]) -> None:
+        folder.mkdir()
+        (folder / "every_step.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks+": [EVERY_STEP]}}))
+        self.folder, self.last = folder, folder / "last.ckpt"
+        self.command = [
+            *(sys.executable, "-m", "s2v", "fit", *arguments(tiny(stage)), *options(stage, cache, stages)),
+            *("--config", str(folder / "every_step.yaml"), f"--run_dir={folder}"),
+            f"--trainer.max_steps={STEPS}",
+            *more,
+        ]
+
+    def start(self) -> "subprocess.Popen[str]":
+        resume = [f"--ckpt_path={self.last}"] if self.last.exists() else []
+        with (self.folder / "output.txt").open("a") as output:
+            return subprocess.Popen(
+                [*self.command, *resume], cwd=REPOSITORY, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def finish(self) -> dict[str, Any]:
+        assert self.start().wait(600) == 0, (self.folder / "output.txt").read_text()[-3000:]
+        return torch.load(self.last, weights_only=True)
+
+    def steps_done(self) -> int:
+        return torch.load(self.last, weights_only=True)["global_step"] if self.last.exists() else 0
+
+    def kill(self, draw: random.Random, with_signal: signal.Signals) -> None:
+        """After none, one or a few steps more, at any point of the next one."""
+        before, wanted = self._saves(), draw.choice([0, 1, 1, 2, 3])
+        process = self.start()
+        saves = 0
+        while process.poll() is None and saves < wanted:
+            time.sleep(0.02)
+            now = self._saves()
+            saves, before = saves + (now != before), now
+        time.sleep(draw.uniform(0, 0.3) if wanted else draw.uniform(0, 10))
+        if with_signal is signal.SIGTERM:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def _saves(self) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            return self.last.stat().st_mtime_ns
+        return 0
+
+    def metrics(self) -> dict[tuple[int, str], set[str]]:
+        """(step, metric) -> the values that all starts have logged for it."""
+        found: dict[tuple[int, str], set[str]] = {}
+        for path in self.folder.glob("csv/version_*/metrics.csv"):
+            with path.open(newline="") as file:
+                for row in csv.DictReader(file):
+                    for name, value in row.items():
+                        if value and name not in ("step", "epoch"):
+                            found.setdefault((int(row["step"]), name), set()).add(value)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("stage", "on"), [(stage, on) for stage in ("distill", "compose") for on in ON] if FULL else SHORT
+)
+def test_killed_and_resumed(stage: str, on: str, crema_d_cache: Path, stages: Path, tmp_path: Path) -> None:
+    fits = [Fit(stage, crema_d_cache, stages, tmp_path / name, ON[on]) for name in ("whole", "killed")]
+    whole = fits[0].finish()
+    draw = random.Random(f"{stage} {on}")
+    kills, reached = 0, []
+    while kills < KILLS and fits[1].steps_done() < STEPS:
+        fits[1].kill(draw, draw.choice([signal.SIGKILL, signal.SIGTERM]))
+        kills += 1
+        reached.append(fits[1].steps_done())
+        assert reached == sorted(reached), "a kill lost what was saved"
+    assert len(set(reached)) > 2, f"the kills came at steps {reached}"
+    killed = fits[1].finish()
+
+    assert whole["global_step"] == killed["global_step"] == STEPS
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        torch.testing.assert_close(killed[part], whole[part], rtol=0, atol=0)
+    raw = [{k: v["raw"] for k, v in ckpt["callbacks"].items() if "raw" in v} for ckpt in (killed, whole)]
+    assert bool(raw[1]) == (stage == "compose")
+    torch.testing.assert_close(raw[0], raw[1], rtol=0, atol=0)
+    expected = fits[0].metrics()
+    found = fits[1].metrics()
+    assert {step for step, _ in expected} >= set(range(STEPS))
+    assert {name for _, name in expected} >= {"val/loss" if stage == "distill" else "val/ssim"}
+    different = {
+        key: (expected.get(key), found.get(key))
+        for key in expected | found
+        if expected.get(key) != found.get(key)
+    }
+    assert not different
+    assert not [path for path in fits[1].folder.rglob("*") if path.name.startswith(".")]
