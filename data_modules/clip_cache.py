@@ -2,7 +2,8 @@
 
 `frames` uint8 (T, 3, H, W) RGB, `speech` int16 (T * samples per frame,), and in the header, all strings:
 format, fps, sample_rate, source_fps, source_sha256, settings (JSON), clip_id, frame_crc32 (JSON list),
-speech_crc32.
+speech_crc32. In a JPEG cache, `jpeg` uint8 (N,) and `jpeg_ends` int64 (T + 1,) of `jpeg_frames` stand for `frames`,
+`height` and `width` are in the header, and frame_crc32 is of the JPEG bytes.
 """
 
 import contextlib
@@ -21,9 +22,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from data_modules.jpeg_frames import decode_frame, encode_frames
 from s2v.errors import InputError
 
 CACHE_FORMAT = "s2v-clip-1"
+JPEG_FORMAT = "s2v-clip-jpeg-1"
 _PARTIAL = ".partial"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
@@ -37,17 +40,25 @@ def cache_file_of(clip_id: str) -> str:
     return f"clips/by_hash/{digest[:40]}.safetensors"
 
 
-def write_clip(path: Path, frames: np.ndarray, speech: np.ndarray, header: dict[str, str]) -> None:
-    """Writes a clip atomically. frames (T, 3, H, W) uint8, speech (T * samples per frame,) int16."""
+def write_clip(
+    path: Path, frames: np.ndarray, speech: np.ndarray, header: dict[str, str], jpeg_quality: int = 0
+) -> None:
+    """Writes a clip atomically. frames (T, 3, H, W) uint8, speech (T * samples per frame,) int16.
+
+    `jpeg_quality` is 1 to 100, or 0 for the pixels as they are.
+    """
+    if jpeg_quality:
+        jpeg, ends = encode_frames(frames, jpeg_quality)
+        stored, pictures = {"jpeg": jpeg, "jpeg_ends": ends}, np.split(jpeg, ends[1:-1])
+        header = {**header, "height": str(frames.shape[2]), "width": str(frames.shape[3])}
+    else:
+        stored, pictures = {"frames": np.ascontiguousarray(frames)}, list(frames)
     checks = {
-        "format": CACHE_FORMAT,
-        "frame_crc32": json.dumps([zlib.crc32(frame.tobytes()) for frame in frames]),
+        "format": JPEG_FORMAT if jpeg_quality else CACHE_FORMAT,
+        "frame_crc32": json.dumps([zlib.crc32(picture.tobytes()) for picture in pictures]),
         "speech_crc32": str(zlib.crc32(speech.tobytes())),
     }
-    data = save(
-        {"frames": np.ascontiguousarray(frames), "speech": np.ascontiguousarray(speech)},
-        metadata={**header, **checks},
-    )
+    data = save({**stored, "speech": np.ascontiguousarray(speech)}, metadata={**header, **checks})
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}")
     try:
@@ -95,15 +106,17 @@ def read_header(path: Path) -> CachedClip:
     """
     with _opened(path) as file:
         metadata = file.metadata() or {}
-        if metadata.get("format") != CACHE_FORMAT:
-            raise _unreadable(path, f"its format is {metadata.get('format')!r}, not {CACHE_FORMAT!r}")
+        if metadata.get("format") not in (CACHE_FORMAT, JPEG_FORMAT):
+            raise _unreadable(
+                path, f"its format is {metadata.get('format')!r}, not {CACHE_FORMAT!r} or {JPEG_FORMAT!r}"
+            )
         try:
-            count, _, height, width = file.get_slice("frames").get_shape()
+            frames = _stored_frames(file, path)
             return CachedClip(
                 path,
-                count,
-                height,
-                width,
+                frames.count,
+                frames.height,
+                frames.width,
                 int(metadata["fps"]),
                 metadata["clip_id"],
                 float(metadata.get("source_fps", 0)),
@@ -123,40 +136,95 @@ def read_clip(
     its checksum, and the speech where all of it is read.
     """
     with _opened(path) as file:
-        frames, speech = file.get_slice("frames"), file.get_slice("speech")
-        count = frames.get_shape()[0]
+        frames, speech = _stored_frames(file, path), file.get_slice("speech")
+        count = frames.count
         per_frame = speech.get_shape()[0] // max(count, 1)
         stop = count if stop is None else stop
-        served, sound = frames[start:stop], speech[start * per_frame : stop * per_frame]
+        sound = speech[start * per_frame : stop * per_frame]
         if verify:
             metadata = file.metadata() or {}
             wanted = json.loads(metadata.get("frame_crc32", "[]"))[start:stop]
-            damaged = [zlib.crc32(frame.tobytes()) for frame in served] != wanted
+            damaged = frames.checksums(start, stop) != wanted
             if (start, stop) == (0, count):
                 damaged |= str(zlib.crc32(sound.tobytes())) != metadata.get("speech_crc32")
             if damaged:
                 raise _unreadable(path, "its bytes do not match its checksums")
-    return served, sound
+        return frames.read(start, stop), sound
 
 
 def read_window(
-    path: Path, start: int, window_frames: int, first: int, num_frames: int
+    path: Path, start: int, window_frames: int, first: int, num_frames: int, frame_step: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frames [start + first, start + first + num_frames), the speech of frames [start, start + window_frames)
-    and the clip's first frame; nothing else is read from the disk.
+    """`num_frames` frames from start + first on, `frame_step` apart, the speech of frames
+    [start, start + window_frames) and the clip's first frame; what lies elsewhere in the file is not read.
 
     Returns (num_frames, 3, H, W) uint8, (window_frames * samples per frame,) int16, (3, H, W) uint8.
     """
     with _opened(path) as file:
-        frames, speech = file.get_slice("frames"), file.get_slice("speech")
-        count = frames.get_shape()[0]
+        frames, speech = _stored_frames(file, path), file.get_slice("speech")
+        count = frames.count
         if start + window_frames > count:
             raise _unreadable(
                 path, f"it has {count} frames, the manifest promised {start + window_frames} or more"
             )
         per_frame = speech.get_shape()[0] // count
         sound = speech[start * per_frame : (start + window_frames) * per_frame]
-        return frames[start + first : start + first + num_frames], sound, frames[0:1][0]
+        begin = start + first
+        served = frames.read(begin, begin + (num_frames - 1) * frame_step + 1, frame_step)
+        return served, sound, frames.read(0, 1)[0]
+
+
+class _RawFrames:
+    """The frames of an opened clip, stored as pixels."""
+
+    def __init__(self, file: "safe_open") -> None:
+        self._pixels = file.get_slice("frames")
+        self.count, _, self.height, self.width = self._pixels.get_shape()
+
+    def read(self, start: int, stop: int, step: int = 1) -> np.ndarray:
+        """(T, 3, H, W) uint8."""
+        pixels: np.ndarray = self._pixels[start:stop]
+        return pixels[::step]
+
+    def checksums(self, start: int, stop: int) -> list[int]:
+        return [zlib.crc32(frame.tobytes()) for frame in self._pixels[start:stop]]
+
+
+class _JpegFrames:
+    """The frames of an opened clip, stored as JPEG pictures; `path` is for errors."""
+
+    def __init__(self, file: "safe_open", path: Path) -> None:
+        metadata = file.metadata()
+        self._path = path
+        self._bytes = file.get_slice("jpeg")
+        self._ends = file.get_tensor("jpeg_ends").tolist()
+        self.count = len(self._ends) - 1
+        self.height, self.width = int(metadata["height"]), int(metadata["width"])
+
+    def read(self, start: int, stop: int, step: int = 1) -> np.ndarray:
+        """(T, 3, H, W) uint8."""
+        wanted = range(start, stop, step)
+        frames = np.empty((len(wanted), 3, self.height, self.width), np.uint8)
+        for place, number in enumerate(wanted):
+            picture = decode_frame(self._picture(number))
+            if picture is None or picture.shape != frames.shape[1:]:
+                raise _unreadable(self._path, f"frame {number} is no picture of its size")
+            frames[place] = picture
+        return frames
+
+    def checksums(self, start: int, stop: int) -> list[int]:
+        return [zlib.crc32(self._picture(number).tobytes()) for number in range(start, stop)]
+
+    def _picture(self, number: int) -> np.ndarray:
+        try:
+            picture: np.ndarray = self._bytes[self._ends[number] : self._ends[number + 1]]
+        except SafetensorError as error:
+            raise _unreadable(self._path, str(error)) from error
+        return picture
+
+
+def _stored_frames(file: "safe_open", path: Path) -> _RawFrames | _JpegFrames:
+    return _JpegFrames(file, path) if "jpeg" in file.keys() else _RawFrames(file)  # noqa: SIM118 (it is no dict)
 
 
 def _opened(path: Path) -> "safe_open":

@@ -2,10 +2,10 @@
 
     python experiments/benchmarks/generation.py --output runs/benchmarks/generation.json
 
-Every system reads the same recording and makes its frames as `s2v export` does, up to pixels (no video is encoded), with
-its networks loaded. They take turns, round by round; a ratio is the median over rounds of two systems' rates in the same
-round. Where other work shares the machine, frames per second of processor time (all threads together) say more than
-frames per second. Weights are untrained: no matter for time.
+Every system reads the same recording and makes its frames as `s2v export` does, up to pixels (no video is encoded),
+with its networks loaded. They take turns, round by round; a ratio is the median over rounds of two systems' rates in
+the same round. Where other work shares the machine, frames per second of processor time (all threads together) say
+more than frames per second. Weights are untrained: no matter for time.
 
 "as trained" is the paper's size through the modules that are trained: no norm folded, one piece of 32 frames after the
 other, which is how SDFA is run too.
