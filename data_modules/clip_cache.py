@@ -3,7 +3,9 @@
 `frames` uint8 (T, 3, H, W) RGB, `speech` int16 (T * samples per frame,), and in the header, all strings:
 format, fps, sample_rate, source_fps, source_sha256, settings (JSON), clip_id, and checksums: frame_crc32 and
 speech_crc32 (JSON lists, a number a frame), header_crc32 (of all the rest). Whatever is read is compared with
-them, so that a damaged file is an error and never a wrong frame.
+them, so that a damaged file is an error and never a wrong frame. In a JPEG cache, `jpeg` uint8 (N,) and
+`jpeg_ends` int64 (T + 1,) of `jpeg_frames` stand for `frames`, `height` and `width` are in the header, and
+frame_crc32 is of the JPEG bytes.
 """
 
 import contextlib
@@ -14,7 +16,7 @@ import re
 import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from data_modules.jpeg_frames import decode_frame, encode_frames
 from s2v.errors import InputError
 
 CACHE_FORMAT = "s2v-clip-2"
+JPEG_FORMAT = "s2v-clip-jpeg-1"
 _FIRST_FORMAT = "s2v-clip-1"
 """Still read: one checksum for all of the speech, none for the header."""
 _PARTIAL = ".partial"
@@ -41,18 +45,23 @@ def cache_file_of(clip_id: str) -> str:
     return f"clips/by_hash/{digest[:40]}.safetensors"
 
 
-def write_clip(path: Path, frames: np.ndarray, speech: np.ndarray, header: dict[str, str]) -> None:
-    """Writes a clip atomically. frames (T, 3, H, W) uint8, speech (T * samples per frame,) int16."""
-    metadata = {
-        **header,
-        "format": CACHE_FORMAT,
-        "frame_crc32": json.dumps(_checksums(frames)),
-        "speech_crc32": json.dumps(_checksums(speech.reshape(len(frames), -1))),
-    }
+def write_clip(
+    path: Path, frames: np.ndarray, speech: np.ndarray, header: dict[str, str], jpeg_quality: int = 0
+) -> None:
+    """Writes a clip atomically. frames (T, 3, H, W) uint8, speech (T * samples per frame,) int16.
+
+    `jpeg_quality` is 1 to 100, or 0 for the pixels as they are.
+    """
+    stored, pictures = {"frames": np.ascontiguousarray(frames)}, list(frames)
+    metadata = {**header, "format": CACHE_FORMAT}
+    if jpeg_quality:
+        jpeg, ends = encode_frames(frames, jpeg_quality)
+        stored, pictures = {"jpeg": jpeg, "jpeg_ends": ends}, np.split(jpeg, ends[1:-1])
+        metadata |= {"format": JPEG_FORMAT, "height": str(frames.shape[2]), "width": str(frames.shape[3])}
+    metadata["frame_crc32"] = json.dumps(_checksums(pictures))
+    metadata["speech_crc32"] = json.dumps(_checksums(speech.reshape(len(frames), -1)))
     metadata["header_crc32"] = _header_checksum(metadata)
-    data = save(
-        {"frames": np.ascontiguousarray(frames), "speech": np.ascontiguousarray(speech)}, metadata=metadata
-    )
+    data = save({**stored, "speech": np.ascontiguousarray(speech)}, metadata=metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}")
     try:
@@ -100,12 +109,12 @@ def read_header(path: Path) -> CachedClip:
     """
     with _opened(path) as file, _damage_told(path):
         metadata = _checked_metadata(file, path)
-        count, _, height, width = file.get_slice("frames").get_shape()
+        frames = _stored_frames(file, metadata, path)
         return CachedClip(
             path,
-            count,
-            height,
-            width,
+            frames.count,
+            frames.height,
+            frames.width,
             int(metadata["fps"]),
             metadata["clip_id"],
             float(metadata.get("source_fps", 0)),
@@ -124,17 +133,17 @@ def read_clip(path: Path, start: int = 0, stop: int | None = None) -> tuple[np.n
     """
     with _opened(path) as file, _damage_told(path):
         metadata = _checked_metadata(file, path)
-        count, per_frame = _extent(file)
-        stop = count if stop is None else min(stop, count)
-        frames = _checked_frames(file, metadata, path, start, stop)
-        return frames, _checked_speech(file, metadata, path, start, stop, per_frame)
+        frames = _stored_frames(file, metadata, path)
+        stop = frames.count if stop is None else min(stop, frames.count)
+        sound = _checked_speech(file, metadata, path, start, stop, frames.count)
+        return _checked_frames(frames, metadata, path, range(start, stop)), sound
 
 
 def read_window(
-    path: Path, start: int, window_frames: int, first: int, num_frames: int
+    path: Path, start: int, window_frames: int, first: int, num_frames: int, frame_step: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frames [start + first, start + first + num_frames), the speech of frames [start, start + window_frames)
-    and the clip's first frame; nothing else is read from the disk.
+    """`num_frames` frames from start + first on, `frame_step` apart, the speech of frames
+    [start, start + window_frames) and the clip's first frame; what lies elsewhere in the file is not read.
 
     Returns (num_frames, 3, H, W) uint8, (window_frames * samples per frame,) int16, (3, H, W) uint8.
 
@@ -143,60 +152,111 @@ def read_window(
     """
     with _opened(path) as file, _damage_told(path):
         metadata = _checked_metadata(file, path)
-        count, per_frame = _extent(file)
+        frames = _stored_frames(file, metadata, path)
+        count = frames.count
         if start + window_frames > count:
             raise _unreadable(
                 path, f"it has {count} frames, the manifest promised {start + window_frames} or more"
             )
-        frames = _checked_frames(file, metadata, path, start + first, start + first + num_frames)
-        sound = _checked_speech(file, metadata, path, start, start + window_frames, per_frame)
-        return frames, sound, _checked_frames(file, metadata, path, 0, 1)[0]
+        begin = start + first
+        numbers = range(begin, begin + (num_frames - 1) * frame_step + 1, frame_step)
+        served = _checked_frames(frames, metadata, path, numbers)
+        sound = _checked_speech(file, metadata, path, start, start + window_frames, count)
+        return served, sound, _checked_frames(frames, metadata, path, range(1))[0]
 
 
 def _checked_metadata(file: "safe_open", path: Path) -> dict[str, str]:
     metadata = file.metadata() or {}
     found = metadata.get("format")
-    if found not in (CACHE_FORMAT, _FIRST_FORMAT):
-        raise _unreadable(path, f"its format is {found!r}, not {CACHE_FORMAT!r}")
-    if found == CACHE_FORMAT and metadata.get("header_crc32") != _header_checksum(metadata):
+    if found not in (CACHE_FORMAT, JPEG_FORMAT, _FIRST_FORMAT):
+        raise _unreadable(path, f"its format is {found!r}, not {CACHE_FORMAT!r} or {JPEG_FORMAT!r}")
+    if found != _FIRST_FORMAT and metadata.get("header_crc32") != _header_checksum(metadata):
         raise _unreadable(path, "its header does not match its checksum")
-    kinds = [file.get_slice(name).get_dtype() for name in ("frames", "speech")]
+    kinds = [file.get_slice(name).get_dtype() for name in (_pictures_in(metadata), "speech")]
     if kinds != ["U8", "I16"]:
         raise _unreadable(path, f"it holds {' and '.join(kinds)}, not U8 and I16")
     return metadata
 
 
-def _extent(file: "safe_open") -> tuple[int, int]:
-    """Number of frames, and samples of speech to each."""
-    count = file.get_slice("frames").get_shape()[0]
-    return count, file.get_slice("speech").get_shape()[0] // max(count, 1)
+def _pictures_in(metadata: dict[str, str]) -> str:
+    return "jpeg" if metadata["format"] == JPEG_FORMAT else "frames"
+
+
+class _RawFrames:
+    """The frames of an opened clip, stored as pixels."""
+
+    def __init__(self, file: "safe_open") -> None:
+        self._pixels = file.get_slice("frames")
+        self.count, _, self.height, self.width = self._pixels.get_shape()
+
+    def stored(self, numbers: range) -> np.ndarray:
+        """What the file holds of each of these frames."""
+        pixels: np.ndarray = self._pixels[numbers.start : numbers.stop]
+        return pixels[:: numbers.step]
+
+    def decoded(self, stored: np.ndarray) -> np.ndarray:
+        """(T, 3, H, W) uint8."""
+        return stored
+
+
+class _JpegFrames:
+    """The frames of an opened clip, stored as JPEG pictures; `path` is for errors."""
+
+    def __init__(self, file: "safe_open", metadata: dict[str, str], path: Path) -> None:
+        self._path = path
+        self._bytes = file.get_slice("jpeg")
+        self._ends = file.get_tensor("jpeg_ends").tolist()
+        self.count = len(self._ends) - 1
+        self.height, self.width = int(metadata["height"]), int(metadata["width"])
+
+    def stored(self, numbers: range) -> list[np.ndarray]:
+        """What the file holds of each of these frames."""
+        return [self._bytes[self._ends[number] : self._ends[number + 1]] for number in numbers]
+
+    def decoded(self, stored: list[np.ndarray]) -> np.ndarray:
+        """(T, 3, H, W) uint8."""
+        frames = np.empty((len(stored), 3, self.height, self.width), np.uint8)
+        for place, jpeg in enumerate(stored):
+            picture = decode_frame(jpeg)
+            if picture is None or picture.shape != frames.shape[1:]:
+                raise _unreadable(self._path, "a frame is no picture of its size")
+            frames[place] = picture
+        return frames
+
+
+def _stored_frames(file: "safe_open", metadata: dict[str, str], path: Path) -> _RawFrames | _JpegFrames:
+    return _JpegFrames(file, metadata, path) if _pictures_in(metadata) == "jpeg" else _RawFrames(file)
 
 
 def _checked_frames(
-    file: "safe_open", metadata: dict[str, str], path: Path, start: int, stop: int
+    frames: _RawFrames | _JpegFrames, metadata: dict[str, str], path: Path, numbers: range
 ) -> np.ndarray:
-    frames = file.get_slice("frames")[start:stop]
-    if _checksums(frames) != json.loads(metadata["frame_crc32"])[start:stop]:
+    stored: Any = frames.stored(numbers)
+    wanted = json.loads(metadata["frame_crc32"])
+    if _checksums(stored) != wanted[numbers.start : numbers.stop : numbers.step]:
         raise _unreadable(path, "its pixels do not match their checksums")
-    return frames
+    return frames.decoded(stored)
 
 
 def _checked_speech(
-    file: "safe_open", metadata: dict[str, str], path: Path, start: int, stop: int, per_frame: int
+    file: "safe_open", metadata: dict[str, str], path: Path, start: int, stop: int, count: int
 ) -> np.ndarray:
-    speech = file.get_slice("speech")[start * per_frame : stop * per_frame]
+    """The speech of frames [start, stop) of `count`."""
+    sound = file.get_slice("speech")
+    per_frame = sound.get_shape()[0] // max(count, 1)
+    speech: np.ndarray = sound[start * per_frame : stop * per_frame]
     wanted = json.loads(metadata["speech_crc32"])
     if isinstance(wanted, list):
-        sound = _checksums(speech.reshape(stop - start, per_frame)) == wanted[start:stop]
+        sane = _checksums(speech.reshape(stop - start, per_frame)) == wanted[start:stop]
     else:
-        whole = (start, stop) == (0, _extent(file)[0])
-        sound = not whole or zlib.crc32(speech.tobytes()) == wanted
-    if not sound:
+        whole = (start, stop) == (0, count)
+        sane = not whole or zlib.crc32(speech.tobytes()) == wanted
+    if not sane:
         raise _unreadable(path, "its speech does not match its checksums")
     return speech
 
 
-def _checksums(pieces: np.ndarray) -> list[int]:
+def _checksums(pieces: Iterable[np.ndarray]) -> list[int]:
     return [zlib.crc32(piece.tobytes()) for piece in pieces]
 
 
@@ -212,7 +272,7 @@ def _damage_told(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (KeyError, ValueError, SafetensorError) as error:
+    except (KeyError, ValueError, IndexError, SafetensorError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
 
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,9 +43,18 @@ class PreparationSettings:
     """Longer videos are refused: they want cutting into clips first."""
     max_av_difference: float = 0.5
     """Seconds by which sound and picture may differ in extent before the clip is refused."""
+    jpeg_quality: int = 0
+    """Frames are stored as JPEG of this quality, 1 to 100; 0: as pixels."""
+
+    def as_stored(self) -> dict[str, Any]:
+        """What the cache keeps of them; caches made before there was a JPEG cache stay valid."""
+        settings = asdict(self)
+        if not self.jpeg_quality:
+            del settings["jpeg_quality"]
+        return settings
 
     def key(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(self.as_stored(), sort_keys=True)
 
 
 def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: PreparationSettings) -> ManifestRow:
@@ -88,7 +98,7 @@ def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: Prepara
         "settings": settings.key(),
         "clip_id": clip.clip_id.encode("utf-8", "replace").decode(),
     }
-    write_clip(cache_dir / cache_file, frames, samples, header)
+    write_clip(cache_dir / cache_file, frames, samples, header, settings.jpeg_quality)
     return _usable(found, cache_file, count, settings.fps, source_fps)
 
 
@@ -115,7 +125,7 @@ def _finished(found: ManifestRow, cache_dir: Path, settings: PreparationSettings
         return None
     try:
         header = read_header(path)
-        if header.source_sha256 != found.sha256 or header.settings != asdict(settings):
+        if header.source_sha256 != found.sha256 or header.settings != settings.as_stored():
             return None
         read_clip(path)
     except InputError:

@@ -51,6 +51,7 @@ def prepare(
     max_av_difference: float = 0.5,
     progress: bool = True,
     verify: bool = False,
+    jpeg_quality: int = 0,
 ) -> PreparationSummary:
     """Decodes every clip under `root` into `cache`, and writes `manifest.csv` with a row for each.
 
@@ -58,13 +59,16 @@ def prepare(
     its clip refused. Finished clips are skipped the next time unless their source, the settings or their
     cache file changed; `verify` reads every cache file, so that one is made anew whose bytes changed and
     whose size and time did not. May be stopped at any moment, and run several times at once. Wrapped in
-    `joblib.parallel_config(backend="dask")` the same call runs on a cluster.
+    `joblib.parallel_config(backend="dask")` the same call runs on a cluster. With a `jpeg_quality` of 1 to 100
+    frames are stored as JPEG, else as pixels.
 
     Raises:
         InputError: wrong root, layout, settings or detector, or the cache cannot be written.
     """
     root, cache = Path(root).absolute(), Path(cache).absolute()
-    settings = _checked_settings(size, fps, crop, detector, min_seconds, max_seconds, max_av_difference)
+    settings = _checked_settings(
+        size, fps, crop, detector, min_seconds, max_seconds, max_av_difference, jpeg_quality
+    )
     clips = find_clips(root, layout)
     _make_writable(cache)
     records = read_records(cache)
@@ -183,6 +187,7 @@ def _checked_settings(
     min_seconds: float,
     max_seconds: float,
     max_av_difference: float,
+    jpeg_quality: int,
 ) -> PreparationSettings:
     if not 8 <= size <= 2048:
         raise InputError(f"a frame size of 8 to 2048 pixels was expected, {size} came")
@@ -195,10 +200,14 @@ def _checked_settings(
         raise InputError(f"crop {crop!r} is unknown: none, center or face was expected")
     if detector is not None and crop != "face":
         raise InputError(f"a detector is only used with crop face, not with crop {crop}")
+    if not 0 <= jpeg_quality <= 100:
+        raise InputError(f"a JPEG quality of 1 to 100 was expected, {jpeg_quality} came")
     weights = str(Path(detector).absolute()) if detector is not None else ""
     if crop == "face":
         load_detector(weights)
-    return PreparationSettings(size, fps, crop, weights, min_seconds, max_seconds, max_av_difference)
+    return PreparationSettings(
+        size, fps, crop, weights, min_seconds, max_seconds, max_av_difference, jpeg_quality
+    )
 
 
 def _make_writable(cache: Path) -> None:

@@ -63,6 +63,15 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds by which sound and picture may differ in extent (default 0.5)",
     )
     parser.add_argument(
+        "--cache-format",
+        choices=["raw", "jpeg"],
+        default="raw",
+        help="how frames are stored: pixels as they are, or JPEG, smaller and slower to read (default raw)",
+    )
+    parser.add_argument(
+        "--jpeg-quality", type=int, help="1 to 100, for --cache-format jpeg (default 95)", metavar="QUALITY"
+    )
+    parser.add_argument(
         "--sync-audit",
         action="store_true",
         help="how far sound and lips are apart into the manifest, by the SyncNet of --syncnet (25 fps)",
@@ -108,6 +117,7 @@ def run_prepare(args: argparse.Namespace) -> int:
         max_av_difference=args.max_av_difference,
         progress=not args.no_progress,
         verify=args.verify,
+        jpeg_quality=_jpeg_quality(args),
     )
     reasons = ", ".join(f"{kind}: {count}" for kind, count in summary.reasons.items())
     print(
@@ -119,6 +129,20 @@ def run_prepare(args: argparse.Namespace) -> int:
     if args.sync_audit:
         print(_audit(judge, args))
     return 0
+
+
+def _jpeg_quality(args: argparse.Namespace) -> int:
+    """0 for pixels as they are."""
+    from s2v.errors import InputError
+
+    if args.cache_format == "raw":
+        if args.jpeg_quality is not None:
+            raise InputError("--jpeg-quality is for --cache-format jpeg: give both, or neither")
+        return 0
+    quality: int = 95 if args.jpeg_quality is None else args.jpeg_quality
+    if not 1 <= quality <= 100:
+        raise InputError(f"--jpeg-quality: 1 to 100 was expected, {quality} came")
+    return quality
 
 
 def _sync_judge(args: argparse.Namespace) -> "SyncJudge | None":

@@ -80,8 +80,9 @@ class WindowDataset(Dataset[Window]):
             draw = np.random.default_rng([self.seed, epoch, index])
             start, first = int(draw.integers(spare + 1)), int(draw.integers(room + 1))
             mirrored = self.flip and bool(draw.random() < 0.5)
-        frames, speech, still = read_window(clip.path, start, self.window_frames, first, reach)
-        frames = frames[:: self.frame_step]
+        frames, speech, still = read_window(
+            clip.path, start, self.window_frames, first, self.num_frames, self.frame_step
+        )
         if mirrored:
             frames, still = np.ascontiguousarray(frames[..., ::-1]), np.ascontiguousarray(still[..., ::-1])
         return _window(clip, frames, speech, still, start, first, self.frame_step)

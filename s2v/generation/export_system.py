@@ -1,25 +1,29 @@
 """Which kind of system a checkpoint holds, and the stream of frames that it makes."""
 
+from __future__ import annotations
+
 import pickle
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import lightning.pytorch as pl
 from torch import Tensor
 
+from s2v.batch import FPS
 from s2v.errors import InputError
+from s2v.generation.composer_networks import ComposerNetworks, composer_networks
 from s2v.generation.portrait import Identity
 from s2v.generation.sdfa_stream import SDFAStream
 from s2v.generation.still_picture import read_still
 from s2v.generation.streaming import StreamingGenerator
 from s2v.models.sdfa import SDFA
 from s2v.modules.checkpoint_part import read_checkpoint
-from s2v.modules.composer import ComposerModule
-from s2v.modules.sdfa import SDFAModule
 from s2v.weights import load_sdfa
 
-Module = TypeVar("Module", bound=pl.LightningModule)
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+
+Module = TypeVar("Module", bound="pl.LightningModule")
 
 
 class FrameStream(Protocol):
@@ -47,20 +51,14 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
     if path.startswith("sdfa:"):
         network = load_sdfa(path.removeprefix("sdfa:"))
         return SDFAStream(network, still_for(network, path, image), device=device)
-    state = read_checkpoint(path, "--checkpoint")["state_dict"]
+    checkpoint = read_checkpoint(path, "--checkpoint")
+    state = checkpoint["state_dict"]
     parts = {key.split(".")[0] for key in state}
     if {"representation", "generator"} <= parts:
         if image is not None:
             raise InputError(f"--image: {path} makes the face of speech alone: leave --image out")
-        composer = load_module(ComposerModule, path, "a composer", device)
-        return StreamingGenerator(
-            composer.representation,
-            composer.generator,
-            composer.window_frames,
-            composer.fps,
-            device,
-            identity=identity,
-        )
+        networks = composer_networks(checkpoint, path) or networks_of_module(path, device)
+        return StreamingGenerator(*networks, FPS, device, identity=identity)
     if not any(key.startswith("generator.encoder_id.") for key in state):
         raise InputError(
             f"--checkpoint: {path} holds {', '.join(sorted(parts)) or 'nothing'}, but expected a composer's "
@@ -70,6 +68,8 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
         raise InputError(
             f"--image: {path} is S2F+SDFA, which hears the face in the speech: leave --image out"
         )
+    from s2v.modules.sdfa import SDFAModule
+
     module = load_module(SDFAModule, path, "SDFA", device)
     still = None if "voice" in parts else still_for(module.generator, path, image)
     return SDFAStream(module.generator, still, module.voice, module.fps, device)
@@ -80,6 +80,14 @@ def still_for(network: SDFA, path: str, image: str | None) -> Tensor:
     if image is None:
         raise InputError(f"{path} is SDFA, which animates a picture: give one with --image")
     return read_still(image, network.frame_size)
+
+
+def networks_of_module(path: str, device: str) -> ComposerNetworks:
+    """The networks of a composer's checkpoint, whatever classes they are of."""
+    from s2v.modules.composer import ComposerModule
+
+    composer = load_module(ComposerModule, path, "a composer", device)
+    return ComposerNetworks(composer.representation, composer.generator, composer.window_frames)
 
 
 def load_module(kind: type[Module], path: str, name: str, device: str) -> Module:

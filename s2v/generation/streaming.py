@@ -13,6 +13,7 @@ from s2v.generation.context_stream import ContextReset, fitted, stream_frame_con
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, hear_portrait
 from s2v.models.cpc import SAMPLES_PER_LATENT
+from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
 
@@ -24,7 +25,8 @@ class StreamingGenerator:
     from window to window) and once for the frames, so it has to be iterable twice. With `identity="first"` it
     is read once, as it comes: identity is the first window's, and emotion follows a window late.
 
-    Both networks are put in eval mode.
+    Both networks are put in eval mode. Frames are decoded with the weights that the generator has now, when this is
+    made: after more training, make another.
 
     Args:
         representation: stage 1's networks.
@@ -32,7 +34,8 @@ class StreamingGenerator:
         window_frames: length of the training windows; omega is read at the end of stretches of that length.
         fps: frames a second, as in training.
         device: where to compute; by default, where the generator is.
-        chunk_frames: frames decoded at once; by default 32 on a CPU, 256 on a GPU.
+        chunk_frames: frames decoded, and the speech of as many encoded, at once; by default 8 and 32 on a CPU,
+            whose caches do not hold more of them, 256 on a GPU.
         context_reset: `carry` takes the recurrent state from the beginning of the speech to its end; `window`
             starts anew every window, since no context in training has heard more than that.
         identity: see above.
@@ -54,7 +57,10 @@ class StreamingGenerator:
         self.generator = generator.to(self.device).eval()
         self.fps = fps
         self.window_samples = round(window_frames * SAMPLE_RATE / fps)
-        self.chunk_frames = chunk_frames or (32 if self.device.type == "cpu" else 256)
+        self._decoder = FoldedFrameDecoder(self.generator.frame_decoder)
+        at_once, speech_at_once = (8, 32) if self.device.type == "cpu" else (256, 256)
+        self.chunk_frames = chunk_frames or at_once
+        self.block_samples = math.ceil((chunk_frames or speech_at_once) * SAMPLE_RATE / fps)
         self.reset_every = None if context_reset == "carry" else self.window_samples // SAMPLES_PER_LATENT
         self.identity = identity
 
@@ -83,10 +89,10 @@ class StreamingGenerator:
 
         if self.identity == "mean":
             portrait = self.portrait(source())
-            maps = self.generator.identity_parts(portrait.nu)
+            parts = self._identity_parts(portrait)
             shown = 0
             for contexts in self._contexts(source()):
-                yield from self._decode(contexts, maps, portrait, shown)
+                yield from self._decode(contexts, parts, portrait, shown)
                 shown += contexts.shape[1]
         else:
             yield from self._live(source())
@@ -101,7 +107,7 @@ class StreamingGenerator:
         from window k - 1's to window k's while window k + 1 is spoken."""
         listener = Listener(self.representation, windows_at_once=1)
         unheard = torch.zeros(0, device=self.device)
-        maps: list[Tensor | None] = []
+        parts: list[Tensor | None] = []
         waiting: list[Tensor] = []  # contexts of the first window's frames, until it has told the identity
         shown = 0
 
@@ -118,10 +124,10 @@ class StreamingGenerator:
         def show() -> Iterator[Tensor]:
             nonlocal shown
             portrait = listener.portrait("first")
-            if not maps:
-                maps.extend(self.generator.identity_parts(portrait.nu))
+            if not parts:
+                parts.extend(self._identity_parts(portrait))
             for contexts in waiting:
-                yield from self._decode(contexts, maps, portrait, shown)
+                yield from self._decode(contexts, parts, portrait, shown)
                 shown += contexts.shape[1]
             waiting.clear()
 
@@ -135,20 +141,22 @@ class StreamingGenerator:
             yield from show()
 
     def _contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
-        block_samples = math.ceil(self.chunk_frames * SAMPLE_RATE / self.fps)
         return stream_frame_contexts(
-            self.representation, self._on_device(speech), self.fps, block_samples, self.reset_every
+            self.representation, self._on_device(speech), self.fps, self.block_samples, self.reset_every
         )
 
+    def _identity_parts(self, portrait: Portrait) -> list[Tensor | None]:
+        return self._decoder.identity_parts(self.generator.identity_maps(portrait.nu))
+
     def _decode(
-        self, contexts: Tensor, maps: list[Tensor | None], portrait: Portrait, first: int
+        self, contexts: Tensor, parts: list[Tensor | None], portrait: Portrait, first: int
     ) -> Iterator[Tensor]:
         """Yield frames `first` and following from their contexts (1, t, D), a chunk at a time."""
         for start in range(0, contexts.shape[1], self.chunk_frames):
             chunk = contexts[:, start : start + self.chunk_frames]
             numbers = range(first + start, first + start + chunk.shape[1])
             mu = portrait.emotion_at([(number + 0.5) / self.fps for number in numbers])
-            yield self.generator.decode(chunk, maps, mu)[0]
+            yield self._decoder(chunk, mu, parts)[0]
 
     def _on_device(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
         for block in speech:

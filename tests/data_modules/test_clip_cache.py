@@ -1,11 +1,13 @@
 """Cache files: what goes in comes out, any part of it; damage is noticed."""
 
+import io
 import json
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from data_modules.clip_cache import cache_file_of, read_clip, read_header, read_window, write_clip
@@ -45,6 +47,8 @@ def test_window_reads_its_frames_its_speech_and_the_first_frame(
     path, frames, speech = clip
     served, sound, still = read_window(path, start=5, window_frames=20, first=3, num_frames=4)
     np.testing.assert_array_equal(served, frames[8:12])
+    apart, _, _ = read_window(path, start=5, window_frames=20, first=3, num_frames=4, frame_step=5)
+    np.testing.assert_array_equal(apart, frames[[8, 13, 18, 23]])
     np.testing.assert_array_equal(sound, speech[5 * 640 : 25 * 640])
     np.testing.assert_array_equal(still, frames[0])
     with pytest.raises(InputError, match="promised 31"):
@@ -170,8 +174,66 @@ def test_names_are_paths_only_where_they_are_safe(tmp_path: Path) -> None:
 
 
 def test_header_is_strings(clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
-    raw = clip[0].read_bytes()
-    length = int.from_bytes(raw[:8], "little")
-    metadata = json.loads(raw[8 : 8 + length])["__metadata__"]
+    metadata = header_of(clip[0])
     assert all(isinstance(value, str) for value in metadata.values())
     assert len(json.loads(metadata["frame_crc32"])) == 30
+
+
+@pytest.fixture
+def jpeg_clip(tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
+    """30 smooth frames of 24 x 16 that differ from each other and from colour to colour."""
+    rows, columns = np.mgrid[0:1:24j, 0:1:16j]
+    shades = np.stack([rows, columns, (rows + columns) / 2])
+    frames = np.stack([(shades * 120 + 4 * number) for number in range(30)]).astype(np.uint8)
+    speech = np.random.default_rng(0).integers(-30000, 30000, 30 * 640, np.int16)
+    path = tmp_path / "clips" / "a.safetensors"
+    write_clip(path, frames, speech, HEADER, jpeg_quality=95)
+    return path, frames, speech
+
+
+def test_jpeg_clips_are_read_as_raw_ones_are(jpeg_clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path, frames, speech = jpeg_clip
+    served, sound = read_clip(path)
+    assert served.shape == frames.shape and served.dtype == np.uint8
+    np.testing.assert_array_equal(sound, speech)
+    assert np.abs(served.astype(int) - frames).mean() < 1.5  # of neighbouring frames: 4
+    np.testing.assert_array_equal(read_clip(path, 10, 14)[0], served[10:14])
+    window, sound, still = read_window(path, start=5, window_frames=20, first=3, num_frames=4, frame_step=3)
+    np.testing.assert_array_equal(window, served[8:18:3])
+    np.testing.assert_array_equal(sound, speech[5 * 640 : 25 * 640])
+    np.testing.assert_array_equal(still, served[0])
+    header = read_header(path)
+    assert (header.num_frames, header.height, header.width, header.fps) == (30, 24, 16, 25)
+
+
+def test_jpegs_are_what_any_decoder_reads(jpeg_clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path, frames, _ = jpeg_clip
+    stored = load_file(path)
+    begin, end = stored["jpeg_ends"][7:9]
+    with Image.open(io.BytesIO(stored["jpeg"][begin:end].tobytes())) as picture:
+        shown = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
+    assert np.abs(shown.astype(int) - frames[7]).mean() < 1.5
+    assert json.loads(header_of(path)["frame_crc32"])[7] == zlib.crc32(stored["jpeg"][begin:end].tobytes())
+
+
+def test_damage_of_jpegs_is_noticed(jpeg_clip: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path = jpeg_clip[0]
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    tensors = {
+        name: 8 + length + entry["data_offsets"][0]
+        for name, entry in json.loads(whole[8 : 8 + length]).items()
+        if name != "__metadata__"
+    }
+    for position in (tensors["jpeg"] + 300, tensors["jpeg_ends"] + 16, tensors["speech"] + 5):
+        data = bytearray(whole)
+        data[position] ^= 4
+        path.write_bytes(bytes(data))
+        with pytest.raises(InputError, match="prepare --verify"):
+            read_clip(path)
+
+
+def header_of(path: Path) -> dict[str, str]:
+    raw = path.read_bytes()
+    metadata: dict[str, str] = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
+    return metadata

@@ -10,9 +10,11 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import ManifestRow, read_manifest
+from data_modules.clip_preparation import PreparationSettings
 from data_modules.preparation import PreparationSummary, prepare
 from s2v.errors import InputError
 from tests.data_modules.media import shades, tone, write_clip, write_media
@@ -148,6 +150,24 @@ def test_only_what_is_missing_or_changed_is_done(tmp_path: Path) -> None:
     shutil.rmtree(root / "speaker2")
     assert run(root, cache, size=24).found == 5
     assert "speaker2/2" not in rows(cache)
+
+
+def test_jpeg_cache(tmp_path: Path) -> None:
+    """Another format makes every clip anew, and caches made before there were two are still good."""
+    root, cache = folder_of(tmp_path / "corpus", 2), tmp_path / "cache"
+    assert run(root, cache).ok == 2
+    assert "jpeg" not in PreparationSettings().key()
+    raw = {name: read_clip(cache / row.cache_file)[0] for name, row in rows(cache).items()}
+    summary = run(root, cache, jpeg_quality=95)
+    assert (summary.ok, summary.skipped) == (2, 0)
+    assert run(root, cache, jpeg_quality=95).skipped == 2
+    for name, row in rows(cache).items():
+        frames, speech = read_clip(cache / row.cache_file)
+        assert len(speech) == len(frames) * 640
+        assert "jpeg" in load_file(cache / row.cache_file)
+        assert np.abs(frames.astype(int) - raw[name]).mean() < 3
+    with pytest.raises(InputError, match="1 to 100"):
+        run(root, cache, jpeg_quality=101)
 
 
 def test_time_limit(tmp_path: Path) -> None:

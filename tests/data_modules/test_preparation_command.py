@@ -9,6 +9,7 @@ import pytest
 
 from data_modules.clip_manifest import read_manifest
 from data_modules.preparation_command import add_prepare_arguments, run_prepare
+from s2v.errors import InputError
 from tests.data_modules.media import write_clip
 
 
@@ -30,6 +31,25 @@ def test_summary_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             f"manifest: {tmp_path / 'cache' / 'manifest.csv'}\n"
         )
     assert [row.speaker for row in read_manifest(tmp_path / "cache" / "manifest.csv")] == ["ann", "ann"]
+
+
+def test_jpeg_is_an_option(tmp_path: Path) -> None:
+    write_clip(tmp_path / "corpus" / "ann" / "a.mp4")
+    arguments = ("--root", str(tmp_path / "corpus"), "--layout", "folder", "--size", "64", "--workers", "1",
+                 "--no-progress")  # fmt: skip
+    sizes = {}
+    for name, given in {
+        "raw": (),
+        "jpeg": ("--cache-format", "jpeg"),
+        "coarse": ("--cache-format", "jpeg", "--jpeg-quality", "20"),
+    }.items():
+        assert run_prepare(parsed(*arguments, "--cache", str(tmp_path / name), *given)) == 0
+        sizes[name] = (tmp_path / name / "clips" / "ann" / "a.safetensors").stat().st_size
+    assert sizes["raw"] > sizes["jpeg"] > sizes["coarse"]
+    for wrong in (("--jpeg-quality", "90"), ("--cache-format", "jpeg", "--jpeg-quality", "0")):
+        with pytest.raises(InputError, match="--jpeg-quality"):
+            run_prepare(parsed(*arguments, "--cache", str(tmp_path / "wrong"), *wrong))
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_arguments_import_nothing_heavy() -> None:

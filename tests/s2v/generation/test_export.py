@@ -266,3 +266,15 @@ def test_help_needs_no_network_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--identity" in done.stdout
+
+
+def test_a_composers_own_networks_need_no_lightning(checkpoint: str, speech: Path, tmp_path: Path) -> None:
+    """Start-up: Lightning and what it imports take twice as long as PyTorch."""
+    code = (
+        "import sys; from s2v.cli import main\n"
+        f"assert main(['export', '--checkpoint', {checkpoint!r}, '--speech', {str(speech)!r},"
+        f" '--output', {str(tmp_path / 'a.mp4')!r}, '--device', 'cpu']) == 0\n"
+        "assert not {'lightning', 'torchmetrics', 'torchvision', 'jsonargparse'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert (tmp_path / "a.mp4").exists()

@@ -1,0 +1,100 @@
+"""Peak memory and speed of `s2v export` for short and long recordings, and whether a stream has seams.
+
+    python experiments/benchmarks/long_speech.py --hour --output runs/benchmarks/long_speech.json
+
+Exports 10 s, 10 minutes and, with `--hour`, an hour of speech, each in a process of its own, whose peak memory the
+system tells; frames a second count from the second the model is loaded (what 10 s take is subtracted). Then two minutes
+of speech at once, all contexts in one pass and all frames by the trained modules, against the same two minutes as a
+stream: the largest difference of any pixel on [-1, 1]. Networks are untrained, of the demo's width and 64 x 64 pixels.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from speech_networks import NARROW, WINDOW_FRAMES, networks, write_checkpoint, write_speech
+
+from s2v.generation.portrait import hear_portrait
+from s2v.generation.speech_file import SpeechFile
+from s2v.generation.streaming import StreamingGenerator
+
+SMALL = replace(NARROW, image_size=64)
+
+
+def export(checkpoint: Path, speech: Path) -> tuple[float, float]:
+    """Seconds and peak memory in MB of one export."""
+    command = [
+        *(sys.executable, "-m", "s2v", "export", "--checkpoint", str(checkpoint), "--speech", str(speech)),
+        *("--output", str(speech.with_suffix(".mp4")), "--device", "cpu"),
+    ]
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"export ended with status {process.returncode}")
+    return time.perf_counter() - begun, used.ru_maxrss / 1024
+
+
+@torch.no_grad()
+def largest_seam(speech: Path) -> float:
+    """Of all pixels on [-1, 1], stream against one pass."""
+    representation, generator = networks(SMALL)
+    for parameter in generator.frame_decoder.to_rgb.parameters():
+        parameter.mul_(10)  # an untrained generator paints nearly grey
+    samples = torch.cat(list(SpeechFile(speech)))
+    portrait = hear_portrait(representation, [samples], WINDOW_FRAMES * 640, 25)
+    times = [(number + 0.5) / 25 for number in range(round(len(samples) / 640))]
+    contexts = representation.at_times(representation.contexts(samples[None]), torch.tensor([times]))
+    parts, mu = generator.identity_parts(portrait.nu), portrait.emotion_at(times)
+    stream = StreamingGenerator(representation, generator, WINDOW_FRAMES)
+    largest, shown = 0.0, 0
+    for portion in stream.decoded(SpeechFile(speech)):
+        chunk = slice(shown, shown + len(portion))
+        expected = generator.decode(contexts[:, chunk], parts, mu[:, chunk])[0]
+        largest = max(largest, float((portion - expected).abs().max()))
+        shown += len(portion)
+    if shown != len(times):
+        raise RuntimeError(f"{shown} frames instead of {len(times)}")
+    return largest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--hour", action="store_true", help="an hour too (ten minutes and more)")
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/long_speech.json"))
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = write_checkpoint(Path(folder) / "composer.ckpt", SMALL)
+        for seconds in (10, 600, *([3600] if args.hour else [])):
+            taken, peak = export(checkpoint, write_speech(Path(folder) / f"{seconds}.wav", seconds))
+            rows.append({"speech_seconds": seconds, "seconds": taken, "peak_mb": peak})
+        seam = largest_seam(write_speech(Path(folder) / "seam.wav", 120))
+    first = rows[0]
+    print("speech     peak MB  above 10 s's  frames/s")
+    for row in rows:
+        row["above_mb"] = row["peak_mb"] - first["peak_mb"]
+        more = 25 * (row["speech_seconds"] - first["speech_seconds"])
+        row["frames_per_second"] = more / (row["seconds"] - first["seconds"]) if more else None
+        rate = "-" if row["frames_per_second"] is None else f"{row['frames_per_second']:.0f}"
+        print(
+            f"{row['speech_seconds']:6} s {row['peak_mb']:9.0f} {row['above_mb']:13.0f} {rate:>9}", flush=True
+        )
+    print(f"stream against one pass, 2 minutes: {seam:.1e} at most")
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps({"exports": rows, "largest_seam": seam}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The networks of a composer's checkpoint that make frames, and nothing else of it.
+
+Loading the whole ComposerModule would take Lightning, whose import takes twice as long as PyTorch's, and the
+discriminators.
+"""
+
+import importlib
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from s2v.models.frame_decoder import Speech2VideoGenerator
+from s2v.models.speech_representation import SpeechRepresentation
+from s2v.modules.checkpoint_part import load_part
+
+Network = TypeVar("Network", bound=nn.Module)
+
+_OWN_NETWORKS = "s2v.models."
+
+
+class ComposerNetworks(NamedTuple):
+    """What generation takes from a composer, the networks in eval mode."""
+
+    representation: SpeechRepresentation
+    generator: Speech2VideoGenerator
+    window_frames: int
+
+
+def composer_networks(checkpoint: dict[str, Any], path: str) -> ComposerNetworks | None:
+    """The networks of a checkpoint that `s2v fit` wrote, on the CPU, if they are all of this package.
+
+    Args:
+        checkpoint: its content.
+        path: of the file, for errors.
+
+    Returns:
+        None where the config beside the weights names other classes, or there is none: load the module then.
+
+    Raises:
+        InputError: the weights do not fit the config.
+    """
+    config, state = checkpoint.get("hyper_parameters", {}), checkpoint["state_dict"]
+    window_frames = config.get("window_frames")
+    representation = _loaded(SpeechRepresentation, "representation", config, state, path)
+    generator = _loaded(Speech2VideoGenerator, "generator", config, state, path)
+    if representation is None or generator is None or not isinstance(window_frames, int):
+        return None
+    return ComposerNetworks(representation, generator, window_frames)
+
+
+def _loaded(
+    kind: type[Network], name: str, config: dict[str, Any], state: dict[str, Tensor], path: str
+) -> Network | None:
+    """The network that the config has under `name`, with its weights; None if it is no `kind` of this package."""
+    if not _is_own(config.get(name)):
+        return None
+    try:
+        with torch.device("meta"):  # no memory is filled with random numbers first
+            network = _built(config[name])
+    except (TypeError, ValueError, AttributeError, ImportError):
+        return None
+    constants = {name for name, _ in network.named_buffers()} - network.state_dict().keys()
+    if not isinstance(network, kind) or constants:
+        return None
+    network.to_empty(device="cpu")
+    load_part(network, state, f"{name}.", path, "--checkpoint")
+    return network.eval()
+
+
+def _is_own(config: Any) -> bool:
+    """Whether a value of a config names networks of this package, if any."""
+    if not isinstance(config, dict) or "class_path" not in config:
+        return False
+    return str(config["class_path"]).startswith(_OWN_NETWORKS) and all(
+        _is_own(value)
+        for value in config.get("init_args", {}).values()
+        if isinstance(value, dict) and "class_path" in value
+    )
+
+
+def _built(config: dict[str, Any]) -> nn.Module:
+    """A network as its config says."""
+    module, _, name = config["class_path"].rpartition(".")
+    settings = {
+        key: _built(value) if isinstance(value, dict) and "class_path" in value else value
+        for key, value in config.get("init_args", {}).items()
+    }
+    kind = getattr(importlib.import_module(module), name)
+    if not isinstance(kind, type) or not issubclass(kind, nn.Module):
+        raise TypeError(f"{config['class_path']} is no network")
+    return kind(**settings)
