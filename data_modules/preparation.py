@@ -168,6 +168,7 @@ def kind_of_reason(reason: str) -> str:
         "cannot be read",
         "decoder failed",
         "no file",
+        "no regular file",
         "decodes",
     ):
         if kind in reason:
