@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 KILLS, STEPS = (20, 60) if FULL else (3, 14)
 BEFORE = ["cpc", "identity_teacher", "emotion_teacher", "distill"]
 EVERY_STEP = {
-    "class_path": "callbacks.step_checkpoint.StepCheckpoint",
+    "class_path": "callbacks.last_checkpoint.LastCheckpoint",
     "init_args": {"dirpath": "${run_dir}", "every_n_train_steps": 1},
 }
 ON = {
