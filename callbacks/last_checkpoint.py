@@ -14,7 +14,8 @@ class LastCheckpoint(ModelCheckpoint):
     off, the validation with its metrics and `best.ckpt`, is never made up for. Here that batch is done again.
 
     Loggers get a step's metrics after its checkpoint is written: the checkpoint holds them too, and a resumed fit
-    logs them (again), in case a kill came between.
+    logs them (again), in case a kill came between. Resumed at an epoch's end, Lightning would number the loggers'
+    steps one too high: they are set right.
 
     Args:
         dirpath: folder of the checkpoint.
@@ -30,6 +31,15 @@ class LastCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
         self._last_row: dict[str, Any] = {}
+        self._resumed = False
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The loggers' count of steps is the trainer's."""
+        if self._resumed:
+            trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+            self._resumed = False
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -68,4 +78,5 @@ class LastCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The same, from a checkpoint."""
         self._last_row = state_dict["last_row"]
+        self._resumed = True
         super().load_state_dict(state_dict)

@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from s2v.errors import InputError
+from s2v.spreadsheet_cell import as_cell, from_cell
 
 MANIFEST_NAME = "manifest.csv"
 
@@ -56,14 +57,19 @@ _OF_AUDIT = ("sync_offset", "sync_confidence", "sync_flag")
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
-    """Writes rows sorted by clip id, atomically: readers see the old file or the new one, whole."""
+    """Writes rows sorted by clip id, atomically: readers see the old file or the new one, whole.
+
+    Texts come from file names, so those that a spreadsheet would run are written as `as_cell` has them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".manifest-", suffix=".csv")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(_COLUMNS)
-            writer.writerows(map(attrgetter(*_COLUMNS), sorted(rows, key=attrgetter("clip_id"))))
+            for row in sorted(rows, key=attrgetter("clip_id")):
+                values = [getattr(row, name) for name in _COLUMNS]
+                writer.writerow([as_cell(value) if isinstance(value, str) else value for value in values])
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -99,7 +105,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
             rows = []
             for line, record in enumerate(reader, start=2):
                 try:
-                    values: list = [record[column] for column in order]
+                    values: list = [from_cell(record[column]) for column in order]
                     for position, number in numbers.items():
                         values[position] = number(values[position])
                 except (IndexError, ValueError) as error:

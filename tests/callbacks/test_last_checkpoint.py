@@ -50,7 +50,14 @@ class CutAfterSaving(LastCheckpoint):
         return LastCheckpoint(self.dirpath, self._every_n_train_steps).state_key
 
 
-def fit(folder: Path, version: str, saving: LastCheckpoint, *more: pl.Callback, resume: bool = False) -> None:
+def fit(
+    folder: Path,
+    version: str,
+    saving: LastCheckpoint,
+    until: dict[str, int],
+    *more: pl.Callback,
+    resume: bool = False,
+) -> None:
     torch.manual_seed(0)
     logger = CSVLogger(folder, name="", version=version, flush_logs_every_n_steps=1)
     ends = ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False)
@@ -60,7 +67,7 @@ def fit(folder: Path, version: str, saving: LastCheckpoint, *more: pl.Callback, 
         ends,
         saving,
         *more,
-        max_epochs=2,
+        **until,
         logger=logger,
         log_every_n_steps=1,
     )
@@ -89,16 +96,19 @@ def rows(folder: Path) -> dict[tuple[str, str], set[str]]:
     ],
     ids=["mid-epoch", "before validation", "after validation", "between epochs", "before the row"],
 )
-def test_resumed_nothing_is_lost(cut: Cut | None, saved_at: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("until", [{"max_epochs": 2}, {"max_steps": 8}], ids=["epochs", "steps"])
+def test_resumed_nothing_is_lost(
+    until: dict[str, int], cut: Cut | None, saved_at: int, tmp_path: Path
+) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    fit(whole, "a", LastCheckpoint(str(whole), 1))
+    fit(whole, "a", LastCheckpoint(str(whole), 1), until)
     saving = LastCheckpoint(str(parts), 1) if cut else CutAfterSaving(str(parts), 1)
     with pytest.raises(ZeroDivisionError):
-        fit(parts, "a", saving, *([cut] if cut else []))
+        fit(parts, "a", saving, until, *([cut] if cut else []))
     assert torch.load(parts / "last.ckpt", weights_only=True)["global_step"] == saved_at
     if cut is None:
         assert ("5", "train/loss/generator") not in rows(parts)
-    fit(parts, "b", LastCheckpoint(str(parts), 1), resume=True)
+    fit(parts, "b", LastCheckpoint(str(parts), 1), until, resume=True)
     assert rows(parts) == rows(whole)
     assert len(rows(whole)) == 2 * 8 + 8 + 2  # steps' epoch, step and loss; two validations' error
     for name in ("last.ckpt", "best.ckpt"):
