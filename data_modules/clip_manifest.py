@@ -45,6 +45,8 @@ class ManifestRow:
     sync_confidence: float | None = None
     sync_flag: str = ""
     """What the audit found amiss; the clip stays ok. Empty: nothing, or not audited."""
+    consent: str = ""
+    """yes or no: whether the speaker agreed to a face being made of them; empty: nobody was asked."""
 
     @property
     def ok(self) -> bool:
@@ -52,8 +54,8 @@ class ManifestRow:
 
 
 _COLUMNS = [field.name for field in fields(ManifestRow)]
-_OF_AUDIT = ("sync_offset", "sync_confidence", "sync_flag")
-"""Columns that manifests from before the audit do not have."""
+_LATER = ("sync_offset", "sync_confidence", "sync_flag", "consent")
+"""Columns that older manifests do not have."""
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
@@ -87,7 +89,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             reader = csv.reader(stream)
             header = next(reader, [])
-            columns = [name for name in _COLUMNS if name in header or name not in _OF_AUDIT]
+            columns = [name for name in _COLUMNS if name in header or name not in _LATER]
             missing = [name for name in columns if name not in header]
             if missing:
                 raise InputError(
@@ -101,7 +103,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
                 columns.index("fps"): float,
                 columns.index("source_fps"): float,
             }
-            numbers |= {columns.index(name): _measured for name in _OF_AUDIT[:2] if name in columns}
+            numbers |= {columns.index(name): _measured for name in _LATER[:2] if name in columns}
             rows = []
             for line, record in enumerate(reader, start=2):
                 try:
