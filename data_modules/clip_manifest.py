@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from s2v.errors import InputError
+from s2v.spreadsheet_cell import as_cell, from_cell
 
 MANIFEST_NAME = "manifest.csv"
 
@@ -44,6 +45,8 @@ class ManifestRow:
     sync_confidence: float | None = None
     sync_flag: str = ""
     """What the audit found amiss; the clip stays ok. Empty: nothing, or not audited."""
+    consent: str = ""
+    """yes or no: whether the speaker agreed to a face being made of them; empty: nobody was asked."""
 
     @property
     def ok(self) -> bool:
@@ -51,19 +54,24 @@ class ManifestRow:
 
 
 _COLUMNS = [field.name for field in fields(ManifestRow)]
-_OF_AUDIT = ("sync_offset", "sync_confidence", "sync_flag")
-"""Columns that manifests from before the audit do not have."""
+_LATER = ("sync_offset", "sync_confidence", "sync_flag", "consent")
+"""Columns that older manifests do not have."""
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
-    """Writes rows sorted by clip id, atomically: readers see the old file or the new one, whole."""
+    """Writes rows sorted by clip id, atomically: readers see the old file or the new one, whole.
+
+    Texts come from file names, so those that a spreadsheet would run are written as `as_cell` has them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".manifest-", suffix=".csv")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(_COLUMNS)
-            writer.writerows(map(attrgetter(*_COLUMNS), sorted(rows, key=attrgetter("clip_id"))))
+            for row in sorted(rows, key=attrgetter("clip_id")):
+                values = [getattr(row, name) for name in _COLUMNS]
+                writer.writerow([as_cell(value) if isinstance(value, str) else value for value in values])
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -81,7 +89,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             reader = csv.reader(stream)
             header = next(reader, [])
-            columns = [name for name in _COLUMNS if name in header or name not in _OF_AUDIT]
+            columns = [name for name in _COLUMNS if name in header or name not in _LATER]
             missing = [name for name in columns if name not in header]
             if missing:
                 raise InputError(
@@ -95,11 +103,11 @@ def read_manifest(path: Path) -> list[ManifestRow]:
                 columns.index("fps"): float,
                 columns.index("source_fps"): float,
             }
-            numbers |= {columns.index(name): _measured for name in _OF_AUDIT[:2] if name in columns}
+            numbers |= {columns.index(name): _measured for name in _LATER[:2] if name in columns}
             rows = []
             for line, record in enumerate(reader, start=2):
                 try:
-                    values: list = [record[column] for column in order]
+                    values: list = [from_cell(record[column]) for column in order]
                     for position, number in numbers.items():
                         values[position] = number(values[position])
                 except (IndexError, ValueError) as error:

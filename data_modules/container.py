@@ -9,10 +9,12 @@ from av.error import FFmpegError
 from data_modules.clip_refused import ClipRefused
 
 # Playlists and scripts (HLS, DASH, concat, SDP) are formats too: they would open other files, or the network.
-_CONTAINERS = (
+CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,avi,mpegts,mpeg,mpegvideo,asf,ogg,wav,w64,aiff,flac,"
-    "mp3,aac,h264,hevc,m4v,rm,dv,mxf,gif,nut"
+    "mp3,aac,h264,hevc,m4v,rm,dv,mxf,gif,nut,ac3,eac3,amr,ape,au,caf,tta,wv"
 )
+LOCAL_MEDIA_ONLY = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+"""FFmpeg's options with which a file from a stranger makes it open no other file and no address."""
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -30,7 +32,7 @@ def open_container(path: Path) -> av.container.InputContainer:
             str(path.absolute()),
             metadata_errors="replace",
             timeout=30.0,
-            options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"},
+            options=LOCAL_MEDIA_ONLY,
         )
     except (FFmpegError, ValueError, OSError) as error:
         raise ClipRefused(f"{path.name} cannot be opened: {plain(error)}") from error

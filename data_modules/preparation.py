@@ -5,14 +5,16 @@ import time
 import uuid
 import warnings
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import joblib
 
 from data_modules.clip_cache import cache_file_of, read_clip, remove_partial_files
-from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, write_manifest
+from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
 from data_modules.clip_preparation import PreparationSettings
+from data_modules.consent import answer_of, read_consent
 from data_modules.face_crop import load_detector
 from data_modules.layouts import FoundClip, find_clips
 from data_modules.preparation_job import PreparationJob, close_children, prepare_in_child
@@ -52,6 +54,8 @@ def prepare(
     progress: bool = True,
     verify: bool = False,
     jpeg_quality: int = 0,
+    consent: Path | None = None,
+    without_consent: bool = False,
 ) -> PreparationSummary:
     """Decodes every clip under `root` into `cache`, and writes `manifest.csv` with a row for each.
 
@@ -62,18 +66,31 @@ def prepare(
     `joblib.parallel_config(backend="dask")` the same call runs on a cluster. With a `jpeg_quality` of 1 to 100
     frames are stored as JPEG, else as pixels.
 
+    `consent` is a table of who agreed (`read_consent`): clips of others are refused, or, `without_consent`,
+    prepared all the same and marked in the manifest, whence the mark goes into checkpoints trained on them.
+
     Raises:
-        InputError: wrong root, layout, settings or detector, or the cache cannot be written.
+        InputError: wrong root, layout, settings, detector or table, or the cache cannot be written.
     """
     root, cache = Path(root).absolute(), Path(cache).absolute()
     settings = _checked_settings(
         size, fps, crop, detector, min_seconds, max_seconds, max_av_difference, jpeg_quality
     )
+    answers = _answers(consent, cache)
     clips = find_clips(root, layout)
     _make_writable(cache)
     records = read_records(cache)
     key = settings.key()
     done: dict[str, Record] = {}
+    found = len(clips)
+    if not without_consent:
+        done = {
+            clip.clip_id: {"row": asdict(_not_agreed(clip))}
+            for clip in clips
+            if answer_of(clip.speaker, answers) == "no"
+        }
+        clips = [clip for clip in clips if clip.clip_id not in done]
+    turned_away = len(done)
     for clip in clips:
         record = records.get(clip.clip_id)
         if record and still_true(record, clip, root, cache, key, time_limit):
@@ -81,18 +98,18 @@ def prepare(
     if verify:
         done = _undamaged(done, cache, workers)
     todo = [clip for clip in clips if clip.clip_id not in done]
-    skipped = len(done)
+    skipped = len(done) - turned_away
     job = PreparationJob(uuid.uuid4().hex, str(root), str(cache), asdict(settings), time_limit)
     for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in todo}:
         remove_partial_files(folder)
-    _write(cache, done)
+    _write(cache, done, answers)
     with PreparationProgress(len(clips), skipped, shown=progress) as bar:
-        _run(todo, job, workers, done, bar)
+        _run(todo, job, workers, done, bar, answers)
     rows = [ManifestRow(**record["row"]) for record in done.values()]
     reasons = Counter(kind_of_reason(row.reason) for row in rows if not row.ok)
     ok = sum(row.ok for row in rows)
     return PreparationSummary(
-        len(clips), ok, len(rows) - ok, skipped, cache / MANIFEST_NAME, dict(reasons.most_common())
+        found, ok, len(rows) - ok, skipped, cache / MANIFEST_NAME, dict(reasons.most_common())
     )
 
 
@@ -119,6 +136,7 @@ def _run(
     workers: int,
     done: dict[str, Record],
     bar: PreparationProgress,
+    answers: Mapping[str, bool] | None,
 ) -> None:
     """Prepares clips in parallel, adding to `done`; the manifest follows now and then, and at any end."""
     cache = Path(job.cache_dir)
@@ -128,10 +146,10 @@ def _run(
         batch_size=1,
         return_as="generator_unordered",
     )
-    answers = parallel(joblib.delayed(prepare_in_child)(clip, job) for clip in todo)
+    replies = parallel(joblib.delayed(prepare_in_child)(clip, job) for clip in todo)
     due = time.monotonic() + _SECONDS_BETWEEN_MANIFESTS
     try:
-        for answer in answers:
+        for answer in replies:
             if "fatal" in answer:
                 raise InputError(
                     f"the cache folder {cache} cannot be written: {answer['fatal']}; what is "
@@ -142,20 +160,21 @@ def _run(
             bar.advance(ok=record["row"]["status"] == "ok")
             if time.monotonic() > due:
                 begun = time.monotonic()
-                _write(cache, done)
+                _write(cache, done, answers)
                 # of a long manifest's time, at most a twentieth goes into writing it
                 due = time.monotonic() + max(_SECONDS_BETWEEN_MANIFESTS, 20 * (time.monotonic() - begun))
     finally:
         close_children(job.run)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib counts aloud what is left when a run is stopped
-            answers.close()
-        _write(cache, done)
+            replies.close()
+        _write(cache, done, answers)
 
 
 def kind_of_reason(reason: str) -> str:
     """A reason without its particulars, to count by."""
     for kind in (
+        "no consent",
         "no audio track",
         "no video stream",
         "zero-byte",
@@ -172,6 +191,7 @@ def kind_of_reason(reason: str) -> str:
         "cannot be read",
         "decoder failed",
         "no file",
+        "no regular file",
         "decodes",
     ):
         if kind in reason:
@@ -220,8 +240,34 @@ def _make_writable(cache: Path) -> None:
         raise InputError(f"the cache folder {cache} cannot be written: {error.strerror}") from error
 
 
-def _write(cache: Path, done: dict[str, Record]) -> None:
+def _answers(consent: Path | None, cache: Path) -> dict[str, bool] | None:
+    """Who agreed; what an earlier preparation was told is not forgotten unnoticed."""
+    if consent is not None:
+        return read_consent(consent)
+    manifest = cache / MANIFEST_NAME
+    if manifest.is_file() and any(row.consent for row in read_manifest(manifest)):
+        raise InputError(f"{manifest} says who consented: give the table again, --consent FILE")
+    return None
+
+
+def _not_agreed(clip: FoundClip) -> ManifestRow:
+    return ManifestRow(
+        clip.clip_id,
+        "refused",
+        f"no consent: speaker {clip.speaker or 'unknown'} is not down with a yes",
+        source=clip.video,
+        speaker=clip.speaker,
+        emotion=clip.emotion,
+        sentence=clip.sentence,
+        official_split=clip.official_split,
+    )
+
+
+def _write(cache: Path, done: dict[str, Record], answers: Mapping[str, bool] | None) -> None:
+    rows = (ManifestRow(**record["row"]) for record in done.values())
     try:
-        write_manifest(cache / MANIFEST_NAME, (ManifestRow(**record["row"]) for record in done.values()))
+        write_manifest(
+            cache / MANIFEST_NAME, (replace(row, consent=answer_of(row.speaker, answers)) for row in rows)
+        )
     except OSError as error:
         raise InputError(f"the manifest in {cache} cannot be written: {error.strerror}") from error

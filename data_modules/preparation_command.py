@@ -89,6 +89,17 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         help="clips further apart than this are flagged (default 3)",
     )
     parser.add_argument(
+        "--consent",
+        type=Path,
+        metavar="FILE",
+        help="CSV with columns speaker, consent (yes, no): clips of who did not agree are refused",
+    )
+    parser.add_argument(
+        "--without-consent",
+        action="store_true",
+        help="prepare them all the same; checkpoints trained on them say so, and `s2v export` asks",
+    )
+    parser.add_argument(
         "--verify",
         action="store_true",
         help="read all cached clips too, and make those anew that are damaged (without: those whose size or "
@@ -118,6 +129,8 @@ def run_prepare(args: argparse.Namespace) -> int:
         progress=not args.no_progress,
         verify=args.verify,
         jpeg_quality=_jpeg_quality(args),
+        consent=args.consent,
+        without_consent=args.without_consent,
     )
     reasons = ", ".join(f"{kind}: {count}" for kind, count in summary.reasons.items())
     print(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -14,6 +15,7 @@ from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
 from data_modules.splits import PARTS, Split, make_split, read_split, write_split
 from data_modules.windows import Clip, WholeClipDataset, Window, WindowDataset, collate_windows
+from s2v.batch import WITHOUT_CONSENT
 from s2v.errors import InputError
 
 
@@ -143,6 +145,11 @@ class TalkingFaceDataModule(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         self._read()
+
+    def state_dict(self) -> dict[str, Any]:
+        """A checkpoint says which of the speakers it was trained on had not agreed to it, for `s2v export`."""
+        unasked = {row.speaker for row in self.clips("train") if row.consent == "no"}
+        return {WITHOUT_CONSENT: sorted(unasked)} if unasked else {}
 
     def train_dataloader(self) -> DataLoader[Window]:
         clips = self._served("train")

@@ -13,6 +13,9 @@ FPS = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 """640 speech samples pass while one stored frame is shown."""
 
+WITHOUT_CONSENT = "speakers_without_consent"
+"""Under this name a data module's part of a checkpoint lists speakers who had not agreed to be trained on."""
+
 
 class TalkingFaceBatch(TypedDict):
     """Windows of talking-face clips.

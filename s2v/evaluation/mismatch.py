@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from s2v.errors import InputError
+from s2v.spreadsheet_cell import as_cell, from_cell
 
 COLUMNS = ("clip_id", "still_of")
 
@@ -45,7 +46,7 @@ def write_mismatch(path: Path, chosen: Mapping[str, str]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(sorted(chosen.items()))
+    writer.writerows(map(as_cell, pair) for pair in sorted(chosen.items()))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape")
 
@@ -66,7 +67,7 @@ def read_mismatch(path: Path, speakers: Mapping[str, str]) -> dict[str, str]:
             raise InputError(
                 f"{path} is no list of mismatched stills: expected the columns {', '.join(COLUMNS)}"
             )
-        chosen = {row["clip_id"]: row["still_of"] for row in rows}
+        chosen = {from_cell(row["clip_id"]): from_cell(row["still_of"]) for row in rows}
     for clip, speaker in speakers.items():
         other = chosen.get(clip)
         if other is None or speakers.get(other, speaker) == speaker:

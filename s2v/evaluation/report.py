@@ -21,7 +21,9 @@ from s2v.evaluation.clip_rows import CALIBRATION, ClipRow
 from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import DEFINITIONS
 from s2v.evaluation.html_page import page
+from s2v.evaluation.markdown_text import escaped
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, SystemSummary
+from s2v.spreadsheet_cell import as_cell
 
 _BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1"}
 
@@ -86,7 +88,10 @@ class Report:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(
-            {key: "" if value is None else value for key, value in _row_json(row).items()}
+            {
+                key: "" if value is None else as_cell(value) if isinstance(value, str) else value
+                for key, value in _row_json(row).items()
+            }
             for row in self.rows
         )
         return text.getvalue()
@@ -101,11 +106,14 @@ class Report:
         lines = ["# Test report", "", _line(header), _line(["---"] * len(header))]
         lines += [_line([row[0], row[1], *row[2:]]) for row in self.table()]
         lines += ["", "Mean over clips with 95 % bootstrap interval, resampled by speaker.", ""]
-        lines += [f"* {note}" for note in self.notes()]
+        lines += [f"* {escaped(note)}" for note in self.notes()]
         faults = [row for row in self.rows if row.reasons]
         if faults:
             lines += ["", f"## Not measured ({len(faults)} rows)", ""]
-            lines += [f"* {row.clip_id}, {row.system}: {'; '.join(row.reasons)}" for row in faults[:50]]
+            lines += [
+                f"* {escaped(row.clip_id)}, {row.system}: {escaped('; '.join(row.reasons))}"
+                for row in faults[:50]
+            ]
             lines += ["* ... (all of them in report.csv)"] if len(faults) > 50 else []
         return "\n".join(lines) + "\n"
 

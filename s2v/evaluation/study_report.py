@@ -1,9 +1,9 @@
 """A study's analysis as tables: for the terminal and as Markdown, with names that can't become markup."""
 
-import html
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from s2v.evaluation.markdown_text import escaped, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,15 +20,13 @@ class Section:
 
     def markdown(self) -> str:
         """As a GitHub table; whatever a cell holds shows as text."""
-        lines = [f"## {_escaped(self.title)}", ""]
+        lines = [f"## {escaped(self.title)}", ""]
         if self.rows:
             rule = "| " + " | ".join("---" for _ in self.header) + " |"
-            header, *body = (
-                "| " + " | ".join(map(_escaped, row)) + " |" for row in (self.header, *self.rows)
-            )
+            header, *body = ("| " + " | ".join(map(escaped, row)) + " |" for row in (self.header, *self.rows))
             lines += [header, rule, *body]
             lines.append("")
-        lines += [f"- {_escaped(note)}" for note in self.notes]
+        lines += [f"- {escaped(note)}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"
 
     def rich_table(self) -> "Table":
@@ -40,7 +38,7 @@ class Section:
         for number, name in enumerate(self.header):
             table.add_column(Text(name), justify="left" if number == 0 else "right")
         for row in self.rows:
-            table.add_row(*(Text(_printable(cell)) for cell in row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         return table
 
 
@@ -146,11 +144,3 @@ def _number(value: float | None, digits: str = ".3f") -> str:
 
 def _interval(row: dict[str, Any], digits: str = ".3f") -> str:
     return "-" if row["low"] is None else f"{row['low']:{digits}} to {row['high']:{digits}}"
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", html.escape(_printable(text), quote=False))

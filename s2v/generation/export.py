@@ -26,6 +26,8 @@ class Provenance:
 
     model_sha256: str
     mark: bool
+    without_consent: int = 0
+    """Speakers that the model was trained on and who had not agreed to it."""
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +72,11 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the face to animate, cropped as in training; for SDFA alone, which can't do without",
     )
+    parser.add_argument(
+        "--without-consent",
+        action="store_true",
+        help="use a checkpoint that was trained on speakers who had not agreed to it; the JSON file says so",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
 
 
@@ -102,10 +109,17 @@ def run_export(args: argparse.Namespace) -> int:
     device = choose_device(args.device)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    from s2v.generation.export_system import open_system
+    from s2v.generation.export_system import open_system, speakers_without_consent
 
+    without = speakers_without_consent(args.checkpoint)
+    if without and not args.without_consent:
+        raise InputError(
+            f"--checkpoint: {args.checkpoint} was trained on {len(without)} speakers who had not agreed to it "
+            f"({', '.join(without[:3])}{' ...' if len(without) > 3 else ''}): train without them, or say "
+            "--without-consent"
+        )
     stream = open_system(args.checkpoint, device, args.identity, args.image)
-    provenance = Provenance(sha256_of_file(args.checkpoint.removeprefix("sdfa:")), args.mark)
+    provenance = Provenance(sha256_of_file(args.checkpoint.removeprefix("sdfa:")), args.mark, len(without))
     failed = export_all(missing, stream, args.threads or 0, provenance)
     if len(exports) > 1 or failed:
         print(f"{len(missing) - failed} written, {kept} kept, {failed} failed")
@@ -193,7 +207,9 @@ def export_one(
             yield portion
             progress.advance(task, len(portion))
 
-    origin = describe_origin(provenance.model_sha256, export.speech, provenance.mark)
+    origin = describe_origin(
+        provenance.model_sha256, export.speech, provenance.mark, provenance.without_consent
+    )
     try:
         frames = write_mp4(
             export.output,

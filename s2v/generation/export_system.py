@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from torch import Tensor
 
-from s2v.batch import FPS
+from s2v.batch import FPS, WITHOUT_CONSENT
 from s2v.errors import InputError
 from s2v.generation.composer_networks import ComposerNetworks, composer_networks
 from s2v.generation.portrait import Identity
@@ -73,6 +73,14 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
     module = load_module(SDFAModule, path, "SDFA", device)
     still = None if "voice" in parts else still_for(module.generator, path, image)
     return SDFAStream(module.generator, still, module.voice, module.fps, device)
+
+
+def speakers_without_consent(path: str) -> list[str]:
+    """Speakers that a checkpoint says it was trained on without their consent; published weights say nothing."""
+    if path.startswith("sdfa:"):
+        return []
+    parts = [part for part in read_checkpoint(path, "--checkpoint").values() if isinstance(part, dict)]
+    return [str(speaker) for part in parts for speaker in part.get(WITHOUT_CONSENT, [])]
 
 
 def still_for(network: SDFA, path: str, image: str | None) -> Tensor:

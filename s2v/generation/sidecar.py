@@ -17,8 +17,13 @@ def sidecar_of(video: Path) -> Path:
     return video.with_name(video.name + ".json")
 
 
-def describe_origin(model_sha256: str, speech: Path, marked: bool) -> dict[str, Any]:
-    """What is known before a video is made of the recording `speech` (a readable file)."""
+def describe_origin(
+    model_sha256: str, speech: Path, marked: bool, without_consent: int = 0
+) -> dict[str, Any]:
+    """What is known before a video is made of the recording `speech` (a readable file).
+
+    `without_consent`: of the speakers the model was trained on, how many are known not to have agreed.
+    """
     return {
         "synthetic": True,
         "made_by": f"s2v {__version__}",
@@ -26,6 +31,7 @@ def describe_origin(model_sha256: str, speech: Path, marked: bool) -> dict[str, 
         "model_sha256": model_sha256,
         "speech_sha256": sha256_of_file(str(speech)),
         "mark": MARK_VERSION if marked else None,
+        **({"trained_on_speakers_without_consent": without_consent} if without_consent else {}),
     }
 
 

@@ -15,11 +15,9 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from torch import Tensor
 
+from data_modules.container import LOCAL_MEDIA_ONLY
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
-
-# Formats that are lists of other files or addresses; a recording never comes as one of them.
-PLAYLISTS = {"hls", "applehttp", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "ffmetadata", "image2"}
 
 
 class SpeechFile:
@@ -94,18 +92,14 @@ class SpeechFile:
             container = av.open(
                 os.path.abspath(self.path),
                 mode="r",
-                container_options={"protocol_whitelist": "file"},
+                container_options=LOCAL_MEDIA_ONLY,
                 metadata_errors="replace",
             )
         except (av.error.FFmpegError, UnicodeError, ValueError) as error:
             raise InputError(
                 f"expected an audio or video file, but {self.path} can't be read as one ({reason(error)}): "
-                "is it damaged, or something else under that name?"
+                "is it damaged, a playlist, or something else under that name?"
             ) from error
-        if PLAYLISTS.intersection(container.format.name.split(",")):
-            name = container.format.name
-            container.close()
-            raise InputError(f"expected a recording, but {self.path} is a list of other files ({name})")
         if container.streams.best("audio") is None:
             container.close()
             raise InputError(f"expected speech, but {self.path} has no sound track: give a file with sound")

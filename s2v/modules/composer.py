@@ -17,7 +17,7 @@ from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.adversarial import AdversarialModule, normalise
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
-from s2v.modules.composer_checks import check_frame_size, load_feature_network
+from s2v.modules.composer_checks import check_batch_size, check_frame_size, load_feature_network
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
 
@@ -154,6 +154,7 @@ class ComposerModule(AdversarialModule):
 
     def on_fit_start(self) -> None:
         """Take stage 1's weights, unless the fit goes on from a checkpoint, which has them; lay out the generator."""
+        check_batch_size(self.generator, self.trainer)
         # small maps of many channels: a third less time a step on a CPU, the same numbers to rounding
         self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.stage1_checkpoint and not self.trainer.ckpt_path:

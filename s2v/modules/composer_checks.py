@@ -28,6 +28,27 @@ def check_frame_size(size: tuple[int, int], data: Any) -> None:
         )
 
 
+def check_batch_size(generator: Speech2VideoGenerator, trainer: Any) -> None:
+    """The identity branch normalises its vectors over the batch, which takes two clips or more.
+
+    Args:
+        generator: as it is trained, its normalisation synchronised between processes or not.
+        trainer: has the data module.
+
+    Raises:
+        InputError: there is one clip to a batch.
+    """
+    kinds = [type(part) for part in generator.modules()]
+    if not any(issubclass(kind, torch.nn.modules.batchnorm._BatchNorm) for kind in kinds):
+        return
+    size = getattr(trainer.datamodule, "batch_size", None)
+    together = trainer.world_size if torch.nn.SyncBatchNorm in kinds else 1
+    if size is not None and size * together < 2:
+        raise InputError(
+            f"data.init_args.batch_size is {size}, but the generator normalises over the batch: at least 2 is needed"
+        )
+
+
 def load_feature_network(source: str | None, generator: Speech2VideoGenerator) -> FaceTeacher | FaceNetwork:
     """The network behind D_ID, whose maps have as many channels as the identity branch makes.
 

@@ -54,7 +54,7 @@ def write_media(
                 video.set_display_rotation(rotation)
         if sound is not None:
             codec = sound_codec or ("pcm_s16le" if path.suffix == ".wav" else "aac")
-            layout = {1: "mono", 2: "stereo"}[len(sound)]
+            layout = {1: "mono", 2: "stereo", 8: "7.1"}[len(sound)]
             audio = container.add_stream(codec, rate=rate, layout=layout)
         for number, pixels_of_frame in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels_of_frame, format="rgb24")
@@ -66,8 +66,8 @@ def write_media(
         if sound is not None:
             steps = 1024
             for first in range(0, sound.shape[1], steps):
-                piece = np.ascontiguousarray(sound[:, first : first + steps])
-                packed = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+                piece = np.ascontiguousarray(sound[:, first : first + steps].T).reshape(1, -1)
+                packed = av.AudioFrame.from_ndarray(piece, format="flt", layout=layout)
                 packed.sample_rate = rate
                 packed.pts = first + round(sound_start * rate)
                 packed.time_base = Fraction(1, rate)

@@ -1,5 +1,6 @@
 """The manifest: any name survives, reading is fast, and a wrong file is one clear error."""
 
+import csv
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -76,3 +77,14 @@ def test_a_damaged_row_is_named(tmp_path: Path) -> None:
 def test_no_manifest_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="s2v prepare --root"):
         read_manifest(tmp_path / "manifest.csv")
+
+
+def test_names_of_strangers_are_no_formulas_and_come_back(tmp_path: Path) -> None:
+    evil = ["=cmd|' /C calc'!A0", "@SUM(1)", "-1+2", "+1", "'=1", "\t=1", "a\n=1", '=HYPERLINK("http://x")']
+    path = tmp_path / "manifest.csv"
+    rows = [row(text, speaker=text, source=text, reason=text, sync_offset=-3.0) for text in sorted(evil)]
+    write_manifest(path, rows)
+    with path.open(newline="") as file:
+        cells = [cell for record in csv.reader(file) for cell in record if cell != "-3.0"]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert read_manifest(path) == rows

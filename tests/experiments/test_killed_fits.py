@@ -31,14 +31,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 KILLS, STEPS = (20, 60) if FULL else (3, 14)
 BEFORE = ["cpc", "identity_teacher", "emotion_teacher", "distill"]
 EVERY_STEP = {
-    "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-    "init_args": {
-        "dirpath": "${run_dir}",
-        "every_n_train_steps": 1,
-        "save_top_k": 0,
-        "save_last": True,
-        "enable_version_counter": False,
-    },
+    "class_path": "callbacks.last_checkpoint.LastCheckpoint",
+    "init_args": {"dirpath": "${run_dir}", "every_n_train_steps": 1},
 }
 ON = {
     "no workers": [],
@@ -90,7 +84,7 @@ class Fit:
 
     def kill(self, draw: random.Random, with_signal: signal.Signals) -> None:
         """After none, one or a few steps more, at any point of the next one."""
-        before, wanted = self._saves(), draw.choice([0, 1, 1, 2, 3])
+        before, wanted = self._saves(), draw.choice([0, 1, 2, 3] if FULL else [1, 2, 3])
         process = self.start()
         saves = 0
         while process.poll() is None and saves < wanted:
@@ -137,7 +131,7 @@ def test_killed_and_resumed(stage: str, on: str, crema_d_cache: Path, stages: Pa
         kills += 1
         reached.append(fits[1].steps_done())
         assert reached == sorted(reached), "a kill lost what was saved"
-    assert len(set(reached)) > 2, f"the kills came at steps {reached}"
+    assert len(set(reached)) >= KILLS / 2, f"the kills came at steps {reached}"
     killed = fits[1].finish()
 
     assert whole["global_step"] == killed["global_step"] == STEPS

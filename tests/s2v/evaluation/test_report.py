@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,32 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_atomically(path, "not bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]
+
+
+EVIL = "=1+1</td><script>alert(1)</script><img src=x onerror=alert(2)>|`x`[l](javascript:alert(3))"
+
+
+class Tags(HTMLParser):
+    """The tags and attributes that a browser would see."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen |= {tag, *(f"{tag} {name}" for name, _ in attrs)}
+
+
+def test_names_and_labels_of_strangers_stay_text(report: Report) -> None:
+    harmless = Tags(report.as_html()).seen
+    for row in report.rows:
+        row.clip_id = row.speaker = row.emotion_true = row.emotion_predicted = EVIL
+    report.rows[0].reasons = [EVIL]
+    report.meta |= {"dataset": EVIL, "split": EVIL, "checkpoint": {"file": EVIL, "sha256": "d" * 64}}
+    assert Tags(report.as_html()).seen == harmless
+    assert "javascript" not in str(harmless)
+    cells = [cell for record in csv.reader(io.StringIO(report.as_csv())) for cell in record]
+    assert f"'{EVIL}" in cells and not [cell for cell in cells if cell.startswith("=")]
+    markdown = report.as_markdown()
+    assert "<script" not in markdown and "<img" not in markdown and "[l](javascript" not in markdown

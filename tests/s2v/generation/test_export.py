@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from s2v.batch import WITHOUT_CONSENT
 from s2v.cli import main
 from s2v.generation.mp4_writer import COMMENT, write_mp4
 from s2v.generation.sidecar import names_this_video
@@ -78,6 +79,20 @@ def test_a_recording_becomes_a_video(
     difference = pictures(output).astype(int) - pictures(tmp_path / "expected.mp4")
     assert difference.shape == (33, 32, 32, 3)
     assert np.abs(difference).mean() < 1
+
+
+def test_a_checkpoint_trained_without_consent_is_used_only_when_told(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(checkpoint, weights_only=True) | {"CremaD": {WITHOUT_CONSENT: ["1001", "1002"]}}
+    torch.save(content, tmp_path / "some.ckpt")
+    arguments = [str(tmp_path / "some.ckpt"), "--speech", speech, "--output", tmp_path / "new" / "a.mp4"]
+    assert export(*arguments) == 2
+    assert "was trained on 2 speakers who had not agreed to it (1001, 1002)" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert export(*arguments, "--without-consent") == 0
+    origin = json.loads((tmp_path / "new" / "a.mp4.json").read_text())
+    assert origin["trained_on_speakers_without_consent"] == 2
 
 
 KILLED_BEFORE_NAMING = """

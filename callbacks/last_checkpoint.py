@@ -1,0 +1,82 @@
+"""`last.ckpt`: the newest state, which a fit goes on from however it ended."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Write `last.ckpt` at each epoch's end and every so many steps.
+
+    Lightning's own `save_last` writes it only when a best checkpoint is written too. And it would write it after an
+    epoch's last batch, before the validation: a fit resumed from there counts the epoch as over, and what a kill cut
+    off, the validation with its metrics and `best.ckpt`, is never made up for. Here that batch is done again.
+
+    Loggers get a step's metrics after its checkpoint is written: the checkpoint holds them too, and a resumed fit
+    logs them (again), in case a kill came between. Resumed at an epoch's end, Lightning would number the loggers'
+    steps one too high: they are set right.
+
+    Args:
+        dirpath: folder of the checkpoint.
+        every_n_train_steps: steps from one to the next.
+    """
+
+    def __init__(self, dirpath: str, every_n_train_steps: int = 1000) -> None:
+        super().__init__(
+            dirpath,
+            every_n_train_steps=every_n_train_steps,
+            save_top_k=0,
+            save_last=True,
+            enable_version_counter=False,
+        )
+        self._last_row: dict[str, Any] = {}
+        self._resumed = False
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The loggers' count of steps is the trainer's."""
+        if self._resumed:
+            trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+            self._resumed = False
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save, where it is time, unless the epoch's validation is next."""
+        if trainer.is_last_batch:
+            return
+        every = self._every_n_train_steps
+        logs_every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if trainer.global_step % every == trainer.global_step % logs_every == 0:
+            metrics = trainer.logged_metrics.items()
+            self._last_row = {
+                "step": trainer.global_step - 1,
+                "metrics": {name: float(value) for name, value in metrics if name.startswith("train/")}
+                | {"epoch": trainer.current_epoch},
+            }
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, whether or not the epoch was the best."""
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._last_row = {}
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log what the checkpoint's own step may not have got to log."""
+        if self._last_row:
+            for logger in trainer.loggers:
+                logger.log_metrics(**self._last_row)
+        super().on_train_start(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """ModelCheckpoint's, and the newest step's metrics."""
+        return super().state_dict() | {"last_row": self._last_row}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The same, from a checkpoint."""
+        self._last_row = state_dict["last_row"]
+        self._resumed = True
+        super().load_state_dict(state_dict)

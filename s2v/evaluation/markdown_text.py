@@ -1,0 +1,14 @@
+"""Texts from strangers in Markdown and on a terminal: they show as text, whatever they hold."""
+
+import html
+import re
+
+
+def printable(text: str) -> str:
+    """Without control characters."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def escaped(text: str) -> str:
+    """In Markdown or a cell of its tables: neither markup nor HTML."""
+    return re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", html.escape(printable(text), quote=False))

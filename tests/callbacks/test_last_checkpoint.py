@@ -1,0 +1,117 @@
+"""Where `last.ckpt` stands after a fit was cut off, and that no validation and no row of metrics is lost."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+
+from callbacks.last_checkpoint import LastCheckpoint
+from callbacks.reproducible_randomness import ReproducibleRandomness
+from tests.callbacks.small_gan import ShuffledClips, SmallGAN, trainer
+
+
+class Logged(SmallGAN):
+    """Four batches an epoch; logs the generator's loss."""
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:
+        outputs = super().training_step(batch, batch_idx)
+        self.log("train/loss/generator", outputs["losses"]["generator"])
+        return outputs
+
+
+class Cut(pl.Callback):
+    """An end with no more than a kill would leave, in a hook of a step."""
+
+    def __init__(self, hook: str, step: int) -> None:
+        self.step = step
+        setattr(self, hook, self.cut)
+
+    def cut(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            raise ZeroDivisionError
+
+
+class CutAfterSaving(LastCheckpoint):
+    """The same, between the checkpoint and the row of metrics."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *rest: Any) -> None:
+        super().on_train_batch_end(trainer, *rest)
+        if trainer.global_step == 6:
+            raise ZeroDivisionError
+
+    @property
+    def state_key(self) -> str:
+        return LastCheckpoint(self.dirpath, self._every_n_train_steps).state_key
+
+
+def fit(
+    folder: Path,
+    version: str,
+    saving: LastCheckpoint,
+    until: dict[str, int],
+    *more: pl.Callback,
+    resume: bool = False,
+) -> None:
+    torch.manual_seed(0)
+    logger = CSVLogger(folder, name="", version=version, flush_logs_every_n_steps=1)
+    ends = ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False)
+    run = trainer(
+        folder,
+        ReproducibleRandomness(0),
+        ends,
+        saving,
+        *more,
+        **until,
+        logger=logger,
+        log_every_n_steps=1,
+    )
+    run.fit(Logged(), datamodule=ShuffledClips(), ckpt_path=folder / "last.ckpt" if resume else None)
+
+
+def rows(folder: Path) -> dict[tuple[str, str], set[str]]:
+    found: dict[tuple[str, str], set[str]] = {}
+    for path in folder.glob("*/metrics.csv"):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                for name, value in row.items():
+                    if value:
+                        found.setdefault((row["step"], name), set()).add(value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cut", "saved_at"),
+    [
+        (Cut("on_train_batch_start", 2), 2),
+        (Cut("on_validation_start", 4), 3),
+        (Cut("on_validation_end", 4), 3),
+        (Cut("on_train_batch_start", 4), 4),
+        (None, 6),
+    ],
+    ids=["mid-epoch", "before validation", "after validation", "between epochs", "before the row"],
+)
+@pytest.mark.parametrize("until", [{"max_epochs": 2}, {"max_steps": 8}], ids=["epochs", "steps"])
+def test_resumed_nothing_is_lost(
+    until: dict[str, int], cut: Cut | None, saved_at: int, tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    fit(whole, "a", LastCheckpoint(str(whole), 1), until)
+    saving = LastCheckpoint(str(parts), 1) if cut else CutAfterSaving(str(parts), 1)
+    with pytest.raises(ZeroDivisionError):
+        fit(parts, "a", saving, until, *([cut] if cut else []))
+    assert torch.load(parts / "last.ckpt", weights_only=True)["global_step"] == saved_at
+    if cut is None:
+        assert ("5", "train/loss/generator") not in rows(parts)
+    fit(parts, "b", LastCheckpoint(str(parts), 1), until, resume=True)
+    assert rows(parts) == rows(whole)
+    assert len(rows(whole)) == 2 * 8 + 8 + 2  # steps' epoch, step and loss; two validations' error
+    for name in ("last.ckpt", "best.ckpt"):
+        one, other = (torch.load(folder / name, weights_only=True) for folder in (whole, parts))
+        assert one["global_step"] == other["global_step"]
+        torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)

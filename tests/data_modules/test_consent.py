@@ -1,0 +1,80 @@
+"""Who did not agree is not prepared unless told otherwise, and what was trained on them says so."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from data_modules.clip_manifest import read_manifest
+from data_modules.consent import answer_of, read_consent
+from data_modules.video_folder import VideoFolder
+from s2v.batch import WITHOUT_CONSENT
+from s2v.cli import main
+from s2v.errors import InputError
+from tests.data_modules.media import tone, write_clip
+
+
+def table(path: Path, *rows: tuple[str, ...]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def test_answers(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "a.csv",
+        ("age", "speaker", "consent"),
+        ("9", "ann", "Yes"),
+        ("8", "bob", "no"),
+        ("", "cy", ""),
+    )
+    consent = read_consent(path)
+    assert consent == {"ann": True, "bob": False, "cy": False}
+    assert [answer_of(name, consent) for name in ("ann", "bob", "cy", "dan")] == ["yes", "no", "no", "no"]
+    assert answer_of("ann", None) == ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([("name", "consent"), ("ann", "yes")], "columns speaker and consent"),
+        ([("speaker", "consent"), ("ann", "perhaps")], "row 2: yes or no was expected, 'perhaps' came"),
+        ([("speaker", "consent"), ("ann", "yes"), ("ann", "no")], "row 3: speaker 'ann' has two answers"),
+    ],
+)
+def test_wrong_tables(rows: list[tuple[str, ...]], words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        read_consent(table(tmp_path / "a.csv", *rows))
+    with pytest.raises(InputError, match="can't be read: No such file"):
+        read_consent(tmp_path / "none.csv")
+
+
+def test_prepare_and_what_a_checkpoint_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for speaker in ("ann", "bob"):
+        for number in range(3):
+            write_clip(tmp_path / "corpus" / speaker / f"{number}.mp4", 1.2, sound=tone(1.2))
+    who = table(tmp_path / "who.csv", ("speaker", "consent"), ("ann", "yes"), ("bob", "no"))
+    cache = tmp_path / "cache"
+    prepare = ["prepare", "--root", str(tmp_path / "corpus"), "--layout", "folder", "--cache", str(cache)]
+    prepare += ["--size", "16", "--no-progress"]
+    agreed = [*prepare, "--consent", str(who)]
+
+    def said() -> dict[str, tuple[bool, str]]:
+        return {row.speaker: (row.ok, row.consent) for row in read_manifest(cache / "manifest.csv")}
+
+    def data() -> VideoFolder:
+        return VideoFolder(str(cache), image_size=16, window_frames=20)
+
+    assert main(agreed) == 0
+    assert "6 clips found, 3 ok, 3 refused (no consent: 3)" in capsys.readouterr().out
+    assert said() == {"ann": (True, "yes"), "bob": (False, "no")}
+    assert data().state_dict() == {}
+    assert main([*agreed, "--without-consent"]) == 0
+    assert said() == {"ann": (True, "yes"), "bob": (True, "no")}
+    assert data().state_dict() == {WITHOUT_CONSENT: ["bob"]}
+    capsys.readouterr()
+    assert main(prepare) == 2  # or the next training would know nothing of it
+    assert "says who consented: give the table again, --consent FILE" in capsys.readouterr().err
+    table(who, ("speaker", "consent"), ("ann", "no"), ("bob", "yes"))  # ann took it back
+    assert main(agreed) == 0
+    assert said() == {"ann": (False, "no"), "bob": (True, "yes")}
