@@ -115,6 +115,11 @@ COMMANDS = {
         "s2v study analyze results/*.json --key study/key.json --output study/analysis",
         "s2v.evaluation.study_analyze:analyze",
     ),
+    "sweep": Command(
+        "search for the best settings with a W&B sweep file, on this machine and without an account",
+        "s2v sweep experiments/sweeps/distill.yaml --trials 20",
+        "s2v.sweeping.sweep_command:sweep",
+    ),
     "completion": Command(
         "print a script with which the shell's Tab completes s2v",
         's2v completion bash >> ~/.bashrc  # or for this shell alone: eval "$(s2v completion bash)"',
