@@ -100,6 +100,11 @@ COMMANDS = {
         "s2v score --real data/real --generated runs/videos --syncnet weights/syncnet_v2.model --output score",
         "s2v.evaluation.score_command:score",
     ),
+    "report": Command(
+        "compare runs on one web page: curves, test results, videos in step, what their configs differ in",
+        "s2v report runs/crema_d/compose runs/crema_d/compose_without_similarity --output comparison.html",
+        "s2v.reporting.report_command:report",
+    ),
     "study create": Command(
         "write a web page that asks people which system's videos look better",
         "s2v study create --systems ours=runs/videos other=runs/other --real data/real --output study",
@@ -109,6 +114,11 @@ COMMANDS = {
         "turn the participants' answers into strengths, preferences and agreement",
         "s2v study analyze results/*.json --key study/key.json --output study/analysis",
         "s2v.evaluation.study_analyze:analyze",
+    ),
+    "sweep": Command(
+        "search for the best settings with a W&B sweep file, on this machine and without an account",
+        "s2v sweep experiments/sweeps/distill.yaml --trials 20",
+        "s2v.sweeping.sweep_command:sweep",
     ),
     "completion": Command(
         "print a script with which the shell's Tab completes s2v",

@@ -61,3 +61,20 @@ def test_the_agents_command_runs(
     metrics = (folder / "csv" / "version_0" / "metrics.csv").read_text().splitlines()[0].split(",")
     assert sweep(name)["metric"]["name"] in metrics
     assert os.environ["WANDB_MODE"] == "offline"
+
+
+def test_the_same_file_is_searched_without_wandb(
+    chain: Path, crema_d_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(EXPERIMENTS.parent))
+    (tmp_path / "experiments").symlink_to(EXPERIMENTS)
+    content = sweep("distill")
+    smaller = arguments([*OWN["distill"], "debug/tiny", *TINY["distill"]])
+    content["command"][-1:-1] = [*smaller, *options("distill", crema_d_cache, chain)]
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert main(["sweep", "small.yaml", "--trials", "1"]) == 0
+    best = yaml.safe_load((tmp_path / "runs" / "sweeps" / "small" / "best.yaml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((tmp_path / "runs/crema_d/sweeps/small-0000/config.yaml").read_text("utf-8"))
+    assert 1e-5 <= best["model"]["init_args"]["lr"] <= 3e-3
+    assert config["model"]["init_args"]["lr"] == best["model"]["init_args"]["lr"]

@@ -1,0 +1,290 @@
+"""The page: one HTML file with its style, script, charts and most videos inside, and a policy that lets in nothing
+else. Every name in it is escaped."""
+
+import base64
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from s2v.evaluation.clip_rows import CALIBRATION
+from s2v.evaluation.summary import METRICS
+from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
+from s2v.reporting.config_file import differing_keys
+from s2v.reporting.run_folder import Run
+
+_FOLDER = Path(__file__).parent
+_BETTER = {"up": "higher is better", "down": "lower is better", "zero": "0 is best", "one": "1 is best"}
+
+
+@dataclass(frozen=True)
+class ShownVideo:
+    """A video on the page: `source` is a data URI, or the file's address relative to the page."""
+
+    run: str
+    source: str
+    file: str
+    """Its name where it lies beside the page; empty for an embedded one."""
+
+
+def report_page(runs: list[Run], videos: dict[str, list[ShownVideo]], notes: list[str]) -> str:
+    """The page's text.
+
+    Args:
+        runs: in the order of lines and columns.
+        videos: clip -> its videos, one a run that has it.
+        notes: sentences on the videos: which are embedded, which lie beside the page, which were left out.
+    """
+    script = (_FOLDER / "report_page.js").read_text("utf-8")
+    style = (_FOLDER / "report_page.css").read_text("utf-8")
+    beside = any(video.file for shown in videos.values() for video in shown)
+    policy = (
+        f"default-src 'none'; media-src data:{' ' + chr(39) + 'self' + chr(39) if beside else ''}; "
+        f"script-src '{_sha256(script)}'; style-src '{_sha256(style)}'; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    title = " / ".join(run.name for run in runs)
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="referrer" content="no-referrer">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{style}</style></head><body><main>",
+            f"<h1>{escape(f'{len(runs)} runs' if len(runs) > 1 else runs[0].name)}</h1>",
+            _legend(runs),
+            *_test_section(runs),
+            *_video_section(videos, notes),
+            *_curve_section(runs),
+            *_config_section(runs),
+            f"</main><script>{script}</script>",
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _legend(runs: list[Run]) -> str:
+    def sample(number: int) -> str:
+        css = f"s{number % STYLES}"
+        line = f'<line class="line {css}" x1="0" x2="32" y1="5" y2="5"/>'
+        return f'<svg viewBox="0 0 32 10" aria-hidden="true">{line}</svg>'
+
+    items = "".join(f"<li>{sample(number)}{escape(run.name)}</li>" for number, run in enumerate(runs))
+    return f'<ul class="legend">{items}</ul>'
+
+
+def _test_section(runs: list[Run]) -> list[str]:
+    tested = [run for run in runs if run.report is not None]
+    if not tested:
+        return []
+    found = _system_rows(tested)
+    metrics = [m for m in METRICS if any(_estimate(summary, m) for _, _, summary in found)]
+    columns = [("run", "")] + [(metric, _BETTER[METRICS[metric]]) for metric in metrics]
+    rows = []
+    for label, system, summary in found:
+        css = ' class="calibration"' if system in CALIBRATION else ""
+        cells = "".join(_estimate_cell(_estimate(summary, metric)) for metric in metrics)
+        scored = f"{summary.get('scored', '?')}/{summary.get('total', '?')}"
+        row = f'<th scope="row" data-value="{escape(label)}">{escape(label)}</th>{cells}'
+        rows.append(f'<tr{css}>{row}<td data-value="{escape(scored)}">{escape(scored)}</td></tr>')
+    parts = ["<h2>Test</h2>"]
+    parts += [f'<p class="warning">{escape(text)}</p>' for text in _incomparable(tested)]
+    parts.append(_table([*columns, ("scored", "clips")], rows, "test results", sortable=True))
+    parts.append(
+        '<p class="note">Mean over clips; in brackets the 95 % bootstrap interval, resampled by speaker. '
+        "Grey rows calibrate: they say what the judges make of real frames, of wrong speech, of a still.</p>"
+    )
+    tested_on = [
+        [str(run.report["meta"].get(key))[:32] for run in tested if run.report] for key in _TESTED_ON
+    ]
+    parts.append("<h3>Tested on</h3>")
+    parts.append(_words([run.name for run in tested], dict(zip(_TESTED_ON.values(), tested_on, strict=True))))
+    return parts
+
+
+_TESTED_ON = {
+    "dataset": "data",
+    "split": "split",
+    "clips": "clips",
+    "speakers": "speakers",
+    "image_size": "picture size",
+    "clip_list_sha256": "list of clips, sha256",
+}
+
+
+def _system_rows(tested: list[Run]) -> list[tuple[str, str, dict[str, Any]]]:
+    """(label, system, numbers); a calibration that several runs share, number for number, is one row."""
+    rows: dict[tuple[str, str], tuple[list[str], str, dict[str, Any]]] = {}
+    for run in tested:
+        for system, summary in (run.report or {})["systems"].items():
+            shared = json.dumps(summary, sort_keys=True) if system in CALIBRATION else run.name
+            rows.setdefault((system, shared), ([], system, summary))[0].append(run.name)
+    ordered = sorted(rows.values(), key=lambda row: row[1] in CALIBRATION)
+    everyone = len(tested) if len(tested) > 1 else 0
+    return [
+        (system if len(names) == everyone else f"{', '.join(names)}: {system}", system, summary)
+        for names, system, summary in ordered
+    ]
+
+
+def _incomparable(tested: list[Run]) -> list[str]:
+    """What makes the numbers of these runs no comparison."""
+    warnings = []
+    metas = [(run.report or {})["meta"] for run in tested]
+    if len({str(meta.get("clip_list_sha256")) for meta in metas}) > 1:
+        warnings.append("The runs were tested on different lists of clips: their numbers don't compare.")
+    judges = [meta.get("judges") if isinstance(meta.get("judges"), dict) else {} for meta in metas]
+    for name in dict.fromkeys(name for found in judges for name in found):
+        hashes = {
+            str((found.get(name) or {}).get("sha256"))
+            for found in judges
+            if isinstance(found.get(name), dict)
+        }
+        if len(hashes) > 1:
+            warnings.append(f"The runs had different {name} judges: numbers made with them don't compare.")
+    for run, found in zip(tested, judges, strict=True):
+        for name, judge in found.items():
+            if isinstance(judge, dict) and judge.get("teacher_used_as_judge") is True:
+                warnings.append(f"{run.name}: the {name} judge was the system's own teacher.")
+    return warnings
+
+
+def _estimate(summary: dict[str, Any], metric: str) -> tuple[float, float | None, float | None] | None:
+    """(mean, low, high), where there are numbers."""
+    found = summary.get(metric)
+    if not isinstance(found, dict):
+        return None
+    mean, low, high = (_number(found.get(key)) for key in ("mean", "low", "high"))
+    return None if mean is None else (mean, low, high)
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None
+
+
+def _estimate_cell(value: tuple[float, float | None, float | None] | None) -> str:
+    if value is None:
+        return "<td>-</td>"
+    mean, low, high = value
+    interval = f"<small>[{low:.3f}, {high:.3f}]</small>" if low is not None and high is not None else ""
+    return f'<td data-value="{mean!r}">{mean:.3f}{interval}</td>'
+
+
+def _video_section(videos: dict[str, list[ShownVideo]], notes: list[str]) -> list[str]:
+    if not videos:
+        return []
+    parts = ["<h2>Videos</h2>", *(f'<p class="note">{escape(note)}</p>' for note in notes)]
+    for clip, shown in videos.items():
+        figures = "".join(_video_figure(clip, video) for video in shown)
+        parts.append(
+            f'<section class="clip" aria-label="{escape(clip)}"><header><h3>{escape(clip)}</h3>'
+            f'<button type="button" class="act play" hidden>Play together</button></header>'
+            f'<div class="videos">{figures}</div></section>'
+        )
+    return parts
+
+
+def _video_figure(clip: str, video: ShownVideo) -> str:
+    label = escape(f"{video.run}, {clip}")
+    preload = "metadata" if video.file else "auto"
+    file = f" <span>{escape(video.file)}</span>" if video.file else ""
+    return (
+        f'<figure><video controls playsinline preload="{preload}" src="{escape(video.source)}" aria-label="{label}">'
+        f"</video><figcaption><div>{escape(video.run)}{file}</div>"
+        f'<button type="button" class="act sound" aria-pressed="false" aria-label="hear {label}" hidden>Sound</button>'
+        "</figcaption></figure>"
+    )
+
+
+def _curve_section(runs: list[Run]) -> list[str]:
+    metrics = sorted({metric for run in runs for metric in run.metrics}, key=_metric_order)
+    charts, single = [], []
+    for metric in metrics:
+        lines = [(n, run.name, run.metrics[metric]) for n, run in enumerate(runs) if metric in run.metrics]
+        if all(len(series) == 1 for _, _, series in lines):
+            single.append(metric)
+            continue
+        values = [value for _, _, series in lines for _, value in series]
+        scale = " <span>(logarithmic)</span>" if is_logarithmic(values) else ""
+        caption = f"<figcaption>{escape(metric)}{scale}</figcaption>"
+        charts.append(f"<figure>{caption}{chart_svg(metric, lines)}</figure>")
+    parts = []
+    if charts:
+        parts += [
+            "<h2>Curves</h2>",
+            '<p class="note">Over optimizer steps, as logged, not smoothed.</p>',
+            _legend(runs),
+            f'<div class="charts">{"".join(charts)}</div>',
+        ]
+    if single:
+        rows = []
+        for metric in single:
+            cells = "".join(_last_cell(run, metric) for run in runs)
+            rows.append(
+                f'<tr><th scope="row" data-value="{escape(metric)}">{escape(metric)}</th>{cells}</tr>'
+            )
+        columns = [("metric", ""), *((run.name, "") for run in runs)]
+        parts += ["<h2>Logged once</h2>", _table(columns, rows, "metrics logged once", sortable=True)]
+    return parts
+
+
+def _metric_order(metric: str) -> tuple[int, str]:
+    """Validation first, then training, then what watches over it."""
+    places = [number for number, start in enumerate(("val", "train")) if metric.startswith(start)]
+    return (places[0] if places else 2, metric)
+
+
+def _last_cell(run: Run, metric: str) -> str:
+    if metric not in run.metrics:
+        return "<td>-</td>"
+    value = run.metrics[metric][-1][1]
+    return f'<td data-value="{value!r}">{value:.4g}</td>'
+
+
+def _config_section(runs: list[Run]) -> list[str]:
+    known = [run for run in runs if run.config is not None]
+    if len(known) < 2:
+        return []
+    differing = differing_keys([run.config for run in runs])
+    without = [run.name for run in runs if run.config is None]
+    parts = ["<h2>Configuration</h2>"]
+    if differing:
+        parts.append('<p class="note">Keys that differ; all others are the same.</p>')
+        parts.append(_words([run.name for run in runs], differing))
+    else:
+        parts.append('<p class="note">The configs are the same, key for key.</p>')
+    if without:
+        parts.append(f'<p class="note">Without a config.yaml: {escape(", ".join(without))}</p>')
+    return parts
+
+
+def _table(columns: list[tuple[str, str]], rows: list[str], label: str, sortable: bool, css: str = "") -> str:
+    def heading(name: str, note: str) -> str:
+        words = f'<button type="button">{escape(name)}</button>' if sortable else escape(name)
+        return f'<th scope="col">{words}{f"<br><small>{escape(note)}</small>" if note else ""}</th>'
+
+    head = "".join(heading(name, note) for name, note in columns)
+    return (
+        f'<div class="wide{css}" role="region" tabindex="0" aria-label="{escape(label)}"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _words(names: list[str], values: dict[str, list[str]]) -> str:
+    """A table of text: a row a key, a column a run."""
+    rows = [
+        f'<tr><th scope="row">{escape(key)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for key, cells in values.items()
+    ]
+    return _table([("key", ""), *((name, "") for name in names)], rows, "what differs", False, " words")
+
+
+def _sha256(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,73 @@
+"""One trial: the sweep's command with its values, run to its end, and the metric that it reached."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s2v.errors import InputError
+from s2v.reporting.metrics_file import find_metrics_files, read_metrics
+from s2v.sweeping.sweep_file import RUN_ID, SweepFile
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: with the metric's value, or with the reason why there is none."""
+
+    value: float | None
+    reason: str = ""
+
+
+def trial_command(sweep: SweepFile, values: dict[str, Any]) -> list[str]:
+    """The sweep's command with its macros replaced as W&B's agent replaces them, by this Python."""
+    macros = {
+        "${env}": ["/usr/bin/env"],
+        "${interpreter}": [sys.executable],
+        "${args}": [f"--{name}={value}" for name, value in values.items()],
+    }
+    return [word for part in sweep.command for word in macros.get(part, [part])]
+
+
+def run_trial(sweep: SweepFile, values: dict[str, Any], run_id: str, log: Path) -> Outcome:
+    """Run the command from the current folder, its output going to `log`.
+
+    Raises:
+        InputError: the command can't be started.
+    """
+    environment = os.environ | {"WANDB_RUN_ID": run_id}
+    with open(log, "wb") as output:
+        try:
+            done = subprocess.run(
+                trial_command(sweep, values),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                check=False,
+            )
+        except OSError as error:
+            raise InputError(f"the sweep's command can't be started: {error}") from error
+    if done.returncode != 0:
+        return Outcome(None, f"exit status {done.returncode}: {_last_line(log)}")
+    return reached(sweep, run_folder(sweep, run_id))
+
+
+def run_folder(sweep: SweepFile, run_id: str) -> Path:
+    """Where the trial of this id wrote."""
+    return Path(sweep.run_dir.replace(RUN_ID, run_id))
+
+
+def reached(sweep: SweepFile, folder: Path) -> Outcome:
+    """The metric's last value, which is what W&B compares as well."""
+    metrics = read_metrics(find_metrics_files(folder))
+    if sweep.metric in metrics:
+        return Outcome(metrics[sweep.metric][-1][1])
+    known = ", ".join(sorted(metrics)) or "none"
+    return Outcome(None, f"{folder} has no metric {sweep.metric} (there are: {known})")
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1].strip()[:300] if lines else "it said nothing"

@@ -1,0 +1,128 @@
+"""What is read of a run's folder, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from s2v.errors import InputError
+from s2v.reporting.config_file import differing_keys, read_config
+from s2v.reporting.metrics_file import find_metrics_files, read_metrics
+from s2v.reporting.run_folder import find_run_videos, read_report, read_run, run_names
+from tests.s2v.reporting.runs import report
+
+
+def write_version(folder: Path, number: int, rows: list[str]) -> None:
+    path = folder / "csv" / f"version_{number}"
+    path.mkdir(parents=True)
+    (path / "metrics.csv").write_text("\n".join(["epoch,step,loss,val", *rows, ""]))
+
+
+def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
+    write_version(tmp_path, 0, ["0,10,1.0,", "0,20,0.9,", "0,30,0.8,", "0,30,,5"])
+    write_version(tmp_path, 2, ["0,20,0.7,", "0,40,0.6,"])
+    write_version(tmp_path, 10, ["0,40,,4"])
+    assert read_metrics(find_metrics_files(tmp_path)) == {
+        "loss": [(10, 1.0), (20, 0.7), (40, 0.6)],
+        "val": [(30, 5.0), (40, 4.0)],
+    }
+
+
+def test_what_is_no_finite_number_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,loss\n1,nan\n2,inf\n3,word\n4,0.5,surplus\nx,1\n5\n6,1e308\n")
+    assert read_metrics(find_metrics_files(tmp_path)) == {"loss": [(4, 0.5)]}
+
+
+def test_a_table_without_steps_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("time,loss\n1,2\n")
+    with pytest.raises(InputError, match="no column `step`"):
+        read_run("a", tmp_path)
+
+
+def test_config_keys_name_the_classes_in_lists(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "a: {b: null, c: [1, true]}\n"
+        "callbacks: [{class_path: x.Y, init_args: {z: 1}}, {class_path: w.Y, init_args: {z: 2}}]\n"
+    )
+    assert read_config(path) == {
+        "a.b": "null",
+        "a.c": "[1, true]",
+        "callbacks.Y.class_path": "x.Y",
+        "callbacks.Y.init_args.z": "1",
+        "callbacks.Y#2.class_path": "w.Y",
+        "callbacks.Y#2.init_args.z": "2",
+    }
+
+
+def test_keys_that_differ() -> None:
+    configs = [{"same": "1", "lr": "1"}, None, {"same": "1", "lr": "2", "more": "x"}]
+    assert differing_keys(configs) == {"lr": ["1", "", "2"], "more": ["", "", "x"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: [", "no YAML"),
+        ("- 1", "expected keys and values"),
+        ("a: &a [{b: *a}]", "nested deeper"),
+        ("a: !!python/object/apply:os.system [echo]", "no YAML"),
+        # every level ten times the one before: 10^8 values
+        (
+            "\n".join(
+                [
+                    "l0: &l0 {a: 1}",
+                    *(
+                        f"l{n + 1}: &l{n + 1} {{{', '.join(f'k{i}: *l{n}' for i in range(10))}}}"
+                        for n in range(8)
+                    ),
+                ]
+            ),
+            "more than",
+        ),
+    ],
+)
+def test_a_config_that_is_none(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        read_config(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"systems": []}', '{"systems": {"a": 1}}', '{"systems": {}, "meta": 1}']
+)
+def test_a_report_that_is_none(content: str, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(InputError, match="not a report"):
+        read_report(tmp_path / "report.json")
+
+
+def test_a_report_keeps_what_the_page_shows(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(report(0.5)))
+    run = read_run("a", tmp_path)
+    assert run.report is not None and list(run.report) == ["systems", "meta"]
+
+
+def test_videos_are_the_last_step_s_and_mp4_indeed(tmp_path: Path) -> None:
+    for place in ("videos", "samples/step-000900", "samples/step-001000"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "clip.mp4").write_bytes(b"\0\0\0\x18ftypisom")
+    (tmp_path / "samples/step-000900/gone.mp4").write_bytes(b"\0\0\0\x18ftypisom")
+    (tmp_path / "secret.mp4").write_text("root:x:0:0")
+    assert find_run_videos(tmp_path) == {"clip": tmp_path / "samples/step-001000/clip.mp4"}
+
+
+def test_names_are_as_short_as_they_can_be(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("a/compose", "b/compose", "b/distill")]
+    assert run_names(folders) == ["a/compose", "b/compose", "distill"]
+    with pytest.raises(InputError, match="named 2 times"):
+        run_names([tmp_path, tmp_path / "a" / ".."])
+
+
+def test_an_empty_folder_says_where_runs_are(tmp_path: Path) -> None:
+    (tmp_path / "compose").mkdir()
+    (tmp_path / "compose" / "config.yaml").write_text("a: 1")
+    with pytest.raises(InputError, match=r"no metrics\.csv.*there are runs below it: compose"):
+        read_run("a", tmp_path)
+    with pytest.raises(InputError, match="no run folder"):
+        read_run("a", tmp_path / "nowhere")

@@ -1,0 +1,125 @@
+"""`s2v sweep`: a search that finds what there is to find, can be stopped, and says what went wrong."""
+
+import csv
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from s2v.cli import main
+
+COMMAND = ["${interpreter}", "parabola.py", "--run_dir=runs/${oc.env:WANDB_RUN_ID}", "${args}"]
+LR = {"lr": {"min": 0.0, "max": 1.0}}
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(Path(__file__).with_name("parabola.py"), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_sweep(method: str, parameters: dict[str, Any], metric: str = "val/loss") -> list[str]:
+    content = {"method": method, "metric": {"name": metric}, "parameters": parameters, "command": COMMAND}
+    Path("sweep.yaml").write_text(yaml.safe_dump(content))
+    return ["sweep", "sweep.yaml", "--output", "found"]
+
+
+def rows() -> list[dict[str, str]]:
+    with open("found/trials.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_bayes_finds_the_parabola_s_foot() -> None:
+    sweep = write_sweep("bayes", {"lr": {"min": 0.0, "max": 1.0}, "name": {"value": "good"}})
+    assert main([*sweep, "--trials", "25"]) == 0
+    found = rows()
+    assert len(found) == 25 and {row["state"] for row in found} == {"complete"}
+    for row in found:
+        assert float(row["val/loss"]) == pytest.approx((float(row["lr"]) - 0.25) ** 2)
+    best = min(found, key=lambda row: float(row["val/loss"]))
+    assert float(best["lr"]) == pytest.approx(0.25, abs=0.05)
+    text = Path("found/best.yaml").read_text()
+    assert yaml.safe_load(text) == {"lr": float(best["lr"]), "name": "good"}
+    assert f"trial {best['trial']}, {best['run']}" in text and Path(best["run"], "metrics.csv").is_file()
+
+
+def test_more_trials_go_on_as_if_all_had_been_asked_for_at_once() -> None:
+    parameters = {**LR, "name": {"value": "good"}}
+    sweep = write_sweep("bayes", parameters)
+    assert main([*sweep, "--trials", "14"]) == 0
+    at_once = [row["lr"] for row in rows()]
+    shutil.rmtree("found")
+    shutil.rmtree("runs")
+    for total in ("3", "3", "14"):
+        assert main([*sweep, "--trials", total]) == 0
+    assert [row["lr"] for row in rows()] == at_once
+
+
+def test_a_killed_sweep_tries_its_trial_again() -> None:
+    sweep = write_sweep("random", {**LR, "name": {"value": "good"}})
+    assert main([*sweep, "--trials", "2"]) == 0
+    Path("stop").touch()
+    code = "import sys; from s2v.cli import main; sys.exit(main(sys.argv[1:]))"
+    killed = subprocess.run(
+        [sys.executable, "-c", code, *sweep, "--trials", "4"],
+        env={"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        check=False,
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert main([*sweep, "--trials", "4"]) == 0
+    found = rows()
+    assert [row["state"] for row in found] == ["complete", "complete", "fail", "complete", "complete"]
+    assert found[2]["lr"] == found[3]["lr"] and len({row["lr"] for row in found}) == 4
+
+
+def test_a_grid_is_gone_through_once(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep("grid", {"lr": {"values": [0.0, 0.5, 1.0]}, "name": {"values": ["good", "bad"]}})
+    assert main([*sweep, "--trials", "4"]) == 0
+    assert len(rows()) == 4 + 2  # two wait
+    assert main([*sweep, "--trials", "99"]) == 0
+    found = rows()
+    assert [row["state"] for row in found] == ["complete", "fail"] * 3
+    assert [row["lr"] for row in found] == ["0.0", "0.0", "0.5", "0.5", "1.0", "1.0"]
+    assert found[1]["reason"] == "exit status 1: s2v: error: bad is no name"
+    assert "3 trials failed: found/trials.csv says why" in capsys.readouterr().out
+
+
+def test_what_can_not_work_stops_soon(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep("random", {**LR, "name": {"value": "bad"}})
+    assert main([*sweep, "--trials", "50"]) == 2
+    error = capsys.readouterr().err
+    assert "3 trials failed and none ended well (exit status 1: s2v: error: bad is no name)" in error
+    assert len(rows()) == 3 and not Path("found/best.yaml").exists()
+
+
+def test_a_metric_that_no_trial_has(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep("random", {**LR, "name": {"value": "good"}}, metric="val/ssim")
+    assert main([*sweep, "--trials", "1"]) == 1
+    assert "has no metric val/ssim (there are: val/loss)" in rows()[0]["reason"]
+
+
+def test_another_search_in_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*write_sweep("random", {**LR, "name": {"value": "good"}}), "--trials", "1"]) == 0
+    other = write_sweep("random", {"lr": {"min": 0.0, "max": 2.0}, "name": {"value": "good"}})
+    assert main([*other, "--trials", "2"]) == 2
+    assert "was begun with another search" in capsys.readouterr().err
+    assert main([*other, "--trials", "0"]) == 2
+    assert "--trials: expected 1 or more" in capsys.readouterr().err
+
+
+def test_one_sweep_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    from s2v.sweeping.sweep_command import _alone_in
+
+    sweep = write_sweep("random", {**LR, "name": {"value": "good"}})
+    with _alone_in(Path("found")):
+        assert main([*sweep, "--trials", "1"]) == 2
+    assert "another `s2v sweep` runs there" in capsys.readouterr().err
