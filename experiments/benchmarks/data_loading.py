@@ -3,18 +3,21 @@
     python experiments/benchmarks/data_loading.py --output runs/benchmarks/data_loading.json
 
 Makes a synthetic corpus in VoxCeleb2's layout (or takes `--root`, any corpus in that layout), prepares it as pixels and
-as JPEG of two qualities, and measures, in turns: a training window (16 frames, 40 frames of speech, the still face)
-from each cache, with the files in memory and, after the system was asked to drop them, from the disk; the same window
-decoded from the video; and samples a second of the training loader with 0 to 4 workers. What a million clips cost is
-computed from the measured bytes a frame and seconds a second of video.
+as JPEG of two qualities, and measures, in turns, a training window (16 frames, 40 frames of speech, the still face):
+from each cache with the files in memory, in processor time of all threads, and, after the system was asked to drop
+them, from the disk, by the clock; and decoded from the video, in processor time. Then samples a second of the training
+loader with 0 to 4 workers. What a million clips cost is computed from the measured bytes a frame and the measured
+processor time a second of video.
 """
 
 import argparse
 import json
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -54,32 +57,37 @@ def forget(path: Path) -> None:
     os.close(handle)
 
 
-def milliseconds(read: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+def milliseconds(read: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
+    begun = clock()
     read()
-    return 1000 * (time.perf_counter() - begun)
+    return 1000 * (clock() - begun)
+
+
+def children_seconds() -> float:
+    """Processor time of the children that have ended: the workers of `prepare`."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def compare_windows(root: Path, caches: dict[str, Path], rounds: int) -> dict[str, float]:
-    """Median milliseconds a window by each way, measured clip after clip in turns."""
+    """Median milliseconds a window by each way; in a round, each way in turn serves a window of every clip."""
     rows = {name: usable(cache) for name, cache in caches.items()}
     draw, times = np.random.default_rng(0), {}
     for _ in range(rounds):
-        for index, row in enumerate(rows["raw"]):
-            start = int(draw.integers(row.frames - WINDOW + 1))
-            source = root / row.source
-            ways: dict[str, Callable[[], object]] = {
-                "decoded": lambda source=source, start=start: decode_window(source, start)
-            }
-            for name, cache in caches.items():
-                path = cache / rows[name][index].cache_file
-                read = lambda path=path, start=start: read_window(path, start, WINDOW, 0, FRAMES)  # noqa: E731
-                read()
-                ways[name] = read
-                forget(path)
-                times.setdefault(f"{name}, cold", []).append(milliseconds(read))
-            for name, way in ways.items():
-                times.setdefault(name, []).append(milliseconds(way))
+        starts = [int(draw.integers(row.frames - WINDOW + 1)) for row in rows["raw"]]
+        for row, start in zip(rows["raw"], starts, strict=True):
+            way = partial(decode_window, root / row.source, start)
+            times.setdefault("decoded", []).append(milliseconds(way))
+        for name, cache in caches.items():
+            files = [cache / row.cache_file for row in rows[name]]
+            for file in files:
+                forget(file)
+            ways = [
+                partial(read_window, *chosen, WINDOW, 0, FRAMES) for chosen in zip(files, starts, strict=True)
+            ]
+            cold = [milliseconds(way, time.perf_counter) for way in ways]
+            times.setdefault(f"{name}, cold", []).extend(cold)
+            times.setdefault(name, []).extend(milliseconds(way) for way in ways)
     return {name: median(taken) for name, taken in times.items()}
 
 
@@ -136,11 +144,11 @@ def main() -> None:
         caches, rows = {}, []
         for name, quality in CACHES.items():
             caches[name] = Path(folder) / name
-            begun = time.perf_counter()
+            begun = children_seconds()
             prepare(
                 root, "voxceleb2", caches[name], size=SIZE, workers=1, jpeg_quality=quality, progress=False
             )
-            taken = time.perf_counter() - begun
+            taken = children_seconds() - begun
             seconds = sum(row.duration for row in usable(caches[name]))
             frames = sum(row.frames for row in usable(caches[name]))
             size = sum((caches[name] / row.cache_file).stat().st_size for row in usable(caches[name]))

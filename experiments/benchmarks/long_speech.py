@@ -52,7 +52,9 @@ def largest_seam(speech: Path) -> float:
     samples = torch.cat(list(SpeechFile(speech)))
     portrait = hear_portrait(representation, [samples], WINDOW_FRAMES * 640, 25)
     times = [(number + 0.5) / 25 for number in range(round(len(samples) / 640))]
-    contexts = representation.at_times(representation.contexts(samples[None]), torch.tensor([times]))
+    # single precision would blur the times of the reference itself
+    positions = torch.tensor([times], dtype=torch.float64)
+    contexts = representation.at_times(representation.contexts(samples[None]), positions)
     parts, mu = generator.identity_parts(portrait.nu), portrait.emotion_at(times)
     stream = StreamingGenerator(representation, generator, WINDOW_FRAMES)
     largest, shown = 0.0, 0

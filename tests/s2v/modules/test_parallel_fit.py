@@ -10,12 +10,16 @@ from s2v.modules.composer import ComposerModule
 from tests.s2v.modules.small_modules import composer
 
 
+def run(program: str, *arguments: object) -> None:
+    """A program of this folder, in a process of its own that starts the others."""
+    root = Path(__file__).resolve().parents[3]
+    command = [sys.executable, "-m", f"tests.s2v.modules.{program}", *map(str, arguments)]
+    subprocess.run(command, check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, timeout=280)
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_composer(crema_d_cache: Path, face_file: str, tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[3]
-    command = [sys.executable, "-m", "tests.s2v.modules.parallel_fit", tmp_path, crema_d_cache, face_file]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    subprocess.run(command, check=True, cwd=root, env=environment, timeout=280)
+    run("parallel_fit", tmp_path, crema_d_cache, face_file)
     one, other = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
 
     assert one["steps"] == other["steps"] == 6
@@ -30,3 +34,19 @@ def test_two_processes_train_one_composer(crema_d_cache: Path, face_file: str, t
         clips = [clip for rank in (one, other) for step in steps for clip in rank["clips"][step]]
         assert len(set(clips)) == len(clips) == 8
     assert all(loss.isfinite() for loss in one["losses"].values()) and len(one["losses"]) == 9
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_weights_of_one(
+    crema_d_cache: Path, teachers_dir: Path, tmp_path: Path
+) -> None:
+    """Stage 1, 20 steps of the same four clips: shared out between two processes, or all in one."""
+    teachers = teachers_dir / "identity.ckpt", teachers_dir / "emotion.ckpt"
+    for processes in (1, 2):
+        run("parallel_distill", tmp_path, crema_d_cache, *teachers, processes)
+    one, two = (torch.load(tmp_path / f"{processes}.pt") for processes in (1, 2))
+    assert one["steps"] == two["steps"] == 20
+    torch.testing.assert_close(two["after"], one["after"], rtol=0, atol=1e-6)
+    for name, start in one["before"].items():
+        if "cpc" not in name:
+            assert (one["after"][name] - start).abs().max() > 1e-3, name  # there is something to compare
