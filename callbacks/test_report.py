@@ -1,9 +1,12 @@
 """Runs the test protocol on what `test_step` returns, and writes the report."""
 
+import itertools
+import math
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 from rich.console import Console
@@ -12,6 +15,7 @@ from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.file_hash import sha256_of_file
+from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import load_emotion_judge, load_face_judge, load_perceptual_judge, load_sync_judge
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.provenance import files_trained_with
@@ -39,6 +43,7 @@ class TestReport(Callback):
         system: name of what is tested, in the report; None: the module's `system_name`, or speech2video.
         bootstrap: resamples behind each 95 % interval.
         max_strips: bounds the contact sheet.
+        other_frames: calibration rows of other clips' frames too; they take a pass over the clips beforehand.
     """
 
     __test__ = False  # not a test of pytest's
@@ -54,6 +59,7 @@ class TestReport(Callback):
         system: str | None = None,
         bootstrap: int = 1000,
         max_strips: int = 48,
+        other_frames: bool = True,
     ) -> None:
         self.output_dir = output_dir
         self.identity_judge = identity_judge
@@ -65,6 +71,7 @@ class TestReport(Callback):
         self._named = system is not None
         self.bootstrap = bootstrap
         self.max_strips = max_strips
+        self.other_frames = other_frames
         self.report: Report | None = None
         self._protocol: Protocol | None = None
         self._scoring: Scoring | None = None
@@ -89,10 +96,12 @@ class TestReport(Callback):
         )
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Bring the judges to the module's device."""
+        """Bring the judges to the module's device, and look through the clips for what is held against others."""
         if self._protocol is None:
             raise InputError("TestReport measures in `s2v test` only")
         protocol = self._protocol
+        if self.other_frames:
+            protocol.hold(_held_pictures(trainer, pl_module))
         self._scoring = Scoring(protocol, self.contact_sheet, self.bootstrap, self.max_strips)
         protocol.move_to(pl_module.device)
 
@@ -152,6 +161,23 @@ class TestReport(Callback):
             "crop": getattr(data, "crop", None),
             "device": str(pl_module.device),
         }
+
+
+def _held_pictures(trainer: pl.Trainer, pl_module: pl.LightningModule) -> HeldPictures:
+    """What the test's clips have to hold against each other: a pass over the loader, nothing is generated."""
+    data: Any = getattr(trainer, "datamodule", None)
+    fitted = getattr(pl_module, "fitted", None)  # of a module that is tested on a part of the frames
+    loader: Any = trainer.test_dataloaders
+    most = trainer.num_test_batches[0]
+    held = HeldPictures()
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # the loader draws seeds for its workers; the test shall not notice
+        for batch in itertools.islice(loader, int(most) if math.isfinite(most) else None):
+            frames = batch["frames"][0]
+            speaker = _name(getattr(data, "speakers", None), int(batch["speaker"][0]))
+            held.add(batch["clip_id"][0], speaker, frames if fitted is None else fitted(frames))
+    return held
 
 
 def _name(names: list[str] | None, index: int) -> str:

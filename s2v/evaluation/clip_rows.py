@@ -8,7 +8,14 @@ GROUND_TRUTH = "ground_truth"
 SHIFTED = "ground_truth_shifted"
 SWAPPED = "ground_truth_swapped"
 STILL = "still_frame"
-CALIBRATION = (GROUND_TRUTH, SHIFTED, SWAPPED, STILL)
+ANOTHER_CLIP = "another_clip"
+MEAN_IMAGE = "mean_image"
+ANOTHER_SPEAKER = "another_speaker"
+OWN_FRAMES = (GROUND_TRUTH, SHIFTED, SWAPPED, STILL)
+"""Calibration rows made of the clip's own real frames."""
+OTHER_FRAMES = (ANOTHER_CLIP, MEAN_IMAGE, ANOTHER_SPEAKER)
+"""Those made of other clips' real frames, held still."""
+CALIBRATION = (*OWN_FRAMES, *OTHER_FRAMES)
 
 BY_LABEL = "label"
 BY_REAL_FRAMES = "judge on real frames"

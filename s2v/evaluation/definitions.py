@@ -26,5 +26,8 @@ DEFINITIONS = {
     "ground_truth_shifted": "speech 10 frames ahead of the pictures",
     "ground_truth_swapped": "the speech of the clip before in the list",
     "still_frame": "the clip's first frame held; pictures compared from the second frame on",
+    "another_clip": "first frame of the speaker's first clip in the list (for that one: of the second), held",
+    "mean_image": "mean picture of the speaker's other clips, held",
+    "another_speaker": "first frame of the next speaker's first clip, held",
     "scored": "clips on which every configured metric could be measured; the others say why in the CSV",
 }

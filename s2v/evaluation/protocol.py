@@ -1,8 +1,9 @@
-"""The test protocol: every clip, as the system made it and as four calibration systems would, is a row.
+"""The test protocol: every clip, as the system made it and as calibration systems would, is a row.
 
 Calibration rows say what a metric can tell apart: the ground truth itself, the ground truth beside its own
-speech shifted by 10 frames, beside another clip's speech, and the clip's first frame held still. A clip that
-can't be measured stays a row and says why.
+speech shifted by 10 frames, beside another clip's speech, and the clip's first frame held still; where
+`HeldPictures` are at hand, also a frame of another clip of the speaker, the mean of the speaker's other clips and
+another speaker's frame, held still. A clip that can't be measured stays a row and says why.
 """
 
 import math
@@ -17,12 +18,15 @@ from s2v.evaluation.clip_rows import (
     BY_REAL_FRAMES,
     CALIBRATION,
     GROUND_TRUTH,
+    OTHER_FRAMES,
+    OWN_FRAMES,
     SHIFTED,
     STILL,
     SWAPPED,
     ClipRow,
     TestClip,
 )
+from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import FaceJudge, PerceptualJudge, SyncJudge
 from s2v.evaluation.lip_sync import pair_with_later_speech, still_lips, sync_values
 from s2v.evaluation.speaker_spread import SpeakerSpread
@@ -30,7 +34,7 @@ from s2v.metrics.diversity import mean_picture
 from s2v.metrics.emotion import canonical_emotion, clip_emotion
 from s2v.metrics.identity import clip_embedding, identity_cosine, rank1_hits
 from s2v.metrics.image_quality import check_pair, motion, sharpness
-from s2v.metrics.regional_quality import regional_quality
+from s2v.metrics.regional_quality import perfect_quality, regional_qualities
 from s2v.metrics.sync_confidence import sync_embeddings
 
 SHIFTED_BY = 10
@@ -66,7 +70,8 @@ class Protocol:
     ) -> None:
         if system in CALIBRATION:
             raise InputError(f"a system can't be called {system!r}: that is a calibration row")
-        self.systems = (system, *CALIBRATION)
+        self.systems: tuple[str, ...] = (system, *OWN_FRAMES)
+        self.held: HeldPictures | None = None
         self.identity = identity
         self.emotion = emotion
         self.sync = sync
@@ -76,6 +81,13 @@ class Protocol:
         self._embeddings: list[dict[str, Tensor]] = []
         self._last: _Voice | None = None
         self._first: tuple[ClipRow, Tensor, _Voice] | None = None
+
+    def hold(self, held: HeldPictures) -> None:
+        """Hold these pictures against the clips to come: more calibration rows, if any speaker is known."""
+        assert not self.rows
+        if held.speakers:
+            self.held = held
+            self.systems = (*self.systems[:1], *OWN_FRAMES, *OTHER_FRAMES)
 
     def move_to(self, device: torch.device | str) -> None:
         """Bring the judges' networks to a device."""
@@ -92,16 +104,25 @@ class Protocol:
             rows[self.systems[0]].reasons.append(fault)
         elif isinstance(clip.generated, Tensor):
             pictures[self.systems[0]] = clip.generated
-        self._measure_pictures(rows, clip.real, pictures)
-        faces = pictures | {STILL: clip.real[:1]}
+        stills = {STILL: clip.real[:1]}
+        for name, picture in self._held_against(clip).items():
+            if isinstance(picture, str):
+                rows[name].reasons.append(picture)
+            else:
+                stills[name] = picture
+        faces = pictures | stills
+        self._measure_pictures(rows, clip.real, faces)
         self._measure_spread(clip.speaker, faces)
         if self.identity is not None:
             self._embed_identity(rows, faces)
         if self.emotion is not None:
             self._judge_emotion(rows, faces, clip.emotion)
         if self.sync is not None:
-            self._measure_sync(rows, clip, pictures)
+            self._measure_sync(rows, clip, pictures, stills)
         return rows
+
+    def _held_against(self, clip: TestClip) -> dict[str, Tensor | str]:
+        return {} if self.held is None else self.held.against(clip.clip_id, clip.speaker, clip.real)
 
     def refuse(self, clip_id: str, speaker: str, reason: str) -> dict[str, ClipRow]:
         """A clip of which not even the real frames can be had: its rows, with the reason and nothing else."""
@@ -124,21 +145,35 @@ class Protocol:
             self._rank_identities()
         return self.rows
 
-    def _measure_pictures(self, rows: dict[str, ClipRow], real: Tensor, pictures: dict[str, Tensor]) -> None:
+    def _measure_pictures(self, rows: dict[str, ClipRow], real: Tensor, faces: dict[str, Tensor]) -> None:
         # the held frame is the clip's own first: it is given, not made, and would score as perfect
-        pairs = {name: (frames, real) for name, frames in pictures.items()}
-        if len(real) > 1:
-            pairs[STILL] = (real[:1].expand(len(real) - 1, -1, -1, -1), real[1:])
-        else:
+        first = {STILL: 1}
+        shown = {name: frames for name, frames in faces.items() if name != STILL or len(real) > 1}
+        if STILL not in shown:
             rows[STILL].reasons.append("a single frame: nothing to hold it against")
-        for name, (frames, target) in pairs.items():
-            row = rows[name]
-            try:
-                row.values |= picture_values(frames, target)
-                if self.perceptual is not None:
+        made = [name for name in shown if name != GROUND_TRUTH]
+        starts = [first.get(name, 0) for name in made]
+        try:
+            quality = dict(
+                zip(made, regional_qualities([shown[name] for name in made], real, starts), strict=True)
+            )
+            quality[GROUND_TRUTH] = perfect_quality(real)
+        except InputError as error:
+            for name in shown:
+                rows[name].reasons.append(str(error))
+            quality = {}
+        for name in quality:
+            row, target = rows[name], real[first.get(name, 0) :]
+            frames = shown[name].expand_as(target) if len(shown[name]) == 1 else shown[name]
+            row.values |= quality[name] | {
+                "sharpness": sharpness(frames, target),
+                "motion": motion(frames, target),
+            }
+            if self.perceptual is not None:
+                try:
                     row.values["lpips"] = self.perceptual.distance(frames, target)
-            except InputError as error:
-                row.reasons.append(str(error))
+                except InputError as error:
+                    row.reasons.append(str(error))
         for name in (SHIFTED, SWAPPED):
             rows[name].values |= rows[GROUND_TRUTH].values
             rows[name].reasons += rows[GROUND_TRUTH].reasons
@@ -174,7 +209,13 @@ class Protocol:
             row.emotion_predicted = predicted
             row.values["emotion_accuracy"] = float(predicted == row.emotion_true)
 
-    def _measure_sync(self, rows: dict[str, ClipRow], clip: TestClip, pictures: dict[str, Tensor]) -> None:
+    def _measure_sync(
+        self,
+        rows: dict[str, ClipRow],
+        clip: TestClip,
+        pictures: dict[str, Tensor],
+        stills: dict[str, Tensor],
+    ) -> None:
         assert self.sync is not None
         network, ours = self.sync.network, self.systems[0]
         if ours in pictures:
@@ -187,12 +228,13 @@ class Protocol:
             speech = _heard(clip.speech)
             lips, heard = sync_embeddings(network, clip.real, speech)
         except InputError as error:
-            for name in CALIBRATION:
+            for name in (*OWN_FRAMES, *(set(stills) - {STILL})):
                 rows[name].reasons.append(str(error))
             return
         _add_sync(rows[GROUND_TRUTH], lips, heard)
         _add_sync(rows[SHIFTED], *pair_with_later_speech(lips, heard, SHIFTED_BY))
-        _add_sync(rows[STILL], still_lips(network, clip.real[0], speech, len(heard)), heard)
+        for name, picture in stills.items():
+            _add_sync(rows[name], still_lips(network, picture[0], speech, len(heard)), heard)
         voice = _Voice(clip.clip_id, heard)
         if self._last is None:
             self._first = (rows[SWAPPED], lips, voice)
@@ -231,18 +273,6 @@ class Protocol:
             hits = rank1_hits(wide, real, numbers)
             for position in asked:
                 rows[known[position]].values["identity_rank1"] = float(hits[position])
-
-
-def picture_values(frames: Tensor, real: Tensor) -> dict[str, float]:
-    """The picture metrics of one clip, (T, 3, H, W) uint8 twice.
-
-    Raises:
-        InputError: shapes differ, or too small a picture.
-    """
-    return regional_quality(frames, real) | {
-        "sharpness": sharpness(frames, real),
-        "motion": motion(frames, real),
-    }
 
 
 def _heard(speech: Tensor | str) -> Tensor:

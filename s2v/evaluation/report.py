@@ -22,7 +22,7 @@ from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import DEFINITIONS
 from s2v.evaluation.html_page import page
 from s2v.evaluation.markdown_text import escaped
-from s2v.evaluation.summary import CLIP_METRICS, METRICS, SystemSummary
+from s2v.evaluation.summary import CLIP_METRICS, METRICS, READ_FIRST, SystemSummary
 from s2v.spreadsheet_cell import as_cell
 
 _BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1"}
@@ -134,14 +134,19 @@ class Report:
         return [*rows, ["scored", "", *coverage]]
 
     def rich_table(self) -> Table:
-        """The table for a terminal: means alone."""
+        """The metrics read first for a terminal, means alone: a row a metric, a column a system."""
         table = Table(title="test")
         table.add_column("metric", no_wrap=True)
         table.add_column("better")
         for name in self.systems:
             table.add_column(name.replace("_", " "), justify="right")  # spaces let a narrow terminal wrap it
-        for cells in self.table():
-            table.add_row(*(cell.partition(" [")[0] for cell in cells))
+        rows = self.table()
+        for cells in rows:
+            if cells[0] in (*READ_FIRST, "scored"):
+                table.add_row(*(cell.partition(" [")[0] for cell in cells))
+        left_out = len(rows) - table.row_count
+        if left_out:
+            table.caption = f"{left_out} more metrics and the intervals are in the report"
         return table
 
     def notes(self) -> list[str]:

@@ -76,6 +76,7 @@ def run_score(args: argparse.Namespace) -> int:
     from rich.progress import track
 
     from s2v.evaluation.file_hash import sha256_of_file
+    from s2v.evaluation.held_pictures import HeldPictures
     from s2v.evaluation.judges import (
         load_emotion_judge,
         load_face_judge,
@@ -84,7 +85,7 @@ def run_score(args: argparse.Namespace) -> int:
     )
     from s2v.evaluation.protocol import Protocol
     from s2v.evaluation.scoring import Scoring
-    from s2v.evaluation.video_pairs import find_pairs, read_pair
+    from s2v.evaluation.video_pairs import find_pairs, read_pair, real_frames
 
     pairs = find_pairs(args.real, args.generated)
     protocol = Protocol(
@@ -98,7 +99,14 @@ def run_score(args: argparse.Namespace) -> int:
     teachers = _teachers(args.checkpoint, args.teacher)
     scoring = Scoring(protocol, bootstrap=args.bootstrap)
     errors = Console(stderr=True)
-    for pair in track(pairs, "scoring", console=errors, disable=not errors.is_terminal):
+    hidden = not errors.is_terminal
+    held = HeldPictures()
+    for pair in track(pairs, "looking through the real videos", console=errors, disable=hidden):
+        frames = real_frames(pair)
+        if frames is not None:
+            held.add(pair.clip_id, pair.speaker, frames)
+    protocol.hold(held)
+    for pair in track(pairs, "scoring", console=errors, disable=hidden):
         clip = read_pair(pair, own_sound=args.speech == "own")
         if isinstance(clip, str):
             scoring.refuse(pair.clip_id, pair.speaker, clip)

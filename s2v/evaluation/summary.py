@@ -31,6 +31,22 @@ CLIP_METRICS = _PICTURES | {
 
 METRICS = CLIP_METRICS | {"emotion_macro_f1": "up", "speaker_spread": "one"}
 
+READ_FIRST = (
+    "ssim",
+    "psnr",
+    "lpips",
+    "fid",
+    "sync_confidence",
+    "sync_distance",
+    "sync_prefers_true",
+    "identity_rank1",
+    "identity_cosine",
+    "emotion_accuracy",
+    "motion",
+    "speaker_spread",
+)
+"""What the field reads first: the rows of a terminal's table; the files have all."""
+
 
 class SystemSummary(dict[str, Estimate]):
     """Metric name -> estimate of one system, for the metrics that were measured at all."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from s2v.errors import InputError
+from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
-from s2v.evaluation.protocol import CALIBRATION
 from s2v.evaluation.report import write_atomically
 from s2v.evaluation.summary import METRICS
 

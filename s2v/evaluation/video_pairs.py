@@ -116,6 +116,16 @@ def read_pair(pair: VideoPair, own_sound: bool = True) -> TestClip | str:
     )
 
 
+def real_frames(pair: VideoPair) -> Tensor | None:
+    """The real video's frames as `read_pair` has them; None where they can't be had."""
+    if pair.real is None:
+        return None
+    try:
+        return _read_frames(pair.real)[0]
+    except ClipRefused:
+        return None
+
+
 def read_video(path: Path) -> tuple[Tensor, Tensor | str]:
     """Frames (T, 3, H, W) uint8 RGB as shown at 25 fps, and the speech below them, (T * 640,) int16 at 16 kHz.
 
@@ -125,6 +135,20 @@ def read_video(path: Path) -> tuple[Tensor, Tensor | str]:
     Raises:
         ClipRefused: no frames that decode, or too many to hold.
     """
+    frames, start = _read_frames(path)
+    try:
+        speech = decode_speech(path)
+    except ClipRefused as refusal:
+        return frames, str(refusal)
+    first = round((start - speech.start) * SAMPLE_RATE)
+    count = len(frames)
+    samples = np.pad(speech.samples, (max(-first, 0), 0))[max(first, 0) :][: count * SAMPLES_PER_FRAME]
+    missing = count * SAMPLES_PER_FRAME - len(samples)
+    return frames, torch.from_numpy(np.pad(samples, (0, missing)))
+
+
+def _read_frames(path: Path) -> tuple[Tensor, float]:
+    """Frames at 25 fps, and when the first is shown: seconds on the container's clock."""
     video = probe_video(path)
     start = float(video.times[0])
     count = max(1, int((video.end - start) * FPS + 0.01))  # a hundredth of a frame: 2.9999 s are 75 frames
@@ -137,14 +161,7 @@ def read_video(path: Path) -> tuple[Tensor, Tensor | str]:
     frames = _stacked(
         decode_frames(video, frames_on_screen(video.times, video.end, start, FPS, count)), count
     )
-    try:
-        speech = decode_speech(path)
-    except ClipRefused as refusal:
-        return frames, str(refusal)
-    first = round((start - speech.start) * SAMPLE_RATE)
-    samples = np.pad(speech.samples, (max(-first, 0), 0))[max(first, 0) :][: count * SAMPLES_PER_FRAME]
-    missing = count * SAMPLES_PER_FRAME - len(samples)
-    return frames, torch.from_numpy(np.pad(samples, (0, missing)))
+    return frames, start
 
 
 def _stacked(pictures: Iterator[np.ndarray], count: int) -> Tensor:

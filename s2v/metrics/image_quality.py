@@ -7,9 +7,9 @@ scikit-image's `structural_similarity(gaussian_weights=True, sigma=1.5, use_samp
 inner pixels of torchmetrics' (whose own mean also counts those it padded by reflection).
 """
 
+import math
 from abc import abstractmethod
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -28,7 +28,10 @@ PSNR_CEILING = 100.0
 """dB given to identical frames, whose PSNR is infinite: one of them would make a clip's mean infinite."""
 
 FRAMES_AT_ONCE = 32
-"""Bounds the memory of a long clip: SSIM holds some ten float64 copies of what it looks at."""
+"""Bounds the memory of a long clip."""
+
+_SSIM_FRAMES = 4
+"""So few that SSIM's ten or so float64 copies of them stay in a processor's cache at usual sizes."""
 
 Region = Literal["full", "upper", "lower"]
 """`lower` is the mouth half, rows [H/2, H) counted from the top."""
@@ -74,7 +77,7 @@ def frame_ssim(generated: Tensor, real: Tensor, region: Region = "full") -> Tens
     check_pair(generated, real)
     generated, real = region_of(generated, region), region_of(real, region)
     check_ssim_size(real, region)
-    return torch.cat([part.mean(dim=(1, 2, 3)).float() for part in ssim_maps(generated, real)])
+    return torch.cat([part.mean(dim=(1, 2, 3)).float() for (part,) in ssim_maps([generated], real)])
 
 
 def check_ssim_size(frames: Tensor, region: Region) -> None:
@@ -90,41 +93,65 @@ def check_ssim_size(frames: Tensor, region: Region) -> None:
         )
 
 
-def ssim_maps(generated: Tensor, real: Tensor) -> Iterator[Tensor]:
-    """SSIM under every window that lies wholly inside, some frames at a time.
+def ssim_maps(systems: Sequence[Tensor], real: Tensor) -> Iterator[list[Tensor]]:
+    """SSIM of several systems under every window that lies wholly inside, some frames at a time.
 
-    Takes (T, 3, H, W) uint8 twice; yields (t, 3, H - 10, W - 10) float64, whose row i is the window over rows
-    i .. i + 10 of the picture.
+    What concerns the real frames alone is computed once for all systems, and that of a held frame, a system of one
+    frame, once for all frames.
+
+    Args:
+        systems: (T, 3, H, W) uint8 each, or (1, 3, H, W) held for all frames.
+        real: (T, 3, H, W) uint8.
+
+    Yields:
+        For each system (t, 3, H - 10, W - 10) float64, whose row i is the window over rows i .. i + 10.
     """
     precision = torch.float32 if real.device.type == "mps" else torch.float64
-    down, across = (_gaussian_averages(side, precision).to(real.device) for side in real.shape[-2:])
+    held = [_moments(frames.to(precision)) if len(frames) == 1 else None for frames in systems]
+    for start in range(0, len(real), _SSIM_FRAMES):
+        chosen = slice(start, start + _SSIM_FRAMES)
+        y = real[chosen].to(precision)
+        mean_y, variance_y = _moments(y)
+        maps = []
+        for frames, still in zip(systems, held, strict=True):
+            x = (frames if len(frames) == 1 else frames[chosen]).to(precision)
+            mean_x, variance_x = still or _moments(x)
+            product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
+            covariance = under_windows(x * y).sub_(product)
+            structure = covariance.mul_(2).add_(_C2).div_(variance_x + variance_y + _C2)
+            maps.append(product.mul_(2).add_(_C1).div_(squares.add_(_C1)).mul_(structure))
+        yield maps
 
-    def average(pixels: Tensor) -> Tensor:
-        return down @ pixels @ across.T
 
-    for mine, theirs in zip(generated.split(FRAMES_AT_ONCE), real.split(FRAMES_AT_ONCE), strict=True):
-        x, y = mine.to(precision), theirs.to(precision)
-        mean_x, mean_y = average(x), average(y)
-        variances = average(x * x + y * y) - mean_x * mean_x - mean_y * mean_y
-        covariance = average(x * y) - mean_x * mean_y
-        luminance = (2 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
-        structure = (2 * covariance + _C2) / (variances + _C2)
-        yield luminance * structure
+def _moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance under every window."""
+    mean = under_windows(pixels)
+    return mean, under_windows(pixels * pixels).sub_(mean * mean)
 
 
-@lru_cache(maxsize=8)
-def _gaussian_averages(side: int, precision: torch.dtype) -> Tensor:
-    """(side - 10, side): row i weighs pixels i .. i + 10 by SSIM's Gaussian.
+def under_windows(pixels: Tensor) -> Tensor:
+    """(..., H, W) -> (..., H - 10, W - 10): means weighted by SSIM's Gaussian.
 
-    The window is a product of a row and a column, so that two matrix products average a picture under it, in
-    float64 faster than a convolution in float32, which is 2e-5 off in flat areas.
+    It is a product of a row and a column of 11 weights: sums of shifted copies, in float64 faster than a convolution
+    in float32, which is 2e-5 off in flat areas.
     """
-    steps = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
-    window = torch.exp(-steps.square() / (2 * SSIM_SIGMA**2))
-    rows = torch.zeros(side - SSIM_WINDOW + 1, side, dtype=torch.float64)
-    for start, row in enumerate(rows):
-        row[start : start + SSIM_WINDOW] = window / window.sum()
-    return rows.to(precision)
+    for axis in (-2, -1):
+        length = pixels.shape[axis] - SSIM_WINDOW + 1
+        total = pixels.narrow(axis, 0, length) * _WINDOW[0]
+        for shift in range(1, SSIM_WINDOW):
+            total.add_(pixels.narrow(axis, shift, length), alpha=_WINDOW[shift])
+        pixels = total
+    return pixels
+
+
+def _gaussian() -> list[float]:
+    weights = [
+        math.exp(-((step - SSIM_WINDOW // 2) ** 2) / (2 * SSIM_SIGMA**2)) for step in range(SSIM_WINDOW)
+    ]
+    return [weight / sum(weights) for weight in weights]
+
+
+_WINDOW = _gaussian()
 
 
 def frame_psnr(generated: Tensor, real: Tensor, region: Region = "full") -> Tensor:

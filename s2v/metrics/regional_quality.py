@@ -6,6 +6,8 @@ the PSNR of the whole clip's mean squared error. They differ (Jensen: the first 
 rarely say which one they print.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -57,15 +59,43 @@ def regional_quality(generated: Tensor, real: Tensor) -> dict[str, float]:
         InputError: shapes differ, or half a frame is smaller than SSIM's window.
     """
     check_pair(generated, real)
-    if torch.equal(generated, real):  # the calibration rows: SSIM is 1 by its definition, and no error at all
-        check_ssim_size(region_of(real, "upper"), "upper")
-        return {name: 1.0 if name.startswith("ssim") else PSNR_CEILING for name in METRICS}
-    values = _of_one_size(generated, real)
-    small = _of_one_size(at_small_size(generated), at_small_size(real))
-    return values | {f"{name}{SIZES[1]}": value for name, value in small.items()}
+    (values,) = regional_qualities([generated], real)
+    return values
 
 
-def _of_one_size(generated: Tensor, real: Tensor) -> dict[str, float]:
+def regional_qualities(
+    systems: Sequence[Tensor], real: Tensor, first: Sequence[int] | None = None
+) -> list[dict[str, float]]:
+    """`regional_quality` of several systems on one clip: what they share is computed once.
+
+    Args:
+        systems: (T, 3, H, W) uint8 each, or (1, 3, H, W), a frame held for all T.
+        real: (T, 3, H, W) uint8.
+        first: for each system, the frame from which on it is compared; None: all from 0.
+
+    Raises:
+        InputError: half a frame is smaller than SSIM's window.
+    """
+    starts = [0] * len(systems) if first is None else list(first)
+    found = _of_one_size(systems, real, starts)
+    small = _of_one_size([at_small_size(frames) for frames in systems], at_small_size(real), starts)
+    return [
+        values | {f"{name}{SIZES[1]}": value for name, value in shrunk.items()}
+        for values, shrunk in zip(found, small, strict=True)
+    ]
+
+
+def perfect_quality(real: Tensor) -> dict[str, float]:
+    """The 18 values of (T, 3, H, W) uint8 against itself: SSIM is 1 by its definition, and no error at all.
+
+    Raises:
+        InputError: half a frame is smaller than SSIM's window.
+    """
+    check_ssim_size(region_of(real, "upper"), "upper")
+    return {name: 1.0 if name.startswith("ssim") else PSNR_CEILING for name in METRICS}
+
+
+def _of_one_size(systems: Sequence[Tensor], real: Tensor, first: Sequence[int]) -> list[dict[str, float]]:
     check_ssim_size(region_of(real, "upper"), "upper")
     height = real.shape[-2]
     middle = height // 2
@@ -76,25 +106,34 @@ def _of_one_size(generated: Tensor, real: Tensor) -> dict[str, float]:
         "lower": slice(middle, None),
     }
     rows = {"full": slice(None), "upper": slice(0, middle), "lower": slice(middle, None)}
-    similar: dict[str, list[Tensor]] = {region: [] for region in REGIONS}
-    for part in ssim_maps(generated, real):
-        for region, chosen in windows.items():
-            similar[region].append(part[:, :, chosen].mean(dim=(1, 2, 3)))
-    error = squared_error(generated, real)
-    values = {}
-    for region, suffix in REGIONS.items():
-        inside = error[:, rows[region]].mean(dim=1)
-        values[f"ssim{suffix}"] = float(torch.cat(similar[region]).mean())
-        values[f"psnr{suffix}"] = float(psnr_of(inside).mean())
-        values[f"psnr_clip{suffix}"] = float(psnr_of(inside.mean()))
-    return values
+    similar: list[dict[str, list[Tensor]]] = [{region: [] for region in REGIONS} for _ in systems]
+    for parts in ssim_maps(systems, real):
+        for part, kept in zip(parts, similar, strict=True):
+            for region, chosen in windows.items():
+                kept[region].append(part[:, :, chosen].mean(dim=(1, 2, 3)))
+    found = []
+    for frames, kept, start in zip(systems, similar, first, strict=True):
+        error = squared_error(frames, real)[start:]
+        values = {}
+        for region, suffix in REGIONS.items():
+            inside = error[:, rows[region]].mean(dim=1)
+            values[f"ssim{suffix}"] = float(torch.cat(kept[region])[start:].mean())
+            values[f"psnr{suffix}"] = float(psnr_of(inside).mean())
+            values[f"psnr_clip{suffix}"] = float(psnr_of(inside.mean()))
+        found.append(values)
+    return found
 
 
 def squared_error(generated: Tensor, real: Tensor) -> Tensor:
-    """Mean over colours and columns of each row's squared error: (T, 3, H, W) uint8 twice -> (T, H) float64."""
+    """Mean over colours and columns of each row's squared error: (T, 3, H, W) uint8 twice -> (T, H) float64.
+
+    `generated` may be one frame, held.
+    """
     precision = torch.float32 if real.device.type == "mps" else torch.float64
     rows = []
-    for mine, theirs in zip(generated.split(FRAMES_AT_ONCE), real.split(FRAMES_AT_ONCE), strict=True):
+    for mine, theirs in zip(
+        generated.expand_as(real).split(FRAMES_AT_ONCE), real.split(FRAMES_AT_ONCE), strict=True
+    ):
         # int16 holds every difference exactly
         difference = mine.to(torch.int16) - theirs.to(torch.int16)
         rows.append(difference.to(precision).square().mean(dim=(1, 3)))

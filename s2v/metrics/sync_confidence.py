@@ -5,6 +5,8 @@ distances are averaged over windows for each shift. The smallest mean is the dis
 offset, and how far it lies below the median shift the confidence (LSE-C).
 """
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,6 +18,8 @@ from torchmetrics import Metric
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.models.lip_speech_network import STEPS_PER_FRAME, WINDOW_FRAMES, WINDOW_STEPS, LipSpeechNetwork
+from s2v.models.minimal_filtering import OUTPUTS_AT_ONCE
+from s2v.one_thread_each import Piece, Result, map_on_threads
 
 MIN_FRAMES = WINDOW_FRAMES + 1
 """Shortest clip that has a window: the public evaluation leaves out the last one."""
@@ -48,7 +52,8 @@ def sync_embeddings(
     """Embeddings of all W windows of a clip, lips (W, D) and speech (W, D), in evaluation mode.
 
     Frames (T, 3, H, W) RGB uint8 at 25 fps and speech (N,) int16 at 16 kHz may lie anywhere; `chunk` windows
-    at a time go to the network's device, so that memory does not grow with the clip.
+    at a time go to the network's device, so that memory does not grow with the clip; on a CPU each thread takes
+    as many.
     """
     if frames.dim() != 4 or frames.shape[1] != 3 or speech.dim() != 1:
         raise InputError(
@@ -69,17 +74,36 @@ def sync_embeddings(
     syncnet.eval()
     try:
         place = next(syncnet.parameters())
-        features = syncnet.speech_features(speech.double()).to(place)
-        lips, heard = [], []
-        for start in range(0, windows, chunk):
-            end = min(start + chunk, windows)
+        (features,) = _in_pieces(
+            lambda one: syncnet.speech_features(one.double()).to(place), [speech], speech.device
+        )
+
+        def embed(start: int) -> tuple[Tensor, Tensor]:
+            end = min(start + size, windows)
             seen = syncnet.prepare_lips(frames[start : end + WINDOW_FRAMES - 1].to(place.device)).to(place)
-            lips.append(syncnet.embed_lip_track(seen))
             steps = slice(start * STEPS_PER_FRAME, (end - 1) * STEPS_PER_FRAME + WINDOW_STEPS)
-            heard.append(syncnet.embed_speech_track(features[steps]))
+            return syncnet.embed_lip_track(seen), syncnet.embed_speech_track(features[steps])
+
+        threads = torch.get_num_threads() if place.device.type == "cpu" else 1
+        size = _piece_size(windows, chunk, threads)
+        pieces = _in_pieces(embed, range(0, windows, size), place.device)
     finally:
         syncnet.train(was_training)
+    lips, heard = zip(*pieces, strict=True)
     return torch.cat(lips), torch.cat(heard)
+
+
+def _in_pieces(
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device
+) -> list[Result]:
+    return map_on_threads(function, pieces) if device.type == "cpu" else [function(piece) for piece in pieces]
+
+
+def _piece_size(windows: int, most: int, threads: int) -> int:
+    """At most `most` windows a piece, as many pieces a thread; whole tiles of the first convolution where they fit."""
+    rounds = math.ceil(windows / (most * threads))
+    size = math.ceil(windows / (rounds * threads))
+    return min(most, OUTPUTS_AT_ONCE * math.ceil(size / OUTPUTS_AT_ONCE))
 
 
 def shift_distances(lips: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock") -> Tensor:
@@ -92,15 +116,16 @@ def shift_distances(lips: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMo
     windows = len(lips)
     padded = functional.pad(speech, (0, 0, vshift, vshift))
     index = torch.arange(windows, device=speech.device)
-    means = []
-    for shift in range(2 * vshift + 1):
+
+    def mean(shift: int) -> Tensor:
         difference = lips - padded[shift : shift + windows] + _DISTANCE_EPSILON
         distances = torch.linalg.vector_norm(difference, dim=-1)
         if mode == "valid_only":
             partner = index + shift - vshift
             distances = distances[(partner >= 0) & (partner < windows)]
-        means.append(distances.mean())
-    return torch.stack(means)
+        return distances.mean()
+
+    return torch.stack(_in_pieces(mean, range(2 * vshift + 1), lips.device))
 
 
 def sync_curve(

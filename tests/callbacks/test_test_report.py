@@ -7,14 +7,15 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pytest
+import torch
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 
 from callbacks.test_report import TestReport
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
+from s2v.evaluation.clip_rows import CALIBRATION, OWN_FRAMES
 from s2v.evaluation.file_hash import sha256_of_file, sha256_of_list
-from s2v.evaluation.protocol import CALIBRATION
 from s2v.evaluation.summary import METRICS
 from s2v.metrics.image_quality import frame_psnr
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
@@ -105,7 +106,7 @@ def test_files(whole: tuple[Path, dict[str, Any]]) -> None:
     ]
     with open(folder / "report.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 6 * 5
+    assert len(rows) == 6 * (1 + len(CALIBRATION))
     assert {row["emotion_reference"] for row in rows} == {"label"}
     assert "| ssim_mouth | higher |" in (folder / "report.md").read_text()
     with Image.open(folder / "contact_sheet.png") as sheet:
@@ -188,6 +189,27 @@ def test_checkpoint_is_named_by_its_hash(tmp_path: Path) -> None:
     tester.test(SpeakingSquares(), datamodule=data, ckpt_path=str(path), verbose=False)
     assert report.report is not None
     assert report.report.meta["checkpoint"] == {"file": str(path), "sha256": sha256_of_file(str(path))}
+
+
+def test_frames_of_other_clips_can_be_left_out(tmp_path: Path) -> None:
+    run(tmp_path, TestReport(str(tmp_path), contact_sheet=False, other_frames=False), clips=held_out()[:2])
+    systems = json.loads((tmp_path / "report.json").read_text())["systems"]
+    assert list(systems) == [OURS, *OWN_FRAMES]
+
+
+def test_the_pass_beforehand_draws_no_random_numbers_of_the_test(tmp_path: Path) -> None:
+    drawn = []
+
+    class Drawing(SpeakingSquares):
+        def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Any:
+            drawn.append(torch.rand(()).item())
+            return super().test_step(batch, batch_idx)
+
+    for other_frames in (True, False):
+        torch.manual_seed(0)
+        report = TestReport(str(tmp_path), contact_sheet=False, other_frames=other_frames)
+        run(tmp_path, report, Drawing(), clips=held_out()[:2])
+    assert drawn[:2] == drawn[2:]
 
 
 def test_running_twice_starts_anew(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from s2v.cli import main
+from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.paper_table import SYSTEMS
 from s2v.evaluation.table1_config import read_plan
 from tests.experiments.combinations import EXPERIMENTS, FITS, REPOSITORY, TABLES, stage, tiny
@@ -86,12 +87,7 @@ def test_the_table_of_finished_stages(
 
     made = json.loads((tmp_path / "table" / "table1.json").read_text())
     assert list(made["systems"])[:4] == list(SYSTEMS)
-    assert list(made["systems"])[4:] == [
-        "ground_truth",
-        "ground_truth_shifted",
-        "ground_truth_swapped",
-        "still_frame",
-    ]
+    assert list(made["systems"])[4:] == list(CALIBRATION)
     assert made["systems"]["SDFA(mismatch)"]["paper"] == {
         "ssim": 0.521,
         "psnr": 20.024,

@@ -7,16 +7,21 @@ import torch
 
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import (
+    ANOTHER_CLIP,
+    ANOTHER_SPEAKER,
     BY_LABEL,
     BY_REAL_FRAMES,
-    CALIBRATION,
     GROUND_TRUTH,
+    MEAN_IMAGE,
+    OTHER_FRAMES,
+    OWN_FRAMES,
     SHIFTED,
     STILL,
     SWAPPED,
     ClipRow,
     TestClip,
 )
+from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.summary import summarise
 from s2v.metrics import regional_quality
@@ -79,7 +84,7 @@ def perfect() -> list[ClipRow]:
 def test_a_row_for_every_clip_and_system(perfect: list[ClipRow]) -> None:
     clips = [clip.clip_id for clip in corpus()]
     assert [(row.clip_id, row.system) for row in perfect] == [
-        (clip, system) for clip in clips for system in (OURS, *CALIBRATION)
+        (clip, system) for clip in clips for system in (OURS, *OWN_FRAMES)
     ]
     assert all(row.scored for row in perfect), [row.reasons for row in perfect if row.reasons]
 
@@ -250,3 +255,58 @@ def test_no_pictures_are_kept() -> None:
     kept = [value for found in protocol._embeddings for value in found.values()]
     assert max(value.numel() for value in kept) == 3
     assert protocol._last is not None and protocol._last.heard.shape == (45, 5)
+
+
+def with_held(clips: list[TestClip]) -> Protocol:
+    held = HeldPictures()
+    for clip in clips:
+        held.add(clip.clip_id, clip.speaker, clip.real)
+    protocol = Protocol(identity=face_judge(), emotion=face_judge(), sync=sync_judge())
+    protocol.hold(held)
+    for clip in clips:
+        protocol.add(clip)
+    return protocol
+
+
+def test_frames_of_other_clips_are_rows() -> None:
+    clips = corpus()
+    rows = with_held(clips).finish()
+    assert [row.system for row in rows[:8]] == [OURS, *OWN_FRAMES, *OTHER_FRAMES]
+    assert all(row.scored for row in rows), [row.reasons for row in rows if row.reasons]
+    for system in OTHER_FRAMES:
+        assert mean(rows, system, "motion") == 0
+        assert mean(rows, system, "sync_prefers_true") < 0.5
+        assert mean(rows, system, "ssim") < 0.99
+    assert mean(rows, ANOTHER_CLIP, "identity_rank1") == mean(rows, MEAN_IMAGE, "identity_rank1") == 1
+    assert mean(rows, ANOTHER_SPEAKER, "identity_rank1") == 0
+    # each speaker's two clips have one emotion each
+    assert mean(rows, ANOTHER_CLIP, "emotion_accuracy") == 0
+    assert mean(rows, ANOTHER_SPEAKER, "psnr") < mean(rows, ANOTHER_CLIP, "psnr")
+
+
+def test_values_of_a_held_picture_are_those_of_a_clip_of_it() -> None:
+    clips = corpus()
+    row = of_system(with_held(clips).finish(), ANOTHER_CLIP)[0]
+    expected = regional_quality.regional_quality(clips[1].real[:1].expand(50, -1, -1, -1), clips[0].real)
+    assert {name: row.values[name] for name in regional_quality.METRICS} == pytest.approx(expected)
+
+
+def test_a_speaker_with_one_clip_has_no_other() -> None:
+    clips = [square_clip("ann", "anger", 1), square_clip("ben", "anger", 2), square_clip("ann", "anger", 3)]
+    clips[2].speaker = ""
+    rows = with_held(clips).finish()
+    reasons = {(row.clip_id, row.system): row.reasons for row in rows if row.system in OTHER_FRAMES}
+    assert (
+        reasons["ann_anger_1", ANOTHER_CLIP]
+        == reasons["ben_anger_2", MEAN_IMAGE]
+        == ["no other clip of this speaker"]
+    )
+    assert reasons["ann_anger_1", ANOTHER_SPEAKER] == reasons["ben_anger_2", ANOTHER_SPEAKER] == []
+    assert reasons["ann_anger_3", ANOTHER_SPEAKER] == ["the clip's speaker is not known"]
+    assert all(row.scored for row in rows if row.system not in OTHER_FRAMES)
+
+
+def test_where_no_speaker_is_known_there_are_no_such_rows() -> None:
+    clip = square_clip("ann", "anger", 1)
+    clip.speaker = ""
+    assert {row.system for row in with_held([clip]).finish()} == {OURS, *OWN_FRAMES}

@@ -90,6 +90,19 @@ def test_memory_chunks_do_not_change_the_embeddings(syncnet: SyncNet) -> None:
         torch.testing.assert_close(pieces, whole, rtol=1e-4, atol=1e-4)
 
 
+def test_threads_do_not_change_the_scores(syncnet: SyncNet) -> None:
+    pictures, speech = clip(45)
+    before, scores = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            scores.append(sync_scores(syncnet, pictures, speech))
+    finally:
+        torch.set_num_threads(before)
+    for found in scores[1:]:
+        assert found == pytest.approx(scores[0], abs=1e-4)
+
+
 @pytest.mark.parametrize("late", [-3, 0, 4])
 @pytest.mark.parametrize("mode", ["stock", "valid_only"])
 def test_offset_finds_the_shift(late: int, mode: Any) -> None:

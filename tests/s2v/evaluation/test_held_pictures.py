@@ -1,0 +1,73 @@
+"""Which picture is held against which clip, on flat pictures whose colour says where they come from."""
+
+import torch
+from torch import Tensor
+
+from s2v.evaluation.clip_rows import ANOTHER_CLIP, ANOTHER_SPEAKER, MEAN_IMAGE
+from s2v.evaluation.held_pictures import HeldPictures
+
+
+def flat(*levels: int, side: int = 4) -> Tensor:
+    """(T, 3, side, side), a level a frame."""
+    return torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, side, side).clone()
+
+
+CLIPS = {
+    ("a1", "ann"): flat(10, 20),
+    ("b1", "ben"): flat(100),
+    ("a2", "ann"): flat(30, 40, 50),
+    ("a3", "ann"): flat(61, 61),
+    ("c1", "cem"): flat(200, side=5),
+}
+
+
+def gathered() -> HeldPictures:
+    held = HeldPictures()
+    for (clip, speaker), frames in CLIPS.items():
+        held.add(clip, speaker, frames)
+    return held
+
+
+def levels_against(clip: str, speaker: str) -> dict[str, int | str]:
+    found = gathered().against(clip, speaker, CLIPS[clip, speaker])
+    shown = {}
+    for name, what in found.items():
+        if isinstance(what, str):
+            shown[name] = what
+            continue
+        assert what.shape == (1, *CLIPS[clip, speaker].shape[1:]) and what.dtype == torch.uint8
+        (shown[name],) = what.unique().tolist()
+    return shown
+
+
+def test_whose_picture_is_held() -> None:
+    # means of the three: 15, 40, 61
+    assert levels_against("a1", "ann") == {ANOTHER_CLIP: 30, MEAN_IMAGE: 50, ANOTHER_SPEAKER: 100}
+    assert levels_against("a2", "ann") == {ANOTHER_CLIP: 10, MEAN_IMAGE: 38, ANOTHER_SPEAKER: 100}
+    assert levels_against("a3", "ann") == {ANOTHER_CLIP: 10, MEAN_IMAGE: 28, ANOTHER_SPEAKER: 100}
+
+
+def test_what_can_not_be_held_is_said() -> None:
+    alone = "no other clip of this speaker"
+    assert levels_against("b1", "ben") == {
+        ANOTHER_CLIP: alone,
+        MEAN_IMAGE: alone,
+        ANOTHER_SPEAKER: "5 x 5, but this clip is 4 x 4",
+    }
+    assert (
+        levels_against("c1", "cem")[ANOTHER_SPEAKER] == "4 x 4, but this clip is 5 x 5"
+    )  # the last: the first's
+    held = gathered()
+    held.add("a4", "ann", flat(7, side=5))
+    assert held.against("a4", "ann", flat(7, side=5))[MEAN_IMAGE] == "the speaker's clips differ in size"
+    assert set(HeldPictures().against("x", "", flat(1)).values()) == {
+        alone,
+        "the clip's speaker is not known",
+    }
+
+
+def test_clips_without_a_speaker_are_passed_over() -> None:
+    held = gathered()
+    held.add("x", "", flat(255))
+    assert held.against("a1", "ann", CLIPS["a1", "ann"]).keys() == {ANOTHER_CLIP, MEAN_IMAGE, ANOTHER_SPEAKER}
+    assert len(held._speakers) == 3

@@ -1,0 +1,48 @@
+"""Pieces in order, each on one thread, and the process as it was afterwards."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from s2v.one_thread_each import map_on_threads
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_order_threads_and_gradients(threads: int) -> None:
+    weight = torch.ones(1, requires_grad=True)
+    seen = map_on_threads(lambda piece: (piece, torch.get_num_threads(), weight * piece), range(7))
+    assert [piece for piece, _, _ in seen] == list(range(7))
+    assert {inside for _, inside, _ in seen} == {1}
+    assert not any(result.requires_grad for _, _, result in seen)
+    assert torch.get_num_threads() == threads
+    assert torch.is_grad_enabled()
+
+
+def test_pieces_work_at_the_same_time() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    both = threading.Barrier(2, timeout=10)  # breaks unless two pieces meet
+    try:
+        assert sorted(map_on_threads(lambda _: both.wait(), range(2))) == [0, 1]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_of_a_piece_is_raised(threads: int) -> None:
+    def fail(piece: int) -> int:
+        raise ValueError(f"piece {piece}")
+
+    with pytest.raises(ValueError, match="piece 0"):
+        map_on_threads(fail, range(3))
+    assert torch.get_num_threads() == threads
+    with torch.enable_grad():
+        assert map_on_threads(lambda piece: piece, []) == []
