@@ -1,6 +1,7 @@
 """`s2v fit|validate|test|predict`: LightningCLI with OmegaConf interpolation across several configs."""
 
 import logging
+import pickle
 import sys
 import warnings
 import zipfile
@@ -127,6 +128,12 @@ class TrainingCLI(LightningCLI):
             if self.trainer.state.status == TrainerStatus.INTERRUPTED and not self.trainer.received_sigterm:
                 raise KeyboardInterrupt from None
             raise
+        except pickle.UnpicklingError as error:
+            path = self.config[subcommand].get("ckpt_path")
+            raise InputError(
+                f"--ckpt_path {path} holds more than weights and settings, which is not read: nothing in a "
+                "checkpoint is run"
+            ) from error
         except RuntimeError as error:
             path = self.config[subcommand].get("ckpt_path")
             if path and str(error).startswith("Error(s) in loading state_dict"):

@@ -174,7 +174,8 @@ def load_sync_judge(path: str) -> SyncJudge:
             )
         try:
             module = SyncNetTraining.load_from_checkpoint(path, map_location="cpu", weights_only=True)
-        except TypeError as error:  # made in Python, its checkpoint does not say how the network was built
+        except (TypeError, ValueError, LookupError, AttributeError, ImportError, RuntimeError) as error:
+            # made in Python, its checkpoint does not say how the network was built
             raise InputError(
                 f"{path} does not say how its SyncNet was built ({error}): train it with `s2v fit`, whose files do"
             ) from error

@@ -109,6 +109,14 @@ def load_module(kind: type[Module], path: str, name: str, device: str) -> Module
         with warnings.catch_warnings():  # advice to the programmer about save_hyperparameters
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
             return kind.load_from_checkpoint(path, **settings).eval()
-    except (RuntimeError, TypeError, KeyError, AttributeError, ImportError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ImportError,
+        pickle.UnpicklingError,
+    ) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(f"--checkpoint: {path} can't be loaded as {name} ({first_line})") from error
