@@ -134,9 +134,10 @@ def test_videos_reach_weights_and_biases_as_files(
     assert len(videos) == 2
     assert all(len(read_speech(video)) == pytest.approx(FRAMES * 640, abs=2) for video in videos)
     assert (tmp_path / "samples" / "step-000001" / "id0_video_0001.mp4").exists()
-    (logged,) = read_offline_run(run.parent).values("samples")
-    assert logged["captions"] == ["id0_video_0001", "id3_video_0001"]
-    assert {Path(name).name for name in logged["filenames"]} == {video.name for video in videos}
+    written = read_offline_run(run.parent)
+    assert written.values("samples.captions") == [["id0_video_0001", "id3_video_0001"]]
+    (logged,) = written.values("samples.videos")
+    assert {Path(video["path"]).name for video in logged} == {video.name for video in videos}
 
 
 def test_tensorboard_gets_strips(clips: list[Clip], tmp_path: Path) -> None:

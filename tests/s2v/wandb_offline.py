@@ -20,7 +20,7 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 @dataclass
 class OfflineRun:
-    """A run: its id, its config and its history's rows."""
+    """A run: its id, its config and its history's rows; a key inside a value is written `value.key`."""
 
     run_id: str = ""
     config: dict[str, Any] = field(default_factory=dict)
