@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 from rich.console import Console
 
@@ -142,6 +143,9 @@ class TestReport(Callback):
         self.report.write(folder)
         for logger in trainer.loggers:
             logger.log_metrics(_logged(self.report.systems), step=trainer.global_step)
+            if isinstance(logger, WandbLogger):
+                columns = ["metric", "better", *self.report.systems]
+                logger.log_table("test/report", columns=columns, data=self.report.table())
         console = Console()
         console.print(self.report.rich_table())
         console.print(f"report: {folder / 'report.md'}", soft_wrap=True)

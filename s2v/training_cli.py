@@ -20,6 +20,7 @@ from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.config_errors import check_syntax, explain
 from s2v.errors import InputError
 from s2v.wandb_login import work_offline_unless_logged_in
+from s2v.wandb_run import continued_run, is_wandb
 from s2v.weight_file import checked_weight_file
 
 EXAMPLES = {
@@ -120,6 +121,12 @@ class TrainingCLI(LightningCLI):
                 "not logged in to W&B: the run is kept offline (WANDB_MODE=offline; `wandb login`)"
             )
 
+    def instantiate_classes(self) -> None:
+        """A command that takes a checkpoint goes on with the W&B run that lies in the run's folder."""
+        config = self.config[self._asked]
+        with continued_run(config.get("trainer.logger") if config.get("ckpt_path") else None):
+            super().instantiate_classes()
+
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
@@ -147,7 +154,7 @@ class TrainingCLI(LightningCLI):
 
 def _names_wandb(logger: Any) -> bool:
     loggers = logger if isinstance(logger, list) else [logger]
-    return any(str(getattr(one, "class_path", "")).endswith("WandbLogger") for one in loggers)
+    return any(map(is_wandb, loggers))
 
 
 def _leave_out_what_does_not_apply() -> None:

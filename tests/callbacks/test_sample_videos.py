@@ -1,4 +1,3 @@
-import json
 import os
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from s2v.generation.speech_file import read_speech
 from s2v.modules.composer import ComposerModule
 from tests.s2v.generation.composer_checkpoint import instantiate_composer
 from tests.s2v.generation.networks import speech_like
+from tests.s2v.wandb_offline import read_offline_run
 
 FRAMES = 30
 
@@ -134,9 +134,10 @@ def test_videos_reach_weights_and_biases_as_files(
     assert len(videos) == 2
     assert all(len(read_speech(video)) == pytest.approx(FRAMES * 640, abs=2) for video in videos)
     assert (tmp_path / "samples" / "step-000001" / "id0_video_0001.mp4").exists()
-    summary = run / "wandb-summary.json"
-    if summary.exists():
-        assert len(json.loads(summary.read_text())["samples"]["filenames"]) == 2
+    written = read_offline_run(run.parent)
+    assert written.values("samples.captions") == [["id0_video_0001", "id3_video_0001"]]
+    (logged,) = written.values("samples.videos")
+    assert {Path(video["path"]).name for video in logged} == {video.name for video in videos}
 
 
 def test_tensorboard_gets_strips(clips: list[Clip], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from PIL import Image
 
 from callbacks.test_report import TestReport
@@ -21,6 +21,7 @@ from s2v.metrics.image_quality import frame_psnr
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
 from tests.s2v.evaluation.judge_checkpoints import save_alexnet, save_face_teacher, save_syncnet
 from tests.s2v.evaluation.talking_squares import COLOURS, EMOTIONS
+from tests.s2v.wandb_offline import read_offline_run
 
 OURS = "speech2video"
 CLIPS = [(who, how, 10 * i + j) for i, who in enumerate(COLOURS) for j, how in enumerate(EMOTIONS)]
@@ -245,3 +246,18 @@ def test_a_report_needs_one_device(tmp_path: Path) -> None:
     trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp_fork", logger=False)
     with pytest.raises(InputError, match=r"trainer\.devices=1"):
         report.setup(trainer, SpeakingSquares(), "test")
+
+
+def test_weights_and_biases_get_the_table(judges: dict[str, str], tmp_path: Path) -> None:
+    logger = WandbLogger(project="s2v", save_dir=tmp_path, offline=True)
+    run(tmp_path, TestReport(str(tmp_path / "report"), bootstrap=50, **judges), logger=logger)
+    logger.experiment.finish()
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    found = read_offline_run(folder)
+    content = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert found.values(f"test/{OURS}/ssim") == [content["systems"][OURS]["ssim"]["mean"]]
+    (path,) = (folder / "files" / "media" / "table").rglob("*.table.json")
+    table = json.loads(path.read_text())
+    assert table["columns"] == ["metric", "better", OURS, *CALIBRATION]
+    row = next(row for row in table["data"] if row[0] == "ssim")
+    assert row[1] == "higher" and row[2].startswith(f"{content['systems'][OURS]['ssim']['mean']:.3f} [")

@@ -63,6 +63,7 @@ def test_the_agents_command_runs(
     assert os.environ["WANDB_MODE"] == "offline"
 
 
+@pytest.mark.slow
 def test_the_same_file_is_searched_without_wandb(
     chain: Path, crema_d_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

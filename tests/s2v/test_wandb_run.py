@@ -1,0 +1,104 @@
+"""What of a run gets to W&B, and which run it is: by reading back what offline mode wrote."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import wandb
+import yaml
+
+from s2v.cli import main
+from s2v.wandb_run import continued_run, newest_run_id
+from tests.conftest import REPOSITORY
+from tests.s2v.test_training_cli import BASE, STAGE
+from tests.s2v.wandb_offline import OfflineRun, read_offline_run
+
+WANDB = """
+trainer:
+  log_every_n_steps: 1
+  logger:
+    - class_path: lightning.pytorch.loggers.WandbLogger
+      init_args: {save_dir: "${trainer.default_root_dir}"}
+"""
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> list[str]:
+    texts = {"base": BASE.format(folder=tmp_path / "run"), "stage": STAGE, "wandb": WANDB}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    return [part for name in texts for part in ("--config", str(tmp_path / f"{name}.yaml"))]
+
+
+def fit(*args: str) -> None:
+    """A fit whose W&B run is ended as the process' end would."""
+    assert main(["fit", *args]) == 0
+    wandb.finish()
+
+
+def offline_runs(folder: Path) -> list[OfflineRun]:
+    return [read_offline_run(path) for path in sorted((folder / "wandb").glob("offline-run-*"))]
+
+
+def test_a_resumed_fit_goes_on_with_its_run(configs: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fit(*configs)
+    fit(*configs, "--trainer.max_steps", "8", "--ckpt_path", str(folder / "gan" / "last.ckpt"))
+    first, resumed = offline_runs(folder)
+    assert first.run_id == resumed.run_id
+    assert first.config["model"]["init_args"]["lr"] == 0.002
+    assert (first.config["trainer"]["max_steps"], resumed.config["trainer"]["max_steps"]) == (4, 8)
+    assert max(first.values("trainer/global_step")) == 4
+    steps = resumed.values("trainer/global_step")
+    assert min(steps) >= 4 and max(steps) == 8
+    assert len(first.values("health/diversity")) == 4
+    saved = yaml.safe_load((folder / "gan" / "config.yaml").read_text())
+    (logger,) = saved["trainer"]["logger"]
+    assert logger["init_args"]["id"] is None  # a fit with this config begins a run of its own
+
+
+def test_a_fit_that_begins_anew_has_a_run_of_its_own(configs: list[str], tmp_path: Path) -> None:
+    fit(*configs)
+    fit(*configs)
+    assert len({run.run_id for run in offline_runs(tmp_path / "run")}) == 2
+
+
+@pytest.mark.slow
+def test_other_ranks_start_no_run(configs: list[str], tmp_path: Path) -> None:
+    two = ["--trainer.devices=2", "--trainer.strategy=ddp_find_unused_parameters_true"]
+    done = subprocess.run(
+        [sys.executable, "-m", "s2v", "fit", *configs, *two],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (run,) = offline_runs(tmp_path / "run")
+    assert len(run.values("health/diversity")) == 4
+
+
+def test_ids_by_the_time_they_began(tmp_path: Path) -> None:
+    assert newest_run_id(tmp_path) is None
+    for name in ("run-20250102_000000-old", "offline-run-20260102_030405-a-b", "latest-run", "run-x-y"):
+        (tmp_path / "wandb" / name).mkdir(parents=True)
+    assert newest_run_id(tmp_path) == "a-b"
+
+
+def test_an_id_that_is_named_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wandb" / "run-20250102_000000-old").mkdir(parents=True)
+    made = {"save_dir": str(tmp_path), "id": None}
+    named = {"save_dir": str(tmp_path), "id": "mine"}
+    path = "lightning.pytorch.loggers.WandbLogger"
+    loggers = [SimpleNamespace(class_path=path, init_args=options) for options in (made, named)]
+    with continued_run([*loggers, SimpleNamespace(class_path="x.CSVLogger", init_args={}), False]):
+        assert (made["id"], named["id"]) == ("old", "mine")
+    assert (made["id"], named["id"]) == (None, "mine")
+    monkeypatch.setenv("WANDB_RUN_ID", "the sweep's")
+    with continued_run(loggers[0]):
+        assert made["id"] is None
+    with continued_run(None):
+        pass
