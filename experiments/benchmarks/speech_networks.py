@@ -3,6 +3,8 @@
 How long a network takes does not depend on what it has learnt.
 """
 
+import logging
+import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -99,16 +101,20 @@ def write_checkpoint(path: Path, sizes: Sizes) -> Path:
             width=s["width"],
         ),
     }
-    cli = LightningCLI(
-        ComposerModule,
-        subclass_mode_model=True,
-        run=False,
-        save_config_callback=None,
-        args={
-            "model": {"class_path": "s2v.modules.composer.ComposerModule", "init_args": model},
-            "trainer": {"accelerator": "cpu", "logger": False, "enable_checkpointing": False},
-        },
-    )
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice about LightningCLI within a program
+        cli = LightningCLI(
+            ComposerModule,
+            subclass_mode_model=True,
+            run=False,
+            save_config_callback=None,
+            seed_everything_default=0,
+            args={
+                "model": {"class_path": "s2v.modules.composer.ComposerModule", "init_args": model},
+                "trainer": {"accelerator": "cpu", "logger": False, "enable_checkpointing": False},
+            },
+        )
     cli.trainer.strategy.connect(cli.model)
     cli.trainer.save_checkpoint(path, weights_only=True)
     return path
