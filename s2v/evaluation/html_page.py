@@ -1,17 +1,31 @@
 """A report as one HTML page that opens anywhere: style and pictures inside, nothing fetched, names escaped."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from html import escape
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 80em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; font-size: 13px; }
-th, td { padding: .25em .7em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
+:root { color-scheme: light dark; --ink: #222; --pale: #666; --paper: #fff; --line: #ddd; --own: #f1f6ff; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e4e4; --pale: #a0a0a0; --paper: #181a1b; --line: #3a3d40; --own: #1d2836; }
+}
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em;
+  color: var(--ink); background: var(--paper); }
+h1, h2 { line-height: 1.2; }
+table { border-collapse: collapse; font-size: 14px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+th, td { padding: .35em .6em; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+th { vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
+.systems th:nth-child(2), .systems td:nth-child(2) { background: var(--own); }
+.reasons td { text-align: left; }
+.reasons th { text-align: left; }
+small { display: block; font-size: 11px; font-weight: 400; color: var(--pale); white-space: nowrap; }
 .wide { overflow-x: auto; }
+summary { cursor: pointer; margin: 1em 0; }
+li, dd, .reasons td { overflow-wrap: break-word; }
 img { max-width: 100%; }
 dt { font-weight: 600; }
+@media (max-width: 40em) { body { margin-top: 1em; } ul { padding-left: 1.2em; } dd { margin-left: 1em; } }
 """
 
 # The browser itself refuses whatever would leave this page.
@@ -25,28 +39,33 @@ def page(
     faults: list[tuple[str, str, str]],
     definitions: dict[str, str],
     sheet: bytes | None = None,
+    first: Collection[str] | None = None,
 ) -> str:
     """The page's text.
 
     Args:
-        header: names of the table's columns.
-        table: its rows of cells.
+        header: "metric", "better", then the systems, a remark on one in brackets.
+        table: its rows of cells, "mean [low, high]" from the third on.
         notes: sentences on where the numbers come from.
         faults: (clip, system, reason) of what could not be measured.
         definitions: what each metric means.
         sheet: a PNG of real and generated frames.
+        first: rows shown at once, the others below a line to open; None: all.
     """
+    shown = [row for row in table if first is None or row[0] in first]
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>Test report</title><style>{_STYLE}</style></head><body>",
         "<h1>Test report</h1>",
-        f'<div class="wide">{_table(header, table)}</div>',
+        _numbers(header, shown),
         "<p>Mean over clips with 95 % bootstrap interval, resampled by speaker.</p>",
-        _list(notes),
     ]
+    if len(shown) < len(table):
+        parts.append(f"<details><summary>All metrics</summary>{_numbers(header, table)}</details>")
+    parts.append(_list(notes))
     if sheet is not None:
         picture = base64.b64encode(sheet).decode("ascii")
         parts += [
@@ -54,9 +73,10 @@ def page(
             f'<img alt="real and generated frames, a strip a speaker" src="data:image/png;base64,{picture}">',
         ]
     if faults:
+        rows = [[escape(cell) for cell in fault] for fault in faults]
         parts += [
-            f"<h2>Not measured ({len(faults)} rows)</h2>",
-            f'<div class="wide">{_table(["clip", "system", "reason"], faults)}</div>',
+            f"<h2>Not measured ({len(faults)} {'row' if len(faults) == 1 else 'rows'})</h2>",
+            _table("reasons", ["clip", "system", "reason"], rows),
         ]
     meanings = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in definitions.items()
@@ -65,10 +85,35 @@ def page(
     return "\n".join(parts) + "\n"
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+def _numbers(header: list[str], table: list[list[str]]) -> str:
+    """The table with "better" below the metric's name, remarks below the systems' and intervals below the means."""
+    metric, _, *systems = header
+    rows = [
+        [_over(name, better), *(_over(*_parted(cell, " [")) for cell in cells)]
+        for name, better, *cells in table
+    ]
+    return _table("systems", [metric, *(_over(*_parted(name, " (")) for name in systems)], rows)
+
+
+def _parted(text: str, mark: str) -> tuple[str, str]:
+    before, found, after = text.partition(mark)
+    return before, found.strip() + after
+
+
+def _over(text: str, below: str) -> str:
+    """Escaped, a name breakable at its underscores, with something small below it."""
+    words = escape(text).replace("_", "_<wbr>")
+    return f"{words}<small>{escape(below)}</small>" if below else words
+
+
+def _table(kind: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Of cells that are HTML."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody>'
+        "</table></div>"
+    )
 
 
 def _list(items: Iterable[str]) -> str:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from s2v.evaluation.atomic_write import write_atomically
 from s2v.evaluation.bootstrap import Estimate
-from s2v.evaluation.clip_rows import CALIBRATION, ClipRow
+from s2v.evaluation.clip_rows import ANOTHER_CLIP, ANOTHER_SPEAKER, CALIBRATION, SHIFTED, SWAPPED, ClipRow
 from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import DEFINITIONS
 from s2v.evaluation.html_page import page
@@ -25,6 +26,16 @@ from s2v.evaluation.markdown_text import escaped
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, READ_FIRST, SystemSummary
 from s2v.spreadsheet_cell import as_cell
 
+_NARROW = 7
+_SHORT = {
+    SHIFTED: "speech shifted",
+    SWAPPED: "speech swapped",
+    ANOTHER_CLIP: "other clip",
+    ANOTHER_SPEAKER: "other speaker",
+}
+"""Names whose words fit a column of 7: a terminal of 80 shows them all."""
+
+_ARROWS = {"up": "↑", "down": "↓", "zero": "→0", "one": "→1"}
 _BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1"}
 
 
@@ -79,6 +90,7 @@ class Report:
             faults=faults,
             definitions=DEFINITIONS,
             sheet=sheet,
+            first=(*READ_FIRST, "scored"),
         )
 
     def as_csv(self) -> str:
@@ -135,15 +147,18 @@ class Report:
 
     def rich_table(self) -> Table:
         """The metrics read first for a terminal, means alone: a row a metric, a column a system."""
-        table = Table(title="test")
+        table = Table(title="test", box=SIMPLE_HEAD, padding=0, show_edge=False)
         table.add_column("metric", no_wrap=True)
-        table.add_column("better")
         for name in self.systems:
-            table.add_column(name.replace("_", " "), justify="right")  # spaces let a narrow terminal wrap it
+            short = _SHORT.get(name, name).replace("_", " ")  # spaces let a narrow terminal wrap it
+            longest = max(map(len, short.split(" ")))
+            table.add_column(short, justify="right", overflow="fold", width=max(6, min(longest, _NARROW)))
         rows = self.table()
-        for cells in rows:
-            if cells[0] in (*READ_FIRST, "scored"):
-                table.add_row(*(cell.partition(" [")[0] for cell in cells))
+        for metric, _, *cells in rows:
+            if metric in READ_FIRST:
+                means = (_four_digits(cell.partition(" [")[0]) for cell in cells)
+                table.add_row(f"{metric} {_ARROWS[METRICS[metric]]}", *means)
+        table.add_row("scored", *rows[-1][2:])
         left_out = len(rows) - table.row_count
         if left_out:
             table.caption = f"{left_out} more metrics and the intervals are in the report"
@@ -215,6 +230,14 @@ def _cell(value: Estimate | None) -> str:
         return "-"
     text = f"{value.mean:.3f}"
     return f"{text} [{value.low:.3f}, {value.high:.3f}]" if math.isfinite(value.low) else text
+
+
+def _four_digits(cell: str) -> str:
+    """A number as a narrow column takes it: 100.0, 31.42, 0.873."""
+    if cell == "-":
+        return cell
+    value = float(cell)
+    return f"{value:.{3 if abs(value) < 10 else 2 if abs(value) < 100 else 1}f}"
 
 
 def _line(cells: list[str]) -> str:

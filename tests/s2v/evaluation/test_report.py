@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from s2v.evaluation.atomic_write import write_atomically
 from s2v.evaluation.clip_rows import CALIBRATION, ClipRow
-from s2v.evaluation.report import Report
+from s2v.evaluation.report import Report, _four_digits
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, summarise
 
 OURS = "speech2video"
@@ -118,20 +119,50 @@ def test_rows_that_say_the_same_fill_no_page(report: Report) -> None:
     assert "## Not measured (320 rows)" in report.as_markdown()
 
 
-def test_terminal_table_has_what_is_read_first_a_column_a_system(report: Report) -> None:
+@pytest.mark.parametrize("width", [80, 120])
+def test_terminal_table_has_what_is_read_first_a_column_a_system(report: Report, width: int) -> None:
     table = report.rich_table()
-    assert [column.header for column in table.columns[:4]] == ["metric", "better", OURS, "ground truth"]
-    assert len(table.columns) == 2 + 1 + len(CALIBRATION)
-    console = Console(width=100, file=io.StringIO())
+    assert len(table.columns) == 1 + 1 + len(CALIBRATION)
+    console = Console(width=width, file=io.StringIO())
     console.print(table)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "0.625" in shown
-    first_words = {line.split()[1] for line in shown.splitlines() if line.startswith("│")}
-    assert {"ssim", "psnr", "sync_confidence", "identity_rank1", "scored"} <= first_words
-    assert not {"ssim_mouth", "psnr_clip_128x96"} & first_words
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    cells = {words[0]: words[1:] for words in map(str.split, lines) if words}
+    assert cells["ssim"] == ["↑", "0.625", *["0.500"] * 7]
+    assert cells["sync_distance"][0] == "↓" and cells["motion"][0] == "→1"
+    assert cells["scored"] == ["1/2", *["2/2"] * 7]
+    assert "ssim_mouth" not in cells and "psnr_clip_128x96" not in cells
+    header = " ".join(lines[: lines.index(next(line for line in lines if "─" in line))])
+    assert {"shifted", "swapped", "speaker", "image"} <= set(header.split())  # no word is broken
     left_out = len(report.table()) - table.row_count
-    assert f"{left_out} more metrics" in shown and left_out > 15
-    assert max(map(len, shown.splitlines())) <= 100 and len(shown.splitlines()) < 24
+    assert f"{left_out} more metrics" in lines[-1] and left_out > 15
+    assert len(lines) < 24
+
+
+@pytest.mark.parametrize(
+    ("mean", "shown"), [("100.000", "100.0"), ("31.416", "31.42"), ("-9.8765", "-9.877"), ("-", "-")]
+)
+def test_four_digits(mean: str, shown: str) -> None:
+    assert _four_digits(mean) == shown
+
+
+def test_page_shows_what_is_read_first_and_hides_the_rest(report: Report) -> None:
+    page = report.as_html()
+    first, _, folded = page.partition("<details>")
+    folded = folded.partition("</details>")[0]
+    assert "<td>ssim<small>higher</small></td><td>0.625<small>[0.500, 0.750]</small></td>" in first
+    assert "ssim_<wbr>mouth" not in first and "ssim_<wbr>mouth" in folded
+    assert "another_<wbr>clip<small>(calibration)</small>" in first
+    assert folded.count("<tr>") == 1 + len(report.table())
+    assert "<h2>Not measured (1 row)</h2>" in page
+
+
+def test_the_browser_itself_refuses_requests(report: Report) -> None:
+    page = report.as_html(sheet=b"png")
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None and policy[1].startswith("default-src 'none'")
+    addresses = re.findall(r"""(?:src|href|action|data|srcset|poster)\s*=\s*["']?([^"'\s>]*)""", page)
+    assert addresses == ["data:image/png;base64,cG5n"]
+    assert not re.search(r"https?:|//|@import|url\(|<script|<link|<iframe|<object|<base", page)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
