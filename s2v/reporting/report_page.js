@@ -92,7 +92,7 @@ function linkVideos(clip) {
   });
   document.addEventListener("playing-together", (event) => event.detail !== clip && together && stop());
   hear(0);
-  play.hidden = false;
+  play.hidden = videos.length < 2; // one alone has its own controls
   sounds.forEach((sound) => (sound.hidden = videos.length < 2));
 }
 

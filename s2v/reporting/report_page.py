@@ -119,16 +119,18 @@ _TESTED_ON = {
 
 
 def _system_rows(tested: list[Run]) -> list[tuple[str, str, dict[str, Any]]]:
-    """(label, system, numbers); a calibration that several runs share, number for number, is one row."""
+    """(label, system, numbers); a calibration that several runs share, number for number, is one row.
+
+    What all runs share, and everything where there is one run alone, is labelled without a run's name.
+    """
     rows: dict[tuple[str, str], tuple[list[str], str, dict[str, Any]]] = {}
     for run in tested:
         for system, summary in (run.report or {})["systems"].items():
             shared = json.dumps(summary, sort_keys=True) if system in CALIBRATION else run.name
             rows.setdefault((system, shared), ([], system, summary))[0].append(run.name)
     ordered = sorted(rows.values(), key=lambda row: row[1] in CALIBRATION)
-    everyone = len(tested) if len(tested) > 1 else 0
     return [
-        (system if len(names) == everyone else f"{', '.join(names)}: {system}", system, summary)
+        (system if len(names) == len(tested) else f"{', '.join(names)}: {system}", system, summary)
         for names, system, summary in ordered
     ]
 

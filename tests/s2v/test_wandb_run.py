@@ -68,7 +68,11 @@ def test_a_fit_that_begins_anew_has_a_run_of_its_own(configs: list[str], tmp_pat
 
 @pytest.mark.slow
 def test_other_ranks_start_no_run(configs: list[str], tmp_path: Path) -> None:
-    two = ["--trainer.devices=2", "--trainer.strategy=ddp_find_unused_parameters_true"]
+    two = [
+        "--trainer.devices=2",
+        "--trainer.use_distributed_sampler=false",
+        "--trainer.strategy=ddp_find_unused_parameters_true",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "s2v", "fit", *configs, *two],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},

@@ -125,6 +125,13 @@ def test_what_is_no_comparison_is_said() -> None:
     ]
 
 
+def test_one_run_alone_needs_no_names() -> None:
+    page = Page(report_page([Run("only", report=report(0.5))], {}, []))
+    assert page.texts("h1") == ["only"]
+    labels = page.texts("th")
+    assert "speech2video" in labels and "ground_truth" in labels and "only: speech2video" not in labels
+
+
 def test_bad_options_in_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = str(folder / "plain")
     for options, reason in (
