@@ -1,0 +1,87 @@
+"""Memory of a test over many clips: real protocol, a SyncNet and a face judge with random weights, short small clips.
+
+    python experiments/benchmarks/scoring_memory.py --clips 1000 --output runs/benchmarks/scoring_memory.json
+
+Prints the process' peak of resident memory (Linux: in KiB) every hundred clips, and how much a clip adds after the
+first hundred.
+"""
+
+import argparse
+import json
+import resource
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from s2v.evaluation.clip_rows import TestClip
+from s2v.evaluation.held_pictures import HeldPictures
+from s2v.evaluation.judges import FaceJudge, SyncJudge
+from s2v.evaluation.protocol import Protocol
+from s2v.evaluation.scoring import Scoring
+from s2v.models.syncnet import SyncNet
+
+FRAMES, SIDE, SPEAKERS = 12, 64, 20
+
+
+class _Colours(nn.Module):
+    def forward(self, faces: torch.Tensor) -> dict[str, torch.Tensor]:
+        means = faces.float().mean(dim=(2, 3))
+        return {"embedding": means, "logits": means}
+
+
+def clip_of(number: int) -> TestClip:
+    random = torch.Generator().manual_seed(number)
+    real = torch.randint(0, 256, (FRAMES, 3, SIDE, SIDE), dtype=torch.uint8, generator=random)
+    speech = (torch.randn(FRAMES * 640, generator=random) * 3000).to(torch.int16)
+    return TestClip(str(number), f"s{number % SPEAKERS}", "anger", real, real.flip(0), speech)
+
+
+def peak_after(clips: int, every: int) -> dict[int, int]:
+    """Clips scored so far -> peak of resident memory, bytes."""
+    torch.manual_seed(0)
+    face = FaceJudge(_Colours(), ["anger", "fear", "sadness"], "none", "0" * 64, "made for this")
+    sync = SyncJudge(
+        SyncNet(image_size=64, width=1 / 16).eval().requires_grad_(False), "none", "0" * 64, "random"
+    )
+    protocol = Protocol(identity=face, emotion=face, sync=sync)
+    held, scoring = HeldPictures(), Scoring(protocol, bootstrap=100)
+    for number in range(clips):
+        clip = clip_of(number)
+        held.add(clip.clip_id, clip.speaker, clip.real)
+    protocol.hold(held)
+    found = {}
+    for number in range(clips):
+        scoring.add(clip_of(number))
+        if (number + 1) % every == 0:
+            found[number + 1] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            print(f"{number + 1:6d} clips: {found[number + 1] / 2**20:.0f} MiB", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clips", type=int, default=1000)
+    parser.add_argument("--every", type=int, default=100)
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/scoring_memory.json"))
+    args = parser.parse_args()
+    resident = peak_after(args.clips, args.every)
+    first, last = min(resident), max(resident)
+    growth = (resident[last] - resident[first]) / max(last - first, 1)
+    result = {
+        "peak_resident_bytes": resident,
+        "bytes_a_clip": growth,
+        "clip_frame_bytes": FRAMES * 3 * SIDE * SIDE,
+        "torch": torch.__version__,
+    }
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(result, indent=1) + "\n")
+    print(
+        f"{growth / 1024:.1f} KiB a clip, its frames are {FRAMES * 3 * SIDE * SIDE / 1024:.0f} KiB; {args.output}"
+    )
+
+
+if __name__ == "__main__":
+    main()
