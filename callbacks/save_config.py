@@ -25,10 +25,12 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
     def __init__(self, parser: LightningArgumentParser, config: Any, **kwargs: Any) -> None:
         super().__init__(parser, config, **{"save_to_log_dir": False} | kwargs)
         self._dumped = ""
+        self._fitting = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """A fit's is saved later: ModelCheckpoint warns of a folder with something in it."""
-        if stage != "fit":
+        self._fitting = stage == "fit"
+        if not self._fitting:
             super().setup(trainer, pl_module, stage)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -46,7 +48,9 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
         return {"config": self._text()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """A line for each key that the checkpoint's fit had otherwise; the new value is the one in force."""
+        """A fit: a line for each key that the checkpoint's fit had otherwise; the new value is the one in force."""
+        if not self._fitting:
+            return
         before, now = (_flat(yaml.safe_load(text)) for text in (state_dict["config"], self._text()))
         for key in sorted(before.keys() | now.keys()):
             if key.split(".")[0] != "ckpt_path" and before.get(key) != now.get(key):

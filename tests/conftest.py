@@ -36,6 +36,12 @@ def no_network() -> Any:
         yield
 
 
+@pytest.fixture(autouse=True)
+def wandb_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test finds it so: a logger of Lightning's that is offline writes another word for it."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder with real recordings and weights that lies beside a checkout ($S2V_SHARED, ../shared)."""

@@ -86,8 +86,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--clips", type=int, default=36, help="drawn clips, of which 70 %% are for training")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--clips", type=int, default=12, help="drawn clips, of which 70 %% are for training")
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=2, help="the shortest of them counts")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--output", help="also write the numbers there, as JSON")

@@ -77,6 +77,11 @@ def test_a_resumed_fit_says_which_keys_changed(tmp_path: Path, caplog: pytest.Lo
             fit = trainer(tmp_path / "again", saver(lr), max_steps=2)
             fit.fit(SmallGAN(), loader(), ckpt_path=tmp_path / "last.ckpt")
         assert [line for line in caplog.messages if line.startswith("resuming with")] == lines
+    caplog.clear()
+    with caplog.at_level("INFO"):  # a validation has other callbacks and loggers, and resumes nothing
+        once = trainer(tmp_path / "again", saver(0.2), limit_val_batches=1)
+        once.validate(SmallGAN(), loader(), ckpt_path=tmp_path / "last.ckpt", verbose=False)
+    assert "resuming with" not in caplog.text
 
 
 def test_keys_of_nested_configs_and_lists() -> None:

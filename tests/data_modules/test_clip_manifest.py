@@ -30,7 +30,7 @@ def test_columns_are_the_documented_ones(tmp_path: Path) -> None:
     write_manifest(tmp_path / "manifest.csv", [])
     assert (tmp_path / "manifest.csv").read_text().strip() == (
         "clip_id,status,reason,source,cache_file,duration,frames,fps,source_fps,speaker,emotion,sentence,"
-        "official_split,sha256,sync_offset,sync_confidence,sync_flag"
+        "official_split,sha256,sync_offset,sync_confidence,sync_flag,consent"
     )
     assert read_manifest(tmp_path / "manifest.csv") == []
 
