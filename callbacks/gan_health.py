@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
@@ -13,9 +14,11 @@ from callbacks.gan_complaints import complaint
 from callbacks.gan_signs import diversity, gradient_norm, loss_over_chance, motion, win_rate
 from s2v.errors import InputError
 
+_COLUMNS = ("step", "sign", "value", "likely cause")
+
 
 class GANHealth(pl.Callback):
-    """Log a GAN's vital signs as health/..., warn when one stays bad.
+    """Log a GAN's vital signs as health/..., warn when one stays bad (in W&B: table health/warnings).
 
     Reads what `training_step` returns: real_scores and fake_scores {discriminator: tensor}, fake_frames and
     real_frames (B, T, 3, H, W). What is missing is not judged. Gradient norms are
@@ -39,6 +42,7 @@ class GANHealth(pl.Callback):
         self.warmup_steps = warmup_steps
         self._bad_in_a_row: dict[str, int] = {}
         self._warned: set[str] = set()
+        self._said: list[list[Any]] = []
         self._norms: dict[str, Tensor] = {}
         self._history: dict[str, deque[float]] = {}
         self._last_step = 0
@@ -77,7 +81,7 @@ class GANHealth(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(signs, step=step)
         if self.warn:
-            self._judge(signs, enough_steps=step >= self.warmup_steps)
+            self._judge(trainer, signs, enough_steps=step >= self.warmup_steps)
 
     @torch.no_grad()
     def _measure(self, outputs: dict[str, Any]) -> dict[str, float]:
@@ -97,7 +101,7 @@ class GANHealth(pl.Callback):
         values = torch.stack([value.float() for value in signs.values()]).tolist() if signs else []
         return dict(zip(signs, values, strict=True))
 
-    def _judge(self, signs: dict[str, float], enough_steps: bool) -> None:
+    def _judge(self, trainer: pl.Trainer, signs: dict[str, float], enough_steps: bool) -> None:
         judged = {sign: complaint(sign, value, self._usual(sign)) for sign, value in signs.items()}
         found = {sign: text for sign, text in judged.items() if text}
         self._bad_in_a_row = {text: self._bad_in_a_row.get(text, 0) + 1 for text in found.values()}
@@ -105,6 +109,14 @@ class GANHealth(pl.Callback):
             if enough_steps and self._bad_in_a_row[text] >= self.patience and text not in self._warned:
                 self._warned.add(text)
                 rank_zero_warn(f"{sign} = {signs[sign]:.3g}: {text}")
+                self._said.append([trainer.global_step, sign, signs[sign], text])
+                for logger in trainer.loggers:
+                    if isinstance(
+                        logger, WandbLogger
+                    ):  # with those before: a run's page shows the newest table
+                        logger.log_table(
+                            "health/warnings", list(_COLUMNS), list(self._said), step=trainer.global_step
+                        )
         for sign, value in signs.items():
             self._history.setdefault(sign, deque(maxlen=50)).append(value)
 

@@ -1,4 +1,5 @@
 import csv
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch import Tensor
 
 from callbacks.gan_health import GANHealth
@@ -128,6 +129,24 @@ def test_does_not_warn_of_what_passes_nor_early_nor_unasked(tmp_path: Path, sett
         warnings.simplefilter("always")
         trainer(tmp_path, health, max_epochs=2).fit(Sick("collapse"), loader())
     assert messages(record) == []
+
+
+def test_weights_and_biases_get_the_warnings(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    logger = WandbLogger(project="s2v", save_dir=tmp_path, offline=True)
+    health = GANHealth(every_n_steps=1, patience=2, warmup_steps=0)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        trainer(tmp_path, health, logger=logger, max_epochs=2).fit(Sick("collapse"), loader())
+    logger.experiment.finish()
+    tables = (tmp_path / "wandb").glob("offline-run-*/files/media/table/health/*.table.json")
+    newest = max((json.loads(path.read_text()) for path in tables), key=lambda table: len(table["data"]))
+    assert newest["columns"] == ["step", "sign", "value", "likely cause"]
+    rows = [f"{sign} = {value:.3g}: {cause}" for _, sign, value, cause in newest["data"]]
+    assert rows == messages(record)
+    collapse = [row for row in newest["data"] if "(collapse)" in row[3]]
+    # the second measurement in a row, and the first of the next epoch
+    assert [row[0] for row in collapse] == [2, len(loader()) + 1]
 
 
 class Explode(pl.Callback):
