@@ -114,6 +114,7 @@ COMBINATIONS = (
     {name: stage(name) for name in FITS}
     | {f"{name}, own teachers": stage(name, own=True) for name in OWN}
     | {f"{name}, tiny": tiny(name) for name in OWN}
+    | {"syncnet, minutes of video": [*stage("syncnet", "video_folder"), "pretrain/mouth_syncnet"]}
     | {f"cpc on {data}": stage("cpc", data) for data in ("voxceleb2", "video_folder", "synthetic")}
     | {
         "distill, unseen actors": ["base/trainer", "data/crema_d", "data/crema_d_unseen", *FITS["distill"]],
