@@ -10,6 +10,7 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
+os.environ["WANDB__SERVICE_WAIT"] = "300"  # seconds for its process to start; 30 are short on a busy machine
 
 import pytest
 import torch

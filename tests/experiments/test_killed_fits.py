@@ -67,6 +67,8 @@ class Fit:
             f"--trainer.max_steps={STEPS}",
             *more,
         ]
+        self.start_seconds, self.step_seconds = 2.0, 0.05
+        """How long this machine takes to the first save and from one to the next: as the kills before found it."""
 
     def start(self) -> "subprocess.Popen[str]":
         resume = [f"--ckpt_path={self.last}"] if self.last.exists() else []
@@ -85,13 +87,18 @@ class Fit:
     def kill(self, draw: random.Random, with_signal: signal.Signals) -> None:
         """After none, one or a few steps more, at any point of the next one."""
         before, wanted = self._saves(), draw.choice([0, 1, 2, 3] if FULL else [1, 2, 3])
-        process = self.start()
+        process, begun = self.start(), time.monotonic()
         saves = 0
         while process.poll() is None and saves < wanted:
-            time.sleep(0.02)
+            time.sleep(0.005)
             now = self._saves()
-            saves, before = saves + (now != before), now
-        time.sleep(draw.uniform(0, 0.3) if wanted else draw.uniform(0, 10))
+            if now != before:
+                took, begun = time.monotonic() - begun, time.monotonic()
+                self.start_seconds, self.step_seconds = (
+                    (took, self.step_seconds) if saves == 0 else (self.start_seconds, took)
+                )
+                saves, before = saves + 1, now
+        time.sleep(draw.uniform(0, 2 * self.step_seconds) if wanted else draw.uniform(0, self.start_seconds))
         if with_signal is signal.SIGTERM:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
