@@ -17,7 +17,13 @@ from s2v.errors import InputError
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.file_hash import sha256_of_file
 from s2v.evaluation.held_pictures import HeldPictures
-from s2v.evaluation.judges import load_emotion_judge, load_face_judge, load_perceptual_judge, load_sync_judge
+from s2v.evaluation.judges import (
+    load_emotion_judge,
+    load_face_judge,
+    load_fid_judge,
+    load_perceptual_judge,
+    load_sync_judge,
+)
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.provenance import files_trained_with
 from s2v.evaluation.report import Report
@@ -40,6 +46,7 @@ class TestReport(Callback):
         emotion_judge: face network that classifies emotions; likewise.
         syncnet: SyncNet for the lips metrics; likewise.
         lpips: file of torchvision's AlexNet weights for LPIPS; likewise.
+        fid: file of the Inception of FID (`s2v.weights.FID_FILE`); likewise. Slow without a GPU.
         contact_sheet: draw one (a strip for each speaker and emotion, at most `max_strips`).
         system: name of what is tested, in the report; None: the module's `system_name`, or speech2video.
         bootstrap: resamples behind each 95 % interval.
@@ -56,6 +63,7 @@ class TestReport(Callback):
         emotion_judge: str | None = None,
         syncnet: str | None = None,
         lpips: str | None = None,
+        fid: str | None = None,
         contact_sheet: bool = True,
         system: str | None = None,
         bootstrap: int = 1000,
@@ -67,6 +75,7 @@ class TestReport(Callback):
         self.emotion_judge = emotion_judge
         self.syncnet = syncnet
         self.lpips = lpips
+        self.fid = fid
         self.contact_sheet = contact_sheet
         self.system = system or OURS
         self._named = system is not None
@@ -94,6 +103,7 @@ class TestReport(Callback):
             load_emotion_judge(self.emotion_judge) if self.emotion_judge else None,
             load_sync_judge(self.syncnet) if self.syncnet else None,
             load_perceptual_judge(self.lpips) if self.lpips else None,
+            load_fid_judge(self.fid) if self.fid else None,
         )
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,11 +1,12 @@
 """Preparation: every clip of a corpus decoded once, into a cache and its manifest."""
 
+import contextlib
 import threading
 import time
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from data_modules.clip_cache import cache_file_of, read_clip, remove_partial_fil
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
 from data_modules.clip_preparation import PreparationSettings
 from data_modules.consent import answer_of, read_consent
+from data_modules.dask_cluster import dask_cluster
 from data_modules.face_crop import load_detector
 from data_modules.layouts import FoundClip, find_clips
 from data_modules.preparation_job import PreparationJob, close_children, prepare_in_child
@@ -56,21 +58,24 @@ def prepare(
     jpeg_quality: int = 0,
     consent: Path | None = None,
     without_consent: bool = False,
+    dask: str = "",
 ) -> PreparationSummary:
     """Decodes every clip under `root` into `cache`, and writes `manifest.csv` with a row for each.
 
     Clips go through `workers` child processes; one that takes more than `time_limit` seconds is killed,
     its clip refused. Finished clips are skipped the next time unless their source, the settings or their
     cache file changed; `verify` reads every cache file, so that one is made anew whose bytes changed and
-    whose size and time did not. May be stopped at any moment, and run several times at once. Wrapped in
-    `joblib.parallel_config(backend="dask")` the same call runs on a cluster. With a `jpeg_quality` of 1 to 100
-    frames are stored as JPEG, else as pixels.
+    whose size and time did not. May be stopped at any moment, and run several times at once. With a `jpeg_quality`
+    of 1 to 100 frames are stored as JPEG, else as pixels.
+
+    `dask`, the address of a Dask scheduler or the path of its file, has its workers do the same, `workers` unused;
+    they must see `root` and `cache` at the same paths.
 
     `consent` is a table of who agreed (`read_consent`): clips of others are refused, or, `without_consent`,
     prepared all the same and marked in the manifest, whence the mark goes into checkpoints trained on them.
 
     Raises:
-        InputError: wrong root, layout, settings, detector or table, or the cache cannot be written.
+        InputError: wrong root, layout, settings, detector, table or cluster, or the cache cannot be written.
     """
     root, cache = Path(root).absolute(), Path(cache).absolute()
     settings = _checked_settings(
@@ -95,22 +100,29 @@ def prepare(
         record = records.get(clip.clip_id)
         if record and still_true(record, clip, root, cache, key, time_limit):
             done[clip.clip_id] = record
-    if verify:
-        done = _undamaged(done, cache, workers)
-    todo = [clip for clip in clips if clip.clip_id not in done]
-    skipped = len(done) - turned_away
     job = PreparationJob(uuid.uuid4().hex, str(root), str(cache), asdict(settings), time_limit)
-    for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in todo}:
-        remove_partial_files(folder)
-    _write(cache, done, answers)
-    with PreparationProgress(len(clips), skipped, shown=progress) as bar:
-        _run(todo, job, workers, done, bar, answers)
+    with dask_cluster(dask, [root, cache]) if dask else _this_machine() as everywhere:
+        if verify:
+            done = _undamaged(done, cache, workers)
+        todo = [clip for clip in clips if clip.clip_id not in done]
+        skipped = len(done) - turned_away
+        for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in todo}:
+            remove_partial_files(folder)
+        _write(cache, done, answers)
+        with PreparationProgress(len(clips), skipped, shown=progress) as bar:
+            _run(todo, job, workers, done, bar, answers, everywhere)
     rows = [ManifestRow(**record["row"]) for record in done.values()]
     reasons = Counter(kind_of_reason(row.reason) for row in rows if not row.ok)
     ok = sum(row.ok for row in rows)
     return PreparationSummary(
         found, ok, len(rows) - ok, skipped, cache / MANIFEST_NAME, dict(reasons.most_common())
     )
+
+
+@contextlib.contextmanager
+def _this_machine() -> Iterator[Callable[..., None]]:
+    """As `dask_cluster`, for one machine: `everywhere` has nowhere else to go."""
+    yield lambda function, *arguments: None
 
 
 def _undamaged(done: dict[str, Record], cache: Path, workers: int) -> dict[str, Record]:
@@ -137,6 +149,7 @@ def _run(
     done: dict[str, Record],
     bar: PreparationProgress,
     answers: Mapping[str, bool] | None,
+    everywhere: Callable[..., None],
 ) -> None:
     """Prepares clips in parallel, adding to `done`; the manifest follows now and then, and at any end."""
     cache = Path(job.cache_dir)
@@ -165,6 +178,7 @@ def _run(
                 due = time.monotonic() + max(_SECONDS_BETWEEN_MANIFESTS, 20 * (time.monotonic() - begun))
     finally:
         close_children(job.run)
+        everywhere(close_children, job.run)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib counts aloud what is left when a run is stopped
             replies.close()

@@ -49,6 +49,13 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.cpu_count() or 1,
         help="processes that decode (default: one per core)",
     )
+    parser.add_argument(
+        "--dask",
+        default="",
+        metavar="ADDRESS",
+        help="decode on a Dask cluster instead: tcp://host:8786 or a scheduler file (extra dask); corpus and "
+        "cache must be on a disk that all workers see, at the same path",
+    )
     parser.add_argument("--time-limit", type=float, default=60.0, help="seconds a clip may take (default 60)")
     parser.add_argument(
         "--min-seconds", type=float, default=1.0, help="shorter clips are refused (default 1)"
@@ -131,6 +138,7 @@ def run_prepare(args: argparse.Namespace) -> int:
         jpeg_quality=_jpeg_quality(args),
         consent=args.consent,
         without_consent=args.without_consent,
+        dask=args.dask,
     )
     reasons = ", ".join(f"{kind}: {count}" for kind, count in summary.reasons.items())
     print(

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -35,6 +35,12 @@ from s2v.weight_file import (
     shape_of,
     some_of,
 )
+
+if TYPE_CHECKING:
+    from s2v.models.fid_inception import FidInception
+
+FID_FILE = "pt_inception-2015-12-05-6726825d.pth (release fid_weights of github.com/mseitzer/pytorch-fid)"
+"""The published weights that FID means; nothing is ever downloaded."""
 
 _CPC_OPTIONS = {"normMode": "layerNorm", "encoder_type": "cpc"}
 """Options of CPC_audio that change the graph but not its keys, with the values this CPC implements."""
@@ -220,6 +226,17 @@ def load_lpips(path: str | Path) -> LPIPS:
             if key in linear:
                 state[f"linear.{layer}"] = linear[key].flatten()
     return filled(path, LPIPS(), state)
+
+
+def load_fid_inception(path: str | Path) -> "FidInception":
+    """The Inception whose features FID is made of, from `FID_FILE` at `path`; its classifier is left out."""
+    from s2v.models.fid_inception import CLASSES, FidInception
+
+    state = read_state_dict(path)
+    if shape_of(path, state, "fc.weight", 2)[0] != CLASSES:
+        raise InputError(f"{path} is another Inception than FID's: fetch {FID_FILE}")
+    kept = {f"network.{key}": value for key, value in state.items() if not key.startswith("fc.")}
+    return filled(path, FidInception(), kept)
 
 
 def load_mobilefacenet(path: str | Path, detector: str = "") -> MobileFaceNet:

@@ -9,6 +9,9 @@ DEFINITIONS = {
     "_mouth": "rows H/2 to H of the frame",
     "_128x96": "both clips first resized to 128 x 96 (height x width), bilinear with anti-aliasing",
     "lpips": "version 0.1 on AlexNet, whole frames at their own size, frame by frame",
+    "fid": "whole split against the real frames: Inception of 2015 as in pytorch-fid, 2,048 features, whole frames "
+    "resized to 299 x 299 without anti-aliasing; a held picture counts once a clip; no interval; with fewer frames "
+    "than 2,048 it is unstable, and compares with nothing that has another number of frames",
     "speaker_spread": "mean difference between speakers' mean pictures (32 x 32), generated / real; 0: one face",
     "sharpness": "gradient energy, generated / real",
     "motion": "mean absolute frame-to-frame difference, generated / real",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from s2v.metrics.emotion import canonical_emotion
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
 from s2v.models.senet import FERPLUS_CLASSES
+
+if TYPE_CHECKING:
+    from s2v.models.fid_inception import FidInception
 
 FACES_AT_ONCE = 32
 
@@ -103,6 +106,36 @@ def load_perceptual_judge(path: str) -> PerceptualJudge:
     _check_exists(path, "LPIPS' AlexNet")
     network = load_lpips(path).requires_grad_(False)
     return PerceptualJudge(network, path, sha256_of_file(path), f"{PUBLISHED} (AlexNet; LPIPS 0.1)")
+
+
+@dataclass
+class FidJudge:
+    """The Inception of FID; the fields are those of `FaceJudge`."""
+
+    network: "FidInception"
+    source: str
+    sha256: str
+    origin: str
+
+    @torch.no_grad()
+    def features(self, frames: Tensor) -> Tensor:
+        """Frames (T, 3, H, W) uint8 RGB -> the features of each, (T, 2048) float32 on the CPU."""
+        place = next(self.network.parameters()).device
+        return torch.cat([self.network(part.to(place)).cpu() for part in frames.split(FACES_AT_ONCE)])
+
+
+def load_fid_judge(path: str) -> FidJudge:
+    """The Inception of FID from a file of its published weights.
+
+    Raises:
+        InputError: no such file, or of another network.
+    """
+    from s2v.weights import FID_FILE, load_fid_inception
+
+    if not Path(path).is_file():
+        raise InputError(f"FID's Inception: no file at {path}; fetch {FID_FILE}")
+    network = load_fid_inception(path).requires_grad_(False)
+    return FidJudge(network, path, sha256_of_file(path), f"{PUBLISHED} (Inception of 2015, as pytorch-fid)")
 
 
 def load_face_judge(source: str) -> FaceJudge:

@@ -27,9 +27,10 @@ from s2v.evaluation.clip_rows import (
     TestClip,
 )
 from s2v.evaluation.held_pictures import HeldPictures
-from s2v.evaluation.judges import FaceJudge, PerceptualJudge, SyncJudge
+from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
 from s2v.evaluation.lip_sync import pair_with_later_speech, still_lips, sync_values
 from s2v.evaluation.speaker_spread import SpeakerSpread
+from s2v.evaluation.split_fid import SplitFid
 from s2v.metrics.diversity import mean_picture
 from s2v.metrics.emotion import canonical_emotion, clip_emotion
 from s2v.metrics.identity import clip_embedding, identity_cosine, rank1_hits
@@ -58,6 +59,7 @@ class Protocol:
         emotion: judge of the emotion, with class names; likewise.
         sync: judge of lips and speech; likewise.
         perceptual: LPIPS; likewise.
+        fid: the Inception of FID; likewise.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Protocol:
         emotion: FaceJudge | None = None,
         sync: SyncJudge | None = None,
         perceptual: PerceptualJudge | None = None,
+        fid: FidJudge | None = None,
     ) -> None:
         if system in CALIBRATION:
             raise InputError(f"a system can't be called {system!r}: that is a calibration row")
@@ -76,6 +79,8 @@ class Protocol:
         self.emotion = emotion
         self.sync = sync
         self.perceptual = perceptual
+        self.fid = fid
+        self.split_fid = SplitFid(fid, GROUND_TRUTH) if fid is not None else None
         self.spread = SpeakerSpread()
         self.rows: list[ClipRow] = []
         self._embeddings: list[dict[str, Tensor]] = []
@@ -91,7 +96,7 @@ class Protocol:
 
     def move_to(self, device: torch.device | str) -> None:
         """Bring the judges' networks to a device."""
-        for judge in (self.identity, self.emotion, self.sync, self.perceptual):
+        for judge in (self.identity, self.emotion, self.sync, self.perceptual, self.fid):
             if judge is not None:
                 judge.network.to(device)
 
@@ -113,6 +118,9 @@ class Protocol:
         faces = pictures | stills
         self._measure_pictures(rows, clip.real, faces)
         self._measure_spread(clip.speaker, faces)
+        if self.split_fid is not None:
+            for name, frames in faces.items():
+                self.split_fid.add(name, frames)
         if self.identity is not None:
             self._embed_identity(rows, faces)
         if self.emotion is not None:

@@ -11,7 +11,7 @@ import torch
 
 import s2v
 from s2v.evaluation.file_hash import sha256_of_file
-from s2v.evaluation.judges import FaceJudge, PerceptualJudge, SyncJudge, file_of_source
+from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge, file_of_source
 
 _WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".model", ".hdf5", ".h5", ".onnx")
 
@@ -46,7 +46,7 @@ def git_commit() -> str | None:
 
 
 def describe_judge(
-    judge: FaceJudge | SyncJudge | PerceptualJudge | None, teachers: set[str] | None
+    judge: FaceJudge | SyncJudge | PerceptualJudge | FidJudge | None, teachers: set[str] | None
 ) -> dict[str, Any] | None:
     """File, hash and origin of a judge, and whether the system learned from it.
 

@@ -18,11 +18,20 @@ from rich.table import Table
 
 from s2v.evaluation.atomic_write import write_atomically
 from s2v.evaluation.bootstrap import Estimate
-from s2v.evaluation.clip_rows import ANOTHER_CLIP, ANOTHER_SPEAKER, CALIBRATION, SHIFTED, SWAPPED, ClipRow
+from s2v.evaluation.clip_rows import (
+    ANOTHER_CLIP,
+    ANOTHER_SPEAKER,
+    CALIBRATION,
+    GROUND_TRUTH,
+    SHIFTED,
+    SWAPPED,
+    ClipRow,
+)
 from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import DEFINITIONS
 from s2v.evaluation.html_page import page
 from s2v.evaluation.markdown_text import escaped
+from s2v.evaluation.split_fid import STABLE_FROM
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, READ_FIRST, SystemSummary
 from s2v.spreadsheet_cell import as_cell
 
@@ -137,7 +146,7 @@ class Report:
         rows = [
             [
                 metric,
-                _BETTER[METRICS[metric]],
+                _BETTER[METRICS[metric]] + (", unstable" if metric in self._unstable else ""),
                 *(_cell(summary.get(metric)) for summary in self.systems.values()),
             ]
             for metric in present
@@ -157,12 +166,20 @@ class Report:
         for metric, _, *cells in rows:
             if metric in READ_FIRST:
                 means = (_four_digits(cell.partition(" [")[0]) for cell in cells)
-                table.add_row(f"{metric} {_ARROWS[METRICS[metric]]}", *means)
+                mark = " unstable" if metric in self._unstable else ""
+                table.add_row(f"{metric} {_ARROWS[METRICS[metric]]}{mark}", *means)
         table.add_row("scored", *rows[-1][2:])
         left_out = len(rows) - table.row_count
         if left_out:
             table.caption = f"{left_out} more metrics and the intervals are in the report"
         return table
+
+    @property
+    def _unstable(self) -> set[str]:
+        """Metrics that too few real frames, or frames of a tested system, stand behind."""
+        frames = self.meta.get("fid_frames") or {}
+        whole = [n for name, n in frames.items() if name == GROUND_TRUTH or name not in CALIBRATION]
+        return {"fid"} if min(whole, default=STABLE_FROM) < STABLE_FROM else set()
 
     def notes(self) -> list[str]:
         """Sentences on where the numbers come from."""
@@ -172,6 +189,9 @@ class Report:
             f"{meta.get('speakers')} speakers, list {str(meta.get('clip_list_sha256'))[:12]}",
             f"frames: {meta.get('image_size')} pixels at {meta.get('fps')} fps",
         ]
+        for name, count in (meta.get("fid_frames") or {}).items():
+            unstable = f": UNSTABLE BELOW {STABLE_FROM:,} FRAMES" if count < STABLE_FROM else ""
+            notes.append(f"fid of {name}: {count:,} frames{unstable}")
         checkpoint = meta.get("checkpoint")
         if checkpoint:
             notes.append(f"checkpoint: {checkpoint['file']}, sha256 {checkpoint['sha256'][:12]}")

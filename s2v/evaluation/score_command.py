@@ -46,6 +46,11 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         "--lpips", metavar="FILE", help="AlexNet weights of torchvision for LPIPS (none: left out)"
     )
     parser.add_argument(
+        "--fid",
+        metavar="FILE",
+        help="FID's Inception, pt_inception-2015-12-05-6726825d.pth (none: left out; slow without a GPU)",
+    )
+    parser.add_argument(
         "--checkpoint", metavar="FILE", help="what made the videos: named by its hash, its teachers marked"
     )
     parser.add_argument(
@@ -80,6 +85,7 @@ def run_score(args: argparse.Namespace) -> int:
     from s2v.evaluation.judges import (
         load_emotion_judge,
         load_face_judge,
+        load_fid_judge,
         load_perceptual_judge,
         load_sync_judge,
     )
@@ -94,6 +100,7 @@ def run_score(args: argparse.Namespace) -> int:
         load_emotion_judge(args.emotion_judge) if args.emotion_judge else None,
         load_sync_judge(args.syncnet) if args.syncnet else None,
         load_perceptual_judge(args.lpips) if args.lpips else None,
+        load_fid_judge(args.fid) if args.fid else None,
     )
     _move(protocol, args.device)
     teachers = _teachers(args.checkpoint, args.teacher)

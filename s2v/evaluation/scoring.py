@@ -68,7 +68,9 @@ class Scoring:
         rows = self.protocol.finish()
         if not rows:
             return None
-        systems = summarise(rows, self.bootstrap, BOOTSTRAP_SEED, self.protocol.spread)
+        systems = summarise(
+            rows, self.bootstrap, BOOTSTRAP_SEED, self.protocol.spread, self.protocol.split_fid
+        )
         strips = [self.strips[key] for key in sorted(self.strips)]
         return Report(rows, systems, meta | self._meta(rows, teachers), strips)
 
@@ -79,6 +81,7 @@ class Scoring:
             "emotion": self.protocol.emotion,
             "sync": self.protocol.sync,
             "perceptual": self.protocol.perceptual,
+            "fid": self.protocol.fid,
         }
         width, height = max(self._sizes, default=(0, 0))
         return {
@@ -86,6 +89,7 @@ class Scoring:
             "speakers": len({row.speaker for row in clips if row.speaker}),
             "clip_list_sha256": sha256_of_list(row.clip_id for row in clips),
             "judges": {name: describe_judge(judge, teachers) for name, judge in judges.items()},
+            "fid_frames": self.protocol.split_fid.frames if self.protocol.split_fid is not None else None,
             "emotion_references": dict(
                 Counter(row.emotion_reference for row in clips if row.emotion_reference)
             ),

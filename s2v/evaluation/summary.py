@@ -1,10 +1,13 @@
 """From the protocol's rows to a data set's numbers: means (macro-F1 for emotion) with bootstrap intervals."""
 
+import math
+
 import torch
 
 from s2v.evaluation.bootstrap import Estimate, Floats, estimate, mean_estimate
 from s2v.evaluation.clip_rows import ClipRow
 from s2v.evaluation.speaker_spread import SpeakerSpread
+from s2v.evaluation.split_fid import SplitFid
 from s2v.metrics import regional_quality
 from s2v.metrics.emotion import confusion_matrix, macro_f1
 
@@ -29,7 +32,7 @@ CLIP_METRICS = _PICTURES | {
 }
 """Metrics that have a value a clip, in the report's order, and where better lies."""
 
-METRICS = CLIP_METRICS | {"emotion_macro_f1": "up", "speaker_spread": "one"}
+METRICS = CLIP_METRICS | {"emotion_macro_f1": "up", "speaker_spread": "one", "fid": "down"}
 
 READ_FIRST = (
     "ssim",
@@ -60,7 +63,11 @@ class SystemSummary(dict[str, Estimate]):
 
 
 def summarise(
-    rows: list[ClipRow], resamples: int = 1000, seed: int = 0, spread: SpeakerSpread | None = None
+    rows: list[ClipRow],
+    resamples: int = 1000,
+    seed: int = 0,
+    spread: SpeakerSpread | None = None,
+    fid: SplitFid | None = None,
 ) -> dict[str, SystemSummary]:
     """System -> its numbers, in the order in which the systems first appear in `rows`."""
     systems = dict.fromkeys(row.system for row in rows)
@@ -69,6 +76,9 @@ def summarise(
         apart = spread.estimate(name, resamples, seed) if spread is not None else None
         if apart is not None:
             summary["speaker_spread"] = apart
+    if fid is not None:
+        for name, distance in fid.distances().items():
+            found[name]["fid"] = Estimate(distance, math.nan, math.nan, fid.clips(name))
     return found
 
 

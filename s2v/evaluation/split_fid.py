@@ -1,0 +1,47 @@
+"""FID of whole systems over a test: one number a system, from sums over all its frames."""
+
+from torch import Tensor
+
+from s2v.evaluation.judges import FidJudge
+from s2v.metrics.frechet_distance import FeatureMoments, frechet_distance
+from s2v.models.fid_inception import FEATURES
+
+STABLE_FROM = 2048
+"""Frames: with fewer than there are features, a covariance has no inverse and FID is far too high or low."""
+
+
+class SplitFid:
+    """For each system the moments of its frames' features, 34 MB each, however many clips there are.
+
+    Args:
+        judge: the Inception.
+        real: name of the system that the others are compared with.
+    """
+
+    def __init__(self, judge: FidJudge, real: str) -> None:
+        self.judge = judge
+        self.real = real
+        self._moments: dict[str, FeatureMoments] = {}
+        self._clips: dict[str, int] = {}
+
+    def add(self, system: str, frames: Tensor) -> None:
+        """Add one clip's frames, (T, 3, H, W) uint8."""
+        moments = self._moments.setdefault(system, FeatureMoments(FEATURES))
+        moments.update(self.judge.features(frames))
+        self._clips[system] = self.clips(system) + 1
+
+    def clips(self, system: str) -> int:
+        """How many clips of that system came."""
+        return self._clips.get(system, 0)
+
+    @property
+    def frames(self) -> dict[str, int]:
+        """System -> how many frames came."""
+        return {name: int(moments.count) for name, moments in self._moments.items()}
+
+    def distances(self) -> dict[str, float]:
+        """System -> FID against the real frames; nan where there are fewer than two frames."""
+        if self.real not in self._moments:
+            return {}
+        real = self._moments[self.real].compute()
+        return {name: frechet_distance(*real, *moments.compute()) for name, moments in self._moments.items()}
