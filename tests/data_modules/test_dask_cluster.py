@@ -132,7 +132,7 @@ def test_no_worker_and_a_folder_that_workers_do_not_see_are_one_line(
     start: Processes, scheduler_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("data_modules.dask_cluster.SECONDS_TO_ANSWER", 1.0)
+        patch.setattr("data_modules.dask_cluster.SECONDS_TO_ANSWER", 5.0)
         with pytest.raises(InputError, match="has no workers"), dask_cluster(str(scheduler_file), []):
             pass
     start_worker(start, scheduler_file)
