@@ -2,11 +2,12 @@
 
     python experiments/benchmarks/scoring_memory.py --clips 1000 --output runs/benchmarks/scoring_memory.json
 
-Prints the process' peak of resident memory (Linux: in KiB) every hundred clips, and how much a clip adds after the
-first hundred.
+Prints the process' peak of resident memory every hundred clips and how much a clip adds to it after the first hundred,
+and beside it what the C library has handed out and not got back (glibc, Linux): the rest is freed memory that it keeps.
 """
 
 import argparse
+import ctypes
 import json
 import resource
 from pathlib import Path
@@ -37,8 +38,28 @@ def clip_of(number: int) -> TestClip:
     return TestClip(str(number), f"s{number % SPEAKERS}", "anger", real, real.flip(0), speech)
 
 
-def peak_after(clips: int, every: int) -> dict[int, int]:
-    """Clips scored so far -> peak of resident memory, bytes."""
+class _Mallinfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`; `uordblks` and `hblkhd` are the bytes in use, on the heap and mapped."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def bytes_in_use() -> int:
+    """What malloc has handed out and not got back, in bytes."""
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = _Mallinfo
+    found = mallinfo()
+    return int(found.uordblks + found.hblkhd)
+
+
+def memory_after(clips: int, every: int) -> tuple[dict[int, int], dict[int, int]]:
+    """Clips scored so far -> peak of resident memory, and memory in use, bytes."""
     torch.manual_seed(0)
     face = FaceJudge(_Colours(), ["anger", "fear", "sadness"], "none", "0" * 64, "made for this")
     sync = SyncJudge(
@@ -50,13 +71,15 @@ def peak_after(clips: int, every: int) -> dict[int, int]:
         clip = clip_of(number)
         held.add(clip.clip_id, clip.speaker, clip.real)
     protocol.hold(held)
-    found = {}
+    peak, used = {}, {}
     for number in range(clips):
         scoring.add(clip_of(number))
         if (number + 1) % every == 0:
-            found[number + 1] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            print(f"{number + 1:6d} clips: {found[number + 1] / 2**20:.0f} MiB", flush=True)
-    return found
+            peak[number + 1] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            used[number + 1] = bytes_in_use()
+            megabytes = f"peak {peak[number + 1] / 2**20:.0f} MiB, in use {used[number + 1] / 2**20:.1f} MiB"
+            print(f"{number + 1:6d} clips: {megabytes}", flush=True)
+    return peak, used
 
 
 def main() -> None:
@@ -67,20 +90,26 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/scoring_memory.json"))
     args = parser.parse_args()
-    resident = peak_after(args.clips, args.every)
+    resident, used = memory_after(args.clips, args.every)
     first, last = min(resident), max(resident)
     growth = (resident[last] - resident[first]) / max(last - first, 1)
+    kept = (used[last] - used[first]) / max(last - first, 1)
     result = {
         "peak_resident_bytes": resident,
         "bytes_a_clip": growth,
+        "in_use_bytes": used,
+        "in_use_bytes_a_clip": kept,
+        "threads": torch.get_num_threads(),
         "clip_frame_bytes": FRAMES * 3 * SIDE * SIDE,
         "torch": torch.__version__,
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(result, indent=1) + "\n")
+    frames = FRAMES * 3 * SIDE * SIDE / 1024
     print(
-        f"{growth / 1024:.1f} KiB a clip, its frames are {FRAMES * 3 * SIDE * SIDE / 1024:.0f} KiB; {args.output}"
+        f"{growth / 1024:.1f} KiB a clip, {kept / 1024:.1f} KiB of it in use; its frames are {frames:.0f} KiB"
     )
+    print(args.output)
 
 
 if __name__ == "__main__":
