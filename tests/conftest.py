@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,15 @@ def no_network() -> Any:
 def wandb_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test finds it so: a logger of Lightning's that is offline writes another word for it."""
     monkeypatch.setenv("WANDB_MODE", "offline")
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The test runs with one torch thread, and again with two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What every network that matches lips with speech has in common: its windows, and which part of a face it sees."""
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ def cut_region(frames: Tensor, region: FaceRegion) -> Tensor:
     ]
 
 
-class LipSpeechNetwork(nn.Module):
+class LipSpeechNetwork(nn.Module, ABC):
     """Two towers, lips and speech, that meet in one embedding space.
 
     Window v of a clip is its frames v .. v + 4, and the steps 4 v .. 4 v + 19 of its speech features.
@@ -70,17 +71,17 @@ class LipSpeechNetwork(nn.Module):
             lips = functional.interpolate(lips, size=size, mode="bilinear", antialias=True)
         return lips.flip(1)
 
+    @abstractmethod
     def speech_features(self, speech: Tensor) -> Tensor:
         """Speech (B, N) or (N,), 16 kHz, int16-VALUED, to features (B, L, F) or (L, F), 100 steps a second."""
-        raise NotImplementedError
 
+    @abstractmethod
     def embed_lip_tracks(self, lips: Tensor) -> Tensor:
         """All windows of clips of lip frames (B, T, 3, S, S), BGR 0..255: (B, T - 4, embedding_dim)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def embed_speech_tracks(self, features: Tensor) -> Tensor:
         """Every window that starts on a frame, of features (B, L, F): (B, (L - 20) // 4 + 1, embedding_dim)."""
-        raise NotImplementedError
 
     def embed_lip_track(self, lips: Tensor) -> Tensor:
         """All windows of one clip (T, 3, S, S): (T - 4, embedding_dim)."""

@@ -1,20 +1,11 @@
 """Pieces in order, each on one thread, and the process as it was afterwards."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 import torch
 
 from s2v.one_thread_each import map_on_threads
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 def test_order_threads_and_gradients(threads: int) -> None:

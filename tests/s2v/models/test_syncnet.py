@@ -1,7 +1,5 @@
 """SyncNet: published layout, small sizes, and that sliding over a clip equals window by window."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import nn
@@ -109,14 +107,6 @@ def test_wrong_arguments_are_input_errors() -> None:
         SyncNet(width=TINY, region="upper")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="at least"):
         SyncNet(image_size=48, width=TINY)
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("size", [64, 128])
