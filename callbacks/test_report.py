@@ -184,9 +184,8 @@ def _held_pictures(trainer: pl.Trainer, pl_module: pl.LightningModule) -> HeldPi
     loader: Any = trainer.test_dataloaders
     most = trainer.num_test_batches[0]
     held = HeldPictures()
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # the loader draws seeds for its workers; the test shall not notice
+    # the loader draws seeds for its workers; the test shall not notice
+    with torch.random.fork_rng(devices=[]):
         for batch in itertools.islice(loader, int(most) if math.isfinite(most) else None):
             frames = batch["frames"][0]
             speaker = _name(getattr(data, "speakers", None), int(batch["speaker"][0]))

@@ -236,7 +236,7 @@ class Protocol:
             speech = _heard(clip.speech)
             lips, heard = sync_embeddings(network, clip.real, speech)
         except InputError as error:
-            for name in (*OWN_FRAMES, *(set(stills) - {STILL})):
+            for name in dict.fromkeys((*OWN_FRAMES, *stills)):
                 rows[name].reasons.append(str(error))
             return
         _add_sync(rows[GROUND_TRUTH], lips, heard)

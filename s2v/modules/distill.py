@@ -133,9 +133,8 @@ class DistillModule(RetrievesIdentity):
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
         for part in ("train", "val"):
             missing = self._cache.missing(data.pixel_names(part))
-            self.trainer.strategy.barrier(
-                "teacher_cache_missing"
-            )  # no rank counts what another has begun to fill
+            # no rank may count what another has begun to fill
+            self.trainer.strategy.barrier("teacher_cache_missing")
             mine = missing[rank::ranks]
             if mine:
                 rank_zero_info(f"teacher features of {len(missing)} {part} clips go to {folder}, once")
