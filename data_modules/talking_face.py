@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_modules.clip_cache import read_header
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
+from data_modules.speech_augmentation import SpeechAugmentation
 from data_modules.splits import PARTS, Split, make_split, read_split, write_split
 from data_modules.windows import Clip, WholeClipDataset, Window, WindowDataset, collate_windows
 from s2v.batch import WITHOUT_CONSENT
@@ -38,6 +39,9 @@ class TalkingFaceDataModule(LightningDataModule):
         speakers: only these speakers; None: all.
         max_clips: at most so many clips of each part; None: all.
         windows_per_clip: windows drawn from each clip in an epoch.
+        windows_per_speaker: windows drawn from each speaker in an epoch, in place of `windows_per_clip`: for corpora
+            where some speakers have far more clips than others.
+        speech_augmentation: how training speech is changed at random; None: not at all.
         flip: mirror half of the training windows.
     """
 
@@ -62,6 +66,8 @@ class TalkingFaceDataModule(LightningDataModule):
         windows_per_clip: int = 1,
         flip: bool = False,
         pin_memory: bool | None = None,
+        windows_per_speaker: int | None = None,
+        speech_augmentation: SpeechAugmentation | None = None,
     ) -> None:
         super().__init__()
         for name, value in {
@@ -70,8 +76,9 @@ class TalkingFaceDataModule(LightningDataModule):
             "frame_step": frame_step,
             "batch_size": batch_size,
             "windows_per_clip": windows_per_clip,
+            "windows_per_speaker": windows_per_speaker,
         }.items():
-            if value < 1:
+            if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, {value} came")
         if (num_frames - 1) * frame_step >= window_frames:
             raise InputError(
@@ -90,6 +97,8 @@ class TalkingFaceDataModule(LightningDataModule):
         self.seed = seed
         self.max_clips = max_clips
         self.windows_per_clip = windows_per_clip
+        self.windows_per_speaker = windows_per_speaker
+        self.speech_augmentation = speech_augmentation
         self.flip = flip
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._wanted_speakers = speakers
@@ -161,6 +170,8 @@ class TalkingFaceDataModule(LightningDataModule):
             self.seed,
             self.windows_per_clip,
             self.flip,
+            windows_per_speaker=self.windows_per_speaker,
+            augmentation=self.speech_augmentation,
         )
         trainer = self.trainer
         world_size = trainer.world_size if trainer is not None else 1
@@ -177,7 +188,7 @@ class TalkingFaceDataModule(LightningDataModule):
             raise InputError(
                 f"batch_size {self.batch_size} on {world_size} device(s) is more than the "
                 f"{len(dataset)} windows of the training split of {self.cache_dir}; lower batch_size "
-                "or raise windows_per_clip"
+                f"or raise windows_per_{'clip' if self.windows_per_speaker is None else 'speaker'}"
             )
         self._full_batches = sampler.full_batches
         return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=True)

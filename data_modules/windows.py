@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_modules.clip_cache import read_clip, read_window
+from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import TalkingFaceBatch
 
 
@@ -44,7 +45,10 @@ class WindowDataset(Dataset[Window]):
 
     Indexed by (epoch, index): where the window lies, where in it the pictures lie and whether they are
     mirrored is a function of (seed, epoch, index) alone, so that any order of workers and any resume serves
-    the same. `random=False` takes the middle instead, always.
+    the same. `random=False` takes the middle instead, always, and changes nothing.
+
+    An epoch has `windows_per_clip` windows of each clip; with `windows_per_speaker` it has so many of each speaker
+    instead, whose clips take turns from epoch to epoch, however many they are.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class WindowDataset(Dataset[Window]):
         windows_per_clip: int = 1,
         flip: bool = False,
         random: bool = True,
+        windows_per_speaker: int | None = None,
+        augmentation: SpeechAugmentation | None = None,
     ) -> None:
         self.clips = list(clips)
         self.window_frames = window_frames
@@ -66,13 +72,28 @@ class WindowDataset(Dataset[Window]):
         self.windows_per_clip = windows_per_clip
         self.flip = flip
         self.random = random
+        self.windows_per_speaker = windows_per_speaker
+        self.augmentation = augmentation
+        of_speaker: dict[int, list[Clip]] = {}
+        for clip in self.clips:
+            of_speaker.setdefault(clip.speaker, []).append(clip)
+        self._of_speaker = list(of_speaker.values())
 
     def __len__(self) -> int:
+        if self.windows_per_speaker is not None:
+            return len(self._of_speaker) * self.windows_per_speaker
         return len(self.clips) * self.windows_per_clip
+
+    def _clip(self, epoch: int, index: int) -> Clip:
+        if self.windows_per_speaker is None:
+            return self.clips[index // self.windows_per_clip]
+        clips = self._of_speaker[index // self.windows_per_speaker]
+        turn = epoch * self.windows_per_speaker + index % self.windows_per_speaker
+        return clips[turn % len(clips)]
 
     def __getitem__(self, position: "int | tuple[int, int]") -> Window:
         epoch, index = position if isinstance(position, tuple) else (0, position)
-        clip = self.clips[index // self.windows_per_clip]
+        clip = self._clip(epoch, index)
         reach = (self.num_frames - 1) * self.frame_step + 1
         spare, room = clip.frames - self.window_frames, self.window_frames - reach
         start, first, mirrored = spare // 2, room // 2, False
@@ -85,7 +106,10 @@ class WindowDataset(Dataset[Window]):
         )
         if mirrored:
             frames, still = np.ascontiguousarray(frames[..., ::-1]), np.ascontiguousarray(still[..., ::-1])
-        return _window(clip, frames, speech, still, start, first, self.frame_step)
+        heard = _floats(speech)
+        if self.random and self.augmentation is not None:
+            heard = self.augmentation(heard, np.random.default_rng([self.seed, epoch, index, 1]))
+        return _window(clip, frames, heard, still, start, first, self.frame_step)
 
 
 class WholeClipDataset(Dataset[Window]):
@@ -100,7 +124,12 @@ class WholeClipDataset(Dataset[Window]):
     def __getitem__(self, index: int) -> Window:
         clip = self.clips[index]
         frames, speech = read_clip(clip.path)
-        return _window(clip, frames, speech, frames[0].copy(), 0, 0)
+        return _window(clip, frames, _floats(speech), frames[0].copy(), 0, 0)
+
+
+def _floats(speech: np.ndarray) -> np.ndarray:
+    """int16 (N,) -> float32 in [-1, 1]."""
+    return speech.astype(np.float32) / 32768
 
 
 def _window(
@@ -115,7 +144,7 @@ def _window(
     times = (first + frame_step * np.arange(len(frames), dtype=np.float32) + 0.5) / clip.fps
     return Window(
         frames=torch.from_numpy(frames),
-        speech=torch.from_numpy(speech.astype(np.float32) / 32768),
+        speech=torch.from_numpy(speech),
         frame_times=torch.from_numpy(times.astype(np.float32)),
         still=torch.from_numpy(still),
         speaker=clip.speaker,

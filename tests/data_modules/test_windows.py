@@ -1,10 +1,13 @@
 """Windows: where they lie, what they hold, that they depend on (seed, epoch, index) alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from data_modules.clip_cache import write_clip
+from data_modules.speech_augmentation import SpeechAugmentation
 from data_modules.windows import Clip, WholeClipDataset, WindowDataset, collate_windows
 
 FRAMES = 60
@@ -114,3 +117,23 @@ def test_pictures_may_lie_apart(clips: list[Clip]) -> None:
     assert np.diff(shown).tolist() == [9, 9, 9]
     heard = window["speech"] * 32768
     assert heard[(window["frame_times"] * 16000).long()].tolist() == shown
+
+
+def test_as_many_windows_of_each_speaker_however_many_clips_they_have(clips: list[Clip]) -> None:
+    """Speaker 0 has one clip, speaker 1 three, which take turns."""
+    uneven = [replace(clip, speaker=min(number, 1)) for number, clip in enumerate(clips)]
+    dataset = WindowDataset(uneven, 40, 16, windows_per_speaker=2)
+    assert len(dataset) == 4
+    served = [[dataset[epoch, index]["clip_id"] for index in range(4)] for epoch in range(3)]
+    assert served == [["0", "0", "1", "2"], ["0", "0", "3", "1"], ["0", "0", "2", "3"]]
+
+
+def test_augmentation_changes_training_speech_alone(clips: list[Clip]) -> None:
+    plain = WindowDataset(clips, 40, 16, seed=3)[2, 1]
+    loud = SpeechAugmentation(gain_db=6, equaliser_db=0, noise_snr_db=None)
+    changed = WindowDataset(clips, 40, 16, seed=3, augmentation=loud)[2, 1]
+    assert torch.equal(plain["frames"], changed["frames"]) and plain["start"] == changed["start"]
+    gains = changed["speech"][640:] / plain["speech"][640:]
+    assert gains.max() - gains.min() < 1e-3 and abs(gains.mean() - 1) > 0.01
+    middle = WindowDataset(clips, 40, 16, seed=3, augmentation=loud, random=False)[0, 1]
+    assert torch.equal(middle["speech"], WindowDataset(clips, 40, 16, random=False)[0, 1]["speech"])
