@@ -1,7 +1,7 @@
 """95 % intervals by bootstrap over SPEAKERS: one speaker's clips are alike, no independent samples."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ class Estimate:
     high: float
     n: int
     """Clips it rests on."""
+    by_speaker: float = float("nan")
+    """Mean of the speakers' own means: who has many clips counts no more than who has few; nan for no mean."""
 
 
 def drawn_speakers(speakers: int, resamples: int, seed: int) -> Floats:
@@ -64,4 +66,5 @@ def mean_estimate(values: list[float], speakers: list[str], resamples: int, seed
     def mean(sums: Floats) -> Floats:
         return sums[:, 0] / sums[:, 1]
 
-    return estimate(totals, mean, len(known), resamples, seed)
+    found = estimate(totals, mean, len(known), resamples, seed)
+    return replace(found, by_speaker=float(mean(totals).mean())) if known else found

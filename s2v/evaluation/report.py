@@ -238,7 +238,8 @@ def _row_json(row: ClipRow) -> dict[str, Any]:
 
 
 def _estimate_json(value: Estimate) -> dict[str, float | int | None]:
-    return {"mean": _finite(value.mean), "low": _finite(value.low), "high": _finite(value.high), "n": value.n}
+    numbers = {key: _finite(getattr(value, key)) for key in ("mean", "low", "high", "by_speaker")}
+    return {**numbers, "n": value.n}
 
 
 def _finite(value: float) -> float | None:

@@ -75,7 +75,12 @@ REAL = {
         "real_faces/representation",
     ],
 }
-REAL["real test"] = [*REAL["real compose"], "real_faces/report"]
+REAL |= {
+    "real sdfa": ["baselines/sdfa", "real_faces/sdfa"],
+    "real voice_encoder": ["baselines/voice_encoder", "real_faces/voice_encoder"],
+    "real s2f_sdfa": ["baselines/sdfa", "real_faces/sdfa", "baselines/s2f_sdfa", "real_faces/s2f_sdfa"],
+    "real test": [*REAL["real compose"], "test/keep_clips", "real_faces/judges"],
+}
 
 ABLATIONS = {
     "emotion_embedding": "distill",
@@ -96,7 +101,7 @@ ABLATIONS = {
 """Ablation -> those it is parsed with at once, since parsing takes a second: none touches what another changes."""
 
 
-TABLES = ["crema_d", "crema_d_unseen", "voxceleb2", "synthetic", "real_faces"]
+TABLES = ["crema_d", "crema_d_unseen", "voxceleb2", "synthetic", "real_faces", "real_faces_small"]
 """What `s2v table1` takes; tried by test_table1.py."""
 
 

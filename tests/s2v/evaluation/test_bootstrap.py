@@ -40,7 +40,8 @@ def test_interval_agrees_with_theory() -> None:
 
 
 def test_speakers_with_more_clips_weigh_more() -> None:
-    assert mean_estimate([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"], 100, 0).mean == 0.75
+    found = mean_estimate([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"], 100, 0)
+    assert found.mean == 0.75 and found.by_speaker == 0.5
 
 
 def test_same_seed_same_interval() -> None:

@@ -64,11 +64,12 @@ def test_json_schema(report: Report, tmp_path: Path) -> None:
     assert list(content["systems"]) == [OURS, *CALIBRATION]
     truth = content["systems"]["ground_truth"]
     assert set(truth) == {*METRICS, "scored", "total"} - {"speaker_spread", "fid"}  # rows hold no pictures
-    assert truth["ssim"] == {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 2}
+    assert truth["ssim"] == {"mean": 0.5, "low": 0.25, "high": 0.75, "by_speaker": 0.5, "n": 2}
     assert (truth["scored"], truth["total"]) == (2, 2)
     ours = content["systems"][OURS]
     assert (ours["scored"], ours["total"]) == (1, 2)
-    assert ours["ssim"]["n"] == 2 and ours["psnr"] == {"mean": 0.75, "low": None, "high": None, "n": 1}
+    assert ours["ssim"]["n"] == 2
+    assert ours["psnr"] == {"mean": 0.75, "low": None, "high": None, "by_speaker": 0.75, "n": 1}
     assert content["meta"]["dataset"] == "CremaD"
     assert "ssim" in content["meta"]["definitions"]
     assert len(content["clips"]) == 16

@@ -54,6 +54,9 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     assert "| ground_truth (calibration) | 1.000 [1.000, 1.000] | - | - | - | - | - | 3/4 |" in lines
     assert "speech2video closes 50% of the SSIM gap between S2F+SDFA and SDFA." in lines
     assert "SDFA,ssim,0.7,0.6,0.7999999999999999,3,0.705" in table.as_csv().splitlines()
+    assert "Speakers weighted alike" not in table.as_markdown()  # reports of older versions
+    table.systems["SDFA"]["ssim"]["by_speaker"] = 0.65
+    assert table.as_markdown().count("| ssim | 0.650 | - | - | - |") == 1
     assert [path.name for path in table.write(tmp_path / "out")] == ["table1.json", "table1.csv", "table1.md"]
     content = json.loads((tmp_path / "out" / "table1.json").read_text())
     assert content["ssim_gap_closed"] == pytest.approx(0.5)
