@@ -68,7 +68,7 @@ class Fit:
             *more,
         ]
         self.start_seconds, self.step_seconds = 2.0, 0.05
-        """How long this machine takes to the first step's save and from one to the next: as the kills before found it."""
+        """Time to the first step's save and from one to the next on this machine, as the kills before found it."""
 
     def start(self) -> "subprocess.Popen[str]":
         resume = [f"--ckpt_path={self.last}"] if self.last.exists() else []
