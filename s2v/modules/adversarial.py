@@ -4,7 +4,7 @@ from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
-from torch import Tensor
+from torch import Tensor, nn
 
 from s2v.modules.hyperparameters import PlainHyperparameters
 
@@ -70,6 +70,23 @@ class AdversarialModule(PlainHyperparameters):
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []:
             scheduler.step()  # type: ignore[call-arg]
+
+    def _share_statistics(self, *networks: nn.Module) -> None:
+        """Running statistics of the networks in training become their mean over the ranks, after each batch.
+
+        DistributedDataParallel would hand rank 0's on before each forward pass, but Lightning turns that off in manual
+        optimisation. Each rank would then keep its own, and a resumed fit, which gives all of them the one in the
+        checkpoint, would not be the uninterrupted one.
+        """
+        if self.trainer.world_size == 1:
+            return
+        buffers = [b for network in networks for b in network.buffers() if b.is_floating_point()]
+        if not buffers:
+            return
+        own = torch.cat([b.detach().flatten() for b in buffers])
+        shared = cast(Tensor, self.trainer.strategy.reduce(own, reduce_op="mean"))
+        for buffer, mean in zip(buffers, shared.split([b.numel() for b in buffers]), strict=True):
+            buffer.copy_(mean.view_as(buffer))
 
 
 def normalise(frames: Tensor) -> Tensor:

@@ -200,6 +200,7 @@ class ComposerModule(AdversarialModule):
                 self._optimizer_step("generator")
         if ends_epoch if self.scheduler_interval == "epoch" else steps_now:
             self._step_schedulers()
+        self._share_statistics(self.generator, self.discriminators)
 
         losses |= terms | {"generator": total}
         self.log_dict({f"train/loss/{name}": loss for name, loss in losses.items()}, batch_size=len(real))

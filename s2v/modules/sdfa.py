@@ -199,6 +199,7 @@ class SDFAModule(AdversarialModule):
                 self._optimizer_step("generator")
         if ends_epoch:
             self._step_schedulers()
+        self._share_statistics(self.generator, self.discriminators)
 
         losses |= terms | {"generator": total}
         self.log_dict({f"train/loss/{name}": loss for name, loss in losses.items()}, batch_size=len(real))

@@ -1,6 +1,6 @@
 """A composer's fit on two processes, to be run as a program: `python -m tests.s2v.modules.parallel_fit FOLDER`.
 
-Each rank leaves `rank0.pt`, `rank1.pt` in FOLDER: its networks, averages and what it saw.
+Each rank leaves `rank0.pt`, `rank1.pt` in FOLDER: its networks, averages, running statistics and what it saw.
 """
 
 import sys
@@ -53,6 +53,11 @@ def main(folder: Path, cache: str, face_file: str) -> None:
         "clips": seen.clips,
         "average": {name: p.detach() for name, p in module.generator.named_parameters()},
         "discriminators": {name: p.detach() for name, p in module.discriminators.named_parameters()},
+        "statistics": {
+            name: buffer
+            for network in (module.generator, module.discriminators)
+            for name, buffer in network.named_buffers()
+        },
         "losses": {k: v for k, v in fit.callback_metrics.items() if k.startswith("train/loss")},
     }
     torch.save(left, folder / f"rank{fit.global_rank}.pt")

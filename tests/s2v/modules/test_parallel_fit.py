@@ -23,8 +23,9 @@ def test_two_processes_train_one_composer(crema_d_cache: Path, face_file: str, t
     one, other = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
 
     assert one["steps"] == other["steps"] == 6
-    for part in ("average", "discriminators"):
+    for part in ("average", "discriminators", "statistics"):
         torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)
+    assert one["statistics"]["identity.scales_seen"] == 6 and "identity.scales" in one["statistics"]
     start: ComposerModule = composer(image_size=64)
     for name, value in start.discriminators.named_parameters():
         assert not torch.equal(value, one["discriminators"][name]), name
