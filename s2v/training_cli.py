@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import torch
 from jsonargparse import set_parsing_settings
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.config_errors import check_syntax, explain
 from s2v.errors import InputError
+from s2v.precision import choose_precision, cuda_capabilities
 from s2v.wandb_login import work_offline_unless_logged_in
 from s2v.wandb_run import continued_run, is_wandb
 from s2v.weight_file import checked_weight_file
@@ -126,6 +127,18 @@ class TrainingCLI(LightningCLI):
         config = self.config[self._asked]
         with continued_run(config.get("trainer.logger") if config.get("ckpt_path") else None):
             super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A fit whose config leaves `trainer.precision` open gets what suits the hardware.
+
+        The saved config leaves it open too: the same run may be tested or gone on with on another machine.
+        """
+        config = self.config[self._asked]
+        if self._asked == "fit" and config.get("trainer.precision") is None:
+            precision, reason = choose_precision(str(config.get("trainer.accelerator")), cuda_capabilities())
+            rank_zero_info(f"precision: {precision} ({reason}; --trainer.precision overrules)")
+            kwargs["precision"] = precision
+        return super().instantiate_trainer(**kwargs)
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

@@ -63,11 +63,15 @@ class ContextStream:
     Args:
         cpc: in eval mode.
         reset_every: the state starts anew after so many latents; None carries it from end to end.
+
+    Attributes:
+        latents: (1, l, C), those of the last push, for whoever wants to hear the same speech otherwise.
     """
 
     def __init__(self, cpc: CPC, reset_every: int | None = None) -> None:
         self.cpc = cpc
         self.reset_every = reset_every
+        self.latents = torch.zeros(1, 0, cpc.channels)
         self._held: Tensor | None = None
         self._finished = 0  # latents given
         self._state: RecurrentState | None = None
@@ -78,10 +82,11 @@ class ContextStream:
         last = (len(self._held) - 1 - SAMPLES_AFTER) // SAMPLES_PER_LATENT
         first = LATENTS_BEFORE if self._finished else 0
         if last < first:
+            self.latents = self._held.new_zeros(1, 0, self.cpc.channels)
             return self._held.new_zeros(1, 0, self.cpc.hidden)
-        latents = self.cpc.encode(self._held.unsqueeze(0))[:, first : last + 1]
+        self.latents = self.cpc.encode(self._held.unsqueeze(0))[:, first : last + 1]
         self._held = self._held[(last + 1 - LATENTS_BEFORE) * SAMPLES_PER_LATENT :]
-        return self._summarise(latents)
+        return self._summarise(self.latents)
 
     def finish(self) -> Tensor:
         """The contexts (1, l, D) of the last latents, which hear the padding after the speech."""
@@ -151,6 +156,51 @@ class FrameReader:
         return (frame + 0.5) / self.fps * CONTEXTS_PER_SECOND - 0.5
 
 
+class FrameContextStream:
+    """C of one frame after the other, from blocks of speech.
+
+    Args:
+        representation: stage 1's networks, in eval mode.
+        fps: frames a second.
+        reset_every: see `ContextStream`.
+
+    Attributes:
+        samples: pushed so far.
+    """
+
+    def __init__(
+        self, representation: SpeechRepresentation, fps: float, reset_every: int | None = None
+    ) -> None:
+        self.samples = 0
+        self._stream = ContextStream(representation.cpc, reset_every)
+        self._reader = FrameReader(representation, fps)
+        self._fps = fps
+
+    @property
+    def latents(self) -> Tensor:
+        """(1, l, C), what the last block completed."""
+        return self._stream.latents
+
+    def push(self, block: Tensor) -> Tensor:
+        """Speech (n,), n > 0, on the networks' device -> C (1, t, D) of the frames that are complete."""
+        self.samples += len(block)
+        return self._reader.push(self._stream.push(block))
+
+    def finish(self) -> Tensor:
+        """C (1, t, D) of the last frames; speech that ends before its last frame does is followed by silence."""
+        if not self.samples:
+            raise InputError("expected speech, got no sample of it")
+        total = count_frames(self.samples, self._fps)
+        missing = math.ceil(total * SAMPLE_RATE / self._fps) - self.samples
+        pieces = []
+        if missing > 0:
+            silence = self._stream.latents.new_zeros(missing)
+            pieces.append(self._reader.push(self._stream.push(silence)))
+        pieces.append(self._reader.push(self._stream.finish(), total))
+        pieces.append(self._reader.read(total - self._reader.frames_read))
+        return torch.cat(pieces, dim=1)
+
+
 def stream_frame_contexts(
     representation: SpeechRepresentation,
     speech: Iterable[Tensor],
@@ -160,26 +210,12 @@ def stream_frame_contexts(
 ) -> Iterator[Tensor]:
     """Yield C (1, t, D) for one frame after the other of the speech, all of them.
 
-    Speech that ends before its last frame does is followed by silence.
-
     Args:
-        representation: stage 1's networks, in eval mode.
         speech: blocks (n,) on the networks' device, in order.
-        fps: frames a second.
         block_samples: samples that the encoder takes at once, at least.
-        reset_every: see `ContextStream`.
+        representation, fps, reset_every: see `FrameContextStream`.
     """
-    stream, reader = ContextStream(representation.cpc, reset_every), FrameReader(representation, fps)
-    samples = 0
-    block = None
+    stream = FrameContextStream(representation, fps, reset_every)
     for block in in_blocks(speech, block_samples):
-        samples += len(block)
-        yield reader.push(stream.push(block))
-    if block is None:
-        raise InputError("expected speech, got no sample of it")
-    total = count_frames(samples, fps)
-    missing = math.ceil(total * SAMPLE_RATE / fps) - samples
-    if missing > 0:
-        yield reader.push(stream.push(block.new_zeros(missing)))
-    yield reader.push(stream.finish(), total)
-    yield reader.read(total - reader.frames_read)
+        yield stream.push(block)
+    yield stream.finish()

@@ -11,7 +11,7 @@ from torch import Tensor
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.context_stream import count_frames
-from s2v.models.cpc import SAMPLES_PER_LATENT
+from s2v.models.cpc import CPC, SAMPLES_PER_LATENT
 from s2v.models.speech_representation import SpeechRepresentation
 
 Identity = Literal["mean", "first"]
@@ -85,18 +85,10 @@ def cut_windows(speech: Iterable[Tensor], window_samples: int, fps: float) -> It
         yield (end - len(window) / 2) / SAMPLE_RATE, window
 
 
-def hear_window(representation: SpeechRepresentation, windows: Tensor) -> tuple[Tensor, Tensor]:
-    """Windows (B, N), each heard alone as in training -> nu (B, I), mu (B, E) of their last contexts."""
-    missing = SAMPLES_PER_LATENT - windows.shape[1]
-    if missing > 0:
-        windows = torch.nn.functional.pad(windows, (0, missing))
-    cpc = representation.cpc
-    if windows.device.type == "cpu":
-        # One after the other: the first layer's 12 MB a window are still in the cache when the next layer reads them.
-        latents = torch.cat([cpc.encode(window.unsqueeze(0)) for window in windows])
-    else:
-        latents = cpc.encode(windows)
-    return representation.students(cpc.summarise(latents)[0][:, -1])
+def encode_window(cpc: CPC, window: Tensor) -> Tensor:
+    """A window (N,), heard alone as in training -> its latents (1, l, C)."""
+    missing = max(0, SAMPLES_PER_LATENT - len(window))
+    return cpc.encode(torch.nn.functional.pad(window, (0, missing)).unsqueeze(0))
 
 
 class Listener:
@@ -104,7 +96,7 @@ class Listener:
 
     Args:
         representation: in eval mode.
-        windows_at_once: how many are encoded together.
+        windows_at_once: how many are summarised together.
     """
 
     def __init__(self, representation: SpeechRepresentation, windows_at_once: int = WINDOWS_AT_ONCE) -> None:
@@ -116,10 +108,10 @@ class Listener:
         self.mus: list[Tensor] = []
         self._waiting: list[Tensor] = []
 
-    def push(self, time: float, window: Tensor) -> None:
-        """Take a window (N,) and the time in seconds at which its emotion shall hold."""
+    def push(self, time: float, latents: Tensor) -> None:
+        """Take a window's latents (1, l, C), see `encode_window`, and the time in seconds of its emotion."""
         self.times.append(time)
-        self._waiting.append(window)
+        self._waiting.append(latents)
         if len(self._waiting) == self.windows_at_once:
             self._hear()
 
@@ -132,7 +124,8 @@ class Listener:
 
     def _hear(self) -> None:
         if self._waiting:
-            nu, mu = hear_window(self.representation, torch.stack(self._waiting))
+            contexts, _ = self.representation.cpc.summarise(torch.cat(self._waiting))
+            nu, mu = self.representation.students(contexts[:, -1])
             self.first_nu = nu[0] if self.first_nu is None else self.first_nu
             self.nu_sum = nu.sum(dim=0) if self.nu_sum is None else self.nu_sum + nu.sum(dim=0)
             self.mus.append(mu)
@@ -151,5 +144,6 @@ def hear_portrait(
     """
     listener = Listener(representation)
     for time, window in cut_windows(speech, window_samples, fps):
-        listener.push(time, window)
+        # One after the other: the first layer's 12 MB a window are still in the cache when the next layer reads them.
+        listener.push(time, encode_window(representation.cpc, window))
     return listener.portrait()

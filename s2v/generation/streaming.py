@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.context_stream import ContextReset, fitted, stream_frame_contexts
+from s2v.generation.first_hearing import KEPT_BYTES, FirstHearing
 from s2v.generation.pixels import to_pixels
-from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, hear_portrait
+from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, encode_window
 from s2v.models.cpc import SAMPLES_PER_LATENT
 from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import Speech2VideoGenerator
@@ -21,9 +22,10 @@ from s2v.models.speech_representation import SpeechRepresentation
 class StreamingGenerator:
     """Talking-face frames from blocks of speech.
 
-    With `identity="mean"` the speech is read twice: once for the portrait (identity from all of it, emotion
-    from window to window) and once for the frames, so it has to be iterable twice. With `identity="first"` it
-    is read once, as it comes: identity is the first window's, and emotion follows a window late.
+    With `identity="mean"` all of the speech is heard before the first frame is made, for the portrait (identity from
+    all of it, emotion from window to window). What contexts do not fit into `kept_bytes` are computed anew for the
+    frames, so speech has to be iterable twice. With `identity="first"` it is read once, as it comes: identity is the
+    first window's, and emotion follows a window late.
 
     Both networks are put in eval mode. Frames are decoded with the weights that the generator has now, when this is
     made: after more training, make another.
@@ -39,6 +41,7 @@ class StreamingGenerator:
         context_reset: `carry` takes the recurrent state from the beginning of the speech to its end; `window`
             starts anew every window, since no context in training has heard more than that.
         identity: see above.
+        kept_bytes: see above; by default 43 minutes' contexts of the paper's size.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class StreamingGenerator:
         chunk_frames: int | None = None,
         context_reset: ContextReset = "carry",
         identity: Identity = "mean",
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self.device = torch.device(device) if device is not None else next(generator.parameters()).device
         self.representation = representation.to(self.device).eval()
@@ -63,6 +67,7 @@ class StreamingGenerator:
         self.block_samples = math.ceil((chunk_frames or speech_at_once) * SAMPLE_RATE / fps)
         self.reset_every = None if context_reset == "carry" else self.window_samples // SAMPLES_PER_LATENT
         self.identity = identity
+        self.kept_bytes = kept_bytes
 
     def frames(self, speech: Iterable[Tensor], num_frames: int | None = None) -> Iterator[Tensor]:
         """Yield round(seconds * fps) frames in portions (t, 3, H, W), t <= chunk_frames, uint8 on the CPU.
@@ -88,19 +93,22 @@ class StreamingGenerator:
             return speech if num_frames is None else fitted(speech, num_frames, self.fps)
 
         if self.identity == "mean":
-            portrait = self.portrait(source())
+            hearing = FirstHearing(
+                self.representation,
+                self.window_samples,
+                self.fps,
+                self.block_samples,
+                self.reset_every,
+                self.kept_bytes,
+            )
+            portrait = hearing.hear(self._on_device(source()))
             parts = self._identity_parts(portrait)
             shown = 0
-            for contexts in self._contexts(source()):
+            for contexts in hearing.contexts(self._on_device(source())):
                 yield from self._decode(contexts, parts, portrait, shown)
                 shown += contexts.shape[1]
         else:
             yield from self._live(source())
-
-    @torch.no_grad()
-    def portrait(self, speech: Iterable[Tensor]) -> Portrait:
-        """Who speaks, and the emotion over time: the first of the two passes."""
-        return hear_portrait(self.representation, self._on_device(speech), self.window_samples, self.fps)
 
     def _live(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
         """One pass. A window's frames can't wait for what the students will have heard in it: emotion moves
@@ -117,7 +125,8 @@ class StreamingGenerator:
                 unheard = torch.cat([unheard, block])
                 while len(unheard) >= self.window_samples:
                     end = (len(listener.times) + 1) * self.window_samples
-                    listener.push((end + self.window_samples) / SAMPLE_RATE, unheard[: self.window_samples])
+                    latents = encode_window(self.representation.cpc, unheard[: self.window_samples])
+                    listener.push((end + self.window_samples) / SAMPLE_RATE, latents)
                     unheard = unheard[self.window_samples :]
                 yield block
 
@@ -137,7 +146,7 @@ class StreamingGenerator:
                 yield from show()
         if waiting:  # everything to be shown is shorter than a window
             for time, window in cut_windows([unheard], self.window_samples, self.fps):
-                listener.push(time, window)
+                listener.push(time, encode_window(self.representation.cpc, window))
             yield from show()
 
     def _contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:

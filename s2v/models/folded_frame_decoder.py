@@ -50,7 +50,7 @@ class FoldedUpsampling:
             x.unflatten(0, (len(identity), -1)).add_(identity.unsqueeze(1))  # to each frame of its clip
         x.relu_()
         (first, first_shift), (second, second_shift) = self.mix
-        mixed = functional.conv2d(functional.conv2d(x, first, first_shift).relu_(), second, second_shift)
+        mixed = pointwise(pointwise(x, first, first_shift).relu_(), second, second_shift)
         return mixed.add_(x).relu_()
 
 
@@ -99,6 +99,17 @@ def folded_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution without bias, followed by its batch norm."""
     scale, shift = norm_as_affine(norm)
     return channels_last(conv.weight * scale.view(-1, 1, 1, 1)), shift
+
+
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A 1x1 convolution (N, C, H, W) -> (N, C', H, W).
+
+    On CPUs `conv2d` makes of it a matrix product, which for the last stage's 8 to 32 channels takes five times as
+    long as oneDNN's convolution, and is nowhere faster.
+    """
+    if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        return torch.mkldnn_convolution(x, weight, bias, [0, 0], [1, 1], [1, 1], 1)
+    return functional.conv2d(x, weight, bias)
 
 
 def channels_last(tensor: Tensor) -> Tensor:

@@ -205,3 +205,47 @@ def test_health_reaches_the_logger(tmp_path: Path, configs: list[str]) -> None:
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--help"]) == 0
     assert "Example: s2v fit --config" in " ".join(capsys.readouterr().out.split())
+
+
+class KeepPrecision(pl.Callback):
+    """What the trainer computes with."""
+
+    seen: str = ""
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        KeepPrecision.seen = trainer.precision
+
+
+@pytest.mark.parametrize(
+    ("options", "capabilities", "precision", "said"),
+    [
+        ([], [], "32-true", "precision: 32-true (no CUDA device is used; --trainer.precision overrules)"),
+        (["--trainer.accelerator", "auto"], [(9, 0)], "bf16-mixed", "precision: bf16-mixed (the GPU has"),
+        (["--trainer.accelerator", "auto", "--trainer.precision", "32-true"], [(9, 0)], "32-true", ""),
+        (["--trainer.precision", "bf16-mixed"], [], "bf16-mixed", ""),
+    ],
+)
+def test_an_open_precision_suits_the_hardware(
+    options: list[str],
+    capabilities: list[tuple[int, int]],
+    precision: str,
+    said: str,
+    configs: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The capabilities are stated; trainer and fit are real, on what this machine has."""
+    monkeypatch.setattr("s2v.training_cli.cuda_capabilities", lambda: capabilities)
+    caplog.set_level("INFO")
+    callback = ["--trainer.callbacks+", f"{__name__}.KeepPrecision"]
+    assert main(["fit", *configs, *options, *callback, "--trainer.max_steps", "1"]) == 0
+    assert KeepPrecision.seen == precision
+    lines = [record.getMessage() for record in caplog.records if "precision" in record.getMessage()]
+    assert [line for line in lines if line.startswith("precision: ")] == [
+        line for line in lines if said and said in line
+    ]
+    assert bool(said) == any(line.startswith("precision: ") for line in lines)
+    config = yaml.safe_load((tmp_path / "run" / "gan" / "config.yaml").read_text())
+    stated = options[-1] if "--trainer.precision" in options else None
+    assert config["trainer"]["precision"] == stated  # what was asked for, not what this machine made of it

@@ -1,0 +1,126 @@
+"""The first of two readings of speech: who speaks, and as a by-product the frames' contexts, so the second is spared.
+
+A window heard alone, as the students hear it, differs from the same stretch of a stream in its first and last latent
+only, whose convolutions see padding. So one pass of CPC's convolutions serves both: the stream's latents, with
+these two made anew for the window.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from s2v.batch import SAMPLE_RATE
+from s2v.generation.context_stream import FrameContextStream, in_blocks
+from s2v.generation.portrait import Listener, Portrait, cut_windows, encode_window
+from s2v.models.cpc import CPC, SAMPLES_PER_LATENT
+from s2v.models.speech_representation import SpeechRepresentation
+
+KEPT_BYTES = 64 * 2**20
+"""Contexts that are kept from the first reading: 43 minutes of the paper's 256 floats at 25 frames a second."""
+
+_EDGE = 3 * SAMPLES_PER_LATENT
+"""Samples at a window's end that tell its outermost latent: see `LATENTS_BEFORE` and `SAMPLES_AFTER`."""
+
+
+class FirstHearing:
+    """Listens to all of the speech, and keeps the contexts of its frames while there is room.
+
+    Args:
+        representation: stage 1's networks, in eval mode.
+        window_samples: length of a training window.
+        fps: frames a second.
+        block_samples: samples that the encoder takes at once, at least.
+        reset_every: see `ContextStream`.
+        kept_bytes: room for contexts; what is beyond is read and encoded a second time.
+    """
+
+    def __init__(
+        self,
+        representation: SpeechRepresentation,
+        window_samples: int,
+        fps: float,
+        block_samples: int,
+        reset_every: int | None = None,
+        kept_bytes: int = KEPT_BYTES,
+    ) -> None:
+        self.representation = representation
+        self.window_samples = window_samples
+        self.fps = fps
+        self.block_samples = block_samples
+        self._stream = FrameContextStream(representation, fps, reset_every)
+        self._room = kept_bytes
+        self._kept: list[Tensor] = []
+        self._recent = RecentLatents(representation.cpc, 2 * window_samples)
+
+    def hear(self, speech: Iterable[Tensor]) -> Portrait:
+        """Blocks (n,) on the networks' device -> the portrait of `hear_portrait`, to rounding."""
+        listener = Listener(self.representation)
+        for time, window in cut_windows(self._overheard(speech), self.window_samples, self.fps):
+            start = round(time * SAMPLE_RATE - len(window) / 2)
+            listener.push(time, self._recent.of_window(start, window))
+        return listener.portrait()
+
+    def contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield C (1, t, D) of all frames, once, after `hear`: the same speech is read again where it has to be."""
+        while self._kept:
+            yield self._kept.pop(0)
+        if self._room <= 0:
+            for block in in_blocks(from_sample(speech, self._stream.samples), self.block_samples):
+                yield self._stream.push(block)
+            yield self._stream.finish()
+
+    def _overheard(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
+        for block in in_blocks(speech, self.block_samples):
+            if self._room > 0:
+                self._keep(self._stream.push(block))
+                self._recent.push(self._stream.latents)
+            yield block
+        if self._room > 0 and self._stream.samples:
+            self._kept.append(self._stream.finish())
+
+    def _keep(self, contexts: Tensor) -> None:
+        self._kept.append(contexts)
+        self._room -= contexts.nbytes
+
+
+class RecentLatents:
+    """The last latents of a stream, to be lent to windows.
+
+    Args:
+        cpc: in eval mode.
+        samples: speech that they last, at least.
+    """
+
+    def __init__(self, cpc: CPC, samples: int) -> None:
+        self.cpc = cpc
+        self._most = samples // SAMPLES_PER_LATENT
+        self._latents: Tensor | None = None
+        self._first = 0  # number of the latent that _latents begins with
+
+    def push(self, latents: Tensor) -> None:
+        """Take the stream's next latents (1, l, C)."""
+        joined = latents if self._latents is None else torch.cat([self._latents, latents], dim=1)
+        superfluous = max(0, joined.shape[1] - max(self._most, latents.shape[1]))
+        self._latents = joined[:, superfluous:]
+        self._first += superfluous
+
+    def of_window(self, start: int, window: Tensor) -> Tensor:
+        """The latents (1, l, C) of `encode_window` for a window (N,) that begins with sample `start`."""
+        number, count = start // SAMPLES_PER_LATENT, len(window) // SAMPLES_PER_LATENT
+        inner = slice(number + 1 - self._first, number + count - 1 - self._first)
+        known = 0 if self._latents is None else self._latents.shape[1]
+        aligned = start % SAMPLES_PER_LATENT == len(window) % SAMPLES_PER_LATENT == 0
+        if not aligned or len(window) < 2 * _EDGE or inner.start < 0 or inner.stop > known:
+            return encode_window(self.cpc, window)
+        assert self._latents is not None
+        edges = self.cpc.encode(torch.stack([window[:_EDGE], window[-_EDGE:]]))
+        return torch.cat([edges[:1, :1], self._latents[:, inner], edges[1:, -1:]], dim=1)
+
+
+def from_sample(speech: Iterable[Tensor], first: int) -> Iterator[Tensor]:
+    """Speech without its first samples, in blocks of at least one."""
+    for block in speech:
+        if first < len(block):
+            yield block[first:]
+        first = max(0, first - len(block))
