@@ -10,6 +10,7 @@ from s2v.batch import FPS, SAMPLE_RATE
 from s2v.evaluation.clip_rows import ClipRow, TestClip
 from s2v.evaluation.contact_sheet import Strip, strip_of
 from s2v.evaluation.file_hash import sha256_of_list
+from s2v.evaluation.freed_memory import give_back_freed_memory
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.provenance import describe_judge, git_commit, package_versions
 from s2v.evaluation.report import Report
@@ -52,6 +53,7 @@ class Scoring:
         if wanted and len(self.strips) < self.max_strips and isinstance(clip.generated, Tensor):
             title = " ".join(filter(None, key)) or clip.clip_id
             self.strips[key] = strip_of(title, {"real": clip.real, "generated": clip.generated}, FPS)
+        give_back_freed_memory()
         return rows
 
     def refuse(self, clip_id: str, speaker: str, reason: str) -> None:

@@ -1,0 +1,35 @@
+"""The process' resident memory really falls; nothing in use is touched."""
+
+import os
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+
+from s2v.evaluation.freed_memory import give_back_freed_memory
+
+HOLES, VALUES = 1000, 15_000
+"""Tensors of 60 kB: too small for glibc to give each a block of its own."""
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_holes_between_kept_tensors_go_back() -> None:
+    tensors = [torch.full((VALUES,), float(number)) for number in range(2 * HOLES)]
+    full = resident_bytes()
+    kept = tensors[::2]
+    del tensors
+    assert full - resident_bytes() < 0.1 * HOLES * 4 * VALUES  # that is what the C library keeps
+    assert give_back_freed_memory()
+    assert full - resident_bytes() > 0.8 * HOLES * 4 * VALUES
+    assert all(bool((tensor == 2.0 * place).all()) for place, tensor in enumerate(kept))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] == "glibc", reason="the C library is glibc")
+def test_other_c_libraries_are_left_alone() -> None:
+    assert give_back_freed_memory() is False
