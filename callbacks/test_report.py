@@ -14,6 +14,7 @@ from rich.console import Console
 
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
+from s2v.evaluation.blink_judge import load_blink_judge
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.file_hash import sha256_of_file
 from s2v.evaluation.held_pictures import HeldPictures
@@ -47,6 +48,7 @@ class TestReport(Callback):
         syncnet: SyncNet for the lips metrics; likewise.
         lpips: file of torchvision's AlexNet weights for LPIPS; likewise.
         fid: file of the Inception of FID (`s2v.weights.FID_FILE`); likewise. Slow without a GPU.
+        landmarks: dlib's 68 landmarks for blinks, a .dat file or "dlib" (extra `landmarks`); likewise.
         contact_sheet: draw one (a strip for each speaker and emotion, at most `max_strips`).
         system: name of what is tested, in the report; None: the module's `system_name`, or speech2video.
         bootstrap: resamples behind each 95 % interval.
@@ -64,6 +66,7 @@ class TestReport(Callback):
         syncnet: str | None = None,
         lpips: str | None = None,
         fid: str | None = None,
+        landmarks: str | None = None,
         contact_sheet: bool = True,
         system: str | None = None,
         bootstrap: int = 1000,
@@ -76,6 +79,7 @@ class TestReport(Callback):
         self.syncnet = syncnet
         self.lpips = lpips
         self.fid = fid
+        self.landmarks = landmarks
         self.contact_sheet = contact_sheet
         self.system = system or OURS
         self._named = system is not None
@@ -104,6 +108,7 @@ class TestReport(Callback):
             load_sync_judge(self.syncnet) if self.syncnet else None,
             load_perceptual_judge(self.lpips) if self.lpips else None,
             load_fid_judge(self.fid) if self.fid else None,
+            load_blink_judge(self.landmarks) if self.landmarks else None,
         )
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -15,6 +15,9 @@ DEFINITIONS = {
     "speaker_spread": "mean difference between speakers' mean pictures (32 x 32), generated / real; 0: one face",
     "sharpness": "gradient energy, generated / real",
     "motion": "mean absolute frame-to-frame difference, generated / real",
+    "blink_rate": "a second: the eye aspect ratio of 68 landmarks, median of 3 frames, falls below 0.65 of the clip's "
+    "open eyes for at most 0.5 s; faces must be found in half of the frames and in 25",
+    "blink_rate_difference": "generated - real, of the same clip; its mean is 0 where both blink as often",
     "sync": "SyncNet as publicly evaluated: vshift 15, zero padding, 25 fps, 16 kHz",
     "sync_offset": "frames; negative: speech comes late",
     "sync_..._valid": "the same, shifts compared on windows that exist on both sides alone",

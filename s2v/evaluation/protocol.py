@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
+from s2v.evaluation.blink_judge import BlinkJudge
 from s2v.evaluation.clip_rows import (
     BY_LABEL,
     BY_REAL_FRAMES,
@@ -60,6 +61,7 @@ class Protocol:
         sync: judge of lips and speech; likewise.
         perceptual: LPIPS; likewise.
         fid: the Inception of FID; likewise.
+        blinks: landmarks that show eyelids; likewise.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Protocol:
         sync: SyncJudge | None = None,
         perceptual: PerceptualJudge | None = None,
         fid: FidJudge | None = None,
+        blinks: BlinkJudge | None = None,
     ) -> None:
         if system in CALIBRATION:
             raise InputError(f"a system can't be called {system!r}: that is a calibration row")
@@ -80,6 +83,7 @@ class Protocol:
         self.sync = sync
         self.perceptual = perceptual
         self.fid = fid
+        self.blinks = blinks
         self.split_fid = SplitFid(fid, GROUND_TRUTH) if fid is not None else None
         self.spread = SpeakerSpread()
         self.rows: list[ClipRow] = []
@@ -121,6 +125,8 @@ class Protocol:
         if self.split_fid is not None:
             for name, frames in faces.items():
                 self.split_fid.add(name, frames)
+        if self.blinks is not None:
+            self._count_blinks(rows, pictures, stills)
         if self.identity is not None:
             self._embed_identity(rows, faces)
         if self.emotion is not None:
@@ -185,6 +191,27 @@ class Protocol:
         for name in (SHIFTED, SWAPPED):
             rows[name].values |= rows[GROUND_TRUTH].values
             rows[name].reasons += rows[GROUND_TRUTH].reasons
+
+    def _count_blinks(
+        self, rows: dict[str, ClipRow], pictures: dict[str, Tensor], stills: dict[str, Tensor]
+    ) -> None:
+        assert self.blinks is not None
+        for name, frames in (pictures | stills).items():
+            look = self.blinks.rate if name in pictures else self.blinks.still_rate
+            try:
+                rows[name].values["blink_rate"] = look(frames)
+            except InputError as error:
+                rows[name].reasons.append(str(error))
+        truth = rows[GROUND_TRUTH]
+        unseen = "" if "blink_rate" in truth.values else f"the real clip's {truth.reasons[-1]}"
+        for name, row in rows.items():
+            if name in (SHIFTED, SWAPPED):
+                row.values |= {key: value for key, value in truth.values.items() if key == "blink_rate"}
+                row.reasons += truth.reasons[-1:] if unseen else []
+            elif "blink_rate" in row.values and unseen:
+                row.reasons.append(unseen)
+            if "blink_rate" in row.values and not unseen:
+                row.values["blink_rate_difference"] = row.values["blink_rate"] - truth.values["blink_rate"]
 
     def _measure_spread(self, speaker: str, faces: dict[str, Tensor]) -> None:
         if not speaker:

@@ -51,6 +51,11 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="FID's Inception, pt_inception-2015-12-05-6726825d.pth (none: left out; slow without a GPU)",
     )
     parser.add_argument(
+        "--landmarks",
+        metavar="FILE|dlib",
+        help="68 landmarks for blinks: dlib's .dat file, or dlib for that of s2v[landmarks] (none: left out)",
+    )
+    parser.add_argument(
         "--checkpoint", metavar="FILE", help="what made the videos: named by its hash, its teachers marked"
     )
     parser.add_argument(
@@ -80,6 +85,7 @@ def run_score(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
+    from s2v.evaluation.blink_judge import load_blink_judge
     from s2v.evaluation.file_hash import sha256_of_file
     from s2v.evaluation.held_pictures import HeldPictures
     from s2v.evaluation.judges import (
@@ -101,6 +107,7 @@ def run_score(args: argparse.Namespace) -> int:
         load_sync_judge(args.syncnet) if args.syncnet else None,
         load_perceptual_judge(args.lpips) if args.lpips else None,
         load_fid_judge(args.fid) if args.fid else None,
+        load_blink_judge(args.landmarks) if args.landmarks else None,
     )
     _move(protocol, args.device)
     teachers = _teachers(args.checkpoint, args.teacher)

@@ -17,6 +17,8 @@ CLIP_METRICS = _PICTURES | {
     "lpips": "down",
     "sharpness": "one",
     "motion": "one",
+    "blink_rate": "real",
+    "blink_rate_difference": "zero",
     "sync_confidence": "up",
     "sync_distance": "down",
     "sync_offset": "zero",
@@ -30,7 +32,7 @@ CLIP_METRICS = _PICTURES | {
     "identity_cosine": "up",
     "emotion_accuracy": "up",
 }
-"""Metrics that have a value a clip, in the report's order, and where better lies."""
+"""Metrics that have a value a clip, in the report's order, and where better lies; "real": where the real clips' are."""
 
 METRICS = CLIP_METRICS | {"emotion_macro_f1": "up", "speaker_spread": "one", "fid": "down"}
 
