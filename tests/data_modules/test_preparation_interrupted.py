@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -120,20 +120,6 @@ def test_a_file_size_limit_is_one_line_and_the_next_run_completes(
     assert list(tmp_path.glob("clips/**/*.safetensors")) == list(tmp_path.glob("clips/**/.*")) == []
     assert start(corpus, tmp_path).wait() == 0
     assert content(tmp_path) == uninterrupted
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 640 kB: ten of the clips."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=640k", "s2v-test", str(folder)], capture_output=True
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("a small file system can't be mounted here: that takes root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_disk_full_is_one_line_and_with_room_the_next_run_completes(

@@ -1,18 +1,37 @@
-"""A sweep's agent command, built by W&B's own code from values of the sweep's file, and run."""
+"""A sweep's agent command, built by W&B's own code from values of the sweep's file, run, and read back from W&B."""
 
-import os
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
+import wandb
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from s2v.cli import main
+from s2v.generation.speech_file import read_speech
 from tests.experiments.combinations import EXPERIMENTS, OWN, TINY, arguments
 from tests.experiments.conftest import options
+from tests.s2v.wandb_offline import read_offline_run
 
 SWEEPS = sorted(path.stem for path in (EXPERIMENTS / "sweeps").iterdir())
+RUN_ID = "abc123"
+WATCHED: dict[str, list[dict[str, Any]]] = {
+    "distill": [],
+    "compose": [
+        {
+            "class_path": "callbacks.gan_health.GANHealth",
+            "init_args": {"every_n_steps": 1, "patience": 1, "warmup_steps": 0},  # untrained, it looks ill
+        }
+    ],
+}
+TERM = {"distill": "loss", "compose": "loss/generator"}
 
 
 def sweep(name: str) -> dict[str, Any]:
@@ -22,6 +41,10 @@ def sweep(name: str) -> dict[str, Any]:
 def drawn(parameter: dict[str, Any]) -> Any:
     """A value that the sweep may draw, and that is not the config's own."""
     return parameter["values"][-1] if "values" in parameter else parameter["min"]
+
+
+def values_of(name: str) -> dict[str, Any]:
+    return {key: drawn(parameter) for key, parameter in sweep(name)["parameters"].items()}
 
 
 def agent_command(name: str, values: dict[str, Any]) -> list[str]:
@@ -35,32 +58,99 @@ def agent_command(name: str, values: dict[str, Any]) -> list[str]:
     return command
 
 
-@pytest.mark.parametrize("name", SWEEPS)
-def test_the_agents_command_runs(
-    name: str, chain: Path, crema_d_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_RUN_ID", "abc123")  # as the agent sets it
-    monkeypatch.chdir(tmp_path)  # where a clone would be
-    (tmp_path / "experiments").symlink_to(EXPERIMENTS)
-    values = {key: drawn(parameter) for key, parameter in sweep(name)["parameters"].items()}
-    command = agent_command(name, values)
-    assert command[:5] == ["/usr/bin/env", "python", "-m", "s2v", "fit"]
-    # the tiny networks and the corpus of the tests, before what the sweep has drawn
-    place = command.index(f"--{next(iter(values))}={next(iter(values.values()))}")
-    smaller = arguments([*OWN[name], "debug/tiny", *TINY[name]])
-    command[place:place] = [*smaller, *options(name, crema_d_cache, chain)]
-    assert main(command[4:]) == 0
+@pytest.fixture(scope="session")
+def swept(
+    build_once: Callable[[str, Callable[[Path], None]], Path], chain: Path, crema_d_cache: Path
+) -> Callable[[str], Path]:
+    """`swept(name)`: where the agent's command ran once, in W&B's offline mode, with the loggers that every fit has."""
 
-    folder = tmp_path / "runs" / "crema_d" / "sweeps" / "abc123"
+    def run(name: str, folder: Path) -> None:
+        folder.mkdir()
+        loggers = yaml.safe_load((EXPERIMENTS / "base/trainer.yaml").read_text())["trainer"]["logger"]
+        (folder / "watched.yaml").write_text(
+            yaml.safe_dump({"trainer": {"logger": loggers, "callbacks+": WATCHED[name]}})
+        )
+        command = agent_command(name, values_of(name))
+        assert command[:5] == ["/usr/bin/env", "python", "-m", "s2v", "fit"]
+        # the tiny networks and the corpus of the tests, before what the sweep has drawn
+        key, value = next(iter(values_of(name).items()))
+        place = command.index(f"--{key}={value}")
+        smaller = [*arguments([*OWN[name], "debug/tiny", *TINY[name]]), "--config", "watched.yaml"]
+        command[place:place] = [*smaller, *options(name, crema_d_cache, chain)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)  # where a clone would be
+            patch.setenv("WANDB_MODE", "offline")
+            patch.setenv("WANDB_RUN_ID", RUN_ID)  # as the agent sets it
+            (folder / "experiments").symlink_to(EXPERIMENTS)
+            assert main(command[4:]) == 0
+            wandb.finish()  # as the process' end would
+
+    return lambda name: build_once(f"sweep_{name}", partial(run, name))
+
+
+def run_folder(place: Path) -> Path:
+    return place / "runs" / "crema_d" / "sweeps" / RUN_ID
+
+
+def of_nested(config: dict[str, Any], key: str) -> Any:
+    found: Any = config
+    for part in key.split("."):
+        found = found[part]
+    return found
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_agents_command_runs(name: str, swept: Callable[[str], Path]) -> None:
+    folder = run_folder(swept(name))
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    for key, value in values.items():
-        found: Any = config
-        for part in key.split("."):
-            found = found[part]
-        assert found == pytest.approx(value) if isinstance(value, float) else found == value, key
-    metrics = (folder / "csv" / "version_0" / "metrics.csv").read_text().splitlines()[0].split(",")
-    assert sweep(name)["metric"]["name"] in metrics
-    assert os.environ["WANDB_MODE"] == "offline"
+    (path,) = (folder / "wandb").glob("offline-run-*")
+    run = read_offline_run(path)
+    assert run.run_id == RUN_ID
+    for key, value in values_of(name).items():
+        for found in (of_nested(config, key), of_nested(run.config, key)):
+            assert found == pytest.approx(value) if isinstance(value, float) else found == value, key
+    assert run.config["trainer"]["max_steps"] == 4  # resolved: not the sweep's, but of the files before it
+    metric = sweep(name)["metric"]["name"]
+    rows = (folder / "csv" / "version_0" / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert metric in rows
+    assert run.values(metric) and len(run.values(f"train/{TERM[name]}")) == 4
+    assert all(isfinite(value) for value in run.values(metric))
+
+
+def test_what_wandb_shows_of_a_run_from_its_fit_to_its_test(
+    swept: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "clone"
+    shutil.copytree(swept("compose"), place, symlinks=True)
+    monkeypatch.chdir(place)
+    folder = Path("runs", "crema_d", "sweeps", RUN_ID)
+    test = ["test", "--config", str(folder / "config.yaml"), *arguments(["test/own_judges"])]
+    assert main([*test, "--ckpt_path", str(folder / "best.ckpt")]) == 0
+    wandb.finish()
+    paths = sorted((folder / "wandb").glob("offline-run-*"))
+    fit, tested = runs = [read_offline_run(path) for path in paths]
+    assert [run.run_id for run in runs] == [RUN_ID] * 2
+
+    (videos,) = fit.values("samples.videos")
+    assert len(videos) == 4
+    for video in videos:
+        file = paths[0] / "files" / video["path"]
+        assert read_speech(file).abs().max() > 0.01
+        with av.open(str(file)) as container:
+            assert len(list(container.decode(video=0))) >= 25
+
+    warnings = json.loads((paths[0] / "files" / fit.values("health/warnings.path")[-1]).read_text())
+    assert warnings["columns"] == ["step", "sign", "value", "likely cause"]
+    for step, sign, value, _ in warnings["data"]:
+        assert fit.values(sign)[step - 1] == pytest.approx(value)
+
+    report = json.loads((folder / "report" / "report.json").read_text())
+    mean = report["systems"]["speech2video"]["ssim"]["mean"]
+    assert tested.values("test/speech2video/ssim") == [mean]
+    (table,) = tested.values("test/report.path")
+    content = json.loads((paths[1] / "files" / table).read_text())
+    row = next(row for row in content["data"] if row[0] == "ssim")
+    assert content["columns"][2] == "speech2video" and row[2].startswith(f"{mean:.3f} [")
 
 
 @pytest.mark.slow

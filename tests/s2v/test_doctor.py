@@ -1,18 +1,57 @@
 """What `s2v doctor` says of good and bad machines."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from s2v.cli import main
-from s2v.doctor import check_cache, check_disk, check_media, check_wandb, check_weights
+from s2v.doctor import check_cache, check_disk, check_media, check_python, check_wandb, check_weights
+from tests.conftest import REPOSITORY
 
 
 def test_a_working_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6 and all(line.split()[0] in ("ok", "warning") for line in lines)
+
+
+def test_a_machine_without_torch_and_decoder(tmp_path: Path) -> None:
+    for package in ("torch", "decord"):
+        (tmp_path / f"{package}.py").write_text(f"raise ImportError('lib{package}.so: cannot open')")
+    done = subprocess.run(
+        [sys.executable, "-m", "s2v", "doctor"],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = {line.split()[1].rstrip(":"): line for line in done.stdout.splitlines()}
+    assert (
+        lines["torch"] == "wrong   torch: does not work (libtorch.so: cannot open) -> make distclean install"
+    )
+    assert "libtorch.so: cannot open" in lines["devices"] and lines["devices"].endswith(
+        "-> make distclean install"
+    )
+    assert "libdecord.so: cannot open" in lines["decoder"] and lines["decoder"].endswith("-> make install")
+    assert lines["Python"].startswith("ok") and lines["disk"].split()[0] in ("ok", "warning")
+
+
+def test_a_python_that_is_too_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+    check = check_python()
+    assert check.state == "wrong" and check.mend == "make distclean install PYTHON=python3.11"
+
+
+def test_a_disk_with_little_room(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:  # left again before it is unmounted
+        patch.chdir(small_disk)
+        check = check_disk()
+    assert (check.state, check.found) == ("warning", "0.0 GiB free, 10 are wise") and check.mend
 
 
 @pytest.mark.parametrize(

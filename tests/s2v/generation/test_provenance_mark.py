@@ -13,6 +13,7 @@ from s2v.generation.mark_detection import MarkDetector
 from s2v.generation.mp4_writer import write_mp4
 from s2v.generation.provenance_mark import STRENGTH, WAVES, ProvenanceMark, key_phases
 from s2v.generation.sidecar import describe_origin, names_this_video, sidecar_of, write_sidecar
+from tests.full import FULL
 
 
 def still(frames: int, size: int = 64) -> np.ndarray:
@@ -62,6 +63,12 @@ def test_found_after_re_encoding_resizing_and_cropping() -> None:
     found = [row["found"] for row in result["treatments"]]
     assert np.mean(found) >= 0.95, result
     assert max(row["false_alarms"] for row in result["treatments"]) == 0, result
+
+
+def test_found_after_cropping_resizing_and_encoding_together() -> None:
+    (all_three,) = (t for t in TREATMENTS if t.crop and t.scale < 1)
+    (row,) = measure(100 if FULL else 10, (all_three,))["treatments"]
+    assert row["found"] >= (0.95 if FULL else 0.9) and row["false_alarms"] <= 0.01, row
 
 
 def test_detect_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
