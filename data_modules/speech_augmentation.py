@@ -30,7 +30,8 @@ class SpeechAugmentation:
         if self.noise_snr_db is not None:
             snr = self.noise_snr_db + 30 * draw.random()
             loudness = float(np.sqrt(np.mean(changed**2)))
-            changed = changed + loudness * 10 ** (-snr / 20) * draw.standard_normal(len(changed))
+            noise = draw.standard_normal(len(changed), dtype=np.float32)
+            changed = changed + np.float32(loudness * 10 ** (-snr / 20)) * noise
         gain = 10 ** (self.gain_db * (2 * draw.random() - 1) / 20)
         return np.clip(gain * changed, -1, 1).astype(np.float32)
 
