@@ -62,6 +62,7 @@ def run_alone(command: list[str]) -> None:
     """As a process of its own would: W&B's service keeps the folder it was started in, and run folders are relative."""
     wandb.teardown()
     assert main(command) == 0
+    wandb.finish()
     wandb.teardown()
 
 
