@@ -1,6 +1,7 @@
 """Data modules on a real (synthetic) cache: batches, splits, exact resume, and errors in words."""
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,25 @@ def test_short_clips_are_left_out_with_a_notice(
         served = len(list(data.train_dataloader()))
     assert served == sum(length >= window for length in lengths)
     assert f"{len(lengths) - served} of {len(lengths)} train clips are shorter" in caplog.text
+
+
+def test_a_cache_that_can_not_be_written_serves_the_same(
+    crema_d_cache: Path, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    shutil.copytree(crema_d_cache, small_disk / "cache", ignore=shutil.ignore_patterns("splits"))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    batches = []
+    for cache in (crema_d_cache, small_disk / "cache"):
+        data = module(cache)
+        with caplog.at_level("INFO"):
+            data.setup("fit")
+        batches.append(next(iter(data.train_dataloader())))
+    assert batches[0]["clip_id"] == batches[1]["clip_id"]
+    assert all(torch.equal(batches[0][key], batches[1][key]) for key in ("frames", "speech", "still"))
+    assert (
+        f"the split's lists are not written to {small_disk / 'cache'} (Read-only file system)" in caplog.text
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 1])

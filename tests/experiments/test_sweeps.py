@@ -58,6 +58,14 @@ def agent_command(name: str, values: dict[str, Any]) -> list[str]:
     return command
 
 
+def run_alone(command: list[str]) -> None:
+    """As a process of its own would: W&B's service keeps the folder it was started in, and run folders are relative."""
+    wandb.teardown()
+    assert main(command) == 0
+    wandb.finish()
+    wandb.teardown()
+
+
 @pytest.fixture(scope="session")
 def swept(
     build_once: Callable[[str, Callable[[Path], None]], Path], chain: Path, crema_d_cache: Path
@@ -82,8 +90,7 @@ def swept(
             patch.setenv("WANDB_MODE", "offline")
             patch.setenv("WANDB_RUN_ID", RUN_ID)  # as the agent sets it
             (folder / "experiments").symlink_to(EXPERIMENTS)
-            assert main(command[4:]) == 0
-            wandb.finish()  # as the process' end would
+            run_alone(command[4:])
 
     return lambda name: build_once(f"sweep_{name}", partial(run, name))
 
@@ -125,8 +132,7 @@ def test_what_wandb_shows_of_a_run_from_its_fit_to_its_test(
     monkeypatch.chdir(place)
     folder = Path("runs", "crema_d", "sweeps", RUN_ID)
     test = ["test", "--config", str(folder / "config.yaml"), *arguments(["test/own_judges"])]
-    assert main([*test, "--ckpt_path", str(folder / "best.ckpt")]) == 0
-    wandb.finish()
+    run_alone([*test, "--ckpt_path", str(folder / "best.ckpt")])
     paths = sorted((folder / "wandb").glob("offline-run-*"))
     fit, tested = runs = [read_offline_run(path) for path in paths]
     assert [run.run_id for run in runs] == [RUN_ID] * 2

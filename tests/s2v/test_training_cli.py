@@ -123,6 +123,23 @@ def test_resuming_a_fit_equals_never_stopping_it(tmp_path: Path, configs: list[s
     torch.testing.assert_close(saved(last)["state_dict"], whole, rtol=0, atol=0)
 
 
+def test_what_a_resumed_fit_changes_is_in_force_and_said(
+    tmp_path: Path, configs: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = ["--trainer.callbacks+", "callbacks.optimizers_by_config.OptimizersByConfig"]
+    last = tmp_path / "run" / "gan" / "last.ckpt"
+    assert main(["fit", *configs, *callback]) == 0
+    changes = ["--trainer.max_steps", "8", "--model.init_args.lr", "0.5"]
+    with caplog.at_level("INFO"):
+        assert main(["fit", *configs, *callback, *changes, "--ckpt_path", str(last)]) == 0
+    said = [
+        line.removeprefix("resuming with ") for line in caplog.messages if line.startswith("resuming with")
+    ]
+    assert sorted(said) == ["model.init_args.lr = 0.5; it was 0.002", "trainer.max_steps = 8; it was 4"]
+    groups = [group for state in saved(last)["optimizer_states"] for group in state["param_groups"]]
+    assert saved(last)["global_step"] == 8 and {group["lr"] for group in groups} == {0.5}
+
+
 def test_ctrl_c_is_status_130_after_an_orderly_end(
     configs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

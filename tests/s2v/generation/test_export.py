@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import av
@@ -57,6 +58,8 @@ def test_a_recording_becomes_a_video(
     assert origin["synthetic"] is True and origin["mark"] == 1
     for key, file in [("model_sha256", checkpoint), ("speech_sha256", speech), ("video_sha256", output)]:
         assert origin[key] == hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    made = datetime.now(timezone.utc) - datetime.fromisoformat(origin["made_at"])
+    assert timedelta(seconds=-1) < made < timedelta(minutes=10)
     with av.open(str(output)) as container:
         assert container.metadata["comment"] == COMMENT
         assert json.loads(container.metadata["description"]).items() <= origin.items()
