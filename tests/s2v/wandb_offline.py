@@ -6,6 +6,7 @@ a header of 7 bytes.
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,13 +32,22 @@ class OfflineRun:
         return [row[metric] for row in self.history if metric in row]
 
 
-def read_offline_run(folder: Path) -> OfflineRun:
-    """A folder offline-run-<time>-<id>."""
+def read_offline_run(folder: Path, wait: float = 60) -> OfflineRun:
+    """A folder offline-run-<time>-<id>, once it has the record that ends a run.
+
+    W&B's own process writes it, on a busy machine some time after `wandb.finish` has returned; after `wait` seconds
+    what is there is what counts.
+    """
     (path,) = folder.glob("*.wandb")
+    deadline = time.monotonic() + wait
+    while True:
+        records = [Record.FromString(content) for content in _records(path.read_bytes())]
+        kinds = [record.WhichOneof("record_type") for record in records]
+        if "exit" in kinds or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
     run = OfflineRun()
-    for content in _records(path.read_bytes()):
-        record = Record.FromString(content)
-        kind = record.WhichOneof("record_type")
+    for record, kind in zip(records, kinds, strict=True):
         if kind == "run":
             run.run_id = record.run.run_id
             run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
@@ -60,6 +70,8 @@ def _records(data: bytes) -> Iterator[bytes]:
             place += left
             continue
         _, length, kind = struct.unpack("<IHB", data[place : place + 7])
+        if place + 7 + length > len(data):  # still being written
+            return
         parts += data[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (FULL, LAST):
