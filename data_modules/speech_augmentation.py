@@ -15,7 +15,7 @@ class SpeechAugmentation:
     Attributes:
         gain_db: louder or softer by up to so many dB.
         equaliser_db: standard deviation of a smooth random frequency response, dB.
-        noise_snr_db: white noise of at most this signal-to-noise ratio, dB, up to 30 dB less of it; None: none.
+        noise_snr_db: white noise, at this signal-to-noise ratio in dB or up to 30 dB above it; None: no noise.
     """
 
     gain_db: float = 6.0

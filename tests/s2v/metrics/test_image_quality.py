@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -22,6 +22,7 @@ from s2v.metrics.image_quality import (
     region_of,
     sharpness,
 )
+from tests.s2v.metrics.scikit_image_ssim import ssim_of_scikit_image
 
 
 def structured_clip(frames: int, height: int, width: int, seed: int) -> Tensor:
@@ -53,18 +54,7 @@ def test_equal_scikit_image(region: Region, height: int, width: int) -> None:
             strict=True,
         )
     )
-    ssim = [
-        structural_similarity(
-            mine,
-            theirs,
-            data_range=255,
-            channel_axis=-1,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
-        for mine, theirs in pairs
-    ]
+    ssim = [ssim_of_scikit_image(*pair) for pair in pairs]
     psnr = [peak_signal_noise_ratio(theirs, mine, data_range=255) for mine, theirs in pairs]
     assert min(ssim) > 0.05 and max(ssim) < 0.95
     np.testing.assert_allclose(frame_ssim(generated, real, region).numpy(), ssim, rtol=0, atol=1e-7)

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 from torch.nn import functional
 
 from s2v.evaluation.video_pairs import read_video
 from s2v.metrics.image_quality import Region, frame_psnr, frame_ssim
 from s2v.metrics.regional_quality import REGIONS, SIZES, at_small_size, regional_quality
+from tests.s2v.metrics.scikit_image_ssim import ssim_of_scikit_image
 from tests.s2v.metrics.test_image_quality import rows
 
 SPEAKERS, FRAMES = 6, 3
@@ -40,19 +41,6 @@ def blurred(frames: Tensor) -> Tensor:
 
 def channels_last(frames: Tensor) -> np.ndarray:
     return frames.permute(0, 2, 3, 1).numpy()
-
-
-def ssim_of_scikit_image(mine: np.ndarray, theirs: np.ndarray) -> float:
-    """Of one picture (H, W, 3), under the protocol's settings."""
-    return structural_similarity(
-        mine,
-        theirs,
-        data_range=255,
-        channel_axis=-1,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-    )
 
 
 @pytest.mark.parametrize("region", REGIONS)

@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
-from skimage.metrics import mean_squared_error, structural_similarity
+from skimage.metrics import mean_squared_error
 
 from s2v.errors import InputError
 from s2v.metrics.image_quality import PSNR_CEILING, Region, frame_psnr, frame_ssim
 from s2v.metrics.regional_quality import METRICS, REGIONS, at_small_size, psnr_of, regional_quality
+from tests.s2v.metrics.scikit_image_ssim import ssim_of_scikit_image
 from tests.s2v.metrics.test_image_quality import structured_clip
 
 
@@ -34,18 +35,7 @@ def test_whole_clip_values_equal_scikit_image() -> None:
     for suffix, rows in {"": slice(0, 48), "_upper": slice(0, 24), "_mouth": slice(24, 48)}.items():
         error = mean_squared_error(theirs[:, rows], mine[:, rows])
         assert values[f"psnr_clip{suffix}"] == pytest.approx(10 * math.log10(255**2 / error), abs=1e-9)
-        ssim = [
-            structural_similarity(
-                x[rows],
-                y[rows],
-                data_range=255,
-                channel_axis=-1,
-                gaussian_weights=True,
-                sigma=1.5,
-                use_sample_covariance=False,
-            )
-            for x, y in zip(mine, theirs, strict=True)
-        ]
+        ssim = [ssim_of_scikit_image(x[rows], y[rows]) for x, y in zip(mine, theirs, strict=True)]
         assert values[f"ssim{suffix}"] == pytest.approx(sum(ssim) / 6, abs=1e-7)
 
 
