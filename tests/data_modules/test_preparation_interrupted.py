@@ -102,7 +102,7 @@ def test_killed_at_random_moments_the_cache_is_that_of_an_uninterrupted_run(
             read_manifest(cache / "manifest.csv")
         if len(before) == CLIPS:
             shutil.rmtree(cache)
-    assert caught, "no kill came between the first clip and the last"
+    assert caught >= KILLS / 5, f"{caught} of {KILLS} kills came between the first clip and the last"
     assert start(corpus, cache).wait() == 0
     assert content(cache) == expected
 
