@@ -19,6 +19,8 @@ from s2v.models.speech_representation import SpeechRepresentation
 KEPT_BYTES = 64 * 2**20
 """Contexts that are kept from the first reading: 43 minutes of the paper's 256 floats at 25 frames a second."""
 
+FRAMES_AT_ONCE = 256
+
 _EDGE = 3 * SAMPLES_PER_LATENT
 """Samples at a window's end that tell its outermost latent: see `LATENTS_BEFORE` and `SAMPLES_AFTER`."""
 
@@ -49,8 +51,8 @@ class FirstHearing:
         self.fps = fps
         self.block_samples = block_samples
         self._stream = FrameContextStream(representation, fps, reset_every)
-        self._room = kept_bytes
-        self._kept: list[Tensor] = []
+        self._kept = KeptContexts(kept_bytes)
+        self._finished = False
         self._recent = RecentLatents(representation.cpc, 2 * window_samples)
 
     def hear(self, speech: Iterable[Tensor]) -> Portrait:
@@ -63,25 +65,56 @@ class FirstHearing:
 
     def contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield C (1, t, D) of all frames, once, after `hear`: the same speech is read again where it has to be."""
-        while self._kept:
-            yield self._kept.pop(0)
-        if self._room <= 0:
+        yield from self._kept
+        if not self._finished:
             for block in in_blocks(from_sample(speech, self._stream.samples), self.block_samples):
                 yield self._stream.push(block)
             yield self._stream.finish()
 
     def _overheard(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
         for block in in_blocks(speech, self.block_samples):
-            if self._room > 0:
-                self._keep(self._stream.push(block))
+            if not self._kept.full:
+                self._kept.add(self._stream.push(block))
                 self._recent.push(self._stream.latents)
             yield block
-        if self._room > 0 and self._stream.samples:
-            self._kept.append(self._stream.finish())
+        if not self._kept.full and self._stream.samples:
+            self._kept.add(self._stream.finish())
+            self._finished = True
 
-    def _keep(self, contexts: Tensor) -> None:
-        self._kept.append(contexts)
-        self._room -= contexts.nbytes
+
+class KeptContexts:
+    """Contexts of consecutive frames in one piece of memory, whose pages are taken as they are filled.
+
+    Many small tensors among large ones that come and go took three times their size.
+
+    Args:
+        bytes_: room; with the piece that does not fit any more, it is full.
+    """
+
+    def __init__(self, bytes_: int) -> None:
+        self.full = bytes_ <= 0
+        self._bytes = bytes_
+        self._room: Tensor | None = None  # (frames, D)
+        self._count = 0
+        self._last: list[Tensor] = []
+
+    def add(self, contexts: Tensor) -> None:
+        """Keep the next frames' C (1, t, D)."""
+        if self._room is None:
+            size = contexts.shape[2]
+            self._room = contexts.new_empty(self._bytes // (size * contexts.element_size()), size)
+        following = self._count + contexts.shape[1]
+        if following > len(self._room):
+            self._last, self.full = [contexts], True
+        else:
+            self._room[self._count : following] = contexts[0]
+            self._count = following
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield C (1, t, D), some frames at a time."""
+        if self._room is not None:
+            yield from self._room[: self._count].unsqueeze(0).split(FRAMES_AT_ONCE, dim=1)
+        yield from self._last
 
 
 class RecentLatents:
