@@ -98,7 +98,9 @@ def test_a_killed_worker_costs_no_clip(start: Processes, scheduler_file: Path, t
     before = finished_clips(cache)
     assert len(before) < CLIPS, "the kill came too late to show anything"
     output, errors = command.communicate(timeout=120)
-    assert (command.returncode, errors) == (0, "")
+    # Where the victim died with a finished batch not yet fetched, distributed says that it does the batch again.
+    unexpected = [line for line in errors.splitlines() if "WARNING - Couldn't gather" not in line]
+    assert (command.returncode, unexpected) == (0, [])
     assert output.startswith(f"{CLIPS} clips found, {CLIPS} ok, 0 refused; manifest: ")
     assert content(cache) == content(local)
     assert len(content(cache)) == CLIPS + 1
