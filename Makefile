@@ -13,14 +13,16 @@ JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
+COMMA := ,
 INSTALLED := $(VENV)/installed
-CHOICE := $(VENV)/torch-choice.mk
+CHOICE := $(VENV)/choice.mk
 
-# Another torch than constraints.txt's is remembered by the environment it was installed into.
+# Another torch than constraints.txt's, and more extras than `dev`, are remembered by the environment they are in.
 -include $(CHOICE)
 TORCH ?= $(INSTALLED_TORCH)
 TORCH_INDEX ?= $(INSTALLED_TORCH_INDEX)
-ifneq ($(TORCH)|$(TORCH_INDEX),$(INSTALLED_TORCH)|$(INSTALLED_TORCH_INDEX))
+EXTRAS ?= $(INSTALLED_EXTRAS)
+ifneq ($(TORCH)|$(TORCH_INDEX)|$(EXTRAS),$(INSTALLED_TORCH)|$(INSTALLED_TORCH_INDEX)|$(INSTALLED_EXTRAS))
 .PHONY: $(INSTALLED)
 endif
 
@@ -33,6 +35,7 @@ help: ## list the targets
 	@echo "  PYTHON=python3.12   the Python (3.10 to 3.12) that .venv is made with"
 	@echo "  TORCH_INDEX=URL     a package index to take torch, torchvision and torchaudio from, e.g. of CPU-only wheels"
 	@echo "  TORCH='torch==X torchvision==Y torchaudio==Z'   instead of the versions in constraints.txt"
+	@echo "  EXTRAS=browser,landmarks   setup.cfg's extras to install beside dev, e.g. for tests that are skipped without them"
 	@echo "  JOBS=2              test processes at once"
 
 .PHONY: install
@@ -48,10 +51,10 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@grep -vE '$(if $(TORCH),^(torch|torchvision|torchaudio|triton|cuda-.*|nvidia-.*)==,^$$)' constraints.txt > $(VENV)/constraints.txt
 	@echo "== installing into $(VENV): about 3 minutes and 7 GB the first time (torch with CUDA; see TORCH_INDEX in 'make help')"
 	@started=$$SECONDS; \
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e '.[dev]' $(TORCH) -c $(VENV)/constraints.txt \
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e '.[dev$(if $(EXTRAS),$(COMMA)$(EXTRAS))]' $(TORCH) -c $(VENV)/constraints.txt \
 		$(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') \
 		| sed -uE -n '/^(Collecting|Downloading|Installing collected|Building|Successfully)/ { s/^Installing collected packages.*/Installing (2 minutes or so) .../; s/ \(from .*//; s/^Successfully installed.*/Successfully installed/; p }'; \
-	printf 'INSTALLED_TORCH := %s\nINSTALLED_TORCH_INDEX := %s\n' '$(TORCH)' '$(TORCH_INDEX)' > $(CHOICE); \
+	printf 'INSTALLED_%s := %s\n' TORCH '$(TORCH)' TORCH_INDEX '$(TORCH_INDEX)' EXTRAS '$(EXTRAS)' > $(CHOICE); \
 	touch $@; \
 	echo "== installed in $$((SECONDS - started)) s; '. $(VENV)/bin/activate' puts s2v on the path"
 
