@@ -22,6 +22,7 @@ from s2v.models.mobilefacenet import MobileFaceNet
 from s2v.models.onnx_face import OnnxFaceNetwork
 from s2v.models.sdfa import SDFA
 from s2v.models.senet import SENet50
+from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.syncnet import SyncNet
 from s2v.models.vggface import VGGFace
 from s2v.weight_file import (
@@ -120,6 +121,23 @@ def _arguments_beside(path: str | Path) -> Any:
         return json.loads(arguments.read_text())
     except ValueError as error:
         raise InputError(f"{arguments}, beside {Path(path).name}, is no JSON: {error}") from error
+
+
+def load_speaker_encoder(path: str | Path) -> SpeakerEncoder:
+    """Speaker encoder of resemble-ai/Resemblyzer (`pretrained.pt` in its wheel): {model_state, ...}.
+
+    What its training loss has of its own, `similarity_weight` and `similarity_bias`, is left out.
+    """
+    content = read_weight_file(path)
+    if not isinstance(content.get("model_state"), Mapping):
+        raise InputError(
+            f"{path} is no speaker encoder: expected 'model_state' in it, but its keys are {some_of(content)}"
+        )
+    state = only_tensors(path, content["model_state"])
+    state = {key: value for key, value in state.items() if not key.startswith("similarity_")}
+    out_dim, hidden = shape_of(path, state, "linear.weight", dims=2)
+    layers = sum(key.startswith("lstm.weight_ih_l") for key in state)
+    return filled(path, SpeakerEncoder(hidden, out_dim, layers), state)
 
 
 def load_vggface(path: str | Path) -> VGGFace:

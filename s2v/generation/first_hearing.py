@@ -60,7 +60,7 @@ class FirstHearing:
         listener = Listener(self.representation)
         for time, window in cut_windows(self._overheard(speech), self.window_samples, self.fps):
             start = round(time * SAMPLE_RATE - len(window) / 2)
-            listener.push(time, self._recent.of_window(start, window))
+            listener.push(time, window, self._recent.of_window(start, window))
         return listener.portrait()
 
     def contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:

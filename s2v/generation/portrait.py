@@ -106,12 +106,12 @@ class Listener:
         self.first_nu: Tensor | None = None  # (I,)
         self.times: list[float] = []
         self.mus: list[Tensor] = []
-        self._waiting: list[Tensor] = []
+        self._waiting: list[tuple[Tensor, Tensor]] = []
 
-    def push(self, time: float, latents: Tensor) -> None:
-        """Take a window's latents (1, l, C), see `encode_window`, and the time in seconds of its emotion."""
+    def push(self, time: float, window: Tensor, latents: Tensor) -> None:
+        """Take a window (N,), its latents (1, l, C), see `encode_window`, and the time in seconds of its emotion."""
         self.times.append(time)
-        self._waiting.append(latents)
+        self._waiting.append((window, latents))
         if len(self._waiting) == self.windows_at_once:
             self._hear()
 
@@ -124,8 +124,9 @@ class Listener:
 
     def _hear(self) -> None:
         if self._waiting:
-            contexts, _ = self.representation.cpc.summarise(torch.cat(self._waiting))
-            nu, mu = self.representation.students(contexts[:, -1])
+            windows, latents = zip(*self._waiting, strict=True)
+            contexts, _ = self.representation.cpc.summarise(torch.cat(latents))
+            nu, mu = self.representation.students(contexts[:, -1], torch.stack(windows))
             self.first_nu = nu[0] if self.first_nu is None else self.first_nu
             self.nu_sum = nu.sum(dim=0) if self.nu_sum is None else self.nu_sum + nu.sum(dim=0)
             self.mus.append(mu)
@@ -145,5 +146,5 @@ def hear_portrait(
     listener = Listener(representation)
     for time, window in cut_windows(speech, window_samples, fps):
         # One after the other: the first layer's 12 MB a window are still in the cache when the next layer reads them.
-        listener.push(time, encode_window(representation.cpc, window))
+        listener.push(time, window, encode_window(representation.cpc, window))
     return listener.portrait()

@@ -125,8 +125,9 @@ class StreamingGenerator:
                 unheard = torch.cat([unheard, block])
                 while len(unheard) >= self.window_samples:
                     end = (len(listener.times) + 1) * self.window_samples
-                    latents = encode_window(self.representation.cpc, unheard[: self.window_samples])
-                    listener.push((end + self.window_samples) / SAMPLE_RATE, latents)
+                    window = unheard[: self.window_samples]
+                    latents = encode_window(self.representation.cpc, window)
+                    listener.push((end + self.window_samples) / SAMPLE_RATE, window, latents)
                     unheard = unheard[self.window_samples :]
                 yield block
 
@@ -146,7 +147,7 @@ class StreamingGenerator:
                 yield from show()
         if waiting:  # everything to be shown is shorter than a window
             for time, window in cut_windows([unheard], self.window_samples, self.fps):
-                listener.push(time, encode_window(self.representation.cpc, window))
+                listener.push(time, window, encode_window(self.representation.cpc, window))
             yield from show()
 
     def _contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:

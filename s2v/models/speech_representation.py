@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from s2v.models.cpc import CPC
+from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.students import StudentHead
 
 CONTEXTS_PER_SECOND = 100
@@ -38,13 +39,31 @@ class SpeechRepresentation(nn.Module):
         cpc: the speech encoder, 16 kHz speech to 100 Hz contexts.
         identity_head: S_id, omega to nu; `out_dim` is the identity teacher's embedding size.
         emotion_head: S_emo, omega to mu; `out_dim` is 8 for FERplus logits.
+        speaker_encoder: its vector is what S_id reads instead of omega, where there is little speech of each person
+            and no CPC trained on much speech; the paper has none.
+
+    Raises:
+        ValueError: S_id is not made for the size of what it reads.
     """
 
-    def __init__(self, cpc: CPC, identity_head: StudentHead, emotion_head: StudentHead) -> None:
+    def __init__(
+        self,
+        cpc: CPC,
+        identity_head: StudentHead,
+        emotion_head: StudentHead,
+        speaker_encoder: SpeakerEncoder | None = None,
+    ) -> None:
         super().__init__()
+        heard = cpc.hidden if speaker_encoder is None else speaker_encoder.out_dim
+        if identity_head.in_dim != heard:
+            raise ValueError(
+                f"the identity head reads {'omega' if speaker_encoder is None else 'the speaker encoder'}, {heard} "
+                f"values: set identity_head.init_args.in_dim={heard} instead of {identity_head.in_dim}"
+            )
         self.cpc = cpc
         self.identity_head = identity_head
         self.emotion_head = emotion_head
+        self.speaker_encoder = speaker_encoder
 
     def contexts(self, speech: Tensor) -> Tensor:
         """(B, N) speech in [-1, 1] at 16 kHz -> (B, L, D) contexts at 100 Hz."""
@@ -54,9 +73,10 @@ class SpeechRepresentation(nn.Module):
         """C: the contexts (B, L, D) at the frames' centre times (B, T) in seconds -> (B, T, D)."""
         return contexts_at(contexts, times)
 
-    def students(self, omega: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D) last contexts -> nu (B, identity_dim), mu (B, emotion_dim)."""
-        return self.identity_head(omega), self.emotion_head(omega)
+    def students(self, omega: Tensor, speech: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) last contexts and the windows (B, N) they end -> nu (B, identity_dim), mu (B, emotion_dim)."""
+        voice = omega if self.speaker_encoder is None else self.speaker_encoder(speech)
+        return self.identity_head(voice), self.emotion_head(omega)
 
     def forward(self, speech: Tensor, frame_times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Everything the composer needs from a window of speech.
@@ -69,5 +89,5 @@ class SpeechRepresentation(nn.Module):
             C (B, T, D), nu (B, identity_dim), mu (B, emotion_dim).
         """
         contexts = self.contexts(speech)
-        nu, mu = self.students(contexts[:, -1])
+        nu, mu = self.students(contexts[:, -1], speech)
         return self.at_times(contexts, frame_times), nu, mu

@@ -25,6 +25,7 @@ class StudentHead(nn.Module):
         non_negative: bool = False,
     ) -> None:
         super().__init__()
+        self.in_dim = in_dim
         self.out_dim = out_dim
         blocks: list[nn.Module] = []
         for index in range(layers):

@@ -29,6 +29,7 @@ class DistillModule(RetrievesIdentity):
     Args:
         representation: CPC and the two heads; their `out_dim` must be the teachers' feature sizes.
         cpc_checkpoint: a checkpoint of a CPC pretraining (`*.ckpt`), or published CPC weights.
+        speaker_checkpoint: published weights of the representation's speaker encoder, if it has one; always frozen.
         identity_teacher: what `load_face_network` takes; nu* is its embedding (fc7) of the clip's first frame.
         emotion_teacher: likewise; mu* is the mean of its outputs over K frames.
         emotion_feature: which output is mu*: FERplus `logits`, or the pooled `embedding`.
@@ -53,6 +54,7 @@ class DistillModule(RetrievesIdentity):
         self,
         representation: SpeechRepresentation,
         cpc_checkpoint: str | None = None,
+        speaker_checkpoint: str | None = None,
         identity_teacher: str | None = None,
         emotion_teacher: str | None = None,
         emotion_feature: Literal["logits", "embedding"] = "logits",
@@ -71,6 +73,7 @@ class DistillModule(RetrievesIdentity):
         self.save_hyperparameters()
         self.representation = representation
         self.cpc_checkpoint = cpc_checkpoint
+        self.speaker_checkpoint = speaker_checkpoint
         self.identity_teacher = identity_teacher
         self.emotion_teacher = emotion_teacher
         self.emotion_feature = emotion_feature
@@ -88,6 +91,8 @@ class DistillModule(RetrievesIdentity):
         self.teachers = FrozenNetworks()
         self.contrastive_weight = contrastive_weight if finetune_cpc else 0.0
         cpc = representation.cpc.requires_grad_(finetune_cpc)
+        if representation.speaker_encoder is not None:
+            representation.speaker_encoder.requires_grad_(False)
         self.prediction = FuturePrediction(cpc.channels, cpc.hidden) if self.contrastive_weight else None
         self.train()  # Lightning leaves a module in the modes it comes in
 
@@ -112,6 +117,8 @@ class DistillModule(RetrievesIdentity):
         """Take the pretrained CPC, unless the fit goes on from a checkpoint, which has its own; fill the cache."""
         if self.cpc_checkpoint and not self.trainer.ckpt_path:
             load_cpc_weights(self.representation.cpc, self.cpc_checkpoint, self.prediction)
+        if self.speaker_checkpoint and not self.trainer.ckpt_path:
+            load_speaker_weights(self.representation, self.speaker_checkpoint)
         if self.teacher_cache:
             self._fill_cache(self.teacher_cache)
 
@@ -152,6 +159,8 @@ class DistillModule(RetrievesIdentity):
         super().train(mode)
         if not self.finetune_cpc:
             self.representation.cpc.eval()
+        if self.representation.speaker_encoder is not None:
+            self.representation.speaker_encoder.eval()
         return self
 
     def hear(self, speech: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,7 +209,7 @@ class DistillModule(RetrievesIdentity):
 
     def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
         latents, contexts = self.hear(batch["speech"])
-        nu, mu = self.representation.students(contexts[:, -1])
+        nu, mu = self.representation.students(contexts[:, -1], batch["speech"])
         nu_target, mu_target = self.teacher_features(batch)
         for kind, student, teacher in (("identity", nu, nu_target), ("emotion", mu, mu_target)):
             if student.shape != teacher.shape:
@@ -212,7 +221,8 @@ class DistillModule(RetrievesIdentity):
         if stage == "train" and self.readouts > 1:
             others = self.other_instants(contexts)
             heard = [
-                self.losses(*self.representation.students(omega), nu_target, mu_target) for omega in others
+                self.losses(*self.representation.students(omega, batch["speech"]), nu_target, mu_target)
+                for omega in others
             ]
             terms = {
                 name: torch.stack([term, *(h[name] for h in heard)]).mean() for name, term in terms.items()
@@ -272,3 +282,17 @@ def load_cpc_weights(cpc: CPC, path: str, prediction: FuturePrediction | None = 
         if prediction is not None:
             load_part(prediction, state, "prediction.", path, "pretrained CPC")
     load_part(cpc, state, "cpc.", path, "pretrained CPC")
+
+
+def load_speaker_weights(representation: SpeechRepresentation, path: str) -> None:
+    """Put published weights into a representation's speaker encoder."""
+    from s2v.weights import load_speaker_encoder
+
+    if representation.speaker_encoder is None:
+        raise InputError(
+            f"speaker_checkpoint is {path}, but the representation has no speaker encoder: set "
+            "model.init_args.representation.init_args.speaker_encoder, or leave speaker_checkpoint out"
+        )
+    load_part(
+        representation.speaker_encoder, load_speaker_encoder(path).state_dict(), "", path, "speaker encoder"
+    )

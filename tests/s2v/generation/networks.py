@@ -4,11 +4,14 @@ import torch
 
 from s2v.models.cpc import CPC
 from s2v.models.frame_decoder import Speech2VideoGenerator
+from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
 
 
-def small_networks(seed: int = 0, rnn: str = "lstm") -> tuple[SpeechRepresentation, Speech2VideoGenerator]:
+def small_networks(
+    seed: int = 0, rnn: str = "lstm", speaker_encoder: bool = False
+) -> tuple[SpeechRepresentation, Speech2VideoGenerator]:
     """Stage 1 and stage 2 in eval mode: 32 x 32 frames, 16 contexts, 24 identity and 8 emotion values."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -16,12 +19,13 @@ def small_networks(seed: int = 0, rnn: str = "lstm") -> tuple[SpeechRepresentati
             CPC(channels=16, hidden=16, rnn=rnn),  # type: ignore[arg-type]
             StudentHead(in_dim=16, hidden=16, out_dim=24),
             StudentHead(in_dim=16, hidden=16, out_dim=8),
+            SpeakerEncoder(hidden=20, out_dim=16, layers=2) if speaker_encoder else None,
         )
         generator = Speech2VideoGenerator(
             context_dim=16, identity_dim=24, emotion_dim=8, image_size=32, width=0.05, feature_width=0.05
         )
         for name, parameter in [*representation.named_parameters(), *generator.named_parameters()]:
-            if "baseNet.weight" in name or "to_rgb" in name:
+            if "baseNet.weight" in name or "speaker_encoder" in name or "to_rgb" in name:
                 parameter.data *= 3  # an untrained LSTM hardly moves
     return representation.eval(), generator.eval()
 

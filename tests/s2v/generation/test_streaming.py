@@ -19,9 +19,10 @@ WINDOW = 12  # frames
 SAMPLES = WINDOW * 640
 
 
-@pytest.fixture(scope="module")
-def networks() -> Networks:
-    return small_networks()
+@pytest.fixture(scope="module", params=["omega", "speaker encoder"])
+def networks(request: pytest.FixtureRequest) -> Networks:
+    """Who speaks is read from CPC's last context, or from a speaker encoder's vector."""
+    return small_networks(speaker_encoder=request.param == "speaker encoder")
 
 
 def one_pass(networks: Networks, speech: Tensor, frames: int) -> Tensor:
@@ -34,7 +35,9 @@ def one_pass(networks: Networks, speech: Tensor, frames: int) -> Tensor:
         starts.append(length - SAMPLES)
     with torch.no_grad():
         windows = [speech[None, start : start + SAMPLES] for start in starts]
-        heard = [representation.students(representation.contexts(window)[:, -1]) for window in windows]
+        heard = [
+            representation.students(representation.contexts(window)[:, -1], window) for window in windows
+        ]
         centres = [(s + min(SAMPLES, length) / 2) / 16_000 for s in starts]
         times = [(t + 0.5) / 25 for t in range(frames)]
         assert times[-1] < seconds
@@ -168,7 +171,8 @@ def test_identity_is_the_mean_over_windows(networks: Networks) -> None:
     portrait = hear_portrait(representation, speech.split(1_000), SAMPLES, 25)
     assert portrait.times == pytest.approx([0.24, 0.72, 1.2])
     with torch.no_grad():
-        nu, mu = representation.students(representation.contexts(speech.view(3, SAMPLES))[:, -1])
+        windows = speech.view(3, SAMPLES)
+        nu, mu = representation.students(representation.contexts(windows)[:, -1], windows)
     torch.testing.assert_close(portrait.nu, nu.mean(dim=0, keepdim=True), atol=1e-5, rtol=0)
     torch.testing.assert_close(portrait.mu, mu, atol=1e-5, rtol=0)
     assert not torch.allclose(nu[0], nu[1], atol=1e-3)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from s2v.models.cpc import CPC
+from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_representation import SpeechRepresentation, contexts_at
 from s2v.models.students import StudentHead
 
@@ -31,6 +32,25 @@ def test_shapes_and_omega() -> None:
     assert (c.shape, nu.shape, mu.shape) == ((2, 2, 12), (2, 20), (2, 8))
     omega = cpc(speech)[1][:, -1]
     assert torch.allclose(nu, representation.identity_head(omega))
+
+
+def test_a_speaker_encoder_tells_the_identity_and_nothing_else() -> None:
+    cpc, voice = CPC(channels=16, hidden=12), SpeakerEncoder(hidden=8, out_dim=10, layers=1)
+    representation = SpeechRepresentation(cpc, StudentHead(10, 16, 20), StudentHead(12, 16, 8), voice).eval()
+    speech = torch.randn(2, 3200) * 0.1
+    _, nu, mu = representation(speech, torch.tensor([[0.02], [0.1]]))
+    assert torch.allclose(nu, representation.identity_head(voice(speech)))
+    assert torch.allclose(mu, representation.emotion_head(cpc(speech)[1][:, -1]))
+
+
+def test_an_identity_head_of_another_size_is_named() -> None:
+    cpc, voice = CPC(channels=16, hidden=12), SpeakerEncoder(hidden=8, out_dim=10, layers=1)
+    with pytest.raises(
+        ValueError, match=r"reads omega, 12 values: set identity_head.init_args.in_dim=12 instead of 8"
+    ):
+        SpeechRepresentation(cpc, StudentHead(8, 16, 20), StudentHead(12, 16, 8))
+    with pytest.raises(ValueError, match=r"reads the speaker encoder, 10 values"):
+        SpeechRepresentation(cpc, StudentHead(12, 16, 20), StudentHead(12, 16, 8), voice)
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])

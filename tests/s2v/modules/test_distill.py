@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
+from s2v.models.speaker_encoder import SpeakerEncoder
+from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.cpc_pretraining import CPCPretraining
-from s2v.modules.distill import DistillModule, load_cpc_weights
+from s2v.modules.distill import DistillModule, load_cpc_weights, load_speaker_weights
 from tests.s2v.modules.small_faces import Losses, SmallFaces, batch_of, draw_clip, trainer
 from tests.s2v.modules.small_modules import (
     CONTEXT,
@@ -131,7 +133,7 @@ def test_the_total_is_equation_2(module: DistillModule, target: Any, temperature
 
     with torch.no_grad():
         omega = module.representation.contexts(whole["speech"])[:, -1]
-        students = [x.double().numpy() for x in module.representation.students(omega)]
+        students = [x.double().numpy() for x in module.representation.students(omega, whole["speech"])]
         targets = [x.double().numpy() for x in module.teacher_features(whole)]
     parts = [by_hand(*pair) for pair in zip(students, targets, strict=True)]
     assert loss == pytest.approx(sum(0.3 * distance + entropy for distance, entropy in parts), rel=1e-4)
@@ -162,7 +164,7 @@ def test_read_outs_at_other_instants_count_as_the_last_one(module: DistillModule
         assert (nearest >= steps // 2).all()
     targets = module.teacher_features(whole)
     by_hand = [
-        sum(module.losses(*module.representation.students(omega), *targets).values())
+        sum(module.losses(*module.representation.students(omega, whole["speech"]), *targets).values())
         for omega in (contexts[:, -1], *drawn)
     ]
     torch.testing.assert_close(loss, torch.stack(by_hand).mean())  # type: ignore[arg-type]
@@ -312,3 +314,30 @@ def test_a_cpc_of_another_size_is_one_line(teachers: dict[str, Any], tmp_path: P
     made = distill(cpc_checkpoint=str(tmp_path / "cpc.ckpt"), **teachers)
     with pytest.raises(InputError, match=r"pretrained CPC: .* \(misshapen: gAR\.baseNet\.bias_hh_l0"):
         trainer(tmp_path, max_steps=1).fit(made, datamodule=SmallFaces(pictures=2))
+
+
+def test_a_speaker_encoder_is_read_from_its_file_and_never_trained(
+    teachers: dict[str, Any], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    published = SpeakerEncoder(hidden=8, out_dim=CONTEXT, layers=1)
+    file = tmp_path / "pretrained.pt"
+    torch.save({"model_state": published.state_dict()}, file)
+    whole = representation()
+    heard = SpeechRepresentation(
+        whole.cpc, whole.identity_head, whole.emotion_head, SpeakerEncoder(8, CONTEXT, 1)
+    )
+    made = DistillModule(heard, speaker_checkpoint=str(file), **teachers)
+    trainer(tmp_path, max_steps=2).fit(made, datamodule=SmallFaces(pictures=4))
+    assert heard.speaker_encoder is not None
+    for name, value in published.state_dict().items():
+        assert torch.equal(heard.speaker_encoder.state_dict()[name], value), name
+    made.train()
+    assert not heard.speaker_encoder.training
+
+
+def test_speaker_weights_without_a_speaker_encoder_are_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "pretrained.pt"
+    torch.save({"model_state": SpeakerEncoder(8, CONTEXT, 1).state_dict()}, file)
+    with pytest.raises(InputError, match="but the representation has no speaker encoder"):
+        load_speaker_weights(representation(), str(file))
