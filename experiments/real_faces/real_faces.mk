@@ -6,7 +6,8 @@ REAL_RUN = S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v $(1) --config 
 REAL_STAGE = @echo "== $(1)"; rm -rf $(REAL)/$(1); mkdir -p $(REAL)/$(1); started=$$SECONDS; \
 	$(call REAL_RUN,fit) --config experiments/demo/$(1).yaml $(2) --config experiments/real_faces/$(1).yaml \
 		> $(REAL)/$(1)/log.txt 2>&1 || { tail -n 20 $(REAL)/$(1)/log.txt >&2; exit 1; }; echo "   $(1): $$((SECONDS - started)) s"
-REAL_NETWORKS := --config experiments/demo/representation.yaml --config experiments/real_faces/representation.yaml
+REAL_NETWORKS := --config experiments/demo/representation.yaml --config experiments/real_faces/representation.yaml \
+	--config experiments/real_faces/speaker_encoder.yaml
 
 .PHONY: real-faces
 real-faces: $(REAL)/table1/table1.md ## both stages and the baselines on real people: CORPUS=DIR WEIGHTS=DIR (1 1/2 hours)
@@ -19,7 +20,14 @@ $(REAL)/cache/manifest.csv: | $(INSTALLED)
 $(REAL)/%/last.ckpt: experiments/real_faces/%.yaml experiments/demo/%.yaml $(REAL)/cache/manifest.csv
 	$(call REAL_STAGE,$*,$(if $(filter distill compose,$*),$(REAL_NETWORKS)))
 
-$(REAL)/distill/last.ckpt: $(REAL)/cpc/last.ckpt $(REAL)/identity_teacher/last.ckpt
+# A published speaker encoder lies in a package: its weights are taken out, nothing of it is installed.
+SPEAKER_ENCODER := resemblyzer==0.1.4
+$(REAL)/speaker_encoder.pt: | $(INSTALLED)
+	@folder=$$(mktemp -d); trap 'rm -rf '$$folder EXIT; mkdir -p $(@D); \
+	$(BIN)/python -m pip download --quiet --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest $$folder $(SPEAKER_ENCODER); \
+	$(BIN)/python -m zipfile -e $$folder/*.whl $$folder; mv $$folder/resemblyzer/pretrained.pt $@
+
+$(REAL)/distill/last.ckpt: $(REAL)/cpc/last.ckpt $(REAL)/identity_teacher/last.ckpt $(REAL)/speaker_encoder.pt
 $(REAL)/compose/last.ckpt: $(REAL)/distill/last.ckpt
 
 # Beside speech2video the baselines, and all four on the same clips.
