@@ -9,8 +9,9 @@ from lightning.pytorch.utilities import rank_zero_info
 from rich.progress import track
 from torch import Tensor
 
-from s2v.batch import TalkingFaceBatch
+from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
 from s2v.errors import InputError
+from s2v.generation.portrait import hear_portrait
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
@@ -233,6 +234,8 @@ class DistillModule(RetrievesIdentity):
         size = len(nu)
         self.log_dict({f"{stage}/loss/{name}": value for name, value in terms.items()}, batch_size=size)
         self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=size)
+        if stage == "test":
+            nu = self.heard_in_windows(batch["speech"])
         if stage != "train":
             self._log_agreement(nu, mu, nu_target, mu_target, batch, stage)
         return loss
@@ -261,8 +264,16 @@ class DistillModule(RetrievesIdentity):
         """Eq. 2, identity retrieval and emotion agreement on held-out clips."""
         self._step(batch, "val")
 
+    def heard_in_windows(self, speech: Tensor) -> Tensor:
+        """nu (B, identity_dim) of whole clips (B, N) as export takes it: the mean over windows like training's."""
+        data: Any = getattr(self.trainer, "datamodule", None)
+        fps = data.clips("test")[0].fps if hasattr(data, "clips") else FPS
+        frames = getattr(data, "window_frames", None)
+        samples = speech.shape[1] if frames is None else round(frames * SAMPLE_RATE / fps)
+        return torch.cat([hear_portrait(self.representation, [clip], samples, fps).nu for clip in speech])
+
     def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
-        """The same on test clips."""
+        """The same on test clips, with nu as export takes it."""
         self._step(batch, "test")
 
     def configure_optimizers(self) -> Any:

@@ -10,7 +10,8 @@ from s2v.modules.hyperparameters import PlainHyperparameters
 class RetrievesIdentity(PlainHyperparameters):
     """A module that hears faces in voices: logs `val/` and `test/identity_retrieval` at each epoch's end.
 
-    Over the whole split, since batches of a sorted list have few speakers.
+    Over the whole split, since batches of a sorted list have few speakers; and `identity_retrieval_by_speaker`, the
+    mean of the speakers' own shares, where some have many clips and others few.
     """
 
     def __init__(self) -> None:
@@ -24,7 +25,10 @@ class RetrievesIdentity(PlainHyperparameters):
     def _log_retrieval(self, stage: str) -> None:
         heard, seen, speaker = (torch.cat(part) for part in zip(*self._heard, strict=True))
         self._heard.clear()
-        self.log(f"{stage}/identity_retrieval", identity_retrieval(heard, seen, speaker), prog_bar=True)
+        right = finds_own_face(heard, seen, speaker).float()
+        self.log(f"{stage}/identity_retrieval", right.mean(), prog_bar=True)
+        by_speaker = torch.stack([right[speaker == name].mean() for name in speaker.unique()])
+        self.log(f"{stage}/identity_retrieval_by_speaker", by_speaker.mean())
 
     def on_validation_epoch_end(self) -> None:
         """Retrieval needs all clips."""
@@ -35,8 +39,8 @@ class RetrievesIdentity(PlainHyperparameters):
         self._log_retrieval("test")
 
 
-def identity_retrieval(nu: Tensor, nu_target: Tensor, speaker: Tensor) -> Tensor:
-    """Share of voices whose nu is nearest, by cosine, to the mean face of their own speaker.
+def finds_own_face(nu: Tensor, nu_target: Tensor, speaker: Tensor) -> Tensor:
+    """Whether a voice's nu is nearest, by cosine, to the mean face of its own speaker: (N,) bool.
 
     Both sides are centred first: what all faces share, and the constant that a softmax does not see, say nothing.
 
@@ -49,4 +53,4 @@ def identity_retrieval(nu: Tensor, nu_target: Tensor, speaker: Tensor) -> Tensor
     faces = torch.stack([nu_target[number == k].mean(dim=0) for k in range(len(names))])
     nu, faces = nu - nu.mean(dim=0), faces - faces.mean(dim=0)
     similarity = F.normalize(nu, dim=-1) @ F.normalize(faces, dim=-1).T
-    return (similarity.argmax(dim=1) == number).float().mean()
+    return similarity.argmax(dim=1) == number

@@ -2,6 +2,7 @@ import shutil
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -75,6 +76,22 @@ def test_retrieval_is_among_all_speakers_and_not_a_batchs(module: DistillModule)
         module._log_agreement(voices[part], logits[part], faces[part], logits[part], alone, "test")
     module.on_test_epoch_end()
     assert logged["test/identity_retrieval"].item() == pytest.approx(4 / 6)
+    assert logged["test/identity_retrieval_by_speaker"].item() == pytest.approx((0.5 + 1 + 1 + 0) / 4)
+
+
+def test_a_test_hears_identity_in_windows_as_export_does(module: DistillModule) -> None:
+    """Clips of 0.64 s, windows of 0.24 s: two of them, and the last 0.24 s."""
+    module.trainer.datamodule = SimpleNamespace(window_frames=6)  # type: ignore[attr-defined]
+    speech = batch(clips=2)["speech"]
+    assert speech.shape == (2, 10_240)
+    with torch.no_grad():
+        windows = [speech[:, start : start + 3_840] for start in (0, 3_840, 6_400)]
+        nus = [
+            module.representation.students(module.representation.contexts(window)[:, -1], window)[0]
+            for window in windows
+        ]
+        torch.testing.assert_close(module.heard_in_windows(speech), torch.stack(nus).mean(dim=0))
+    assert not torch.allclose(nus[0], nus[1], atol=1e-3)
 
 
 def test_mu_is_the_mean_over_all_frames_when_k_is_their_number(module: DistillModule) -> None:
