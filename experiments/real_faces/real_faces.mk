@@ -7,7 +7,7 @@ REAL_STAGE = @echo "== $(1)"; rm -rf $(REAL)/$(1); mkdir -p $(REAL)/$(1); starte
 	$(call REAL_RUN,fit) --config experiments/demo/$(1).yaml $(2) --config experiments/real_faces/$(1).yaml \
 		> $(REAL)/$(1)/log.txt 2>&1 || { tail -n 20 $(REAL)/$(1)/log.txt >&2; exit 1; }; echo "   $(1): $$((SECONDS - started)) s"
 REAL_NETWORKS := --config experiments/demo/representation.yaml --config experiments/real_faces/representation.yaml \
-	--config experiments/real_faces/speaker_encoder.yaml
+	--config experiments/base/speaker_encoder.yaml
 
 .PHONY: real-faces
 real-faces: $(REAL)/table1/table1.md ## both stages and the baselines on real people: CORPUS=DIR WEIGHTS=DIR (1 1/2 hours)
