@@ -67,12 +67,14 @@ REAL = {
         "real_faces/distill",
         "demo/representation",
         "real_faces/representation",
+        "base/speaker_encoder",
     ],
     "real compose": [
         "demo/compose",
         "real_faces/compose",
         "demo/representation",
         "real_faces/representation",
+        "base/speaker_encoder",
     ],
 }
 REAL |= {
@@ -119,6 +121,7 @@ COMBINATIONS = (
     {name: stage(name) for name in FITS}
     | {f"{name}, own teachers": stage(name, own=True) for name in OWN}
     | {f"{name}, tiny": tiny(name) for name in OWN}
+    | {f"{name}, speaker encoder": [*stage(name), "base/speaker_encoder"] for name in ("distill", "compose")}
     | {"syncnet, minutes of video": [*stage("syncnet", "video_folder"), "pretrain/mouth_syncnet"]}
     | {f"cpc on {data}": stage("cpc", data) for data in ("voxceleb2", "video_folder", "synthetic")}
     | {

@@ -96,21 +96,22 @@ def test_a_teacher_of_identity_knows_the_unseen_actors(build: Build) -> None:
     assert teacher.settings.run_dir == "runs/crema_d_unseen/identity_teacher"
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["published", "own"])
-def test_the_two_stages_agree_about_sizes(own: bool, build: Build) -> None:
-    teachers = ", own teachers" if own else ""
+@pytest.mark.parametrize("teachers", ["", ", own teachers", ", speaker encoder"])
+def test_the_two_stages_agree_about_sizes(teachers: str, build: Build) -> None:
     first: DistillModule = build(f"distill{teachers}").model
     second: ComposerModule = build(f"compose{teachers}").model
     names = [{k: v.shape for k, v in m.representation.state_dict().items()} for m in (first, second)]
     assert names[0] == names[1]
-    identity, emotion = (1024, 6) if own else (4096, 8)
+    identity, emotion = (1024, 6) if "own" in teachers else (4096, 8)
     assert (first.representation.identity_head.out_dim, first.representation.emotion_head.out_dim) == (
         identity,
         emotion,
     )
     assert second.generator.identity_branch.seed.in_features == identity
     assert second.generator.frame_decoder.seed.in_features == 256 + emotion
-    assert second.generator.identity_branch.map_channels == ([128, 128, 64] if own else [512, 512, 256])
+    assert second.generator.identity_branch.map_channels == (
+        [128, 128, 64] if "own" in teachers else [512, 512, 256]
+    )
     assert second.image_size == 128
 
 
