@@ -88,13 +88,22 @@ class SampleVideos(pl.Callback):
                 f"SampleVideos needs a module with generate_clip, and {name} has none: remove it"
             )
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remove what a run killed while it wrote a video has left half-written: this run makes that video anew."""
+        folder = self._folder(trainer)
+        if trainer.is_global_zero:
+            for partial in folder.glob("step-*/.*.part"):
+                partial.unlink(missing_ok=True)
+
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Generate, write, log. It comes before on_validation_end, where averaged weights are put back."""
         fitting = trainer.state.fn == "fit"
         due = not fitting or (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        if trainer.sanity_checking or not trainer.is_global_zero or not due:
+        if trainer.sanity_checking or not due:
             return
         folder = self._folder(trainer) / f"step-{trainer.global_step:06d}"
+        if not trainer.is_global_zero:
+            return
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             samples = [make_sample(pl_module, clip, self.max_seconds) for clip in self._clips(trainer)]
@@ -109,6 +118,7 @@ class SampleVideos(pl.Callback):
     def _folder(self, trainer: pl.Trainer) -> Path:
         if self.output_dir is not None:
             return Path(self.output_dir)
+        # every rank has to ask: Lightning has rank 0 tell the others
         return Path(trainer.log_dir or trainer.default_root_dir) / "samples"
 
     def _clips(self, trainer: pl.Trainer) -> list[Window]:

@@ -92,6 +92,16 @@ def test_a_fit_writes_the_same_clips_every_second_epoch(clips: list[Clip], tmp_p
             assert np.corrcoef(heard[: len(said) - 2], said[: len(heard)][: len(said) - 2])[0, 1] > 0.9
 
 
+def test_half_written_videos_of_a_killed_run_are_removed(clips: list[Clip], tmp_path: Path) -> None:
+    old = tmp_path / "samples" / "step-000001"
+    old.mkdir(parents=True)
+    (old / ".clip.0a1b2c3d.part").touch()
+    (old / "clip.mp4").touch()
+    callback = SampleVideos(num_clips=1, output_dir=str(tmp_path / "samples"))
+    trainer(tmp_path, callback).fit(composer(), datamodule=Clips(clips))
+    assert [path.name for path in old.iterdir()] == ["clip.mp4"]
+
+
 def test_generated_half_is_what_export_makes(clips: list[Clip], tmp_path: Path) -> None:
     module = composer().eval()
     whole = WholeClipDataset(clips)[1]
