@@ -160,7 +160,8 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
     """Put reports together.
 
     Args:
-        reports: name of a system -> its report.json.
+        reports: name of a system -> its report.json. What follows a comma in a name tells two of one system apart:
+            "speech2video, CPC alone".
         dataset: see `Table1`.
 
     Raises:
@@ -171,12 +172,13 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
     meta: dict[str, dict[str, Any]] = {}
     for name, path in reports.items():
         content = json.loads(path.read_text(encoding="utf-8"))
-        if name not in content["systems"]:
+        system = name.partition(",")[0]
+        if system not in content["systems"]:
             tested = ", ".join(n for n in content["systems"] if n not in CALIBRATION)
             raise InputError(
-                f"{path} is the report of {tested}, expected {name}: is it another's checkpoint?"
+                f"{path} is the report of {tested}, expected {system}: is it another's checkpoint?"
             )
-        systems[name], meta[name] = content["systems"][name], content["meta"]
+        systems[name], meta[name] = content["systems"][system], content["meta"]
         calibration = calibration or {n: v for n, v in content["systems"].items() if n in CALIBRATION}
         first = next(iter(meta))
         for key in SHARED:

@@ -90,7 +90,8 @@ def read_plan(path: str) -> TablePlan:
     """The plan in a YAML file; paths in it are relative to where the command runs, as in the other configs.
 
     `root`: folder of the stages' runs. `fit`: config files before each stage's. `stages`: name -> its files.
-    `systems`: name -> {stage: NAME} or {checkpoint: FILE, config: FILE}, and `with`: files for its test alone.
+    `systems`: name -> {stage: NAME} or {checkpoint: FILE, config: FILE}, and `with`: files for its test alone. The name
+    is what its report calls it, and may go on after a comma: "speech2video, CPC alone".
     `report`: files after each system's. `dataset`: whose numbers of the paper stand beside. `output`: a folder.
 
     Raises:

@@ -78,6 +78,17 @@ def test_what_was_not_tested_alike_is_refused(tmp_path: Path, other: dict[str, A
         read_table({"SDFA": first, "speech2video": second}, None)
 
 
+def test_two_of_one_system_stand_in_one_table(tmp_path: Path) -> None:
+    names = {"speech2video, CPC alone": 0.6, "speech2video": 0.7, "SDFA": 0.8, "S2F+SDFA": 0.3}
+    files = {
+        name: report(tmp_path / f"{index}.json", name.split(",")[0], ssim)
+        for index, (name, ssim) in enumerate(names.items())
+    }
+    table = read_table(files, None)
+    assert {name: table.systems[name]["ssim"]["mean"] for name in names} == names
+    assert table.ssim_gap_closed() == pytest.approx(0.8)
+
+
 def test_the_report_of_another_system_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is the report of SDFA, expected speech2video"):
         read_table({"speech2video": report(tmp_path / "a.json", "SDFA", 0.7)}, None)
