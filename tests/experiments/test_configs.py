@@ -73,7 +73,9 @@ def test_parsed_and_built(name: str, build: Build) -> None:
     assert type(built.datamodule).__name__ == built.settings.data.class_path.rpartition(".")[2]
     if built.settings.run_dir is not None:
         assert Path(built.settings.run_dir).parent == Path(built.settings.trainer.default_root_dir)
-        assert folders(built) == {Path(built.settings.run_dir).absolute()}
+        # a test by the demo's report writes no checkpoint
+        wanted = set() if name == "demo test" else {Path(built.settings.run_dir).absolute()}
+        assert folders(built) == wanted
 
 
 def test_no_file_is_left_out() -> None:
