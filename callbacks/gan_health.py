@@ -77,7 +77,8 @@ class GANHealth(pl.Callback):
     ) -> None:
         """Go on from what was seen, whatever the settings are now; a checkpoint may be older than this."""
         states = checkpoint.get("callbacks", {}).get(self.state_key, [])
-        place = [other for other in trainer.callbacks if isinstance(other, GANHealth)].index(self)
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        place = [other for other in callbacks if isinstance(other, GANHealth)].index(self)
         if place >= len(states):
             return
         state = states[place]

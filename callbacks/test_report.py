@@ -101,7 +101,14 @@ class TestReport(Callback):
             )
         if not self._named:
             self.system = getattr(pl_module, "system_name", OURS)
-        self._protocol = Protocol(
+        self._protocol = self._load_protocol()
+
+    def check_judges(self) -> None:
+        """Load the judges and let go of them: for a fit that is to end with the test (`s2v fit --test_after_fit`)."""
+        self._load_protocol()
+
+    def _load_protocol(self) -> Protocol:
+        return Protocol(
             self.system,
             load_face_judge(self.identity_judge) if self.identity_judge else None,
             load_emotion_judge(self.emotion_judge) if self.emotion_judge else None,
