@@ -31,7 +31,7 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
         "file",
         type=Path,
         metavar="FILE",
-        help="a W&B sweep file, such as experiments/sweeps/distill.yaml (needs Optuna: pip install 's2v[sweep]')",
+        help="a W&B sweep file, such as experiments/sweeps/distill.yaml (Optuna: pip install 's2v[sweep]')",
     )
     parser.add_argument(
         "--trials",
