@@ -163,8 +163,9 @@ class TestReport(Callback):
             return
         folder = Path(self.output_dir or trainer.log_dir or trainer.default_root_dir)
         self.report.write(folder)
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped  # as Lightning's own test metrics have it
         for logger in trainer.loggers:
-            logger.log_metrics(_logged(self.report.systems), step=trainer.global_step)
+            logger.log_metrics(_logged(self.report.systems), step=step)
             if isinstance(logger, WandbLogger):
                 columns = ["metric", "better", *self.report.systems]
                 logger.log_table("test/report", columns=columns, data=self.report.table())

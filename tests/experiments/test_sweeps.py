@@ -156,6 +156,7 @@ def test_what_wandb_shows_of_a_run(swept: Callable[[str], Path]) -> None:
 
     mean = report_of(folder)["systems"]["speech2video"]["ssim"]["mean"]
     assert run.values("test/speech2video/ssim") == [mean]
+    assert run.values("trainer/global_step")[-1] == 4
     content = logged_table(path, "test/report")
     row = next(row for row in content["data"] if row[0] == "ssim")
     assert content["columns"][2] == "speech2video" and row[2].startswith(f"{mean:.3f} [")

@@ -62,6 +62,7 @@ def test_the_test_is_in_the_fit_s_run_and_says_what_s2v_test_says(
     ((name, value),) = json.loads((folder / "files" / path).read_text())["data"]
     assert name == "test/error" and run.values(name) == [pytest.approx(value)]
     assert len(run.values("health/diversity")) == 4
+    assert run.values("trainer/global_step")[-1] == 4  # the summary's, too: not back at 0
 
     gan = tmp_path / "run" / "gan"
     assert yaml.safe_load((gan / "config.yaml").read_text())["test_after_fit"] == "best"

@@ -110,7 +110,7 @@ def typed(
 
     def answer(line: str) -> list[str]:
         os.write(terminal, f"{line}\n".encode())
-        output, deadline = "", time.monotonic() + 60
+        output, deadline = "", time.monotonic() + 240
         while time.monotonic() < deadline:
             if select.select([terminal], [], [], 0.2)[0]:
                 output += os.read(terminal, 65536).decode(errors="replace")
