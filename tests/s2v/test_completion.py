@@ -6,6 +6,7 @@ import re
 import select
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -123,6 +124,7 @@ def typed(
         yield answer
     finally:
         os.close(terminal)
+        os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
 
