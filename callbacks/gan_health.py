@@ -15,6 +15,8 @@ from callbacks.gan_signs import diversity, gradient_norm, loss_over_chance, moti
 from s2v.errors import InputError
 
 _COLUMNS = ("step", "sign", "value", "likely cause")
+USUAL_OF = 50
+"""So many of the newest values of a sign say what is usual."""
 
 
 class GANHealth(pl.Callback):
@@ -23,6 +25,9 @@ class GANHealth(pl.Callback):
     Reads what `training_step` returns: real_scores and fake_scores {discriminator: tensor}, fake_frames and
     real_frames (B, T, 3, H, W). What is missing is not judged. Gradient norms are
     taken as the optimizers meet them, after clipping, and named by the module's `optimizer_names`.
+
+    A checkpoint holds the warnings so far and what the next ones hang on: a resumed fit warns as if it had not
+    stopped, and its table has them all.
 
     Args:
         every_n_steps: generator steps between two measurements.
@@ -48,8 +53,39 @@ class GANHealth(pl.Callback):
         self._last_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The next measurement comes after a step of this run."""
+        """The next measurement comes after a step of this run; a kill may have cost W&B the newest table."""
         self._last_step = trainer.global_step
+        if self._said:
+            self._log_table(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add what this callback has seen; not by `state_dict`, with which Lightning refuses a second GANHealth."""
+        states = checkpoint.setdefault("callbacks", {}).setdefault(self.state_key, [])
+        states.append(
+            {
+                "said": [list(row) for row in self._said],
+                "warned": sorted(self._warned),
+                "bad_in_a_row": dict(self._bad_in_a_row),
+                "history": {sign: list(values) for sign, values in self._history.items()},
+            }
+        )
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Go on from what was seen, whatever the settings are now; a checkpoint may be older than this."""
+        states = checkpoint.get("callbacks", {}).get(self.state_key, [])
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        place = [other for other in callbacks if isinstance(other, GANHealth)].index(self)
+        if place >= len(states):
+            return
+        state = states[place]
+        self._said = [list(row) for row in state["said"]]
+        self._warned = set(state["warned"])
+        self._bad_in_a_row = dict(state["bad_in_a_row"])
+        self._history = {sign: deque(values, maxlen=USUAL_OF) for sign, values in state["history"].items()}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Warnings may be given anew."""
@@ -110,15 +146,16 @@ class GANHealth(pl.Callback):
                 self._warned.add(text)
                 rank_zero_warn(f"{sign} = {signs[sign]:.3g}: {text}")
                 self._said.append([trainer.global_step, sign, signs[sign], text])
-                for logger in trainer.loggers:
-                    if isinstance(
-                        logger, WandbLogger
-                    ):  # with those before: a run's page shows the newest table
-                        logger.log_table(
-                            "health/warnings", list(_COLUMNS), list(self._said), step=trainer.global_step
-                        )
+                self._log_table(trainer)
         for sign, value in signs.items():
-            self._history.setdefault(sign, deque(maxlen=50)).append(value)
+            self._history.setdefault(sign, deque(maxlen=USUAL_OF)).append(value)
+
+    def _log_table(self, trainer: pl.Trainer) -> None:
+        """All warnings each time: a run's page shows the newest table."""
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                rows = [list(row) for row in self._said]
+                logger.log_table("health/warnings", list(_COLUMNS), rows, step=trainer.global_step)
 
     def _usual(self, sign: str) -> float | None:
         history = sorted(self._history.get(sign, ()))

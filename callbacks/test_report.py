@@ -101,7 +101,14 @@ class TestReport(Callback):
             )
         if not self._named:
             self.system = getattr(pl_module, "system_name", OURS)
-        self._protocol = Protocol(
+        self._protocol = self._load_protocol()
+
+    def check_judges(self) -> None:
+        """Load the judges and let go of them: for a fit that is to end with the test (`s2v fit --test_after_fit`)."""
+        self._load_protocol()
+
+    def _load_protocol(self) -> Protocol:
+        return Protocol(
             self.system,
             load_face_judge(self.identity_judge) if self.identity_judge else None,
             load_emotion_judge(self.emotion_judge) if self.emotion_judge else None,
@@ -156,8 +163,9 @@ class TestReport(Callback):
             return
         folder = Path(self.output_dir or trainer.log_dir or trainer.default_root_dir)
         self.report.write(folder)
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped  # as Lightning's own test metrics have it
         for logger in trainer.loggers:
-            logger.log_metrics(_logged(self.report.systems), step=trainer.global_step)
+            logger.log_metrics(_logged(self.report.systems), step=step)
             if isinstance(logger, WandbLogger):
                 columns = ["metric", "better", *self.report.systems]
                 logger.log_table("test/report", columns=columns, data=self.report.table())

@@ -35,7 +35,7 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["none", "center", "face"],
         default="none",
         help="none, center: the largest central square (a square video stays whole); "
-        "face: one steady box round the face",
+        "face: one steady box round the face (default none)",
     )
     parser.add_argument(
         "--detector",
@@ -81,7 +81,7 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sync-audit",
         action="store_true",
-        help="how far sound and lips are apart into the manifest, by the SyncNet of --syncnet (25 fps)",
+        help="write into the manifest how far sound and lips are apart, by the SyncNet of --syncnet (25 fps)",
     )
     parser.add_argument(
         "--syncnet",

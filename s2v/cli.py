@@ -65,7 +65,7 @@ TRAINING = {
     "fit": "train a stage, or what it stands on, from YAML configs",
     "validate": "run a checkpoint over the validation split",
     "test": "run a checkpoint over the test split and write the report",
-    "predict": "generate the predict split's clips from a checkpoint",
+    "predict": "generate the test split's clips for callbacks of your own; videos on disk are export's",
 }
 """LightningCLI's subcommands; their options come from the configs' classes."""
 
@@ -77,12 +77,12 @@ COMMANDS = {
     ),
     "prepare": Command(
         "decode a corpus once into a cache of clips, with a manifest",
-        "s2v prepare --root data/CREMA-D --layout crema_d --cache data/cache/crema_d --size 128 --workers 4",
+        "s2v prepare --root data/CREMA-D --layout crema_d --cache data/cache/crema_d --crop face",
         "data_modules.preparation_command:prepare",
     ),
     "export": Command(
         "turn speech files into talking-face videos with a checkpoint",
-        "s2v export --checkpoint runs/compose/last.ckpt --speech speech.wav --output speech.mp4",
+        "s2v export --checkpoint runs/crema_d/compose/best.ckpt --speech speech.wav --output speech.mp4",
         "s2v.generation.export:export",
     ),
     "detect": Command(
@@ -120,15 +120,17 @@ COMMANDS = {
         "s2v sweep experiments/sweeps/distill.yaml --trials 20",
         "s2v.sweeping.sweep_command:sweep",
     ),
-    "completion": Command(
-        "print a script with which the shell's Tab completes s2v",
-        's2v completion bash >> ~/.bashrc  # or for this shell alone: eval "$(s2v completion bash)"',
-        "s2v.completion:completion",
-    ),
     "table1": Command(
         "test all systems on the same clips and print the paper's table, training what is missing",
         "s2v table1 --config experiments/table1/crema_d.yaml",
         "s2v.table1:table1",
+    ),
+    "completion": Command(
+        "print a script with which the shell's Tab completes s2v",
+        "s2v completion bash >> ~/.bashrc  # from the next shell on\n"
+        "  s2v completion zsh >> ~/.zshrc    # after compinit, where the file has it\n"
+        '  eval "$(s2v completion zsh)"      # in this shell alone',
+        "s2v.completion:completion",
     ),
 }
 """Subcommands whose options are argparse's; a name of two words is a group's subcommand."""
@@ -155,11 +157,16 @@ def _top_parser() -> OneLineParser:
     return parser
 
 
+def _sentence(summary: str) -> str:
+    text = f"{summary[0].upper()}{summary[1:]}"
+    return text if text.endswith("?") else f"{text}."
+
+
 def parser_of(name: str) -> OneLineParser:
     command = COMMANDS[name]
     parser = OneLineParser(
         prog=f"s2v {name}",
-        description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+        description=_sentence(command.summary),
         epilog=f"example:\n  {command.example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -8,17 +8,20 @@ import argparse
 import shlex
 
 SHELLS = ("bash", "zsh")
-TRAINING_OPTIONS = ("--config", "--ckpt_path", "--print_config", "--help")
+TRAINING_OPTIONS = ("--config", "--ckpt_path", "--run_dir", "--print_config", "--help")
 """Of fit, validate, test and predict; the rest of theirs depends on the configs' classes."""
+FIT_VALUES = {"--test_after_fit": "best last"}
 
 _SCRIPT = """\
 # {shell} completion of s2v. To have it in this shell:  eval "$(s2v completion {shell})"
 {prelude}_s2v() {{
     local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" words=""
-    local command="${{COMP_WORDS[1]}}"
+    local command="${{COMP_WORDS[1]}}" option=""
     COMPREPLY=()
-    # bash makes three words of --option=value
-    if [ "$current" = "=" ]; then current=""; previous="${{COMP_WORDS[COMP_CWORD-1]}}"
+    # bash makes three words of --option=value; zsh, and a bash that is told to, leave it one
+    if [[ "$current" == --*=* ]]; then
+        previous="${{current%%=*}}"; option="$previous="; current="${{current#*=}}"
+    elif [ "$current" = "=" ]; then current=""; previous="${{COMP_WORDS[COMP_CWORD-1]}}"
     elif [ "$previous" = "=" ]; then previous="${{COMP_WORDS[COMP_CWORD-2]}}"; fi
     if [ "$COMP_CWORD" -eq 1 ]; then
         words={commands}
@@ -44,12 +47,27 @@ _SCRIPT = """\
                 ;;
         esac
     fi
-    if [ -n "$words" ]; then COMPREPLY=($(compgen -W "$words" -- "$current")); fi
+    if [ -n "$words" ]; then COMPREPLY=($(compgen -P "$option" -W "$words" -- "$current")); fi
 }}
-complete -o default -F _s2v s2v
-"""
+{registration}"""
 
-_ZSH_PRELUDE = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
+_BASH_REGISTRATION = "complete -o default -F _s2v s2v\n"
+
+_ZSH_PRELUDE = """\
+(( $+functions[compdef] )) || { autoload -U +X compinit && compinit; }
+autoload -U +X bashcompinit && bashcompinit
+"""
+"""compinit, unless the shell has run it: a second time takes a while, and forgets what was added since."""
+
+_ZSH_REGISTRATION = """\
+_s2v_or_files() {
+    _bash_complete -F _s2v && return
+    if [[ $PREFIX == --*=* ]]; then compset -P 1 '*='; fi
+    _files
+}
+compdef _s2v_or_files s2v
+"""
+"""Files by zsh itself: with bash's -o default it would complete none after --option=."""
 
 
 def add_completion_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +97,8 @@ def completion_script(shell: str, parsers: dict[str, argparse.ArgumentParser], t
             group, member = name.split()
             groups.setdefault(group, []).append(member)
     options = {name: " ".join(TRAINING_OPTIONS) for name in training}
-    values: dict[str, str] = {}
+    options["fit"] = " ".join([*TRAINING_OPTIONS, *FIT_VALUES])
+    values = {f"fit {flag}": words for flag, words in FIT_VALUES.items()}
     positionals: dict[str, str] = {}
     for name, parser in parsers.items():
         options[name] = " ".join(flag for action in parser._actions for flag in _flags(action))
@@ -93,6 +112,7 @@ def completion_script(shell: str, parsers: dict[str, argparse.ArgumentParser], t
     return _SCRIPT.format(
         shell=shell,
         prelude=_ZSH_PRELUDE if shell == "zsh" else "",
+        registration=_ZSH_REGISTRATION if shell == "zsh" else _BASH_REGISTRATION,
         commands=shlex.quote(" ".join([*first, "--help", "--version"])),
         groups="\n".join(_group_case(group, members) for group, members in groups.items()),
         values=_cases(values, 12),

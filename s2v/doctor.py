@@ -31,7 +31,14 @@ class Check:
 
 def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `s2v doctor` to `parser`."""
-    parser.add_argument("--cache", type=Path, action="append", default=[], metavar="DIR", help="clip caches")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a clip cache to look at (repeatable)",
+    )
     parser.add_argument(
         "--weights", type=Path, nargs="+", default=[], metavar="FILE", help="files of weights to look at"
     )

@@ -1,12 +1,13 @@
 """`s2v fit|validate|test|predict`: LightningCLI with OmegaConf interpolation across several configs."""
 
+import argparse
 import logging
 import pickle
 import sys
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import torch
 from jsonargparse import set_parsing_settings
@@ -17,6 +18,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
 from callbacks.save_config import SaveConfigBesideCheckpoints
+from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import check_syntax, explain
 from s2v.errors import InputError
 from s2v.precision import choose_precision, cuda_capabilities
@@ -28,17 +30,18 @@ EXAMPLES = {
     "fit": "--config experiments/base/trainer.yaml --config experiments/data/crema_d.yaml "
     "--config experiments/distill/distill.yaml --config experiments/base/representation.yaml "
     "--trainer.max_epochs 50",
-    "validate": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/last.ckpt",
+    "validate": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/best.ckpt",
     "test": "--config runs/crema_d/compose/config.yaml --config experiments/test/report.yaml "
-    "--ckpt_path runs/crema_d/compose/last.ckpt",
-    "predict": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/last.ckpt",
+    "--ckpt_path runs/crema_d/compose/best.ckpt",
+    "predict": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/best.ckpt",
 }
 
 SUMMARIES = {
     "fit": "Train what the configs describe; later configs and options overrule earlier ones.",
     "validate": "Run a checkpoint over the validation split.",
     "test": "Run a checkpoint over the test split and write the report.",
-    "predict": "Generate the predict split's clips from a checkpoint.",
+    "predict": "Generate the test split's clips from a checkpoint and hand them to the callbacks that take predictions "
+    "(BasePredictionWriter); it writes nothing itself: `s2v export` writes videos.",
 }
 
 
@@ -87,11 +90,22 @@ class TrainingCLI(LightningCLI):
         return {self._asked: LightningCLI.subcommands()[self._asked]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """`run_dir`: what the configs call this run's own folder, so that one key moves all it writes."""
+        """`run_dir`: what the configs call this run's own folder, so that one key moves all it writes.
+
+        `test_after_fit` is a fit's; the others read it past in the config that a fit has saved.
+        """
         parser.add_argument(
             "--run_dir",
             type=str | None,
             help="folder of this run's checkpoints, metrics and samples, for configs that refer to ${run_dir}",
+        )
+        parser.add_argument(
+            "--test_after_fit",
+            type=Literal["best", "last"] | None,
+            help="test this checkpoint once the fit has ended, in the same W&B run; the report needs a TestReport "
+            "in the configs, such as experiments/test/report.yaml's"
+            if self._asked == "fit"
+            else argparse.SUPPRESS,
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -139,6 +153,22 @@ class TrainingCLI(LightningCLI):
             rank_zero_info(f"precision: {precision} ({reason}; --trainer.precision overrules)")
             kwargs["precision"] = precision
         return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        """A hook of LightningCLI's: what a test after the fit lacks is said before the fit."""
+        if self.config["fit"].get("test_after_fit") is not None:
+            check_before_fit(self.trainer, self.model)
+
+    def after_fit(self) -> None:
+        """Likewise: the test, where one is asked for."""
+        which = self.config["fit"].get("test_after_fit")
+        if which is not None:
+            made_with = dict(self.config_init["fit"]["trainer"])
+            log_test_table(run_closing_test(self.trainer, made_with, self.model, self.datamodule, which))
+
+    def after_test(self) -> None:
+        """Likewise."""
+        log_test_table(self.trainer)
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

@@ -11,7 +11,9 @@ NOBODY_COUNTS = 2
 
 def add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `s2v study analyze` to `parser`."""
-    parser.add_argument("results", nargs="+", type=Path, help="the files that participants downloaded")
+    parser.add_argument(
+        "results", nargs="+", type=Path, metavar="FILE", help="the files that participants downloaded"
+    )
     parser.add_argument(
         "--key", type=Path, required=True, metavar="FILE", help="key.json, as study create wrote it"
     )

@@ -28,7 +28,10 @@ HOPELESS = 3
 def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `s2v sweep` to `parser`."""
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="a W&B sweep file, such as experiments/sweeps/distill.yaml"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a W&B sweep file, such as experiments/sweeps/distill.yaml (Optuna: pip install 's2v[sweep]')",
     )
     parser.add_argument(
         "--trials",

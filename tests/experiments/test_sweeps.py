@@ -78,7 +78,10 @@ def swept(
         (folder / "watched.yaml").write_text(
             yaml.safe_dump({"trainer": {"logger": loggers, "callbacks+": WATCHED[name]}})
         )
-        command = agent_command(name, values_of(name))
+        # published judges are not shipped
+        command = [
+            part.replace("test/report", "test/own_judges") for part in agent_command(name, values_of(name))
+        ]
         assert command[:5] == ["/usr/bin/env", "python", "-m", "s2v", "fit"]
         # the tiny networks and the corpus of the tests, before what the sweep has drawn
         key, value = next(iter(values_of(name).items()))
@@ -97,6 +100,15 @@ def swept(
 
 def run_folder(place: Path) -> Path:
     return place / "runs" / "crema_d" / "sweeps" / RUN_ID
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
+
+
+def logged_table(path: Path, key: str) -> dict[str, Any]:
+    """The table of this key that was logged last, as a run's page shows it."""
+    return json.loads((path / "files" / read_offline_run(path).values(f"{key}.path")[-1]).read_text())
 
 
 def of_nested(config: dict[str, Any], key: str) -> Any:
@@ -124,39 +136,57 @@ def test_the_agents_command_runs(name: str, swept: Callable[[str], Path]) -> Non
     assert all(isfinite(value) for value in run.values(metric))
 
 
-def test_what_wandb_shows_of_a_run_from_its_fit_to_its_test(
+def test_what_wandb_shows_of_a_run(swept: Callable[[str], Path]) -> None:
+    folder = run_folder(swept("compose"))
+    (path,) = (folder / "wandb").glob("offline-run-*")
+    run = read_offline_run(path)
+
+    (videos,) = run.values("samples.videos")
+    assert len(videos) == 4
+    for video in videos:
+        file = path / "files" / video["path"]
+        assert read_speech(file).abs().max() > 0.01
+        with av.open(str(file)) as container:
+            assert len(list(container.decode(video=0))) >= 25
+
+    warnings = logged_table(path, "health/warnings")
+    assert warnings["columns"] == ["step", "sign", "value", "likely cause"]
+    for step, sign, value, _ in warnings["data"]:
+        assert run.values(sign)[step - 1] == pytest.approx(value)
+
+    mean = report_of(folder)["systems"]["speech2video"]["ssim"]["mean"]
+    assert run.values("test/speech2video/ssim") == [mean]
+    assert run.values("trainer/global_step")[-1] == 4
+    content = logged_table(path, "test/report")
+    row = next(row for row in content["data"] if row[0] == "ssim")
+    assert content["columns"][2] == "speech2video" and row[2].startswith(f"{mean:.3f} [")
+
+
+def test_a_stage_1_run_s_test_is_a_table_too(swept: Callable[[str], Path]) -> None:
+    (path,) = (run_folder(swept("distill")) / "wandb").glob("offline-run-*")
+    run, table = read_offline_run(path), logged_table(path, "test/metrics")
+    assert table["columns"] == ["metric", "value"]
+    assert {name for name, _ in table["data"]} >= {"test/loss", "test/identity_cosine"}
+    for name, value in table["data"]:
+        assert run.values(name) == [pytest.approx(value)]
+
+
+def test_a_fit_s_own_test_is_the_one_given_afterwards(
     swept: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "clone"
     shutil.copytree(swept("compose"), place, symlinks=True)
     monkeypatch.chdir(place)
     folder = Path("runs", "crema_d", "sweeps", RUN_ID)
-    test = ["test", "--config", str(folder / "config.yaml"), *arguments(["test/own_judges"])]
-    run_alone([*test, "--ckpt_path", str(folder / "best.ckpt")])
-    paths = sorted((folder / "wandb").glob("offline-run-*"))
-    fit, tested = runs = [read_offline_run(path) for path in paths]
-    assert [run.run_id for run in runs] == [RUN_ID] * 2
-
-    (videos,) = fit.values("samples.videos")
-    assert len(videos) == 4
-    for video in videos:
-        file = paths[0] / "files" / video["path"]
-        assert read_speech(file).abs().max() > 0.01
-        with av.open(str(file)) as container:
-            assert len(list(container.decode(video=0))) >= 25
-
-    warnings = json.loads((paths[0] / "files" / fit.values("health/warnings.path")[-1]).read_text())
-    assert warnings["columns"] == ["step", "sign", "value", "likely cause"]
-    for step, sign, value, _ in warnings["data"]:
-        assert fit.values(sign)[step - 1] == pytest.approx(value)
-
-    report = json.loads((folder / "report" / "report.json").read_text())
-    mean = report["systems"]["speech2video"]["ssim"]["mean"]
-    assert tested.values("test/speech2video/ssim") == [mean]
-    (table,) = tested.values("test/report.path")
-    content = json.loads((paths[1] / "files" / table).read_text())
-    row = next(row for row in content["data"] if row[0] == "ssim")
-    assert content["columns"][2] == "speech2video" and row[2].startswith(f"{mean:.3f} [")
+    first = report_of(folder)
+    shutil.rmtree(folder / "report")
+    best = folder / "best.ckpt"
+    assert first["meta"]["checkpoint"]["file"] == str(best)
+    run_alone(["test", "--config", str(folder / "config.yaml"), "--ckpt_path", str(best)])
+    again = report_of(folder)
+    assert again["systems"] == first["systems"] and again["clips"] == first["clips"]
+    paths = (folder / "wandb").glob("offline-run-*")
+    assert [read_offline_run(path).run_id for path in paths] == [RUN_ID] * 2
 
 
 @pytest.mark.slow
@@ -173,5 +203,7 @@ def test_the_same_file_is_searched_without_wandb(
     assert main(["sweep", "small.yaml", "--trials", "1"]) == 0
     best = yaml.safe_load((tmp_path / "runs" / "sweeps" / "small" / "best.yaml").read_text(encoding="utf-8"))
     config = yaml.safe_load((tmp_path / "runs/crema_d/sweeps/small-0000/config.yaml").read_text("utf-8"))
+    metrics = (tmp_path / "runs/crema_d/sweeps/small-0000/csv/version_0/metrics.csv").read_text("utf-8")
+    assert "test/loss" in metrics.splitlines()[0].split(",")  # each trial ends with its test, too
     assert 1e-5 <= best["model"]["init_args"]["lr"] <= 3e-3
     assert config["model"]["init_args"]["lr"] == best["model"]["init_args"]["lr"]

@@ -35,7 +35,8 @@ def test_help_of_a_command_has_an_example(name: str, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as exit:
         main([*name.split(), "--help"])
     assert exit.value.code == 0
-    assert f"example:\n  s2v {name} " in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"example:\n  s2v {name} " in text and "?." not in text
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -1,10 +1,13 @@
 """What of a run gets to W&B, and which run it is: by reading back what offline mode wrote."""
 
+import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import wandb
@@ -58,6 +61,36 @@ def test_a_resumed_fit_goes_on_with_its_run(configs: list[str], tmp_path: Path) 
     saved = yaml.safe_load((folder / "gan" / "config.yaml").read_text())
     (logger,) = saved["trainer"]["logger"]
     assert logger["init_args"]["id"] is None  # a fit with this config begins a run of its own
+
+
+def newest_warnings(folder: Path) -> list[list[Any]]:
+    """The rows of health/warnings that a run's page shows: the table that was logged last."""
+    written = max((folder / "wandb").glob("offline-run-*"))
+    path = read_offline_run(written).values("health/warnings.path")[-1]
+    return json.loads((written / "files" / path).read_text())["data"]
+
+
+def test_a_resumed_fit_has_all_warnings_in_its_table(configs: list[str], tmp_path: Path) -> None:
+    ill, quiet = tmp_path / "ill.yaml", tmp_path / "quiet.yaml"
+    for path, warmup in ((ill, 0), (quiet, 99)):
+        health = f"every_n_steps: 1, patience: 2, warmup_steps: {warmup}"
+        text = STAGE.replace('every_n_steps: "${model.init_args.batches_a_step}"', health)
+        path.write_text(text + "    - class_path: callbacks.reproducible_randomness.ReproducibleRandomness\n")
+    place = configs.index(str(tmp_path / "stage.yaml"))
+    whole, stopped = tmp_path / "run", tmp_path / "stopped"
+
+    def part(config: Path, folder: Path, steps: int, *more: str) -> list[list[Any]]:
+        configs[place] = str(config)
+        time.sleep(1.1)  # W&B names a run's folder by the second
+        fit(*configs, f"--trainer.default_root_dir={folder}", f"--trainer.max_steps={steps}", *more)
+        return newest_warnings(folder)
+
+    going_on = ("--ckpt_path", str(stopped / "gan" / "last.ckpt"))
+    expected = part(ill, whole, 7)
+    first = part(ill, stopped, 3)  # within an epoch: what was warned of is not to be warned of again
+    assert 0 < len(first) < len(expected)
+    assert part(ill, stopped, 7, *going_on) == expected
+    assert part(quiet, stopped, 8, *going_on) == expected  # other settings, no warning more
 
 
 def test_a_fit_that_begins_anew_has_a_run_of_its_own(configs: list[str], tmp_path: Path) -> None:
