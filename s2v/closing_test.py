@@ -86,4 +86,5 @@ def _checkpoint(trainer: Trainer, which: Which) -> str:
     found = next((path for path in paths if path and Path(path).is_file()), None)
     if found is None:
         raise InputError(f"--test_after_fit {which}: the fit has ended, but saved no {which} checkpoint")
-    return str(found)
+    here = Path.cwd()  # as it would be typed: reports name it
+    return str(Path(found).relative_to(here) if Path(found).is_relative_to(here) else found)
