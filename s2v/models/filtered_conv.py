@@ -1,9 +1,9 @@
 """2-d convolutions with fewer multiplications on one thread of a CPU: minimal filtering along the columns.
 
-Maps lie as (W, N, H, C), columns first. Between maps and points there are then products with one small matrix, 8 x 8 at
-most, whose other factor is long and lies in one piece; and at a point there is a convolution along rows alone, of all
-tiles and all maps at once, which oneDNN does at the speed of multiply-adds. A layer with 3 taps needs 7 products where it
-needed 15. Filtering along rows as well saves more products, but takes as long again to carry them to the points and back.
+Maps lie as (W, N, H, C), columns first. Between maps and points there are then products with one small matrix, 8 x 8
+at most, whose other factor is long and lies in one piece; and at a point there is a convolution along rows alone, of all
+tiles and all maps at once, which oneDNN does at the speed of multiply-adds. A layer with 3 taps needs 7 products where
+it needed 15. Filtering along rows as well saves more products, but takes as long again to carry them to the points.
 """
 
 import math
@@ -32,7 +32,8 @@ class Workspace:
         """Floats of any values, in one piece; what was last taken by this name is overwritten."""
         size = math.prod(shape)
         if name not in self._kept or self._kept[name].numel() < size:
-            self._kept[name] = torch.empty(size)
+            with torch.inference_mode(False):  # such a tensor could not be written outside inference mode
+                self._kept[name] = torch.empty(size)
         return self._kept[name][:size].view(shape)
 
 
@@ -187,7 +188,9 @@ class FilteredWindows:
             seen = workspace.take("seen", tiles.points, times, len(some), height * channels)
             for at, tile in enumerate(some):
                 seen[:, :, at] = torch.bmm(matrices, at_times[:, tiles.read(tile)]).transpose(0, 1)
-            pictures = seen.view(tiles.points, times, 1, len(some), height, channels).permute(0, 1, 2, 5, 3, 4)
+            pictures = seen.view(tiles.points, times, 1, len(some), height, channels).permute(
+                0, 1, 2, 5, 3, 4
+            )
             found = workspace.take("found", tiles.points, len(some), windows, rows * out)
             products = workspace.take("products", times, len(some), rows, out)
             for at_point, some_filters, brought in zip(pictures, filters, found, strict=True):
