@@ -1,9 +1,9 @@
 """2-d convolutions with fewer multiplications on one thread of a CPU: minimal filtering along the columns.
 
 Maps lie as (W, N, H, C), columns first. Between maps and points there are then products with one small matrix, 8 x 8
-at most, whose other factor is long and lies in one piece; and at a point there is a convolution along rows alone, of all
-tiles and all maps at once, which oneDNN does at the speed of multiply-adds. A layer with 3 taps needs 7 products where
-it needed 15. Filtering along rows as well saves more products, but takes as long again to carry them to the points.
+at most, whose other factor is long and lies in one piece; and at a point there is a convolution along rows alone, of
+all tiles and maps at once, which oneDNN does at the speed of multiply-adds. A layer with 3 taps needs 7 products where it
+needed 15. Filtering along rows as well saves more products, but takes as long again to carry them to the points.
 """
 
 import math
