@@ -2,8 +2,8 @@
 
 Maps lie as (W, N, H, C), columns first. Between maps and points there are then products with one small matrix, 8 x 8
 at most, whose other factor is long and lies in one piece; and at a point there is a convolution along rows alone, of
-all tiles and maps at once, which oneDNN does at the speed of multiply-adds. A layer with 3 taps needs 7 products where it
-needed 15. Filtering along rows as well saves more products, but takes as long again to carry them to the points.
+all tiles and maps at once, which oneDNN does at the speed of multiply-adds. A layer with 3 taps needs 7 products where
+it needed 15. Filtering along rows as well saves more products, but takes as long again to carry them to the points.
 """
 
 import math
@@ -40,7 +40,7 @@ class Workspace:
 class _Tiles(NamedTuple):
     """How an axis of `outputs` is cut into tiles, and their matrices as `filtering_matrices` gives them."""
 
-    count: int
+    number: int
     step: int
     outputs: int
     back: Tensor
@@ -54,7 +54,7 @@ class _Tiles(NamedTuple):
     @property
     def inputs(self) -> int:
         """Length that they read together."""
-        return (self.count - 1) * self.step + self.points
+        return (self.number - 1) * self.step + self.points
 
     def read(self, tile: int) -> slice:
         return slice(tile * self.step, tile * self.step + self.points)
@@ -118,15 +118,15 @@ class FilteredConv:
         rows = (height + 2 * above - kernel_rows) // down + 1
         padded = workspace.take("padded", tiles.inputs, count, height, right, channels)
         signal = _small_pictures(maps, padded, left).flatten(1)
-        seen = workspace.take("seen", tiles.points, tiles.count, count, height, small_channels)
-        for tile in range(tiles.count):
+        seen = workspace.take("seen", tiles.points, tiles.number, count, height, small_channels)
+        for tile in range(tiles.number):
             torch.mm(tiles.of_signal, signal[tiles.read(tile)], out=seen[:, tile].flatten(1))
-        products = workspace.take("products", tiles.points, tiles.count, count, rows, out)
+        products = workspace.take("products", tiles.points, tiles.number, count, rows, out)
         for into, picture, one in zip(products, seen, self._filters(tiles), strict=True):
             product = functional.conv2d(picture.permute(0, 3, 1, 2), one, None, (1, down), (0, above))
             into.copy_(product.permute(0, 2, 3, 1))
         result = workspace.take("result", tiles.outputs, count, rows, out)
-        for tile in range(tiles.count):
+        for tile in range(tiles.number):
             into = result[tiles.written(tile)].flatten(1)
             torch.mm(tiles.back[: len(into)], products[:, tile].flatten(1), out=into)
         return result
@@ -182,9 +182,9 @@ class FilteredWindows:
         filters = self._filters(tiles)
         result = workspace.take("result", tiles.outputs, windows, rows, out)
         strip = max(1, _STRIP_ELEMENTS // (times * rows * out))
-        strip = -(-tiles.count // -(-tiles.count // strip))  # strips of one size
-        for start in range(0, tiles.count, strip):
-            some = range(start, min(start + strip, tiles.count))
+        strip = -(-tiles.number // -(-tiles.number // strip))  # strips of one size
+        for start in range(0, tiles.number, strip):
+            some = range(start, min(start + strip, tiles.number))
             seen = workspace.take("seen", tiles.points, times, len(some), height * channels)
             for at, tile in enumerate(some):
                 seen[:, :, at] = torch.bmm(matrices, at_times[:, tiles.read(tile)]).transpose(0, 1)
