@@ -64,12 +64,12 @@ class LipSpeechNetwork(nn.Module, ABC):
 
         Cuts out `region` and resizes with anti-aliasing. Differentiable for float frames.
         """
-        lips = cut_region(frames, self.region)
+        lips = cut_region(frames, self.region).flip(1)
         lips = lips if lips.is_floating_point() else lips.float()
         if lips.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)
             lips = functional.interpolate(lips, size=size, mode="bilinear", antialias=True)
-        return lips.flip(1)
+        return lips
 
     @abstractmethod
     def speech_features(self, speech: Tensor) -> Tensor:

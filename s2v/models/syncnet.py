@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from s2v.errors import InputError
 from s2v.metrics.mfcc import mfcc
+from s2v.models.filtered_tower import can_be_filtered, lip_features, speech_features
 from s2v.models.lip_speech_network import (
     STEPS_PER_FRAME,
     WINDOW_FRAMES,
@@ -123,9 +124,10 @@ class SyncNet(LipSpeechNetwork):
         """All T - 4 windows of consecutive lip frames (T, 3, S, S), BGR 0..255: (T - 4, embedding_dim).
 
         Only the first convolution looks along time, without padding, so the network slides over the clip as
-        it stands: the numbers of `embed_lips` on every window. Evaluation without gradients takes the faster way
-        of `folded_lip_features`.
+        it stands: the numbers of `embed_lips` on every window. Evaluation without gradients takes a faster way.
         """
+        if can_be_filtered(self.netcnnlip, lips):
+            return self.netfclip(lip_features(self.netcnnlip, lips))
         if not self.training and not torch.is_grad_enabled():
             return self.netfclip(folded_lip_features(self.netcnnlip, lips))
         return super().embed_lip_track(lips)
@@ -139,7 +141,11 @@ class SyncNet(LipSpeechNetwork):
     def embed_speech_tracks(self, features: Tensor) -> Tensor:
         """MFCC (B, L, 13), window by window: (B, (L - 20) // 4 + 1, embedding_dim)."""
         steps = features.unfold(1, WINDOW_STEPS, STEPS_PER_FRAME)
-        windows = self.embed_speech(rearrange(steps, "b p m s -> (b p) 1 m s"))
+        steps = rearrange(steps, "b p m s -> (b p) 1 m s")
+        if can_be_filtered(self.netcnnaud, steps):
+            windows = self.netfcaud(speech_features(self.netcnnaud, steps))
+        else:
+            windows = self.embed_speech(steps)
         return rearrange(windows, "(b p) d -> b p d", b=len(features))
 
     def forward(self, mfcc: Tensor, lips: Tensor) -> tuple[Tensor, Tensor]:

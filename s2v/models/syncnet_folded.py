@@ -1,16 +1,13 @@
 """SyncNet's lip tower for scoring: the same numbers from 2-d convolutions with their batch norms folded in.
 
-Only the first convolution looks along time. It takes more than half of the tower's multiplications, so on one
-thread of a CPU it runs by minimal filtering (`conv_along_time`); elsewhere five frames are fifteen channels of one
-picture. Every other layer is 2-d as it stands.
+Only the first convolution looks along time: five frames are fifteen channels of one picture. Every other layer is
+2-d as it stands. For one thread of a CPU, `s2v.models.filtered_tower` is faster.
 """
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
-
-from s2v.models.minimal_filtering import conv_along_time
 
 
 @torch.no_grad()
@@ -53,18 +50,14 @@ def _first_maps(lips: Tensor, conv: nn.Conv3d, norm: nn.BatchNorm3d, pool: nn.Ma
     """
     weight, bias = _folded(conv, norm)
     _, down, across = conv.stride
-    if lips.device.type == "cpu" and torch.get_num_threads() == 1:
-        # Of its many short calls, threads that share a core with another process wait for each other in each.
-        maps = torch.cat([_pooled(part, pool) for part in conv_along_time(lips, weight, (down, across))])
-    else:
-        windows = lips.unfold(0, conv.kernel_size[0], 1)
-        pictures = rearrange(windows, "windows colours h w frames -> windows (colours frames) h w")
-        flat = rearrange(weight, "out colours frames h w -> out (colours frames) h w")
-        flat = flat.contiguous(memory_format=torch.channels_last)
-        maps = functional.conv2d(
-            pictures.contiguous(memory_format=torch.channels_last), flat, None, (down, across)
-        )
-        maps = _pooled(maps, pool)
+    windows = lips.unfold(0, conv.kernel_size[0], 1)
+    pictures = rearrange(windows, "windows colours h w frames -> windows (colours frames) h w")
+    flat = rearrange(weight, "out colours frames h w -> out (colours frames) h w")
+    flat = flat.contiguous(memory_format=torch.channels_last)
+    maps = functional.conv2d(
+        pictures.contiguous(memory_format=torch.channels_last), flat, None, (down, across)
+    )
+    maps = _pooled(maps, pool)
     return maps.add_(bias.view(-1, 1, 1)).relu_()
 
 

@@ -1,11 +1,9 @@
-"""Minimal filtering against the plain sum and against PyTorch's 3-d convolution."""
+"""Minimal filtering against the plain sum."""
 
 import pytest
 import torch
-from torch.nn import functional
 
-from s2v.models import minimal_filtering
-from s2v.models.minimal_filtering import conv_along_time, filtering_matrices
+from s2v.models.minimal_filtering import filtering_matrices
 
 
 def test_two_outputs_of_three_taps_worked_out_by_hand() -> None:
@@ -27,21 +25,3 @@ def test_any_sizes_give_the_plain_sum(outputs: int, taps: int) -> None:
     signal, one = torch.randn(outputs + taps - 1).double(), torch.randn(taps).double()
     plain = torch.stack([(one * signal[i : i + taps]).sum() for i in range(outputs)])
     torch.testing.assert_close(back @ ((of_filter @ one) * (of_signal @ signal)), plain)
-
-
-@pytest.mark.parametrize("frames", [5, 8, 9, 14])
-@pytest.mark.parametrize("strip", [1, 1 << 20])
-def test_equals_conv3d(monkeypatch: pytest.MonkeyPatch, frames: int, strip: int) -> None:
-    monkeypatch.setattr(minimal_filtering, "_STRIP_ELEMENTS", strip)
-    torch.manual_seed(0)
-    clip, weight = torch.randn(frames, 2, 17, 12).double(), torch.randn(4, 2, 5, 7, 3).double()
-    plain = functional.conv3d(clip.transpose(0, 1), weight, stride=(1, 2, 3)).transpose(0, 1)
-    torch.testing.assert_close(torch.cat(list(conv_along_time(clip, weight, (2, 3)))), plain)
-
-
-def test_float32_errors_stay_those_of_conv3d() -> None:
-    torch.manual_seed(0)
-    clip, weight = torch.randint(0, 256, (12, 3, 40, 40)).float(), torch.randn(8, 3, 5, 7, 7) * 0.05
-    exact = functional.conv3d(clip.double().transpose(0, 1), weight.double()).transpose(0, 1)
-    found = torch.cat(list(conv_along_time(clip, weight)))
-    assert (found - exact).abs().max() < 4e-6 * exact.abs().max()

@@ -70,7 +70,8 @@ def test_sliding_over_a_clip_equals_window_by_window() -> None:
     lips = torch.rand(9, 3, 64, 64) * 255
     windows = torch.stack([lips[start : start + 5].transpose(0, 1) for start in range(5)])
     slid = syncnet.embed_lip_track(lips)
-    torch.testing.assert_close(slid, syncnet.embed_lips(windows), rtol=1e-5, atol=1e-4)
+    whole = syncnet.embed_lips(windows)
+    assert (slid - whole).abs().max() < 1e-5 * whole.abs().max()
     mfcc = torch.randn(39, 13) * 10
     windows = torch.stack([mfcc[start : start + 20].T.unsqueeze(0) for start in (0, 4, 8, 12, 16)])
     torch.testing.assert_close(

@@ -1,0 +1,86 @@
+"""SyncNet's towers by minimal filtering: the modules' numbers, for the weights as they are now."""
+
+import pytest
+import torch
+from torch import nn
+
+from s2v.models import filtered_tower
+from s2v.models.filtered_tower import can_be_filtered, lip_features, speech_features
+from s2v.models.syncnet import SyncNet
+
+
+def syncnet(size: int, width: float) -> SyncNet:
+    """In evaluation mode, with batch norms that do something."""
+    torch.manual_seed(0)
+    network = SyncNet(size, width)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.normal_(std=0.2)
+            module.running_var.uniform_(0.5, 1.5)
+            nn.init.uniform_(module.weight, -0.5, 1.5)  # a negative scale turns the largest into the smallest
+            nn.init.normal_(module.bias, std=0.2)
+    return network.eval()
+
+
+def assert_close(found: torch.Tensor, exact: torch.Tensor, of_largest: float = 2e-5) -> None:
+    assert found.shape == exact.shape
+    assert (found - exact).abs().max() < of_largest * exact.abs().max()
+
+
+def lips_by_modules(network: SyncNet, lips: torch.Tensor) -> torch.Tensor:
+    windows = torch.stack([lips[v : v + 5].transpose(0, 1) for v in range(len(lips) - 4)])
+    return network.double().netcnnlip(windows.double()).flatten(1)
+
+
+@pytest.mark.parametrize(("size", "frames"), [(64, 5), (64, 11), (96, 21), (130, 9), (224, 6)])
+@torch.no_grad()
+def test_lips_equal_the_modules(size: int, frames: int) -> None:
+    network = syncnet(size, 1 / 16)
+    lips = torch.randint(0, 256, (frames, 3, size, size)).float()
+    found = lip_features(network.netcnnlip, lips)
+    assert_close(found, lips_by_modules(network, lips))
+
+
+@pytest.mark.parametrize("windows", [1, 40])
+@torch.no_grad()
+def test_speech_equals_the_modules(windows: int) -> None:
+    network = syncnet(64, 1 / 8)
+    mfcc = torch.randn(windows, 1, 13, 20) * 10
+    found = speech_features(network.netcnnaud, mfcc)
+    assert_close(found, network.double().netcnnaud(mfcc.double()).flatten(1))
+
+
+@torch.no_grad()
+def test_changed_weights_are_noticed_and_same_ones_are_kept() -> None:
+    network = syncnet(64, 1 / 16)
+    lips = torch.randint(0, 256, (6, 3, 64, 64)).float()
+    before = lip_features(network.netcnnlip, lips)
+    kept = filtered_tower._towers[network.netcnnlip][1]
+    assert torch.equal(lip_features(network.netcnnlip, lips), before)
+    assert filtered_tower._towers[network.netcnnlip][1] is kept
+    network.load_state_dict({key: value * 1.1 for key, value in network.state_dict().items()})
+    after = lip_features(network.netcnnlip, lips)
+    assert_close(after, lips_by_modules(network, lips))
+    assert not torch.allclose(before, after)
+
+
+def test_inference_mode_and_then_none() -> None:
+    network = syncnet(64, 1 / 16)
+    lips = torch.randint(0, 256, (6, 3, 64, 64)).float()
+    with torch.inference_mode():
+        inside = network.embed_lip_track(lips)
+    with torch.no_grad():
+        assert torch.equal(network.embed_lip_track(lips), inside)
+
+
+def test_only_where_it_gives_the_same_and_is_faster(threads: int) -> None:
+    network = syncnet(64, 1 / 16)
+    tower, lips = network.netcnnlip, torch.zeros(5, 3, 64, 64)
+    assert not can_be_filtered(tower, lips)  # gradients are recorded
+    with torch.no_grad():
+        assert can_be_filtered(tower, lips) == (threads == 1)
+        assert not can_be_filtered(tower, lips.double())
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not can_be_filtered(tower, lips)
+        assert not can_be_filtered(tower.train(), lips)
