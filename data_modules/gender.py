@@ -12,8 +12,6 @@ from pathlib import Path
 
 from s2v.errors import InputError
 
-GENDERS = ("female", "male")
-
 _SAID = {"female": "female", "f": "female", "male": "male", "m": "male", "": ""}
 
 
