@@ -144,9 +144,11 @@ class TestReport(Callback):
             )
         data: Any = getattr(trainer, "datamodule", None)
         made = outputs if isinstance(outputs, dict) else {}
+        speaker = _name(getattr(data, "speakers", None), int(batch["speaker"][0]))
         clip = TestClip(
             clip_id=batch["clip_id"][0],
-            speaker=_name(getattr(data, "speakers", None), int(batch["speaker"][0])),
+            speaker=speaker,
+            gender=getattr(data, "genders", {}).get(speaker, ""),
             emotion=_name(getattr(data, "emotions", None), int(batch["emotion"][0])),
             real=made.get("real", batch["frames"][0]),
             generated=made.get("generated"),

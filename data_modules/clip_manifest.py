@@ -47,6 +47,8 @@ class ManifestRow:
     """What the audit found amiss; the clip stays ok. Empty: nothing, or not audited."""
     consent: str = ""
     """yes or no: whether the speaker agreed to a face being made of them; empty: nobody was asked."""
+    gender: str = ""
+    """female or male, by the corpus' own table (`data_modules.gender`); empty where it does not say."""
 
     @property
     def ok(self) -> bool:
@@ -54,7 +56,7 @@ class ManifestRow:
 
 
 _COLUMNS = [field.name for field in fields(ManifestRow)]
-_LATER = ("sync_offset", "sync_confidence", "sync_flag", "consent")
+_LATER = ("sync_offset", "sync_confidence", "sync_flag", "consent", "gender")
 """Columns that older manifests do not have."""
 
 

@@ -18,6 +18,7 @@ from data_modules.clip_preparation import PreparationSettings
 from data_modules.consent import answer_of, read_consent
 from data_modules.dask_cluster import dask_cluster
 from data_modules.face_crop import load_detector
+from data_modules.gender import find_genders
 from data_modules.layouts import FoundClip, find_clips
 from data_modules.preparation_job import PreparationJob, close_children, prepare_in_child
 from data_modules.preparation_progress import PreparationProgress
@@ -38,6 +39,19 @@ class PreparationSummary:
     manifest: Path
     reasons: dict[str, int] = field(default_factory=dict)
     """How many clips were refused for which kind of reason."""
+
+
+@dataclass(frozen=True)
+class SaidOfSpeakers:
+    """What tables say of speakers: read anew by each preparation, and so in the manifest alone, not in records."""
+
+    consent: Mapping[str, bool] | None
+    genders: Mapping[str, str]
+
+    def add_to(self, row: ManifestRow) -> ManifestRow:
+        return replace(
+            row, consent=answer_of(row.speaker, self.consent), gender=self.genders.get(row.speaker, "")
+        )
 
 
 def prepare(
@@ -73,6 +87,7 @@ def prepare(
 
     `consent` is a table of who agreed (`read_consent`): clips of others are refused, or, `without_consent`,
     prepared all the same and marked in the manifest, whence the mark goes into checkpoints trained on them.
+    The speakers' gender goes into the manifest where the corpus has a table of it (`find_genders`).
 
     Raises:
         InputError: wrong root, layout, settings, detector, table or cluster, or the cache cannot be written.
@@ -83,6 +98,7 @@ def prepare(
     )
     answers = _answers(consent, cache)
     clips = find_clips(root, layout)
+    said = SaidOfSpeakers(answers, find_genders(root, [layout]))
     _make_writable(cache)
     records = read_records(cache)
     key = settings.key()
@@ -108,9 +124,9 @@ def prepare(
         skipped = len(done) - turned_away
         for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in todo}:
             remove_partial_files(folder)
-        _write(cache, done, answers)
+        _write(cache, done, said)
         with PreparationProgress(len(clips), skipped, shown=progress) as bar:
-            _run(todo, job, workers, done, bar, answers, everywhere)
+            _run(todo, job, workers, done, bar, said, everywhere)
     rows = [ManifestRow(**record["row"]) for record in done.values()]
     reasons = Counter(kind_of_reason(row.reason) for row in rows if not row.ok)
     ok = sum(row.ok for row in rows)
@@ -148,7 +164,7 @@ def _run(
     workers: int,
     done: dict[str, Record],
     bar: PreparationProgress,
-    answers: Mapping[str, bool] | None,
+    said: SaidOfSpeakers,
     everywhere: Callable[..., None],
 ) -> None:
     """Prepares clips in parallel, adding to `done`; the manifest follows now and then, and at any end."""
@@ -173,7 +189,7 @@ def _run(
             bar.advance(ok=record["row"]["status"] == "ok")
             if time.monotonic() > due:
                 begun = time.monotonic()
-                _write(cache, done, answers)
+                _write(cache, done, said)
                 # of a long manifest's time, at most a twentieth goes into writing it
                 due = time.monotonic() + max(_SECONDS_BETWEEN_MANIFESTS, 20 * (time.monotonic() - begun))
     finally:
@@ -182,7 +198,7 @@ def _run(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib counts aloud what is left when a run is stopped
             replies.close()
-        _write(cache, done, answers)
+        _write(cache, done, said)
 
 
 def kind_of_reason(reason: str) -> str:
@@ -277,11 +293,9 @@ def _not_agreed(clip: FoundClip) -> ManifestRow:
     )
 
 
-def _write(cache: Path, done: dict[str, Record], answers: Mapping[str, bool] | None) -> None:
+def _write(cache: Path, done: dict[str, Record], said: SaidOfSpeakers) -> None:
     rows = (ManifestRow(**record["row"]) for record in done.values())
     try:
-        write_manifest(
-            cache / MANIFEST_NAME, (replace(row, consent=answer_of(row.speaker, answers)) for row in rows)
-        )
+        write_manifest(cache / MANIFEST_NAME, map(said.add_to, rows))
     except OSError as error:
         raise InputError(f"the manifest in {cache} cannot be written: {error.strerror}") from error

@@ -7,7 +7,7 @@ and preparing again does not lose it. A clip that was made anew is looked at ane
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,8 @@ def audit_sync(
                     found["sync_flag"] = _flag(found["sync_offset"], max_offset)
                 if found != record["row"] or record.get("syncnet") != syncnet_sha256:
                     append_record(journal, _newer(record, found, syncnet_sha256))
-                rows[row.clip_id] = ManifestRow(**found)
+                # records know nothing of what tables say of speakers
+                rows[row.clip_id] = replace(ManifestRow(**found), consent=row.consent, gender=row.gender)
         finally:
             write_manifest(cache / MANIFEST_NAME, rows.values())
     except OSError as error:

@@ -119,6 +119,12 @@ class TalkingFaceDataModule(LightningDataModule):
         self._read()
         return self._emotions
 
+    @property
+    def genders(self) -> dict[str, str]:
+        """Speaker -> female or male, of those whose gender the manifest says."""
+        self._read()
+        return {row.speaker: row.gender for row in self._rows.values() if row.gender}
+
     def clips(self, part: str) -> list[ManifestRow]:
         """Manifest rows of `train`, `val` or `test`, sorted by clip id."""
         self._read()

@@ -101,11 +101,21 @@ def _write_clip(output: Path, plan: ClipPlan, settings: dict[str, Any]) -> None:
 
 
 def _write_demographics(output: Path, speakers: int, seed: int) -> None:
-    rows = ["ActorID,Age,Sex,Race,Ethnicity"]
+    """CREMA-D's table, quoted as it is published."""
+    rows = ['"ActorID","Age","Sex","Race","Ethnicity"']
     for index in range(speakers):
         person = invent_speaker(seed, index)
-        rows.append(f"{1001 + index},{person.face.age},{person.sex},Unknown,Unknown")
+        rows.append(f'{1001 + index},{person.face.age},"{person.sex}","Unknown","Unknown"')
     write_text(output / "VideoDemographics.csv", "\n".join(rows) + "\n")
+
+
+def _write_vox2_meta(output: Path, speakers: int, seed: int) -> None:
+    """VoxCeleb2's table, with the spaces that it is published with; VGGFace2 has no such people."""
+    rows = ["VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set "]
+    for index in range(speakers):
+        gender = invent_speaker(seed, index).sex[0].lower()
+        rows.append(f"id{1 + index:05d} ,n{1 + index:06d} ,{gender} ,dev ")
+    write_text(output / "vox2_meta.csv", "\n".join(rows) + "\n")
 
 
 def _check(
@@ -186,6 +196,8 @@ def write_corpus(
     plans = plan_corpus(layout, speakers, clips_per_speaker, sentences)
     if layout == "crema_d":
         _write_demographics(output, speakers, seed)
+    else:
+        _write_vox2_meta(output, speakers, seed)
     missing = [plan for plan in plans if not _is_done(output, plan, settings)]
     done = len(plans) - len(missing)
     if progress:

@@ -40,6 +40,8 @@ class TestClip:
     """(N,) int16, 16 kHz; N about T * 640. Or a sentence that says why there is none."""
     generated_speech: Tensor | str | None = None
     """Likewise, what is heard beside the generated frames; None: the same speech."""
+    gender: str = ""
+    """The speaker's; empty where unlabelled."""
 
 
 @dataclass
@@ -57,6 +59,8 @@ class ClipRow:
     """Where `emotion_true` comes from: `BY_LABEL`, `BY_REAL_FRAMES`, or empty."""
     reasons: list[str] = field(default_factory=list)
     """Why something could not be measured; empty for a row that is whole."""
+    gender: str = ""
+    """The speaker's; empty where unlabelled."""
 
     @property
     def scored(self) -> bool:

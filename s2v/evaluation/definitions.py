@@ -26,7 +26,11 @@ DEFINITIONS = {
     "5 to 15 frames, both ways, on real windows alone (unrelated speech: about 0.1)",
     "sync_prefers_true_pairs": "share of those shifts farther than no shift (unrelated speech: about 0.5)",
     "identity_rank1": "nearest by cosine among all test speakers' mean real embeddings, own clip left out",
+    "identity_rank5": "own speaker among the five nearest; by chance 5 / speakers; only with more speakers than that",
+    "identity_rank10": "likewise among the ten nearest",
     "identity_cosine": "with the same clip's real frames",
+    "gender_agreement": "nearest by cosine among the OTHER test speakers' mean real embeddings is of the speaker's "
+    "gender, as the corpus' table says it; only clips whose other speakers are labelled and of both genders",
     "emotion": "highest mean probability over frames; true: the clip's label, or for an unlabelled clip the "
     "judge's class on the real frames (column emotion_reference of the CSV says which)",
     "ground_truth_shifted": "speech 10 frames ahead of the pictures",

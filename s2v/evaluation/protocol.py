@@ -30,11 +30,12 @@ from s2v.evaluation.clip_rows import (
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
 from s2v.evaluation.lip_sync import pair_with_later_speech, still_lips, sync_values
+from s2v.evaluation.retrieval import add_retrieval
 from s2v.evaluation.speaker_spread import SpeakerSpread
 from s2v.evaluation.split_fid import SplitFid
 from s2v.metrics.diversity import mean_picture
 from s2v.metrics.emotion import canonical_emotion, clip_emotion
-from s2v.metrics.identity import clip_embedding, identity_cosine, rank1_hits
+from s2v.metrics.identity import clip_embedding, identity_cosine
 from s2v.metrics.image_quality import check_pair, motion, sharpness
 from s2v.metrics.regional_quality import perfect_quality, regional_qualities
 from s2v.metrics.sync_confidence import sync_embeddings
@@ -106,7 +107,7 @@ class Protocol:
 
     def add(self, clip: TestClip) -> dict[str, ClipRow]:
         """Measure one clip; its rows by system. Identity ranks and the first swap wait for `finish`."""
-        rows = self._new_rows(clip.clip_id, clip.speaker)
+        rows = self._new_rows(clip.clip_id, clip.speaker, clip.gender)
         pictures = {GROUND_TRUTH: clip.real}
         fault = _fault(clip)
         if fault:
@@ -147,8 +148,8 @@ class Protocol:
             self._embeddings.append({})
         return rows
 
-    def _new_rows(self, clip_id: str, speaker: str) -> dict[str, ClipRow]:
-        rows = {name: ClipRow(clip_id, speaker, name) for name in self.systems}
+    def _new_rows(self, clip_id: str, speaker: str, gender: str = "") -> dict[str, ClipRow]:
+        rows = {name: ClipRow(clip_id, speaker, name, gender=gender) for name in self.systems}
         self.rows += rows.values()
         return rows
 
@@ -156,7 +157,7 @@ class Protocol:
         """All rows, complete: a speaker's gallery and the first clip's swap need all clips."""
         self._close_circle_of_swaps()
         if self.identity is not None:
-            self._rank_identities()
+            add_retrieval(self.rows, self._embeddings)
         return self.rows
 
     def _measure_pictures(self, rows: dict[str, ClipRow], real: Tensor, faces: dict[str, Tensor]) -> None:
@@ -287,27 +288,6 @@ class Protocol:
         else:
             _add_sync(row, lips, self._last.heard)
         self._first = None
-
-    def _rank_identities(self) -> None:
-        speakers = [row.speaker for row in self.rows if row.system == GROUND_TRUTH]
-        known = [index for index, name in enumerate(speakers) if name and self._embeddings[index]]
-        if not known:
-            return
-        names = sorted(set(speakers))
-        real = torch.stack([self._embeddings[index][GROUND_TRUTH] for index in known])
-        numbers = torch.tensor([names.index(speakers[index]) for index in known])
-        for system in self.systems:
-            rows = [row for row in self.rows if row.system == system]
-            # a clip without a picture of this system asks nothing; its real clip stays in the gallery
-            asked = [position for position, index in enumerate(known) if system in self._embeddings[index]]
-            queries = [self._embeddings[known[position]][system] for position in asked]
-            if not queries:
-                continue
-            wide = real.clone()
-            wide[asked] = torch.stack(queries)
-            hits = rank1_hits(wide, real, numbers)
-            for position in asked:
-                rows[known[position]].values["identity_rank1"] = float(hits[position])
 
 
 def _heard(speech: Tensor | str) -> Tensor:

@@ -31,6 +31,7 @@ from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import DEFINITIONS
 from s2v.evaluation.html_page import page
 from s2v.evaluation.markdown_text import escaped
+from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, READ_FIRST, SystemSummary
 from s2v.spreadsheet_cell import as_cell
@@ -208,12 +209,13 @@ class Report:
                 f"{name} judge: {judge['file']}, {judge['origin']}, sha256 {judge['sha256'][:12]}"
                 + taught[judge["teacher_used_as_judge"]]
             )
-        return notes
+        return [*notes, *filter(None, [gender_note(meta)])]
 
 
 _ROW_COLUMNS = (
     "clip_id",
     "speaker",
+    "gender",
     "system",
     "scored",
     "reason",
@@ -227,6 +229,7 @@ def _row_json(row: ClipRow) -> dict[str, Any]:
     return {
         "clip_id": row.clip_id,
         "speaker": row.speaker,
+        "gender": row.gender,
         "system": row.system,
         "scored": row.scored,
         "reason": "; ".join(row.reasons),

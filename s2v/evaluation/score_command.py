@@ -85,6 +85,7 @@ def run_score(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
+    from data_modules.gender import find_genders
     from s2v.evaluation.blink_judge import load_blink_judge
     from s2v.evaluation.file_hash import sha256_of_file
     from s2v.evaluation.held_pictures import HeldPictures
@@ -100,6 +101,7 @@ def run_score(args: argparse.Namespace) -> int:
     from s2v.evaluation.video_pairs import find_pairs, read_pair, real_frames
 
     pairs = find_pairs(args.real, args.generated)
+    genders = find_genders(args.real)
     protocol = Protocol(
         args.system,
         load_face_judge(args.identity_judge) if args.identity_judge else None,
@@ -125,6 +127,7 @@ def run_score(args: argparse.Namespace) -> int:
         if isinstance(clip, str):
             scoring.refuse(pair.clip_id, pair.speaker, clip)
         else:
+            clip.gender = genders.get(pair.speaker, "")
             scoring.add(clip)
     checkpoint = args.checkpoint and {"file": args.checkpoint, "sha256": sha256_of_file(args.checkpoint)}
     meta = {

@@ -14,6 +14,7 @@ from s2v.evaluation.freed_memory import give_back_freed_memory
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.provenance import describe_judge, git_commit, package_versions
 from s2v.evaluation.report import Report
+from s2v.evaluation.retrieval import describe_genders
 from s2v.evaluation.summary import summarise
 
 BOOTSTRAP_SEED = 0
@@ -96,6 +97,7 @@ class Scoring:
             "emotion_references": dict(
                 Counter(row.emotion_reference for row in clips if row.emotion_reference)
             ),
+            "genders": describe_genders(rows),
             "image_size": f"{width} x {height}"
             + (" (largest; sizes differ)" if len(self._sizes) > 1 else ""),
             "fps": FPS,

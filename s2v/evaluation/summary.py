@@ -29,7 +29,10 @@ CLIP_METRICS = _PICTURES | {
     "sync_prefers_true": "up",
     "sync_prefers_true_pairs": "up",
     "identity_rank1": "up",
+    "identity_rank5": "up",
+    "identity_rank10": "up",
     "identity_cosine": "up",
+    "gender_agreement": "up",
     "emotion_accuracy": "up",
 }
 """Metrics that have a value a clip, in the report's order, and where better lies; "real": where the real clips' are."""
@@ -46,6 +49,7 @@ READ_FIRST = (
     "sync_prefers_true",
     "identity_rank1",
     "identity_cosine",
+    "gender_agreement",
     "emotion_accuracy",
     "motion",
     "speaker_spread",

@@ -12,6 +12,7 @@ from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
 from s2v.evaluation.report import write_atomically
+from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.summary import METRICS
 
 SHARED = ("clip_list_sha256", "dataset", "split", "image_size", "crop")
@@ -27,7 +28,9 @@ BY_SPEAKER = (
     "sync_within_one",
     "sync_prefers_true",
     "identity_rank1",
+    "identity_rank5",
     "identity_cosine",
+    "gender_agreement",
 )
 """Metrics of the table that weights speakers alike."""
 
@@ -147,6 +150,8 @@ class Table1:
                 "* the paper's numbers are of its own split and crops, which it does not give: they stand beside "
                 "these for orientation"
             )
+        if said := gender_note(meta):
+            notes.append(f"* {said}")
         for name, judge in (meta.get("judges") or {}).items():
             said = "none" if judge is None else f"{judge['file']}, {judge['origin']}"
             notes.append(f"* {name} judge: {said}")

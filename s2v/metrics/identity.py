@@ -15,12 +15,28 @@ def identity_cosine(generated: Tensor, real: Tensor) -> Tensor:
     return F.cosine_similarity(generated, real, dim=-1)
 
 
-def rank1_hits(queries: Tensor, real: Tensor, speakers: Tensor) -> Tensor:
-    """Is each query nearest, by cosine, to its own speaker among all speakers of the gallery?
+def similarity_to_speakers(queries: Tensor, real: Tensor, speakers: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine of each query with each speaker's mean embedding over their real clips.
+
+    Args:
+        queries: (N, D) embeddings of clips.
+        real: (N, D) embeddings of the clips' real frames.
+        speakers: (N,) int64, who speaks in clip n; S different ones.
+
+    Returns:
+        (N, S), speakers sorted; and their sums of embeddings, (S, D).
+    """
+    names, own = speakers.unique(return_inverse=True)
+    sums = real.new_zeros(len(names), real.shape[1]).index_add(0, own, real)
+    return F.normalize(queries, dim=1) @ F.normalize(sums, dim=1).T, sums
+
+
+def identity_ranks(queries: Tensor, real: Tensor, speakers: Tensor) -> Tensor:
+    """At which place, by cosine, does each query find its own speaker among all speakers of the gallery?
 
     The gallery holds a speaker's mean embedding over the real clips, without the query's own clip where the
-    speaker has others: a clip must be recognised from other clips of the person. A tie with another speaker
-    is no hit.
+    speaker has others: a clip must be recognised from other clips of the person. Of speakers that tie with the own
+    one, all count as nearer. Retrieval at K (R@K, as Speech2Face reports it) is the share of ranks up to K.
 
     Args:
         queries: (N, D) embeddings of generated (or real) clips; query n was made from clip n.
@@ -28,18 +44,14 @@ def rank1_hits(queries: Tensor, real: Tensor, speakers: Tensor) -> Tensor:
         speakers: (N,) int64, who speaks in clip n.
 
     Returns:
-        (N,) bool.
+        (N,) int64, from 1 (nearest) to the number of speakers.
     """
     if len(queries) == 0:
-        return torch.zeros(0, dtype=torch.bool)
-    names, own = speakers.unique(return_inverse=True)
-    sums = torch.zeros(len(names), real.shape[1], dtype=real.dtype, device=real.device).index_add(
-        0, own, real
-    )
-    counts = torch.bincount(own, minlength=len(names))
-    similarity = F.normalize(queries, dim=1) @ F.normalize(sums, dim=1).T
+        return torch.zeros(0, dtype=torch.long)
+    _, own, counts = speakers.unique(return_inverse=True, return_counts=True)
+    similarity, sums = similarity_to_speakers(queries, real, speakers)
     has_others = (counts[own] > 1).unsqueeze(1)
     own_gallery = torch.where(has_others, sums[own] - real, sums[own])
     mine = F.cosine_similarity(queries, own_gallery, dim=1)
-    others = similarity.scatter(1, own.unsqueeze(1), float("-inf")).amax(dim=1)
-    return mine > others
+    others = similarity.scatter(1, own.unsqueeze(1), float("-inf"))
+    return 1 + (others >= mine.unsqueeze(1)).sum(dim=1)

@@ -45,6 +45,7 @@ class Squares(pl.LightningDataModule):
         super().__init__()
         self.speakers = list(COLOURS)
         self.emotions = EMOTIONS
+        self.genders = dict(zip(COLOURS, ("female", "male", "male"), strict=True))
         self.split = "seen"
         self.crop = "none"
         self._test = test or []

@@ -28,7 +28,9 @@ OTHERWISE_TESTED = {
     "fid",
     "blink_rate",
     "blink_rate_difference",
-}  # an Inception is slow, squares have no eyes
+    "identity_rank5",
+    "identity_rank10",
+}  # an Inception is slow, squares have no eyes, there are three speakers
 MEASURED = [metric for metric in METRICS if metric not in OTHERWISE_TESTED]
 CLIPS = [(who, how, 10 * i + j) for i, who in enumerate(COLOURS) for j, how in enumerate(EMOTIONS)]
 
@@ -132,6 +134,12 @@ def test_meta_says_what_the_numbers_were_made_with(
     assert meta["judges"]["identity"]["teacher_used_as_judge"] is False
     assert (meta["image_size"], meta["fps"], meta["checkpoint"]) == ("32 x 32", 25, None)
     assert meta["emotion_references"] == {"label": 6}
+    # ann is the only woman: her two clips are not asked
+    assert (meta["genders"]["speakers"], meta["genders"]["clips"]) == ({"female": 1, "male": 2}, 4)
+    assert whole[1]["systems"][OURS]["gender_agreement"]["n"] == 4
+    note = "gender labels: 1 female and 2 male; gender_agreement on 4 clips, by chance 0.500, always the commoner"
+    assert note in (whole[0] / "report" / "report.md").read_text()
+    assert note in (whole[0] / "report" / "report.html").read_text()
     assert meta["seconds"] > 0 and meta["packages"]["torch"]
 
 

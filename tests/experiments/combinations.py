@@ -103,7 +103,15 @@ ABLATIONS = {
 """Ablation -> those it is parsed with at once, since parsing takes a second: none touches what another changes."""
 
 
-TABLES = ["crema_d", "crema_d_unseen", "voxceleb2", "synthetic", "real_faces", "real_faces_small"]
+TABLES = [
+    "crema_d",
+    "crema_d_unseen",
+    "voxceleb2",
+    "synthetic",
+    "real_faces",
+    "real_faces_unseen",
+    "real_faces_small",
+]
 """What `s2v table1` takes; tried by test_table1.py."""
 
 
@@ -139,6 +147,14 @@ COMBINATIONS = (
             *stage("distill", "real_faces", own=True),
             "base/seven_emotions",
             "distill/mini_xception",
+        ],
+        "compose, unseen real faces": [
+            "base/trainer",
+            "data/real_faces",
+            "data/real_faces_unseen",
+            *FITS["compose"],
+            *OWN["compose"],
+            "base/seven_emotions",
         ],
         "test on real faces": [
             *stage("compose", "real_faces", own=True),

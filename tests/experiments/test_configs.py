@@ -96,6 +96,9 @@ def test_a_teacher_of_identity_knows_the_unseen_actors(build: Build) -> None:
     teacher = build("identity_teacher, unseen actors")
     assert teacher.datamodule.split == "seen"
     assert teacher.settings.run_dir == "runs/crema_d_unseen/identity_teacher"
+    unseen = build("compose, unseen real faces")
+    assert unseen.datamodule.split == "unseen"
+    assert unseen.settings.run_dir == "runs/real_faces_128_unseen/compose"
 
 
 @pytest.mark.parametrize("teachers", ["", ", own teachers", ", speaker encoder"])

@@ -204,6 +204,7 @@ def voxceleb2_corpus(build_once: Callable[[str, Callable[[Path], None]], Path]) 
             part = "test" if speaker.name == "id00004" else "dev"
             (folder / part / "mp4").mkdir(parents=True, exist_ok=True)
             speaker.rename(folder / part / "mp4" / speaker.name)
+        (folder / "all" / "vox2_meta.csv").rename(folder / "vox2_meta.csv")
         shutil.rmtree(folder / "all")
 
     return build_once("voxceleb2_corpus", fill)
@@ -226,4 +227,6 @@ def test_kinds_of_corpora_without_emotions(
     with (tmp_path / "cache" / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len({row["speaker"] for row in rows}) == speakers
+    genders = {row["gender"] for row in rows}
+    assert genders == ({"male", "female"} if data == "voxceleb2" else {""})
     assert {row["status"] for row in rows} == {"ok"} and {row["emotion"] for row in rows} == {""}

@@ -49,6 +49,11 @@ def test_crema_d_names(crema: Path) -> None:
     assert list(people[0]) == ["ActorID", "Age", "Sex", "Race", "Ethnicity"]
 
 
+def test_voxceleb2s_table_of_speakers(voxceleb: Path) -> None:
+    lines = (voxceleb / "vox2_meta.csv").read_text().splitlines()
+    assert lines == ["VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set ", "id00001 ,n000001 ,m ,dev "]
+
+
 def test_plan_is_sentences_times_emotions_then_levels() -> None:
     plans = plan_corpus("crema_d", 1, 80)
     assert {p.sentence for p in plans[:36]} == {"IEO", "TIE", "IOM", "IWW", "TAI", "MTI"}

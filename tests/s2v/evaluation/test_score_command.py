@@ -13,7 +13,7 @@ from s2v.cli import main
 from s2v.evaluation.file_hash import sha256_of_file
 from s2v.evaluation.video_pairs import find_pairs, read_video
 from tests.data_modules.media import tone, write_media
-from tests.s2v.evaluation.judge_checkpoints import save_syncnet
+from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
 
 
 def pictures(seed: int, count: int = 25, side: int = 64) -> list[np.ndarray]:
@@ -132,3 +132,38 @@ def test_sound_that_starts_late_stays_late(tmp_path: Path) -> None:
     assert isinstance(speech, torch.Tensor)
     assert frames.shape == (50, 3, 64, 64) and len(speech) == 50 * 640
     assert speech[:7500].abs().max() < 100 < speech[8500:16000].abs().max()
+
+
+def test_genders_of_the_real_videos_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each speaker once, all drawn alike: the nearest other face is known by construction."""
+    real, generated = tmp_path / "real", tmp_path / "generated"
+    seeds = {
+        "ann": 1,
+        "eva": 1,
+        "ben": 2,
+        "cem": 2,
+        "dan": 3,
+    }  # ann and eva look alike, and so do ben and cem
+    for name, seed in seeds.items():
+        write_media(real / name / "a.mp4", pictures(seed, 5))
+        write_media(generated / name / "a.mp4", pictures(1, 5))  # everybody's face is ann's
+    (real / "speakers.csv").write_text("speaker,gender\nann,f\neva,f\nben,m\ncem,m\n")
+    judge = save_face_teacher(tmp_path / "judge.ckpt", ["x", "y"], "speaker")
+    status, out = score(tmp_path, real, generated, "--identity-judge", judge, "--bootstrap", "20")
+    assert status == 0
+    content = json.loads((out / "report.json").read_text())
+    systems = content["systems"]
+    assert systems["ground_truth"]["gender_agreement"]["mean"] == 1
+    assert systems["generated"]["gender_agreement"]["mean"] == 0.5
+    assert systems["generated"]["gender_agreement"]["n"] == 4
+    genders = content["meta"]["genders"]
+    assert (genders["speakers"], genders["unlabelled"]) == ({"female": 2, "male": 2}, 1)
+    with open(out / "report.csv", newline="") as file:
+        rows = {row["speaker"]: row for row in csv.DictReader(file) if row["system"] == "generated"}
+    assert (rows["ann"]["gender"], rows["ann"]["gender_agreement"]) == ("female", "1.0")
+    assert (rows["dan"]["gender"], rows["dan"]["gender_agreement"]) == ("", "")
+    capsys.readouterr()
+    (real / "speakers.csv").write_text("speaker,gender\nann,?\n")
+    assert score(tmp_path, real, generated)[0] == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "speakers.csv, row 2" in error

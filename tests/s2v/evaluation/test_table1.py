@@ -58,6 +58,27 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     table.systems["SDFA"]["ssim"]["by_speaker"] = 0.65
     assert table.as_markdown().count("| ssim | 0.650 | - | - | - |") == 1
     assert [path.name for path in table.write(tmp_path / "out")] == ["table1.json", "table1.csv", "table1.md"]
+    assert "gender labels" not in table.as_markdown()
+    table.meta["SDFA"]["genders"] = {
+        "speakers": {"female": 5, "male": 6},
+        "unlabelled": 1,
+        "clips": 40,
+        "chance": 0.45,
+        "one_gender": 0.55,
+    }
+    table.systems["SDFA"]["gender_agreement"] = {
+        "mean": 0.9,
+        "low": 0.8,
+        "high": 1.0,
+        "n": 40,
+        "by_speaker": 0.91,
+    }
+    assert "| gender_agreement | 0.900 [0.800, 1.000] | - | - | - |" in table.as_markdown()
+    assert "| gender_agreement | 0.910 | - | - | - |" in table.as_markdown()
+    assert (
+        "* gender labels: 5 female and 6 male, 1 speakers without a label; gender_agreement on 40 clips, by chance "
+        "0.450, always the commoner gender 0.550\n"
+    ) in table.as_markdown()
     content = json.loads((tmp_path / "out" / "table1.json").read_text())
     assert content["ssim_gap_closed"] == pytest.approx(0.5)
     assert content["systems"]["SDFA"]["paper"]["psnr"] == 23.568

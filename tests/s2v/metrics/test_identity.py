@@ -1,11 +1,11 @@
-"""Cosine and rank-1 retrieval by hand."""
+"""Cosine and retrieval by hand."""
 
 import math
 
 import pytest
 import torch
 
-from s2v.metrics.identity import clip_embedding, identity_cosine, rank1_hits
+from s2v.metrics.identity import clip_embedding, identity_cosine, identity_ranks
 
 
 def on_circle(*degrees: float) -> torch.Tensor:
@@ -28,23 +28,23 @@ def test_retrieval_by_hand() -> None:
     speakers = torch.tensor([7, 7, 3, 3])
     real = on_circle(0, 20, 90, 110)
     # Speaker 3's gallery lies at 100 (90 or 110 for its own clips), speaker 7's at 10 (20 or 0 for its own).
-    assert rank1_hits(real, real, speakers).tolist() == [True] * 4
+    assert identity_ranks(real, real, speakers).tolist() == [1] * 4
     # Query 0 (gallery 20 against 100) turns at 60, query 1 (0 against 100) at 50.
-    assert rank1_hits(on_circle(59, 49, 100, 100), real, speakers).tolist() == [True, True, True, True]
-    assert rank1_hits(on_circle(61, 51, 100, 100), real, speakers).tolist() == [False, False, True, True]
+    assert identity_ranks(on_circle(59, 49, 100, 100), real, speakers).tolist() == [1, 1, 1, 1]
+    assert identity_ranks(on_circle(61, 51, 100, 100), real, speakers).tolist() == [2, 2, 1, 1]
 
 
 def test_own_clip_is_left_out() -> None:
     """Clip 0 shows speaker 0 looking like speaker 1: only its own picture, at no distance, would find it."""
     speakers = torch.tensor([0, 0, 1])
     real = on_circle(80, 0, 90)
-    assert rank1_hits(real, real, speakers).tolist() == [False, True, True]
+    assert identity_ranks(real, real, speakers).tolist() == [2, 1, 1]
 
 
 def test_a_speaker_with_one_clip_keeps_it() -> None:
     real = on_circle(0, 90)
-    assert rank1_hits(real, real, torch.tensor([0, 1])).tolist() == [True, True]
-    assert rank1_hits(on_circle(80, 10), real, torch.tensor([0, 1])).tolist() == [False, False]
+    assert identity_ranks(real, real, torch.tensor([0, 1])).tolist() == [1, 1]
+    assert identity_ranks(on_circle(80, 10), real, torch.tensor([0, 1])).tolist() == [2, 2]
 
 
 def test_one_face_for_all_is_hardly_ever_right() -> None:
@@ -52,12 +52,13 @@ def test_one_face_for_all_is_hardly_ever_right() -> None:
     speakers = torch.arange(4).repeat_interleave(3)
     real = on_circle(*(90.0 * int(s) + wobble for s, wobble in zip(speakers, [0, 4, 8] * 4, strict=True)))
     always_first = on_circle(4).expand(12, -1)
-    assert rank1_hits(always_first, real, speakers).float().mean().item() == 0.25
+    ranks = identity_ranks(always_first, real, speakers)
+    assert [(ranks <= most).float().mean().item() for most in (1, 4)] == [0.25, 1.0]
 
 
-def test_ties_are_no_hits() -> None:
+def test_ties_count_as_nearer() -> None:
     real = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    assert rank1_hits(real, real, torch.tensor([0, 1])).tolist() == [False, False]
+    assert identity_ranks(real, real, torch.tensor([0, 1])).tolist() == [2, 2]
 
 
 def test_scale_of_embeddings_does_not_matter() -> None:
@@ -65,7 +66,7 @@ def test_scale_of_embeddings_does_not_matter() -> None:
     speakers = torch.arange(5).repeat(4)
     real = torch.nn.functional.normalize(torch.randn(20, 8, generator=generator), dim=1)
     queries = torch.randn(20, 8, generator=generator)
-    assert torch.equal(rank1_hits(queries, real, speakers), rank1_hits(queries * 1e3, real, speakers))
+    assert torch.equal(identity_ranks(queries, real, speakers), identity_ranks(queries * 1e3, real, speakers))
     one_by_one = []
     for n in range(20):
         gallery = []
@@ -73,10 +74,13 @@ def test_scale_of_embeddings_does_not_matter() -> None:
             members = [real[m] for m in range(20) if speakers[m] == s and m != n]
             gallery.append(torch.stack(members).mean(dim=0))
         similarity = [torch.cosine_similarity(queries[n], face, dim=0).item() for face in gallery]
-        one_by_one.append(similarity.index(max(similarity)) == speakers[n])
-    assert rank1_hits(queries, real, speakers).tolist() == one_by_one
+        one_by_one.append(1 + sorted(similarity, reverse=True).index(similarity[int(speakers[n])]))
+    assert identity_ranks(queries, real, speakers).tolist() == one_by_one
+    assert set(one_by_one) == {1, 2, 3, 4, 5}
 
 
 def test_no_queries() -> None:
-    assert rank1_hits(torch.zeros(0, 4), torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)).shape == (0,)
+    assert identity_ranks(torch.zeros(0, 4), torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)).shape == (
+        0,
+    )
     assert not math.isnan(identity_cosine(torch.zeros(1, 4), torch.ones(1, 4)).item())
