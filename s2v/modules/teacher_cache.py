@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_info
+from rich.progress import track
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -100,3 +103,56 @@ def clip_features(
     nu = identity(frames[:1])["embedding"][0]
     parts: list[Any] = [emotion(some)[output] for some in frames.split(FRAMES_AT_ONCE)]
     return nu, torch.cat(parts)
+
+
+def filled_cache(
+    folder: str,
+    trainer: pl.Trainer,
+    teachers: dict[str, nn.Module],
+    emotion_output: str,
+    settings: Iterable[str],
+    device: torch.device,
+) -> tuple[TeacherCache, float]:
+    """The cache with the features of all training and validation clips, and the frames a second they count.
+
+    Each rank computes its share of what is missing.
+
+    Args:
+        folder: see `TeacherCache`.
+        trainer: of the fit, whose data module has the clips.
+        teachers: `identity` and `emotion`, on `device`.
+        emotion_output: which output of the emotion teacher is kept.
+        settings: what else the features depend on; see `fingerprint`.
+        device: where the teachers are.
+
+    Raises:
+        InputError: the data module can't serve whole clips, or mirrors windows; the folder can't be written.
+    """
+    data: Any = getattr(trainer, "datamodule", None)
+    if not hasattr(data, "whole_clips"):
+        raise InputError(
+            "teacher_cache needs a data module that serves whole clips, as those of data_modules do"
+        )
+    if data.flip:
+        raise InputError(
+            "teacher_cache keeps features of the frames as they are, but data.init_args.flip mirrors half of "
+            "the windows: set flip to false, or leave teacher_cache out"
+        )
+    cache = TeacherCache(folder, fingerprint(teachers, [*settings, emotion_output]))
+    rank, ranks = trainer.global_rank, trainer.world_size
+    for part in ("train", "val"):
+        missing = cache.missing(data.pixel_names(part))
+        # no rank may count what another has begun to fill
+        trainer.strategy.barrier("teacher_cache_missing")
+        mine = missing[rank::ranks]
+        if mine:
+            rank_zero_info(f"teacher features of {len(missing)} {part} clips go to {folder}, once")
+        clips = data.whole_clips(part, mine) if mine else []
+        for number in track(range(len(mine)), f"Teachers, {part}", disable=not mine or rank > 0):
+            frames = clips[number]["frames"].to(device)
+            cache.write(
+                mine[number],
+                *clip_features(teachers["identity"], teachers["emotion"], emotion_output, frames),
+            )
+        trainer.strategy.barrier("teacher_cache")
+    return cache, data.clips("train")[0].fps
