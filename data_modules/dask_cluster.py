@@ -68,7 +68,7 @@ def dask_cluster(address: str, folders: list[Path]) -> Iterator[Callable[..., No
         except KilledWorker as error:
             raise InputError(
                 "the Dask workers died again and again at the same clip: have they memory enough? What `s2v prepare` "
-                "has finished is kept, and the same command goes on from there"
+                "and `s2v cache-targets` have finished is kept, and the same command goes on from there"
             ) from error
 
 

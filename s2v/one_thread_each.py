@@ -4,8 +4,9 @@ Many short operations on all threads wait for the slowest thread in each, most o
 programs use too; pieces wait for each other once, at the end.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -33,3 +34,14 @@ def map_on_threads(function: Callable[[Piece], Result], pieces: Sequence[Piece])
             return list(pool.map(apply, pieces))
     finally:
         torch.set_num_threads(threads)  # what the pool's threads set counts for the whole process
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For one of several processes that share the processors: sums come out the same however many there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

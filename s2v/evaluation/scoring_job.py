@@ -1,13 +1,10 @@
 """One pair's place in a parallel scoring: read and measured in a joblib worker, whose judges are loaded once."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from s2v.evaluation.blink_judge import load_blink_judge
@@ -25,6 +22,8 @@ from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.scoring import measure_clip
 from s2v.evaluation.video_pairs import VideoPair, read_pair, real_frames
 from s2v.models.face_landmarks import names_installed
+from s2v.one_thread_each import one_thread
+from s2v.weight_source import absolute_source
 
 
 @dataclass(frozen=True)
@@ -58,29 +57,18 @@ class ScoringJob:
 
     def with_whole_paths(self) -> "ScoringJob":
         """The same for a worker that runs in another folder."""
-        return replace(
-            self,
-            identity=absolute(self.identity),
-            emotion=absolute(self.emotion),
-            sync=absolute(self.sync),
-            perceptual=absolute(self.perceptual),
-            fid=absolute(self.fid),
+        names = ("identity", "emotion", "sync", "perceptual", "fid", "landmarks")
+        given = {name: getattr(self, name) for name in names}
+        if names_installed(self.landmarks):
             # the installed trees lie elsewhere on other machines: their name travels, not their path
-            landmarks=self.landmarks if names_installed(self.landmarks) else absolute(self.landmarks),
-        )
-
-
-def absolute(spec: str | None) -> str | None:
-    """`[KIND:]FILE` with the file's whole path."""
-    if not spec:
-        return None
-    kind, colon, file = ("", "", spec) if Path(spec).exists() else spec.rpartition(":")
-    return f"{kind}{colon}{Path(file).absolute()}"
+            del given["landmarks"]
+        whole: dict[str, Any] = {name: absolute_source(source) for name, source in given.items() if source}
+        return replace(self, **whole)
 
 
 def look_at_pair(pair: VideoPair) -> tuple[Tensor, Tensor] | None:
     """First and mean picture of the real video, for `HeldPictures`; None where there are none."""
-    with _one_thread():
+    with one_thread():
         frames = real_frames(pair)
         return None if frames is None else (frames[0].clone(), mean_frame(frames))
 
@@ -89,7 +77,7 @@ def measure_pair(
     pair: VideoPair, job: ScoringJob, held: HeldPictures | None, with_strip: bool = True
 ) -> ClipMeasurement | str:
     """One pair's measurement, or why nothing can be measured; `held` as `HeldPictures.for_speaker` gives it."""
-    with _one_thread():
+    with one_thread():
         clip = read_pair(pair, own_sound=job.own_sound)
         if isinstance(clip, str):
             return clip
@@ -106,14 +94,3 @@ def _loaded(job: ScoringJob) -> Protocol:
     protocol = job.protocol()
     protocol.move_to(job.device)
     return protocol
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes share the processors, and sums come out the same however many processes there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -19,6 +19,7 @@ from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.teacher_cache import TeacherCache, filled_cache
+from s2v.weight_source import content_of_source
 
 
 class DistillModule(RetrievesIdentity):
@@ -111,7 +112,8 @@ class DistillModule(RetrievesIdentity):
         if self.cpc_checkpoint and not self.trainer.ckpt_path:
             load_cpc_weights(self.representation.cpc, self.cpc_checkpoint, self.prediction)
         if self.teacher_cache:
-            settings = [self.identity_teacher or "", self.emotion_teacher or ""]
+            sources = [self.identity_teacher or "", self.emotion_teacher or ""]
+            settings = [source and content_of_source(source) for source in sources]
             self._cache, self._cached_fps = filled_cache(
                 self.teacher_cache,
                 self.trainer,

