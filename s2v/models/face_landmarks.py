@@ -3,6 +3,7 @@
 A wheel of dlib and a package with the trained trees come from PyPI (extra `landmarks`) and work without a network.
 """
 
+import threading
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,9 @@ INSTALLED = "dlib"
 
 DETECT_EVERY = 5
 """Frames between two looks for the face: it moves little in 0.2 s, and the detector takes twice the trees' time."""
+
+_DETECTING = threading.Lock()
+"""The detector works on pictures that it keeps inside, with the interpreter's lock released; the trees keep nothing."""
 
 _SIDE = 224
 """Shorter side at which the detector looks: it finds faces from 80 pixels on."""
@@ -77,7 +81,9 @@ class DlibLandmarks:
                 picture.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
             )
             if number % DETECT_EVERY == 0:
-                box = max(self._detector(pixels, 0), key=lambda one: one.area(), default=None)
+                with _DETECTING:
+                    seen = self._detector(pixels, 0)
+                box = max(seen, key=lambda one: one.area(), default=None)
             if box is not None:
                 parts = self._trees(pixels, box).parts()
                 found[number] = (torch.tensor([[part.x, part.y] for part in parts]) + 0.5) / scale - 0.5
