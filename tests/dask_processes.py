@@ -50,7 +50,7 @@ def start_worker(start: Processes, scheduler_file: Path) -> "subprocess.Popen[st
                  "--no-dashboard", "--scheduler-file", str(scheduler_file))  # fmt: skip
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"not within {seconds:g} s"

@@ -67,7 +67,7 @@ def test_two_workers_write_the_files_of_one(
 def test_a_fit_finds_them_wherever_its_teachers_lie(
     teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moved = {name: shutil.copy(path, tmp_path / f"{name}.ckpt") for name, path in teachers.items()}
+    moved = {name: str(shutil.copy(path, tmp_path / f"{name}.ckpt")) for name, path in teachers.items()}
     kept = tmp_path / "kept"
     cache_targets(crema_d_cache, kept, moved["identity_teacher"], moved["emotion_teacher"])
     before = content(kept)
