@@ -150,7 +150,8 @@ def load_face_judge(source: str) -> FaceJudge:
     Raises:
         InputError: no such file, or none of these.
     """
-    from s2v.modules.face_teacher import FaceTeacher, load_face_network
+    from s2v.modules.face_source import load_face_network
+    from s2v.modules.face_teacher import FaceTeacher
 
     kind, path = _kind_and_path(source)
     file = file_of_source(path)

@@ -14,7 +14,7 @@ from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
-from s2v.modules.face_teacher import load_face_network
+from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.one_cycle import with_one_cycle

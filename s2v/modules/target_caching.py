@@ -16,7 +16,7 @@ from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.dask_cluster import workplace
 from data_modules.pixel_names import pixel_names
 from s2v.errors import InputError
-from s2v.modules.face_teacher import load_face_network
+from s2v.modules.face_source import load_face_network
 from s2v.modules.teacher_cache import TeacherCache, clip_features, fingerprint
 from s2v.one_thread_each import one_thread
 from s2v.weight_source import absolute_source, content_of_source

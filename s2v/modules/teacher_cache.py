@@ -5,17 +5,17 @@ import os
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning.pytorch as pl
 import torch
-from lightning.pytorch.utilities import rank_zero_info
-from rich.progress import track
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
 
 FRAMES_AT_ONCE = 64
 
@@ -118,7 +118,7 @@ def _output(teacher: nn.Module, kind: str, frames: Tensor, name: str) -> Tensor:
 
 def filled_cache(
     folder: str,
-    trainer: pl.Trainer,
+    trainer: "Trainer",
     teachers: dict[str, nn.Module],
     emotion_output: str,
     settings: Iterable[str],
@@ -139,6 +139,10 @@ def filled_cache(
     Raises:
         InputError: the data module can't serve whole clips, or mirrors windows; the folder can't be written.
     """
+    # here, for `s2v cache-targets`, whose processes need no Lightning
+    from lightning.pytorch.utilities import rank_zero_info
+    from rich.progress import track
+
     data: Any = getattr(trainer, "datamodule", None)
     if not hasattr(data, "whole_clips"):
         raise InputError(
