@@ -14,6 +14,16 @@ SECONDS_TO_ANSWER = 10.0
 
 
 @contextlib.contextmanager
+def workplace(address: str, folders: list[Path]) -> Iterator[Callable[..., None]]:
+    """As `dask_cluster`; without an address joblib works on this machine, and `everywhere` has nowhere to go."""
+    if address:
+        with dask_cluster(address, folders) as everywhere:
+            yield everywhere
+    else:
+        yield lambda function, *arguments: None
+
+
+@contextlib.contextmanager
 def dask_cluster(address: str, folders: list[Path]) -> Iterator[Callable[..., None]]:
     """Within it joblib works on the cluster of `address` (tcp://host:8786, or the path of a scheduler file).
 
@@ -57,8 +67,8 @@ def dask_cluster(address: str, folders: list[Path]) -> Iterator[Callable[..., No
                 yield everywhere
         except KilledWorker as error:
             raise InputError(
-                "the Dask workers died again and again at the same clip; what is finished is kept, and the "
-                "same command goes on from there"
+                "the Dask workers died again and again at the same clip: have they memory enough? What `s2v prepare` "
+                "and `s2v cache-targets` have finished is kept, and the same command goes on from there"
             ) from error
 
 
@@ -75,6 +85,6 @@ def _check_workers(client: Any, folders: list[Path]) -> None:
             raise InputError(f"the Dask worker {worker} cannot run s2v ({words}): install the same s2v there")
         if answer:
             raise InputError(
-                f"the Dask worker {worker} does not see the folder {answer}: corpus and cache must be on a disk "
+                f"the Dask worker {worker} does not see the folder {answer}: it must be on a disk "
                 "that all workers see, at the same path"
             )

@@ -1,12 +1,11 @@
 """Preparation: every clip of a corpus decoded once, into a cache and its manifest."""
 
-import contextlib
 import threading
 import time
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from data_modules.clip_cache import cache_file_of, read_clip, remove_partial_fil
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
 from data_modules.clip_preparation import PreparationSettings
 from data_modules.consent import answer_of, read_consent
-from data_modules.dask_cluster import dask_cluster
+from data_modules.dask_cluster import workplace
 from data_modules.face_crop import load_detector
 from data_modules.gender import find_genders
 from data_modules.layouts import FoundClip, find_clips
@@ -117,7 +116,7 @@ def prepare(
         if record and still_true(record, clip, root, cache, key, time_limit):
             done[clip.clip_id] = record
     job = PreparationJob(uuid.uuid4().hex, str(root), str(cache), asdict(settings), time_limit)
-    with dask_cluster(dask, [root, cache]) if dask else _this_machine() as everywhere:
+    with workplace(dask, [root, cache]) as everywhere:
         if verify:
             done = _undamaged(done, cache, workers)
         todo = [clip for clip in clips if clip.clip_id not in done]
@@ -133,12 +132,6 @@ def prepare(
     return PreparationSummary(
         found, ok, len(rows) - ok, skipped, cache / MANIFEST_NAME, dict(reasons.most_common())
     )
-
-
-@contextlib.contextmanager
-def _this_machine() -> Iterator[Callable[..., None]]:
-    """As `dask_cluster`, for one machine: `everywhere` has nowhere else to go."""
-    yield lambda function, *arguments: None
 
 
 def _undamaged(done: dict[str, Record], cache: Path, workers: int) -> dict[str, Record]:

@@ -1,6 +1,5 @@
 """The data module every kind of corpus shares: cached clips in, `TalkingFaceBatch`es out."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_modules.clip_cache import read_header
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
+from data_modules.pixel_names import pixel_names
 from data_modules.speech_augmentation import SpeechAugmentation
 from data_modules.splits import PARTS, Split, make_split, read_split, write_split
 from data_modules.windows import Clip, WholeClipDataset, Window, WindowDataset, collate_windows
@@ -140,9 +140,7 @@ class TalkingFaceDataModule(LightningDataModule):
 
     def pixel_names(self, part: str) -> dict[str, str]:
         """Clip id -> a name for the frames that are served of it: they are the same as long as it is."""
-        rows = self.clips(part)
-        settings = read_header(self.cache_dir / rows[0].cache_file).settings if rows else {}
-        return {row.clip_id: f"{row.sha256} {json.dumps(settings, sort_keys=True)}" for row in rows}
+        return pixel_names(self.cache_dir, self.clips(part))
 
     def prepare_data(self) -> None:
         """Decodes the corpus where a root is given and there is no cache yet."""

@@ -80,6 +80,12 @@ COMMANDS = {
         "s2v prepare --root data/CREMA-D --layout crema_d --cache data/cache/crema_d --crop face",
         "data_modules.preparation_command:prepare",
     ),
+    "cache-targets": Command(
+        "keep what the face teachers see in prepared clips, for stage 1 without them",
+        "s2v cache-targets --cache data/cache/crema_d --identity-teacher vggface:weights/vgg_face_dag.pth "
+        "--emotion-teacher senet:weights/senet50_ferplus_dag.pth --output data/cache/targets --workers 4",
+        "s2v.modules.target_command:targets",
+    ),
     "export": Command(
         "turn speech files into talking-face videos with a checkpoint",
         "s2v export --checkpoint runs/crema_d/compose/best.ckpt --speech speech.wav --output speech.mp4",

@@ -18,6 +18,8 @@ import pytest
 import torch
 from filelock import FileLock
 
+from tests.dask_processes import scheduler_file, start  # noqa: F401  # fixtures
+
 torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -38,17 +38,29 @@ class HeldPictures:
 
     def add(self, clip_id: str, speaker: str, real: Tensor) -> None:
         """Take in one clip, (T, 3, H, W) uint8; a clip without a speaker is passed over."""
-        if not speaker or not len(real):
+        if speaker and len(real):
+            self.add_seen(clip_id, speaker, real[0].cpu().clone(), mean_frame(real))
+
+    def add_seen(self, clip_id: str, speaker: str, first: Tensor, mean: Tensor) -> None:
+        """`add` where only the clip's first frame (3, H, W) uint8 and its `mean_frame` are at hand."""
+        if not speaker:
             return
         kept = self._speakers.setdefault(speaker, _Speaker())
         if len(kept.firsts) < 2:
-            kept.firsts.append((clip_id, real[0].cpu().clone()))
-        mean = mean_frame(real)
+            kept.firsts.append((clip_id, first))
         if kept.clips == 0:
             kept.total = mean
         elif kept.total is not None:
             kept.total = kept.total + mean if kept.total.shape == mean.shape else None
         kept.clips += 1
+
+    def for_speaker(self, speaker: str) -> "HeldPictures":
+        """What `against` needs for one speaker's clips, and no more: small enough to send along with a clip."""
+        names = list(self._speakers)
+        place = names.index(speaker) if speaker in names else 0
+        part = HeldPictures()
+        part._speakers = {name: self._speakers[name] for name in (names[place:] + names[:place])[:2]}
+        return part
 
     def against(self, clip_id: str, speaker: str, real: Tensor) -> dict[str, Tensor | str]:
         """Calibration row -> a picture (1, 3, H, W) uint8 of the clip's size and device, or why there is none."""

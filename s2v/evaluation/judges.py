@@ -13,6 +13,7 @@ from s2v.metrics.emotion import canonical_emotion
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
 from s2v.models.senet import FERPLUS_CLASSES
+from s2v.weight_source import file_of_source
 
 if TYPE_CHECKING:
     from s2v.models.fid_inception import FidInception
@@ -149,7 +150,8 @@ def load_face_judge(source: str) -> FaceJudge:
     Raises:
         InputError: no such file, or none of these.
     """
-    from s2v.modules.face_teacher import FaceTeacher, load_face_network
+    from s2v.modules.face_source import load_face_network
+    from s2v.modules.face_teacher import FaceTeacher
 
     kind, path = _kind_and_path(source)
     file = file_of_source(path)
@@ -224,11 +226,6 @@ def load_sync_judge(path: str) -> SyncJudge:
 def _check_exists(path: str, who: str) -> None:
     if not Path(path).is_file():
         raise InputError(f"{who}: no file at {path}; train it first or give another path")
-
-
-def file_of_source(path: str) -> str:
-    """The weights of `FILE`, `FILE@DETECTOR` or `FILE?OPTIONS`; a file whose own name is like that stays."""
-    return path if Path(path).is_file() else path.partition("?")[0].partition("@")[0]
 
 
 def _kind_and_path(source: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.evaluation.blink_judge import BlinkJudge
+from s2v.evaluation.clip_measurement import ClipMeasurement
 from s2v.evaluation.clip_rows import (
     BY_LABEL,
     BY_REAL_FRAMES,
@@ -107,7 +108,12 @@ class Protocol:
 
     def add(self, clip: TestClip) -> dict[str, ClipRow]:
         """Measure one clip; its rows by system. Identity ranks and the first swap wait for `finish`."""
+        return self.take(self.measure(clip))
+
+    def measure(self, clip: TestClip) -> ClipMeasurement:
+        """What the clip alone tells, kept nowhere: `take` does, in the test's order, perhaps in another process."""
         rows = self._new_rows(clip.clip_id, clip.speaker, clip.gender)
+        found = ClipMeasurement(clip.clip_id, clip.speaker, rows)
         pictures = {GROUND_TRUTH: clip.real}
         fault = _fault(clip)
         if fault:
@@ -122,19 +128,33 @@ class Protocol:
                 stills[name] = picture
         faces = pictures | stills
         self._measure_pictures(rows, clip.real, faces)
-        self._measure_spread(clip.speaker, faces)
-        if self.split_fid is not None:
-            for name, frames in faces.items():
-                self.split_fid.add(name, frames)
+        if clip.speaker:
+            found.pictures = self._mean_pictures(faces)
+        if self.fid is not None:
+            found.features = {name: self.fid.features(frames) for name, frames in faces.items()}
         if self.blinks is not None:
             self._count_blinks(rows, pictures, stills)
         if self.identity is not None:
-            self._embed_identity(rows, faces)
+            found.embeddings = self._embed_identity(rows, faces)
         if self.emotion is not None:
             self._judge_emotion(rows, faces, clip.emotion)
         if self.sync is not None:
-            self._measure_sync(rows, clip, pictures, stills)
-        return rows
+            self._measure_sync(found, clip, pictures, stills)
+        return found
+
+    def take(self, found: ClipMeasurement) -> dict[str, ClipRow]:
+        """Keep what `measure` found, clip by clip in the test's order; the clip's rows by system."""
+        self.rows += found.rows.values()
+        for name, picture in found.pictures.items():
+            self.spread.add(name, found.speaker, picture, found.pictures[GROUND_TRUTH])
+        if self.split_fid is not None:
+            for name, features in found.features.items():
+                self.split_fid.add_features(name, features)
+        if self.identity is not None:
+            self._embeddings.append(found.embeddings)
+        if found.lips is not None and found.heard is not None:
+            self._swap_speech(found.rows[SWAPPED], found.lips, _Voice(found.clip_id, found.heard))
+        return found.rows
 
     def _held_against(self, clip: TestClip) -> dict[str, Tensor | str]:
         return {} if self.held is None else self.held.against(clip.clip_id, clip.speaker, clip.real)
@@ -144,14 +164,10 @@ class Protocol:
         rows = self._new_rows(clip_id, speaker)
         for row in rows.values():
             row.reasons.append(reason)
-        if self.identity is not None:
-            self._embeddings.append({})
-        return rows
+        return self.take(ClipMeasurement(clip_id, speaker, rows))
 
     def _new_rows(self, clip_id: str, speaker: str, gender: str = "") -> dict[str, ClipRow]:
-        rows = {name: ClipRow(clip_id, speaker, name, gender=gender) for name in self.systems}
-        self.rows += rows.values()
-        return rows
+        return {name: ClipRow(clip_id, speaker, name, gender=gender) for name in self.systems}
 
     def finish(self) -> list[ClipRow]:
         """All rows, complete: a speaker's gallery and the first clip's swap need all clips."""
@@ -214,22 +230,18 @@ class Protocol:
             if "blink_rate" in row.values and not unseen:
                 row.values["blink_rate_difference"] = row.values["blink_rate"] - truth.values["blink_rate"]
 
-    def _measure_spread(self, speaker: str, faces: dict[str, Tensor]) -> None:
-        if not speaker:
-            return
+    def _mean_pictures(self, faces: dict[str, Tensor]) -> dict[str, Tensor]:
         seen = {name: mean_picture(frames) for name, frames in faces.items()}
-        seen |= {name: seen[GROUND_TRUTH] for name in (SHIFTED, SWAPPED)}
-        for name, picture in seen.items():
-            self.spread.add(name, speaker, picture, seen[GROUND_TRUTH])
+        return seen | {name: seen[GROUND_TRUTH] for name in (SHIFTED, SWAPPED)}
 
-    def _embed_identity(self, rows: dict[str, ClipRow], faces: dict[str, Tensor]) -> None:
+    def _embed_identity(self, rows: dict[str, ClipRow], faces: dict[str, Tensor]) -> dict[str, Tensor]:
         assert self.identity is not None
         found = {name: clip_embedding(self.identity.look(part, "embedding")) for name, part in faces.items()}
         found |= {name: found[GROUND_TRUTH] for name in (SHIFTED, SWAPPED)}
         for name, embedding in found.items():
             cosine = identity_cosine(embedding[None], found[GROUND_TRUTH][None])
             rows[name].values["identity_cosine"] = float(cosine)
-        self._embeddings.append(found)
+        return found
 
     def _judge_emotion(self, rows: dict[str, ClipRow], faces: dict[str, Tensor], label: str) -> None:
         assert self.emotion is not None
@@ -247,12 +259,13 @@ class Protocol:
 
     def _measure_sync(
         self,
-        rows: dict[str, ClipRow],
+        found: ClipMeasurement,
         clip: TestClip,
         pictures: dict[str, Tensor],
         stills: dict[str, Tensor],
     ) -> None:
         assert self.sync is not None
+        rows = found.rows
         network, ours = self.sync.network, self.systems[0]
         if ours in pictures:
             heard_there = clip.speech if clip.generated_speech is None else clip.generated_speech
@@ -271,11 +284,14 @@ class Protocol:
         _add_sync(rows[SHIFTED], *pair_with_later_speech(lips, heard, SHIFTED_BY))
         for name, picture in stills.items():
             _add_sync(rows[name], still_lips(network, picture[0], speech, len(heard)), heard)
-        voice = _Voice(clip.clip_id, heard)
+        found.lips, found.heard = lips, heard
+
+    def _swap_speech(self, row: ClipRow, lips: Tensor, voice: _Voice) -> None:
+        """Every clip borrows its predecessor's speech."""
         if self._last is None:
-            self._first = (rows[SWAPPED], lips, voice)
+            self._first = (row, lips, voice)
         else:
-            _add_sync(rows[SWAPPED], lips, self._last.heard)
+            _add_sync(row, lips, self._last.heard)
         self._last = voice
 
     def _close_circle_of_swaps(self) -> None:

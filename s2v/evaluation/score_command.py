@@ -1,8 +1,9 @@
 """`s2v score`: any system's videos against the real ones, by the same protocol as `s2v test`."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from s2v.errors import InputError
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from s2v.evaluation.report import Report
 
 NOTHING_SCORED = 2
+Item = TypeVar("Item")
 
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,58 +79,78 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples of the intervals (%(default)s)"
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that read and measure, one thread each (default: this one alone, with all threads)",
+    )
+    parser.add_argument(
+        "--dask",
+        default="",
+        metavar="ADDRESS",
+        help="measure on a Dask cluster instead: tcp://host:8786 or a scheduler file (extra dask); videos and weights "
+        "must be on a disk that all workers see, at the same path",
+    )
     parser.add_argument("--device", default="cpu", help="where the judges run: cpu, cuda, ... (%(default)s)")
 
 
 def run_score(args: argparse.Namespace) -> int:
     """Scores, writes the report, prints table and summary; 0 if anything was scored, otherwise 2."""
+    from dataclasses import replace
+
     from rich.console import Console
     from rich.progress import track
 
     from data_modules.gender import find_genders
-    from s2v.evaluation.blink_judge import load_blink_judge
     from s2v.evaluation.file_hash import sha256_of_file
     from s2v.evaluation.held_pictures import HeldPictures
-    from s2v.evaluation.judges import (
-        load_emotion_judge,
-        load_face_judge,
-        load_fid_judge,
-        load_perceptual_judge,
-        load_sync_judge,
-    )
-    from s2v.evaluation.protocol import Protocol
+    from s2v.evaluation.parallel_scoring import score_in_parallel
     from s2v.evaluation.scoring import Scoring
+    from s2v.evaluation.scoring_job import ScoringJob
     from s2v.evaluation.video_pairs import find_pairs, read_pair, real_frames
 
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"--workers must be at least 1, got {args.workers}")
     pairs = find_pairs(args.real, args.generated)
     genders = find_genders(args.real)
-    protocol = Protocol(
+    pairs = [replace(pair, gender=genders.get(pair.speaker, "")) for pair in pairs]
+    job = ScoringJob(
         args.system,
-        load_face_judge(args.identity_judge) if args.identity_judge else None,
-        load_emotion_judge(args.emotion_judge) if args.emotion_judge else None,
-        load_sync_judge(args.syncnet) if args.syncnet else None,
-        load_perceptual_judge(args.lpips) if args.lpips else None,
-        load_fid_judge(args.fid) if args.fid else None,
-        load_blink_judge(args.landmarks) if args.landmarks else None,
+        args.identity_judge,
+        args.emotion_judge,
+        args.syncnet,
+        args.lpips,
+        args.fid,
+        args.landmarks,
+        args.device,
+        own_sound=args.speech == "own",
     )
+    protocol = job.protocol()
     _move(protocol, args.device)
     teachers = _teachers(args.checkpoint, args.teacher)
     scoring = Scoring(protocol, bootstrap=args.bootstrap)
     errors = Console(stderr=True)
     hidden = not errors.is_terminal
-    held = HeldPictures()
-    for pair in track(pairs, "looking through the real videos", console=errors, disable=hidden):
-        frames = real_frames(pair)
-        if frames is not None:
-            held.add(pair.clip_id, pair.speaker, frames)
-    protocol.hold(held)
-    for pair in track(pairs, "scoring", console=errors, disable=hidden):
-        clip = read_pair(pair, own_sound=args.speech == "own")
-        if isinstance(clip, str):
-            scoring.refuse(pair.clip_id, pair.speaker, clip)
-        else:
-            clip.gender = genders.get(pair.speaker, "")
-            scoring.add(clip)
+
+    def watch(items: "Iterable[Item]", what: str) -> "Iterable[Item]":
+        return track(items, what, total=len(pairs), console=errors, disable=hidden)
+
+    if args.workers is not None or args.dask:
+        score_in_parallel(scoring, pairs, job, args.workers or 1, args.dask, watch)
+    else:
+        held = HeldPictures()
+        for pair in watch(pairs, "looking through the real videos"):
+            frames = real_frames(pair)
+            if frames is not None:
+                held.add(pair.clip_id, pair.speaker, frames)
+        protocol.hold(held)
+        for pair in watch(pairs, "scoring"):
+            clip = read_pair(pair, job.own_sound)
+            if isinstance(clip, str):
+                scoring.refuse(pair.clip_id, pair.speaker, clip)
+            else:
+                scoring.add(clip)
     checkpoint = args.checkpoint and {"file": args.checkpoint, "sha256": sha256_of_file(args.checkpoint)}
     meta = {
         "dataset": str(args.real),

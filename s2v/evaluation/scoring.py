@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from s2v.batch import FPS, SAMPLE_RATE
+from s2v.evaluation.clip_measurement import ClipMeasurement
 from s2v.evaluation.clip_rows import ClipRow, TestClip
 from s2v.evaluation.contact_sheet import Strip, strip_of
 from s2v.evaluation.file_hash import sha256_of_list
@@ -47,15 +48,22 @@ class Scoring:
 
     def add(self, clip: TestClip) -> dict[str, ClipRow]:
         """Measure one clip; its rows by system."""
-        rows = self.protocol.add(clip)
-        self._sizes.add((clip.real.shape[-1], clip.real.shape[-2]))
         key = (clip.speaker, clip.emotion)
-        wanted = rows[self.system].has_pictures and key not in self.strips
-        if wanted and len(self.strips) < self.max_strips and isinstance(clip.generated, Tensor):
-            title = " ".join(filter(None, key)) or clip.clip_id
-            self.strips[key] = strip_of(title, {"real": clip.real, "generated": clip.generated}, FPS)
+        rows = self.take(measure_clip(self.protocol, clip, self._has_room_for(key)), clip.emotion)
         give_back_freed_memory()
         return rows
+
+    def take(self, found: ClipMeasurement, emotion: str) -> dict[str, ClipRow]:
+        """Keep what `measure_clip` found, here or elsewhere; clips in the test's order."""
+        if found.size is not None:
+            self._sizes.add(found.size)
+        key = (found.speaker, emotion)
+        if found.strip is not None and self._has_room_for(key):
+            self.strips[key] = found.strip
+        return self.protocol.take(found)
+
+    def _has_room_for(self, key: tuple[str, str]) -> bool:
+        return key not in self.strips and len(self.strips) < self.max_strips
 
     def refuse(self, clip_id: str, speaker: str, reason: str) -> None:
         """Count a clip of which there are no real frames."""
@@ -108,3 +116,14 @@ class Scoring:
             "bootstrap_resamples": self.bootstrap,
             "seconds": round(time.monotonic() - self._started, 1),
         }
+
+
+def measure_clip(protocol: Protocol, clip: TestClip, with_strip: bool) -> ClipMeasurement:
+    """What one clip tells, with a strip for the contact sheet if there are two rows of pictures to show."""
+    found = protocol.measure(clip)
+    found.size = (clip.real.shape[-1], clip.real.shape[-2])
+    shows = found.rows[protocol.systems[0]].has_pictures
+    if with_strip and shows and isinstance(clip.generated, Tensor):
+        title = " ".join(filter(None, (clip.speaker, clip.emotion))) or clip.clip_id
+        found.strip = strip_of(title, {"real": clip.real, "generated": clip.generated}, FPS)
+    return found

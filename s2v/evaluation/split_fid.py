@@ -26,8 +26,12 @@ class SplitFid:
 
     def add(self, system: str, frames: Tensor) -> None:
         """Add one clip's frames, (T, 3, H, W) uint8."""
+        self.add_features(system, self.judge.features(frames))
+
+    def add_features(self, system: str, features: Tensor) -> None:
+        """Add one clip's features, (T, 2048), as the judge gives them."""
         moments = self._moments.setdefault(system, FeatureMoments(FEATURES))
-        moments.update(self.judge.features(frames))
+        moments.update(features)
         self._clips[system] = self.clips(system) + 1
 
     def clips(self, system: str) -> int:

@@ -31,6 +31,8 @@ class VideoPair:
     """Path below the folder, without suffix."""
     real: Path | None
     generated: Path | None
+    gender: str = ""
+    """Of the speaker, where a table of the corpus' says it."""
 
     @property
     def speaker(self) -> str:
@@ -112,7 +114,14 @@ def read_pair(pair: VideoPair, own_sound: bool = True) -> TestClip | str:
         except ClipRefused as refusal:
             generated = f"generated video: {refusal}"
     return TestClip(
-        pair.clip_id, pair.speaker, pair.emotion, real, generated, speech, heard if own_sound else None
+        pair.clip_id,
+        pair.speaker,
+        pair.emotion,
+        real,
+        generated,
+        speech,
+        heard if own_sound else None,
+        gender=pair.gender,
     )
 
 

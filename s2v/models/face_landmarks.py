@@ -3,6 +3,7 @@
 A wheel of dlib and a package with the trained trees come from PyPI (extra `landmarks`) and work without a network.
 """
 
+import threading
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,8 +23,16 @@ INSTALLED = "dlib"
 DETECT_EVERY = 5
 """Frames between two looks for the face: it moves little in 0.2 s, and the detector takes twice the trees' time."""
 
+_DETECTING = threading.Lock()
+"""The detector works on pictures that it keeps inside, with the interpreter's lock released; the trees keep nothing."""
+
 _SIDE = 224
 """Shorter side at which the detector looks: it finds faces from 80 pixels on."""
+
+
+def names_installed(source: str | None) -> bool:
+    """Whether `source` asks for the installed package's trees rather than for a file."""
+    return source == INSTALLED and not Path(source).is_file()
 
 
 def trees_file(source: str) -> str:
@@ -32,7 +41,7 @@ def trees_file(source: str) -> str:
     Raises:
         InputError: the package that brings it isn't installed.
     """
-    if source != INSTALLED or Path(source).is_file():
+    if not names_installed(source):
         return source
     # its own functions need pkg_resources, which current setuptools have not
     package = find_spec("face_recognition_models")
@@ -72,7 +81,9 @@ class DlibLandmarks:
                 picture.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
             )
             if number % DETECT_EVERY == 0:
-                box = max(self._detector(pixels, 0), key=lambda one: one.area(), default=None)
+                with _DETECTING:
+                    seen = self._detector(pixels, 0)
+                box = max(seen, key=lambda one: one.area(), default=None)
             if box is not None:
                 parts = self._trees(pixels, box).parts()
                 found[number] = (torch.tensor([[part.x, part.y] for part in parts]) + 0.5) / scale - 0.5

@@ -7,7 +7,8 @@ import torch
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.models.frame_decoder import Speech2VideoGenerator
-from s2v.modules.face_teacher import FaceTeacher, load_face_network
+from s2v.modules.face_source import load_face_network
+from s2v.modules.face_teacher import FaceTeacher
 
 
 def check_frame_size(size: tuple[int, int], data: Any) -> None:

@@ -5,8 +5,6 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from lightning.pytorch.utilities import rank_zero_info
-from rich.progress import track
 from torch import Tensor
 
 from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
@@ -17,11 +15,12 @@ from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
-from s2v.modules.face_teacher import load_face_network
+from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.one_cycle import with_one_cycle
-from s2v.modules.teacher_cache import TeacherCache, clip_features, fingerprint
+from s2v.modules.teacher_cache import TeacherCache, filled_cache
+from s2v.weight_source import content_of_source
 
 
 class DistillModule(RetrievesIdentity):
@@ -121,39 +120,16 @@ class DistillModule(RetrievesIdentity):
         if self.speaker_checkpoint and not self.trainer.ckpt_path:
             load_speaker_weights(self.representation, self.speaker_checkpoint)
         if self.teacher_cache:
-            self._fill_cache(self.teacher_cache)
-
-    def _fill_cache(self, folder: str) -> None:
-        """The features of all training and validation clips, each rank's share of what is missing."""
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not hasattr(data, "whole_clips"):
-            raise InputError(
-                "teacher_cache needs a data module that serves whole clips, as those of data_modules do"
+            sources = [self.identity_teacher or "", self.emotion_teacher or ""]
+            settings = [source and content_of_source(source) for source in sources]
+            self._cache, self._cached_fps = filled_cache(
+                self.teacher_cache,
+                self.trainer,
+                dict(self.teachers.items()),
+                self.emotion_feature,
+                settings,
+                self.device,
             )
-        if data.flip:
-            raise InputError(
-                "teacher_cache keeps features of the frames as they are, but data.init_args.flip mirrors half of "
-                "the windows: set flip to false, or leave teacher_cache out"
-            )
-        settings = [self.identity_teacher or "", self.emotion_teacher or "", self.emotion_feature]
-        self._cache = TeacherCache(folder, fingerprint(dict(self.teachers.items()), settings))
-        self._cached_fps = data.clips("train")[0].fps
-        rank, ranks = self.trainer.global_rank, self.trainer.world_size
-        for part in ("train", "val"):
-            missing = self._cache.missing(data.pixel_names(part))
-            # no rank may count what another has begun to fill
-            self.trainer.strategy.barrier("teacher_cache_missing")
-            mine = missing[rank::ranks]
-            if mine:
-                rank_zero_info(f"teacher features of {len(missing)} {part} clips go to {folder}, once")
-            clips = data.whole_clips(part, mine) if mine else []
-            for number in track(range(len(mine)), f"Teachers, {part}", disable=not mine or rank > 0):
-                identity, emotion = self.teachers["identity"], self.teachers["emotion"]
-                frames = clips[number]["frames"].to(self.device)
-                self._cache.write(
-                    mine[number], *clip_features(identity, emotion, self.emotion_feature, frames)
-                )
-            self.trainer.strategy.barrier("teacher_cache")
 
     def train(self, mode: bool = True) -> "DistillModule":
         """A frozen CPC stays in eval mode."""

@@ -1,6 +1,5 @@
 """A face teacher of our own: an identity or emotion classifier on labelled faces."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor, nn
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
-from s2v.modules.checkpoint_part import read_checkpoint
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
 
@@ -140,48 +138,3 @@ class FaceTeacher(PlainHyperparameters):
         """Take the class names back."""
         super().on_load_checkpoint(checkpoint)
         self.class_names = list(checkpoint.get("class_names", []))
-
-
-def load_face_network(source: str) -> FaceTeacher | FaceNetwork:
-    """A face network to learn from or be judged by, in eval mode.
-
-    Args:
-        source: a checkpoint of a `FaceTeacher` fit (`*.ckpt`), or published weights as `KIND:FILE` with KIND
-            one of vggface, senet, mobilefacenet, mini_xception, onnx. `mobilefacenet:FILE@YUNET.onnx` aligns faces
-            by the landmarks of that detector; `onnx:FILE?size=112&mean=127.5&std=128&order=bgr` says how the
-            file's network wants its pictures (`s2v.weights.load_onnx`).
-
-    Raises:
-        InputError: unknown kind, missing or unfit file.
-    """
-    kind, _, path = source.partition(":")
-    if path:
-        from s2v import weights
-
-        loaders: dict[str, Callable[[str], nn.Module]] = {
-            "vggface": weights.load_vggface,
-            "senet": weights.load_senet,
-            "mobilefacenet": weights.load_mobilefacenet,
-            "mini_xception": weights.load_mini_xception,
-            "onnx": weights.load_onnx,
-        }
-        if kind not in loaders:
-            raise InputError(
-                f"unknown kind of face network {kind!r} in {source!r}: expected one of {', '.join(loaders)}"
-            )
-        if kind == "mobilefacenet":
-            path, _, detector = path.partition("@")
-            return FaceNetwork(weights.load_mobilefacenet(path, detector)).eval()
-        return FaceNetwork(loaders[kind](path)).eval()
-    content = read_checkpoint(source, "face teacher")
-    if not any(key.startswith("face.network.") for key in content["state_dict"]):
-        raise InputError(
-            f"{source} is no face teacher: expected a checkpoint of s2v.modules.face_teacher.FaceTeacher"
-        )
-    try:
-        return FaceTeacher.load_from_checkpoint(source, map_location="cpu", weights_only=True).eval()
-    except (TypeError, ValueError, KeyError, AttributeError, ImportError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(
-            f"{source} does not tell how its network is built ({reason}): expected a checkpoint written by `s2v fit`"
-        ) from error

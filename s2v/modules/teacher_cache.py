@@ -5,7 +5,7 @@ import os
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
 
 FRAMES_AT_ONCE = 64
 
@@ -96,7 +99,75 @@ class TeacherCache:
 def clip_features(
     identity: nn.Module, emotion: nn.Module, output: str, frames: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """nu (I,) of the first of a clip's frames (T, 3, H, W) uint8, and mu (T, E), `output` of each of them."""
-    nu = identity(frames[:1])["embedding"][0]
-    parts: list[Any] = [emotion(some)[output] for some in frames.split(FRAMES_AT_ONCE)]
+    """nu (I,) of the first of a clip's frames (T, 3, H, W) uint8, and mu (T, E), `output` of each of them.
+
+    Raises:
+        InputError: a teacher has no such output.
+    """
+    nu = _output(identity, "identity", frames[:1], "embedding")[0]
+    parts = [_output(emotion, "emotion", some, output) for some in frames.split(FRAMES_AT_ONCE)]
     return nu, torch.cat(parts)
+
+
+def _output(teacher: nn.Module, kind: str, frames: Tensor, name: str) -> Tensor:
+    outputs: dict[str, Tensor] = teacher(frames)
+    if name not in outputs:
+        raise InputError(f"the {kind} teacher gives no {name}, only {', '.join(outputs)}")
+    return outputs[name]
+
+
+def filled_cache(
+    folder: str,
+    trainer: "Trainer",
+    teachers: dict[str, nn.Module],
+    emotion_output: str,
+    settings: Iterable[str],
+    device: torch.device,
+) -> tuple[TeacherCache, float]:
+    """The cache with the features of all training and validation clips, and the frames a second they count.
+
+    Each rank computes its share of what is missing.
+
+    Args:
+        folder: see `TeacherCache`.
+        trainer: of the fit, whose data module has the clips.
+        teachers: `identity` and `emotion`, on `device`.
+        emotion_output: which output of the emotion teacher is kept.
+        settings: what else the features depend on; see `fingerprint`.
+        device: where the teachers are.
+
+    Raises:
+        InputError: the data module can't serve whole clips, or mirrors windows; the folder can't be written.
+    """
+    # here, for `s2v cache-targets`, whose processes need no Lightning
+    from lightning.pytorch.utilities import rank_zero_info
+    from rich.progress import track
+
+    data: Any = getattr(trainer, "datamodule", None)
+    if not hasattr(data, "whole_clips"):
+        raise InputError(
+            "teacher_cache needs a data module that serves whole clips, as those of data_modules do"
+        )
+    if data.flip:
+        raise InputError(
+            "teacher_cache keeps features of the frames as they are, but data.init_args.flip mirrors half of "
+            "the windows: set flip to false, or leave teacher_cache out"
+        )
+    cache = TeacherCache(folder, fingerprint(teachers, [*settings, emotion_output]))
+    rank, ranks = trainer.global_rank, trainer.world_size
+    for part in ("train", "val"):
+        missing = cache.missing(data.pixel_names(part))
+        # no rank may count what another has begun to fill
+        trainer.strategy.barrier("teacher_cache_missing")
+        mine = missing[rank::ranks]
+        if mine:
+            rank_zero_info(f"teacher features of {len(missing)} {part} clips go to {folder}, once")
+        clips = data.whole_clips(part, mine) if mine else []
+        for number in track(range(len(mine)), f"Teachers, {part}", disable=not mine or rank > 0):
+            frames = clips[number]["frames"].to(device)
+            cache.write(
+                mine[number],
+                *clip_features(teachers["identity"], teachers["emotion"], emotion_output, frames),
+            )
+        trainer.strategy.barrier("teacher_cache")
+    return cache, data.clips("train")[0].fps

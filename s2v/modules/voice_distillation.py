@@ -12,7 +12,8 @@ from s2v.losses.absolute_difference import absolute_difference
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.face_network import FaceNetwork
 from s2v.models.voice_encoder import VoiceEncoder
-from s2v.modules.face_teacher import FaceTeacher, load_face_network
+from s2v.modules.face_source import load_face_network
+from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
 

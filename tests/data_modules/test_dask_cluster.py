@@ -4,9 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,56 +13,11 @@ from data_modules.dask_cluster import dask_cluster
 from data_modules.preparation import prepare
 from s2v.errors import InputError
 from tests.conftest import REPOSITORY
+from tests.dask_processes import Processes, start_worker, wait_until
 from tests.data_modules.media import tone, write_clip
 from tests.data_modules.test_preparation_interrupted import content, finished_clips
 
 CLIPS = 24
-Processes = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start() -> Iterator[Processes]:
-    """Starts `python -m ...` from the repository; what still runs at the test's end is killed."""
-    started = []
-
-    def run(*command: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def scheduler_file(start: Processes, tmp_path: Path) -> Path:
-    """Where a running scheduler wrote its address."""
-    pytest.importorskip("distributed", reason="the extra dask is not installed")
-    file = tmp_path / "scheduler.json"
-    start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-          "--scheduler-file", str(file))  # fmt: skip
-    wait_until(file.is_file)
-    return file
-
-
-def start_worker(start: Processes, scheduler_file: Path) -> "subprocess.Popen[str]":
-    return start("distributed.cli.dask_worker", "--host", "127.0.0.1", "--no-nanny", "--nthreads", "1",
-                 "--no-dashboard", "--scheduler-file", str(scheduler_file))  # fmt: skip
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"not within {seconds:g} s"
-        time.sleep(0.01)
 
 
 def children_of(process: "subprocess.Popen[str]") -> str:

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from s2v.one_thread_each import map_on_threads
+from s2v.one_thread_each import map_on_threads, one_thread
 
 
 def test_order_threads_and_gradients(threads: int) -> None:
@@ -37,3 +37,14 @@ def test_an_error_of_a_piece_is_raised(threads: int) -> None:
     assert torch.get_num_threads() == threads
     with torch.enable_grad():
         assert map_on_threads(lambda piece: piece, []) == []
+
+
+def test_one_thread_until_the_last_has_left(threads: int) -> None:
+    with one_thread():
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == threads
+    with pytest.raises(ValueError, match="within"), one_thread():
+        raise ValueError("within")
+    assert torch.get_num_threads() == threads

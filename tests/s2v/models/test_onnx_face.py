@@ -8,7 +8,7 @@ import torch
 
 from s2v.errors import InputError
 from s2v.evaluation.judges import load_emotion_judge, load_face_judge
-from s2v.modules.face_teacher import load_face_network
+from s2v.modules.face_source import load_face_network
 from s2v.weight_file import sha256
 from tests.data_modules.test_onnx_input_shape import field, tensor_info
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.modules.composer import ComposerModule, GradientClipping, LossWeights, normalise
-from s2v.modules.face_teacher import load_face_network
+from s2v.modules.face_source import load_face_network
 from tests.s2v.modules.small_faces import Losses, SmallFaces, batch_of, draw_clip, trainer
 from tests.s2v.modules.small_modules import composer
 

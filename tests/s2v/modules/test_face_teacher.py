@@ -6,7 +6,8 @@ import torch
 
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
-from s2v.modules.face_teacher import FaceTeacher, load_face_network
+from s2v.modules.face_source import load_face_network
+from s2v.modules.face_teacher import FaceTeacher
 from tests.s2v.modules.small_faces import (
     EMOTIONS,
     SPEAKERS,

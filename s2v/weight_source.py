@@ -1,0 +1,36 @@
+"""What weights are called on command lines and in configs: `[KIND:]FILE`, `KIND:FILE@DETECTOR`, `KIND:FILE?OPTIONS`."""
+
+from pathlib import Path
+
+from s2v.evaluation.file_hash import sha256_of_file
+
+
+def file_of_source(path: str) -> str:
+    """The weights of `FILE`, `FILE@DETECTOR` or `FILE?OPTIONS`; a file whose own name is like that stays."""
+    return path if Path(path).is_file() else path.partition("?")[0].partition("@")[0]
+
+
+def absolute_source(source: str) -> str:
+    """The same with whole paths, for a process that runs in another folder."""
+    kind, file, detector, options = _parts(source)
+    return f"{kind}{Path(file).absolute()}{detector and f'@{Path(detector).absolute()}'}{options}"
+
+
+def content_of_source(source: str) -> str:
+    """The same with each file's SHA-256 for its path: what the network computes, wherever its files lie.
+
+    Raises:
+        OSError: a file is missing.
+    """
+    kind, file, detector, options = _parts(source)
+    return f"{kind}{sha256_of_file(file)}{detector and f'@{sha256_of_file(detector)}'}{options}"
+
+
+def _parts(source: str) -> tuple[str, str, str, str]:
+    """`KIND:` or nothing, file, detector or nothing, `?OPTIONS` or nothing."""
+    named = ":" in source and not Path(source).exists()
+    kind, _, path = source.partition(":") if named else ("", "", source)
+    file = file_of_source(path)
+    rest = path[len(file) :]
+    detector = rest[1:] if rest.startswith("@") else ""
+    return f"{kind}:" if named else "", file, detector, "" if detector else rest
