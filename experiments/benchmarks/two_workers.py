@@ -61,7 +61,8 @@ def targets_command(folder: Path, ten: list[Path], clips: int) -> list[str]:
 
 
 def score_command(folder: Path, ten: list[Path], clips: int) -> list[str]:
-    real, generated = copies(ten, clips, folder / "real"), copies(ten[::-1], clips, folder / "generated")
+    # each clip against itself: what it costs does not depend on how alike the pictures are
+    real, generated = copies(ten, clips, folder / "real"), copies(ten, clips, folder / "generated")
     torch.save(SyncNet().state_dict(), folder / "syncnet.model")
     return [
         *("score", "--real", str(real), "--generated", str(generated), "--output", str(folder / "made")),
