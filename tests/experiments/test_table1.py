@@ -11,9 +11,10 @@ import torch
 import yaml
 from PIL import Image
 
+from data_modules.synthetic.corpus import write_corpus
 from s2v.cli import main
 from s2v.evaluation.clip_rows import CALIBRATION
-from s2v.evaluation.paper_table import SYSTEMS
+from s2v.evaluation.paper_table import PAPER, SYSTEMS
 from s2v.evaluation.table1_config import read_plan
 from tests.experiments.combinations import EXPERIMENTS, FITS, REAL, REPOSITORY, TABLES, stage, tiny
 from tests.experiments.conftest import options
@@ -155,6 +156,51 @@ def test_what_is_missing_is_trained_and_a_stopped_fit_goes_on(
     assert f"sdfa: goes on from {runs / 'sdfa' / 'last.ckpt'}" in said
     state = torch.load(runs / "sdfa" / "last.ckpt", map_location="cpu", weights_only=True)
     assert state["global_step"] == 6
+
+
+@pytest.mark.slow
+def test_voxceleb2s_table_from_nothing(
+    chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One command on a corpus in VoxCeleb2's layout, official test speakers: every stage tiny, no weights published.
+
+    The emotion teacher comes from CREMA-D, since VoxCeleb2 has no labels.
+    """
+    corpus, cache, runs = tmp_path / "corpus", tmp_path / "cache", tmp_path / "runs"
+    write_corpus(corpus / "all", "voxceleb2", speakers=4, clips_per_speaker=4, seed=0, size=64)
+    for speaker in sorted((corpus / "all" / "mp4").iterdir()):
+        part = corpus / ("test" if speaker.name in ("id00003", "id00004") else "dev") / "mp4"
+        part.mkdir(parents=True, exist_ok=True)
+        speaker.rename(part / speaker.name)
+    assert (
+        main(
+            ["prepare", "--root", str(corpus), "--layout", "voxceleb2", "--cache", str(cache), "--size", "64"]
+        )
+        == 0
+    )
+
+    more = {
+        "identity_teacher": ["--model.init_args.network.init_args.num_classes=4"],
+        "distill": [f"--model.init_args.emotion_teacher={chain}/emotion_teacher/best.ckpt"],
+    }
+    stages = {}
+    for name in ("cpc", "identity_teacher", "distill", "compose", "sdfa", "voice_encoder", "s2f_sdfa"):
+        files = [str(EXPERIMENTS / f"{file}.yaml") for file in tiny(name, "voxceleb2")]
+        stages[name] = [*files, *options(name, cache, runs), *more.get(name, [])]
+    plan = tmp_path / "plan.yaml"
+    files = [str(EXPERIMENTS / "test" / "keep_clips.yaml"), str(write_report(tmp_path))]
+    report = [*files, "--trainer.limit_test_batches=8"]
+    write_plan(plan, cache, runs, stages=stages, dataset="voxceleb2", report=report)
+    assert main(["table1", "--config", str(plan)]) == 0
+    assert capsys.readouterr().out.count(": training") == len(stages)
+    made = json.loads((tmp_path / "table" / "table1.json").read_text())
+    assert list(made["systems"])[:4] == list(SYSTEMS)
+    for name in SYSTEMS:
+        assert (made["systems"][name]["scored"], made["systems"][name]["total"]) == (8, 8)
+        assert made["systems"][name]["paper"]["ssim"] == PAPER["voxceleb2"][name][0]
+    speakers = {clip["speaker"] for clip in json.loads(
+        (tmp_path / "table" / "speech2video" / "report" / "report.json").read_text())["clips"]}  # fmt: skip
+    assert speakers == {"id00003", "id00004"}
 
 
 def write_report(folder: Path) -> Path:
