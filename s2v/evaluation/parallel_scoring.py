@@ -57,7 +57,7 @@ def _score(scoring: Scoring, pairs: list[VideoPair], job: ScoringJob, workers: i
         n_jobs=max(1, min(workers, len(pairs))), batch_size=1, return_as="generator", pre_dispatch="2*n_jobs"
     )
     held = HeldPictures()
-    looks = parallel(joblib.delayed(look_at_pair)(pair) for pair in pairs)
+    looks = parallel(joblib.delayed(look_at_pair)(pair, job) for pair in pairs)
     for pair, look in zip(pairs, watch(looks, "looking through the real videos"), strict=True):
         if look is not None:
             held.add_seen(pair.clip_id, pair.speaker, *look)
