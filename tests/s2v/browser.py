@@ -1,7 +1,8 @@
 """A real browser for pages that people open: Chromium, driven by Playwright (extra `browser`)."""
 
+import functools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,3 +27,19 @@ def chromium() -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+def thrice(test: Callable[..., None]) -> Callable[..., None]:
+    """Begin anew, with another browser, where Chromium lets a wait run out: its players stall on a busy machine."""
+
+    @functools.wraps(test)
+    def trying(*args: Any, **kwargs: Any) -> None:
+        for attempt in range(3):
+            try:
+                return test(*args, **kwargs)
+            except Exception as error:  # Playwright may not be installed, so its class has no name here
+                if type(error).__name__ != "TimeoutError" or attempt == 2:
+                    raise
+        return None
+
+    return trying

@@ -24,7 +24,7 @@ from s2v.evaluation.study_page import study_page
 from s2v.evaluation.study_results import ExclusionRules, collect
 from s2v.evaluation.video_pairs import read_video
 from s2v.generation.mp4_writer import write_mp4
-from tests.s2v.browser import chromium
+from tests.s2v.browser import chromium, thrice
 
 CLIPS = ["1001_DFA_ANG_XX", "1002_IEO_SAD_XX"]
 EVIL = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -269,6 +269,7 @@ def watch_all(page: Any, play: bool) -> None:
         page.wait_for_function("video => video.ended", arg=video, timeout=20_000)
 
 
+@thrice
 def test_clicking_through_in_a_browser(study: Path, tmp_path: Path) -> None:
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(study / "page"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -13,7 +13,7 @@ import pytest
 from s2v.cli import main
 from s2v.reporting.report_page import report_page
 from s2v.reporting.run_folder import Run
-from tests.s2v.browser import chromium
+from tests.s2v.browser import chromium, thrice
 from tests.s2v.reporting.runs import EVIL, report, write_run
 
 VOID = {"meta", "line", "circle", "polyline", "br"}
@@ -146,6 +146,7 @@ def test_bad_options_in_one_line(folder: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("name", ["page.html", "out/beside.html"])
+@thrice
 def test_in_a_browser_it_sorts_and_plays_in_step(name: str, folder: Path) -> None:
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
