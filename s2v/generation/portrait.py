@@ -126,7 +126,9 @@ class Listener:
         if self._waiting:
             windows, latents = zip(*self._waiting, strict=True)
             contexts, _ = self.representation.cpc.summarise(torch.cat(latents))
-            nu, mu = self.representation.students(contexts[:, -1], torch.stack(windows))
+            nu, mu = self.representation.students(
+                contexts[:, -1], self.representation.voice(torch.stack(windows))
+            )
             self.first_nu = nu[0] if self.first_nu is None else self.first_nu
             self.nu_sum = nu.sum(dim=0) if self.nu_sum is None else self.nu_sum + nu.sum(dim=0)
             self.mus.append(mu)

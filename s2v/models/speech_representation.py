@@ -73,10 +73,13 @@ class SpeechRepresentation(nn.Module):
         """C: the contexts (B, L, D) at the frames' centre times (B, T) in seconds -> (B, T, D)."""
         return contexts_at(contexts, times)
 
-    def students(self, omega: Tensor, speech: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D) last contexts and the windows (B, N) they end -> nu (B, identity_dim), mu (B, emotion_dim)."""
-        voice = omega if self.speaker_encoder is None else self.speaker_encoder(speech)
-        return self.identity_head(voice), self.emotion_head(omega)
+    def voice(self, speech: Tensor) -> Tensor | None:
+        """The speaker encoder's vectors of windows (B, N), (B, V); None without one."""
+        return None if self.speaker_encoder is None else self.speaker_encoder(speech)
+
+    def students(self, omega: Tensor, voice: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(B, D) contexts, and `voice` of the windows they lie in -> nu (B, identity_dim), mu (B, emotion_dim)."""
+        return self.identity_head(omega if voice is None else voice), self.emotion_head(omega)
 
     def forward(self, speech: Tensor, frame_times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Everything the composer needs from a window of speech.
@@ -89,5 +92,5 @@ class SpeechRepresentation(nn.Module):
             C (B, T, D), nu (B, identity_dim), mu (B, emotion_dim).
         """
         contexts = self.contexts(speech)
-        nu, mu = self.students(contexts[:, -1], speech)
+        nu, mu = self.students(contexts[:, -1], self.voice(speech))
         return self.at_times(contexts, frame_times), nu, mu

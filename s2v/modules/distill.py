@@ -186,7 +186,8 @@ class DistillModule(RetrievesIdentity):
 
     def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
         latents, contexts = self.hear(batch["speech"])
-        nu, mu = self.representation.students(contexts[:, -1], batch["speech"])
+        voice = self.representation.voice(batch["speech"])
+        nu, mu = self.representation.students(contexts[:, -1], voice)
         nu_target, mu_target = self.teacher_features(batch)
         for kind, student, teacher in (("identity", nu, nu_target), ("emotion", mu, mu_target)):
             if student.shape != teacher.shape:
@@ -198,7 +199,7 @@ class DistillModule(RetrievesIdentity):
         if stage == "train" and self.readouts > 1:
             others = self.other_instants(contexts)
             heard = [
-                self.losses(*self.representation.students(omega, batch["speech"]), nu_target, mu_target)
+                self.losses(*self.representation.students(omega, voice), nu_target, mu_target)
                 for omega in others
             ]
             terms = {

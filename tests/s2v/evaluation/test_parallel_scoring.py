@@ -119,18 +119,11 @@ def test_a_killed_process_is_one_line(videos: Path) -> None:
     def kill_a_child(items: Iterable[Any], what: str) -> Iterator[Any]:
         for number, item in enumerate(items):
             if what == "scoring" and number == 1:
-                os.kill(next(_joblib_processes()), signal.SIGKILL)
+                os.kill(next(joblib_processes()), signal.SIGKILL)
             yield item
 
     with pytest.raises(InputError, match=r"a process that scored was killed.* try fewer --workers"):
         scored(videos, 2, watch=kill_a_child)
-
-
-def _joblib_processes() -> Iterator[int]:
-    for children in Path("/proc/self/task").glob("*/children"):
-        for child in children.read_text().split():
-            if "popen_loky" in Path(f"/proc/{child}/cmdline").read_text():
-                yield int(child)
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def one_pass(networks: Networks, speech: Tensor, frames: int) -> Tensor:
     with torch.no_grad():
         windows = [speech[None, start : start + SAMPLES] for start in starts]
         heard = [
-            representation.students(representation.contexts(window)[:, -1], window) for window in windows
+            representation.students(representation.contexts(window)[:, -1], representation.voice(window)) for window in windows
         ]
         centres = [(s + min(SAMPLES, length) / 2) / 16_000 for s in starts]
         times = [(t + 0.5) / 25 for t in range(frames)]
@@ -172,7 +172,9 @@ def test_identity_is_the_mean_over_windows(networks: Networks) -> None:
     assert portrait.times == pytest.approx([0.24, 0.72, 1.2])
     with torch.no_grad():
         windows = speech.view(3, SAMPLES)
-        nu, mu = representation.students(representation.contexts(windows)[:, -1], windows)
+        nu, mu = representation.students(
+            representation.contexts(windows)[:, -1], representation.voice(windows)
+        )
     torch.testing.assert_close(portrait.nu, nu.mean(dim=0, keepdim=True), atol=1e-5, rtol=0)
     torch.testing.assert_close(portrait.mu, mu, atol=1e-5, rtol=0)
     assert not torch.allclose(nu[0], nu[1], atol=1e-3)

@@ -143,7 +143,7 @@ def test_a_killed_process_is_one_line_and_the_next_run_goes_on(
     def kill_a_child(items: Iterable[tuple[str, str]], total: int) -> Iterator[tuple[str, str]]:
         for number, item in enumerate(items):
             if number == 2:
-                os.kill(next(_joblib_processes()), signal.SIGKILL)
+                os.kill(next(joblib_processes()), signal.SIGKILL)
             yield item
 
     kept = tmp_path / "kept"
@@ -153,13 +153,6 @@ def test_a_killed_process_is_one_line_and_the_next_run_goes_on(
     assert 3 <= before < CLIPS
     done = cache_targets(crema_d_cache, kept, **_sources(teachers))
     assert (done.skipped, done.cached, done.unreadable) == (before, CLIPS - before, {})
-
-
-def _joblib_processes() -> Iterator[int]:
-    for children in Path("/proc/self/task").glob("*/children"):
-        for child in children.read_text().split():
-            if "popen_loky" in Path(f"/proc/{child}/cmdline").read_text():
-                yield int(child)
 
 
 @pytest.mark.slow
