@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from s2v.errors import InputError
+from s2v.keras_file import KERAS_VALUES, keras_layer_names, keras_values
 from s2v.models.cpc import CPC
 from s2v.models.lpips import CHANNELS, LPIPS
 from s2v.models.mini_xception import MiniXception
@@ -61,17 +62,6 @@ _VGGFACE2_LAYERS = {
     "downsample.1": "1x1_proj_bn",
 }
 _VGGFACE2_ENDS = {"conv1": "conv1_7x7_s2", "bn1": "conv1_7x7_s2_bn", "fc": "classifier"}
-
-_KERAS_VALUES = {
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-    "kernel": "weight",
-    "bias": "bias",
-    "depthwise_kernel": "depthwise.weight",
-    "pointwise_kernel": "pointwise.weight",
-}
 
 
 def load_cpc(path: str | Path) -> CPC:
@@ -304,58 +294,9 @@ _ONNX_OPTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 def load_mini_xception(path: str | Path) -> MiniXception:
     """mini-XCEPTION of oarriaga/face_classification, from the HDF5 file Keras wrote."""
-    layers = _keras_layer_names()
+    layers = keras_layer_names()
     state: StateDict = {}
-    for name, value in _keras_values(path).items():
+    for name, value in keras_values(path).items():
         layer, _, kind = name.rpartition("/")
-        state[f"{layers.get(layer, layer)}.{_KERAS_VALUES.get(kind, kind)}"] = value
+        state[f"{layers.get(layer, layer)}.{KERAS_VALUES.get(kind, kind)}"] = value
     return filled(path, MiniXception(), state)
-
-
-def _keras_layer_names() -> dict[str, str]:
-    """Keras' names, numbered as the published script built the layers, to ours."""
-    names = {
-        "conv2d_1": "conv1",
-        "batch_normalization_1": "bn1",
-        "conv2d_2": "conv2",
-        "batch_normalization_2": "bn2",
-        "conv2d_7": "classifier",
-    }
-    for block in range(4):
-        names[f"conv2d_{block + 3}"] = f"blocks.{block}.shortcut"
-        names[f"batch_normalization_{3 * block + 3}"] = f"blocks.{block}.shortcut_bn"
-        for half in (1, 2):
-            names[f"separable_conv2d_{2 * block + half}"] = f"blocks.{block}.separable{half}"
-            names[f"batch_normalization_{3 * block + 3 + half}"] = f"blocks.{block}.separable{half}.bn"
-    return names
-
-
-def _keras_values(path: str | Path) -> StateDict:
-    """{"conv2d_1/kernel": tensor} of a Keras file, kernels in PyTorch's order, without the optimizer's."""
-    file = checked_weight_file(path)
-    try:
-        import h5py
-    except ImportError as error:
-        raise InputError(f"reading {file} needs h5py: pip install 's2v[hdf5]'") from error
-    values: StateDict = {}
-
-    def keep(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            layer, kind = name.split("/")[0], name.split("/")[-1].removesuffix(":0")
-            value = torch.from_numpy(item[()])
-            if kind == "depthwise_kernel":
-                value = value.permute(2, 3, 0, 1)
-            elif value.dim() == 4:
-                value = value.permute(3, 2, 0, 1)
-            values[f"{layer}/{kind}"] = value
-
-    try:
-        with h5py.File(file, "r") as content:
-            content.get("model_weights", content).visititems(keep)
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(
-            f"{file} ({file.stat().st_size} bytes) can't be read as HDF5: truncated, damaged, or of another "
-            f"kind ({reason})"
-        ) from error
-    return values

@@ -13,8 +13,9 @@ import pytest
 
 from data_modules.synthetic.corpus import write_corpus
 from s2v.cli import COMMANDS, TRAINING, parser_of
+from s2v.keras_file import KERAS_VALUES, keras_layer_names
 from s2v.models.mini_xception import MiniXception
-from s2v.weights import _KERAS_VALUES, _keras_layer_names, load_mini_xception
+from s2v.weights import load_mini_xception
 from tests.experiments.combinations import REPOSITORY
 
 TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
@@ -74,7 +75,7 @@ def write_mini_xception(path: Path) -> None:
     """Untrained weights in the published file's layout."""
     import h5py
 
-    layers = {ours: keras for keras, ours in _keras_layer_names().items()}
+    layers = {ours: keras for keras, ours in keras_layer_names().items()}
     with h5py.File(path, "w") as file:
         for name, value in MiniXception().state_dict().items():
             owner, kind = name.rpartition(".")[::2]
@@ -88,7 +89,7 @@ def write_mini_xception(path: Path) -> None:
             elif array.ndim == 4:
                 keras, array = "kernel", array.transpose(2, 3, 1, 0)
             elif "bn" in owner.rpartition(".")[2]:
-                keras = next(k for k, ours in _KERAS_VALUES.items() if ours == kind)
+                keras = next(k for k, ours in KERAS_VALUES.items() if ours == kind)
             else:
                 keras = kind
             file[f"{layers[owner]}/{layers[owner]}/{keras}:0"] = array

@@ -23,6 +23,7 @@ from s2v.evaluation.scoring_job import ScoringJob
 from s2v.evaluation.video_pairs import find_pairs
 from tests.dask_processes import Processes, start_worker, wait_until
 from tests.data_modules.media import tone, write_media
+from tests.joblib_processes import joblib_processes
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
 
 CLIPS = 10

@@ -36,7 +36,8 @@ def one_pass(networks: Networks, speech: Tensor, frames: int) -> Tensor:
     with torch.no_grad():
         windows = [speech[None, start : start + SAMPLES] for start in starts]
         heard = [
-            representation.students(representation.contexts(window)[:, -1], representation.voice(window)) for window in windows
+            representation.students(representation.contexts(window)[:, -1], representation.voice(window))
+            for window in windows
         ]
         centres = [(s + min(SAMPLES, length) / 2) / 16_000 for s in starts]
         times = [(t + 0.5) / 25 for t in range(frames)]

@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 import yaml
 from lightning.pytorch.cli import LightningCLI
+from torch import Tensor
 
 from s2v.models.cpc import CPC
 from s2v.models.discriminators import FrameDiscriminator, IdentityDiscriminator, SyncDiscriminator
@@ -71,6 +72,10 @@ def distill(seed: int = 0, **settings: Any) -> DistillModule:
     """A distillation built in Python."""
     torch.manual_seed(seed)
     return DistillModule(representation=representation(), **settings)
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def network(path: str, **settings: Any) -> dict[str, Any]:

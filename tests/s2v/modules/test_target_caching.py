@@ -19,6 +19,7 @@ from s2v.modules import target_caching
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.target_caching import cache_targets
 from tests.dask_processes import Processes, start_worker, wait_until
+from tests.joblib_processes import joblib_processes
 from tests.s2v.modules.small_faces import trainer
 from tests.s2v.modules.small_modules import distill
 from tests.s2v.modules.test_teacher_cache import faces
