@@ -15,7 +15,7 @@ from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.cpc_pretraining import CPCPretraining
 from s2v.modules.distill import DistillModule, load_cpc_weights, load_speaker_weights
 from tests.s2v.modules.small_faces import SmallFaces, trainer
-from tests.s2v.modules.small_modules import CONTEXT, distill, representation
+from tests.s2v.modules.small_modules import CONTEXT, assert_same, distill, representation
 
 
 @pytest.fixture(scope="module")
