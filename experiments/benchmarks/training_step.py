@@ -5,7 +5,8 @@
 The demo's networks at 64 x 64 (or `--paper`: the paper's at 128 x 128), random frames and speech. A step is
 ComposerModule's: one generation, the discriminators' losses, the generator's. What is compared with the step as shipped
 changes one thing each: a backward pass for every loss instead of one for the three discriminators, tensors in PyTorch's
-own order, bfloat16 where autocast allows it, and the optimizer's other implementations.
+own order, bfloat16 where autocast allows it, torch.compile of what `experiments/compose/compiled.yaml` names (in
+rounds that are not counted), and the optimizer's other implementations.
 """
 
 import argparse
@@ -38,6 +39,7 @@ class Setting:
     separate: bool = False
     channels_last: bool = True
     bfloat16: bool = False
+    compiled: bool = False
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.RMSprop
     options: tuple[tuple[str, bool], ...] = ()
 
@@ -47,6 +49,7 @@ SETTINGS = {
     "4 backward passes": Setting(separate=True),
     "not channels-last": Setting(channels_last=False),
     "bf16-mixed": Setting(bfloat16=True),
+    "torch.compile": Setting(compiled=True),
     "RMSprop(foreach=True)": Setting(options=(("foreach", True),)),
     "Adam": Setting(optimizer=torch.optim.Adam),
     "Adam(foreach=True)": Setting(optimizer=torch.optim.Adam, options=(("foreach", True),)),
@@ -80,6 +83,10 @@ class Step:
         if setting.channels_last:
             self.module.generator.to(memory_format=torch.channels_last)
         parts = [self.module.generator, *self.module.discriminators.values()]
+        if setting.compiled:
+            torch._dynamo.config.recompile_limit = 64
+            for part in (*parts, self.module.representation.cpc):
+                part.compile()
         self.optimizers = [setting.optimizer(p.parameters(), lr=1e-4, **dict(setting.options)) for p in parts]
 
     def __call__(self, batch: dict[str, Any]) -> None:

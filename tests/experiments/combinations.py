@@ -141,6 +141,8 @@ COMBINATIONS = (
             *FITS["identity_teacher"],
         ],
         "compose on all GPUs, with SyncNet": [*tiny("compose"), "base/ddp", "compose/sync_confidence"],
+        "compose, compiled": [*tiny("compose"), "compose/compiled"],
+        "distill, compiled": [*tiny("distill"), "distill/compiled"],
         "test": [*tiny("compose"), "test/report"],
         "test by own judges": [*tiny("compose"), "test/own_judges"],
         "distill on real faces": [
