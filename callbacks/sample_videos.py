@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import lightning.pytorch as pl
 import torch
@@ -13,21 +12,11 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from callbacks.generated_clip import check_generates_clips, generated_clip
 from data_modules.windows import WholeClipDataset, Window, WindowDataset
 from s2v.batch import FPS, SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.generation.mp4_writer import write_mp4
-
-
-class GeneratesClips(Protocol):
-    """What the LightningModule has to offer."""
-
-    def generate_clip(self, speech: Tensor, num_frames: int, **picture: Tensor) -> Tensor:
-        """Speech (N,) on any device -> (num_frames, 3, H, W) uint8.
-
-        A module whose `needs_still` is true is also given `still` (3, H, W) uint8, the clip's first frame.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -82,11 +71,7 @@ class SampleVideos(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Fail before an epoch has been trained, not after it."""
-        if not hasattr(pl_module, "generate_clip"):
-            name = type(pl_module).__name__
-            raise InputError(
-                f"SampleVideos needs a module with generate_clip, and {name} has none: remove it"
-            )
+        check_generates_clips(self, pl_module)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove what a run killed while it wrote a video has left half-written: this run makes that video anew."""
@@ -139,15 +124,11 @@ def make_sample(module: pl.LightningModule, clip: Window, max_seconds: float) ->
     # A window may hold more speech than frames: its first frame then lies somewhere in it.
     first = round(float(clip["frame_times"][0]) * FPS - 0.5)
     last = first + len(real)
-    generator: GeneratesClips = module  # type: ignore[assignment]  # setup has looked
     speech = clip["speech"]
     if first == 0 and last * SAMPLES_PER_FRAME <= len(speech):
         speech = speech[: last * SAMPLES_PER_FRAME]
     frames = max(last, len(speech) // SAMPLES_PER_FRAME)
-    needs_still = getattr(module, "needs_still", False)
-    picture = {"still": clip["still"].to(module.device)} if needs_still else {}
-    with torch.no_grad():
-        generated = generator.generate_clip(speech.to(module.device), frames, **picture)[first:last].cpu()
+    generated = generated_clip(module, speech, frames, clip["still"])[first:last].cpu()
     heard = clip["speech"][first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
     name = re.sub(r"[^\w.-]+", "_", clip["clip_id"])[:150].lstrip(".") or "clip"
     return Sample(name, real, generated, heard)

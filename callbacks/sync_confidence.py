@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torchmetrics import MeanMetric
 
+from callbacks.generated_clip import check_generates_clips, generated_clip
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.evaluation.judges import SyncJudge, load_sync_judge
@@ -18,13 +19,14 @@ from s2v.metrics.sync_confidence import MIN_FRAMES, sync_scores
 class SyncConfidenceCallback(Callback):
     """Logs val/sync_confidence, val/sync_distance and val/sync_offset.
 
-    Takes the speech of the first validation windows, lets the module speak all of it as export would,
-    `pl_module.generate_clip(speech (N,), num_frames) -> (T, 3, H, W) uint8`, and scores the two together.
+    Takes the speech of the first validation windows, lets the module speak all of it as export would (see
+    `GeneratesClips`), and scores the two together. With several processes, each of which sees all windows as this
+    project's data modules serve them, they share out the work.
 
     Args:
         syncnet: checkpoint of a SyncNetTraining fit, or published SyncNet weights.
-        max_clips: windows generated at each validation, over all ranks together.
-        every_n_epochs: only each n-th validation of a fit is scored; a bare `validate` always is.
+        max_clips: windows generated at each validation, by all ranks together.
+        every_n_epochs: a fit's validations are scored after each n-th epoch only; a bare `validate` always is.
     """
 
     def __init__(self, syncnet: str, max_clips: int = 16, every_n_epochs: int = 1) -> None:
@@ -36,18 +38,19 @@ class SyncConfidenceCallback(Callback):
         self.max_clips = max_clips
         self.every_n_epochs = every_n_epochs
         self._judge: SyncJudge | None = None
-        self._speech: list[Tensor] = []
-        self._validations = 0
+        self._windows: list[tuple[Tensor, Tensor]] = []
+        self._seen = 0
         self.means = {name: MeanMetric(nan_strategy="error") for name in ("confidence", "distance", "offset")}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Load SyncNet, so that a wrong path stops the run at its start."""
+        """Load SyncNet, so that a wrong path stops the run at its start, as a module that can't speak does."""
+        check_generates_clips(self, pl_module)
         if stage in ("fit", "validate") and self._judge is None:
             self._judge = load_sync_judge(self.syncnet)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the last validation's speech."""
-        self._speech = []
+        """Forget the last validation's windows."""
+        self._windows, self._seen = [], 0
 
     def on_validation_batch_end(
         self,
@@ -58,33 +61,32 @@ class SyncConfidenceCallback(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the speech of this rank's first windows."""
+        """Keep speech and still of this rank's share of the first windows."""
         frames = batch["speech"].shape[1] // SAMPLES_PER_FRAME
         if frames < MIN_FRAMES:
             raise InputError(
                 f"SyncNet scores {MIN_FRAMES} frames or more, but the validation windows have {frames}; "
                 "raise window_frames or leave the callback out"
             )
-        wanted = -(-self.max_clips // trainer.world_size) - len(self._speech)
-        if wanted > 0:
-            self._speech += batch["speech"][:wanted].cpu().unbind()
+        for speech, still in zip(batch["speech"], batch["still"], strict=True):
+            if self._seen < self.max_clips and self._seen % trainer.world_size == trainer.global_rank:
+                self._windows.append((speech.cpu(), still.cpu()))
+            self._seen += 1
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Generate, score, log the means over all ranks' windows."""
         if trainer.sanity_checking or self._judge is None:
             return
-        self._validations += 1
-        if trainer.state.fn == "fit" and self._validations % self.every_n_epochs != 0:
+        if trainer.state.fn == "fit" and (trainer.current_epoch + 1) % self.every_n_epochs != 0:
             return
-        if not self._speech and trainer.world_size == 1:
+        if not self._seen:
             return
         network = self._judge.network.to(pl_module.device)
         for mean in self.means.values():
             mean.to(pl_module.device).reset()
-        generate: Any = pl_module.generate_clip
         with torch.no_grad():
-            for speech in self._speech:
-                frames = generate(speech.to(pl_module.device), len(speech) // SAMPLES_PER_FRAME)
+            for speech, still in self._windows:
+                frames = generated_clip(pl_module, speech, len(speech) // SAMPLES_PER_FRAME, still)
                 scores = sync_scores(network, frames, as_int16(speech))
                 for name, mean in self.means.items():
                     mean.update(getattr(scores, name))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Dataset
 
@@ -125,6 +125,12 @@ class TalkingFaceDataModule(LightningDataModule):
         self._read()
         return {row.speaker: row.gender for row in self._rows.values() if row.gender}
 
+    @property
+    def fps(self) -> float:
+        """Stored frames a second, the same in all clips of a cache."""
+        self._read()
+        return next(iter(self._rows.values())).fps
+
     def clips(self, part: str) -> list[ManifestRow]:
         """Manifest rows of `train`, `val` or `test`, sorted by clip id."""
         self._read()
@@ -179,6 +185,8 @@ class TalkingFaceDataModule(LightningDataModule):
         )
         trainer = self.trainer
         world_size = trainer.world_size if trainer is not None else 1
+        if trainer is not None and world_size > 1:
+            _check_no_second_sampler(trainer)
         sampler = ExactResumeSampler(
             len(dataset),
             self.batch_size,
@@ -329,6 +337,15 @@ def _spread(names: list[str], count: int) -> list[str]:
     if len(names) <= count:
         return names
     return [names[position * len(names) // count] for position in range(count)]
+
+
+def _check_no_second_sampler(trainer: Trainer) -> None:
+    """Lightning would share out again what `ExactResumeSampler` has shared out: most windows would never be seen."""
+    if trainer._accelerator_connector.use_distributed_sampler:
+        raise InputError(
+            "with several processes the Trainer needs use_distributed_sampler=False: these data modules give each "
+            "process its own windows, and Lightning would do it again"
+        )
 
 
 def _one_thread(worker: int) -> None:

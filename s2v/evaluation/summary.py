@@ -37,6 +37,15 @@ CLIP_METRICS = _PICTURES | {
 }
 """Metrics that have a value a clip, in the report's order, and where better lies; "real": where the real clips' are."""
 
+BETTER = {
+    "up": "higher is better",
+    "down": "lower is better",
+    "zero": "0 is best",
+    "one": "1 is best",
+    "real": "as in real clips is best",
+}
+"""In words, for the directions above."""
+
 METRICS = CLIP_METRICS | {"emotion_macro_f1": "up", "speaker_spread": "one", "fid": "down"}
 
 READ_FIRST = (

@@ -72,7 +72,7 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
 
     module = load_module(SDFAModule, path, "SDFA", device)
     still = None if "voice" in parts else still_for(module.generator, path, image)
-    return SDFAStream(module.generator, still, module.voice, module.fps, device)
+    return SDFAStream(module.generator, still, module.voice, device)
 
 
 def speakers_without_consent(path: str) -> list[str]:

@@ -22,13 +22,12 @@ class SDFAStream:
     """Talking-face frames from a whole recording, a few at a time.
 
     SDFA's resampling is of the whole recording at once, which is therefore held in memory (0.2 MB a second); frames
-    are not. The networks are put in eval mode.
+    are not. It makes 25 frames a second, as it was published. The networks are put in eval mode.
 
     Args:
         network: SDFA or S2F+SDFA.
         still: (3, H, W) uint8, of the network's size; for SDFA.
         voice: the voice encoder; for S2F+SDFA.
-        fps: frames a second.
         device: where to compute; by default, where the network is.
         chunk_frames: frames decoded at once; by default 32 on a CPU, 256 on a GPU.
 
@@ -36,19 +35,19 @@ class SDFAStream:
         InputError: the still is missing or of another size.
     """
 
+    fps: float = FPS
+
     def __init__(
         self,
         network: SDFA,
         still: Tensor | None = None,
         voice: VoiceEncoder | None = None,
-        fps: float = FPS,
         device: torch.device | str | None = None,
         chunk_frames: int | None = None,
     ) -> None:
         self.device = torch.device(device) if device is not None else next(network.parameters()).device
         self.network = network.to(self.device).eval()
         self.voice = None if voice is None else voice.to(self.device).eval()
-        self.fps = fps
         self.chunk_frames = chunk_frames or (32 if self.device.type == "cpu" else 256)
         if voice is None:
             height, width = network.frame_size
@@ -61,7 +60,7 @@ class SDFAStream:
 
     @torch.no_grad()
     def frames(self, speech: Iterable[Tensor], num_frames: int | None = None) -> Iterator[Tensor]:
-        """Yield round(seconds * fps) frames in portions (t, 3, H, W), t <= chunk_frames, uint8 on the CPU.
+        """Yield round(seconds * 25) frames in portions (t, 3, H, W), t <= chunk_frames, uint8 on the CPU.
 
         Args:
             speech: blocks (n,) float in [-1, 1], 16 kHz mono.
@@ -95,7 +94,6 @@ def generate_sdfa_clip(
     num_frames: int,
     still: Tensor | None = None,
     voice: VoiceEncoder | None = None,
-    fps: float = FPS,
 ) -> Tensor:
     """Speech (N,) in memory -> (num_frames, 3, H, W) uint8 on the CPU, by the code that `s2v export` runs.
 
@@ -103,5 +101,5 @@ def generate_sdfa_clip(
     """
     device = next(network.parameters()).device
     with modes_kept(network, *([] if voice is None else [voice])), torch.autocast(device.type, enabled=False):
-        stream = SDFAStream(network, still, voice, fps)
+        stream = SDFAStream(network, still, voice)
         return torch.cat(list(stream.frames([speech], num_frames)))

@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
@@ -18,7 +19,12 @@ from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.adversarial import AdversarialModule, normalise
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
-from s2v.modules.composer_checks import check_batch_size, check_frame_size, load_feature_network
+from s2v.modules.composer_checks import (
+    check_batch_size,
+    check_frame_rate,
+    check_frame_size,
+    load_feature_network,
+)
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
 
@@ -155,10 +161,12 @@ class ComposerModule(AdversarialModule):
         """Check the data's frames, and at the start of a fit take the face network behind D_ID.
 
         Raises:
-            InputError: the frames are of another size, the network is missing or does not fit.
+            InputError: the frames are of another size or rate, the network is missing or does not fit.
         """
         if stage != "predict":
-            check_frame_size((self.image_size, self.image_size), getattr(self.trainer, "datamodule", None))
+            data = getattr(self.trainer, "datamodule", None)
+            check_frame_size((self.image_size, self.image_size), data)
+            check_frame_rate(data)
         if stage == "fit" and self.weights.identity and "face" not in self.feature_networks:
             self.feature_networks["face"] = load_feature_network(self.feature_network, self.generator)
 
@@ -326,7 +334,13 @@ class ComposerModule(AdversarialModule):
                 group["lr"] = self.learning_rates[name]
         if self.scheduler is None:
             return optimizers
-        return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]
+        schedulers = [self.scheduler(optimizer) for optimizer in optimizers]
+        if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
+            raise InputError(
+                "ReduceLROnPlateau waits for one number to stop falling, which a GAN's losses don't tell: "
+                "set model.init_args.scheduler to one that counts steps or epochs"
+            )
+        return optimizers, schedulers
 
 
 def mixed(values: Tensor, most: float) -> Tensor:

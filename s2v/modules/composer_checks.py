@@ -1,9 +1,10 @@
-"""What has to fit together before the composer is trained, told in its config's words."""
+"""What has to fit together before frames are generated, told in its config's words."""
 
 from typing import Any
 
 import torch
 
+from s2v.batch import FPS
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.models.frame_decoder import Speech2VideoGenerator
@@ -26,6 +27,20 @@ def check_frame_size(size: tuple[int, int], data: Any) -> None:
         raise InputError(
             f"the generator makes frames of {size[0]} x {size[1]} pixels, the data's are {side} x {side}: "
             "give data.init_args.image_size and the networks' image_size the same value"
+        )
+
+
+def check_frame_rate(data: Any) -> None:
+    """The data module's frames must be as many a second as are generated and as SyncNet sees.
+
+    Raises:
+        InputError: naming both rates.
+    """
+    rate = getattr(data, "fps", None)
+    if rate is not None and rate != FPS:
+        raise InputError(
+            f"the clips in {data.cache_dir} are stored at {rate:g} frames a second, but faces are generated and judged "
+            f"at {FPS}: prepare them anew, without --fps"
         )
 
 

@@ -55,6 +55,10 @@ class FaceTeacher(PlainHyperparameters):
         names = self._names_in_data()
         if stage != "fit" or names is None:
             return
+        if not names:
+            raise InputError(
+                f"no clip of the data has a label of the kind '{self.labels}': there is nothing to learn"
+            )
         wanted = getattr(self.face.network, "num_classes", len(names))
         if wanted != len(names):
             raise InputError(
@@ -101,7 +105,8 @@ class FaceTeacher(PlainHyperparameters):
         labels = batch["speaker"] if self.labels == "speaker" else batch["emotion"]
         known = labels >= 0
         if not known.any():
-            raise InputError(f"no clip of this batch has a label of the kind '{self.labels}'")
+            # nothing to learn, but with several processes the others wait for this one's gradients
+            return self(batch["frames"][:, 0])["logits"].sum() * 0
         frames = batch["frames"][known].float()
         targets = labels[known].repeat_interleave(frames.shape[1])
         faces = frames.flatten(0, 1)

@@ -22,7 +22,7 @@ from s2v.models.sdfa_speech import frame_windows
 from s2v.models.voice_encoder import VoiceEncoder
 from s2v.modules.adversarial import AdversarialModule, normalise
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
-from s2v.modules.composer_checks import check_frame_size
+from s2v.modules.composer_checks import check_frame_rate, check_frame_size
 
 
 @dataclass
@@ -106,6 +106,7 @@ class SDFAModule(AdversarialModule):
         self.system_name = "SDFA" if voice is None else "S2F+SDFA"  # in a test's report
         self.voice_checkpoint = voice_checkpoint
         self.pretrained = pretrained
+        self.has_weights = False  # other than those it was begun with
         # from a checkpoint of a module made in Python they come as dicts
         self.weights = SDFALossWeights(**weights) if isinstance(weights, dict) else weights
         rates = SDFALearningRates(**learning_rates) if isinstance(learning_rates, dict) else learning_rates
@@ -126,22 +127,30 @@ class SDFAModule(AdversarialModule):
         """Check the data's frames; take published weights where a test has no checkpoint.
 
         Raises:
-            InputError: the frames are of another size, or the weights do not fit.
+            InputError: the frames are of another size or rate, or the weights do not fit.
         """
         if stage != "predict":
             side = max(self.generator.frame_size)  # data are square, and cut to the network's proportions
-            check_frame_size((side, side), getattr(self.trainer, "datamodule", None))
-        if self.pretrained and not self.trainer.ckpt_path:
+            data = getattr(self.trainer, "datamodule", None)
+            check_frame_size((side, side), data)
+            check_frame_rate(data)
+        if self.pretrained and not self.has_weights and not self.trainer.ckpt_path:
             from s2v.weights import load_sdfa
 
             state = {f"sdfa.{key}": value for key, value in load_sdfa(self.pretrained).state_dict().items()}
             load_part(self.generator, state, "sdfa.", self.pretrained, "published SDFA")
+            self.has_weights = True
 
     def on_fit_start(self) -> None:
         """Take the voice encoder's weights, unless the fit goes on from a checkpoint, which has them."""
         if self.voice is not None and self.voice_checkpoint and not self.trainer.ckpt_path:
             state = read_checkpoint(self.voice_checkpoint, "voice encoder")["state_dict"]
             load_part(self.voice, state, "voice.", self.voice_checkpoint, "voice encoder")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint's weights are not to be replaced by published ones."""
+        super().on_load_checkpoint(checkpoint)
+        self.has_weights = True
 
     def train(self, mode: bool = True) -> "SDFAModule":
         """The voice encoder stays in eval mode."""
@@ -244,7 +253,7 @@ class SDFAModule(AdversarialModule):
         from s2v.generation.sdfa_stream import generate_sdfa_clip
 
         picture = None if still is None else self.fitted(still)
-        return generate_sdfa_clip(self.generator, speech, num_frames, picture, self.voice, self.fps)
+        return generate_sdfa_clip(self.generator, speech, num_frames, picture, self.voice)
 
     def _generate_first(self, batch: TalkingFaceBatch) -> Tensor:
         still = batch["still"][0] if self.needs_still else None

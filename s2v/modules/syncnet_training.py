@@ -12,6 +12,7 @@ from s2v.errors import InputError
 from s2v.evaluation.lip_sync import sync_values
 from s2v.losses.contrastive import multi_way_matching
 from s2v.models.lip_speech_network import LipSpeechNetwork
+from s2v.modules.composer_checks import check_frame_rate
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
 
@@ -55,6 +56,14 @@ class SyncNetTraining(PlainHyperparameters):
         self.tolerance = tolerance
         # unscaled, the first steps' losses are far above chance
         self.log_scale = torch.nn.Parameter(torch.tensor(math.log(syncnet.initial_scale)))
+
+    def setup(self, stage: str) -> None:
+        """Check the data's rate: SyncNet's windows of speech belong to frames of 40 ms.
+
+        Raises:
+            InputError: the frames are of another rate.
+        """
+        check_frame_rate(getattr(self.trainer, "datamodule", None))
 
     def forward(self, frames: Tensor, speech: Tensor) -> tuple[Tensor, Tensor]:
         """Embed every lip window and its speech.

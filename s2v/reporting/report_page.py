@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from s2v.evaluation.clip_rows import CALIBRATION
-from s2v.evaluation.summary import METRICS
+from s2v.evaluation.summary import BETTER, METRICS
 from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
 from s2v.reporting.config_file import differing_keys
 from s2v.reporting.run_folder import Run
 
 _FOLDER = Path(__file__).parent
-_BETTER = {"up": "higher is better", "down": "lower is better", "zero": "0 is best", "one": "1 is best"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _test_section(runs: list[Run]) -> list[str]:
         return []
     found = _system_rows(tested)
     metrics = [m for m in METRICS if any(_estimate(summary, m) for _, _, summary in found)]
-    columns = [("run", "")] + [(metric, _BETTER[METRICS[metric]]) for metric in metrics]
+    columns = [("run", "")] + [(metric, BETTER[METRICS[metric]]) for metric in metrics]
     rows = []
     for label, system, summary in found:
         css = ' class="calibration"' if system in CALIBRATION else ""

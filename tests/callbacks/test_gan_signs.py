@@ -14,6 +14,7 @@ from s2v.losses.least_squares import discriminator_loss
         ([0.9, 0.8], [0.1, 0.2], 1.0),
         ([0.2, 0.4], [0.9, 0.7], 0.0),
         ([0.9, 0.1], [0.1, 0.9], 0.5),
+        ([0.51, 0.49], [0.49, 0.51], 0.5),  # between the two targets, 0 and 1
         ([0.9], [0.1, 0.9, 0.9, 0.9], 0.5 * (1 + 1 / 4)),  # both kinds count alike, however many there are
     ],
 )

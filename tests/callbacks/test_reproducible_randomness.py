@@ -1,5 +1,6 @@
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -43,6 +44,16 @@ def test_draws_are_a_function_of_seed_and_batch(tmp_path: Path) -> None:
     assert first.training == second.training
     assert len({*first.training}) == 6  # a batch draws other numbers than the batch before
     assert draws(tmp_path, seed=4, max_steps=6).training != first.training
+
+
+def test_each_rank_draws_other_numbers() -> None:
+    found = []
+    for rank in (0, 1):
+        progress = SimpleNamespace(batch_progress=SimpleNamespace(total=SimpleNamespace(ready=1)))
+        process: Any = SimpleNamespace(global_rank=rank, fit_loop=SimpleNamespace(epoch_loop=progress))
+        ReproducibleRandomness(3).on_train_batch_start(process, SmallGAN(), None, 0)
+        found.append(Draws.draw())
+    assert all(one != other for one, other in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 5])

@@ -1,6 +1,7 @@
 """Validation windows are spoken whole and scored beside their own speech."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import pytest
@@ -12,6 +13,7 @@ from s2v.errors import InputError
 from s2v.evaluation.judges import load_sync_judge
 from s2v.evaluation.speech_samples import as_int16
 from s2v.metrics.sync_confidence import sync_scores
+from tests.callbacks.small_gan import SmallGAN
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
 from tests.s2v.evaluation.judge_checkpoints import save_syncnet
 
@@ -75,6 +77,56 @@ def test_every_nth_validation_of_a_fit_and_never_the_sanity_check(syncnet: str, 
     run = trainer(SyncConfidenceCallback(syncnet, max_clips=2, every_n_epochs=2), tmp_path, epochs=5)
     run.fit(system, datamodule=Squares(val=validation()))
     assert system.asked == 2 * 2  # after epochs 2 and 4
+
+
+def test_ranks_share_out_the_first_windows(syncnet: str) -> None:
+    """Every rank is served all windows."""
+    first = []
+    for rank in range(2):
+        callback, process = (
+            SyncConfidenceCallback(syncnet, max_clips=3),
+            SimpleNamespace(world_size=2, global_rank=rank),
+        )
+        for batch in [*validation(), *validation()]:
+            callback.on_validation_batch_end(process, SpeakingSquares(), None, batch, 0)  # type: ignore[arg-type]
+        first.append([speech for speech, _ in callback._windows])
+    speech = torch.cat([batch["speech"] for batch in validation()])
+    assert [len(share) for share in first] == [2, 1]
+    torch.testing.assert_close(torch.stack([first[0][0], first[1][0], first[0][1]]), speech)
+
+
+def test_a_resumed_fit_scores_after_the_same_epochs(syncnet: str, tmp_path: Path) -> None:
+    for epochs, ckpt_path in ((1, None), (4, str(tmp_path / "one.ckpt"))):
+        system = Counting()
+        run = trainer(SyncConfidenceCallback(syncnet, max_clips=1, every_n_epochs=2), tmp_path, epochs)
+        run.fit(system, datamodule=Squares(val=validation()), ckpt_path=ckpt_path)
+        run.save_checkpoint(tmp_path / "one.ckpt")
+    assert system.asked == 2  # after epochs 2 and 4, as without the interruption
+
+
+class Animating(SpeakingSquares):
+    """Speaks with the face it is shown."""
+
+    needs_still = True
+
+    def generate_clip(self, speech: torch.Tensor, num_frames: int, **picture: torch.Tensor) -> torch.Tensor:
+        assert picture["still"].shape == (3, 32, 32)
+        return super().generate_clip(speech, num_frames)
+
+
+def test_a_module_that_animates_a_picture_gets_one(syncnet: str, tmp_path: Path) -> None:
+    run = trainer(SyncConfidenceCallback(syncnet, max_clips=1), tmp_path)
+    run.validate(Animating(), datamodule=Squares(val=validation()), verbose=False)
+    assert "val/sync_confidence" in run.callback_metrics
+
+
+def test_a_module_that_speaks_nothing_is_refused(syncnet: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="SyncConfidenceCallback needs a module with generate_clip, and SmallGAN"
+    ):
+        trainer(SyncConfidenceCallback(syncnet), tmp_path).validate(
+            SmallGAN(), datamodule=Squares(val=validation())
+        )
 
 
 def test_errors_come_before_the_training(syncnet: str, tmp_path: Path) -> None:

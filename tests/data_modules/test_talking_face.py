@@ -26,6 +26,7 @@ def test_batches_are_as_the_contract_says(crema_d_cache: Path) -> None:
     data = module(crema_d_cache)
     data.setup("fit")
     assert data.speakers == ["1001", "1002", "1003"]
+    assert data.fps == 25
     assert data.emotions == ["anger", "disgust", "fear", "happiness", "neutral", "sadness"]
     batches = list(data.train_dataloader())
     assert len(batches) == len(data.clips("train")) // 4
@@ -48,6 +49,18 @@ def test_batches_are_as_the_contract_says(crema_d_cache: Path) -> None:
     first = next(iter(data.test_dataloader()))
     assert first["frames"].shape[:2] == (1, data.clips("test")[0].frames)
     assert first["speech"].shape[1] == first["frames"].shape[1] * 640
+
+
+def test_a_second_sharing_out_is_refused(crema_d_cache: Path) -> None:
+    """Lightning's own distributed sampler round ours would leave out half of the windows on two processes."""
+    for own, refused in ((True, True), (False, False)):
+        data = module(crema_d_cache)
+        data.trainer = Trainer(logger=False, accelerator="cpu", devices=2, use_distributed_sampler=own)
+        if refused:
+            with pytest.raises(InputError, match="needs use_distributed_sampler=False"):
+                data.train_dataloader()
+        else:
+            data.train_dataloader()
 
 
 @pytest.mark.parametrize("split", ["seen", "sentences"])

@@ -262,6 +262,12 @@ def test_schedulers_follow_steps_or_whole_epochs(
     assert rates == pytest.approx([lr * 0.5**halvings for lr in (3e-4, 3e-4, 1e-4, 1e-5)])
 
 
+def test_a_scheduler_that_waits_for_a_loss_is_refused(tmp_path: Path, face_file: str) -> None:
+    module = composer(feature_network=face_file, scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau)
+    with pytest.raises(InputError, match="ReduceLROnPlateau waits for one number"):
+        fit(tmp_path, module)
+
+
 @pytest.mark.parametrize("off", ["identity", "frame", "sync", "similarity", "gradient"])
 def test_weight_0_leaves_a_term_and_its_discriminator_out(tmp_path: Path, face_file: str, off: str) -> None:
     module = composer(

@@ -66,9 +66,18 @@ def test_unlabelled_clips_are_left_out() -> None:
     part = batch_of([draw_clip(1), draw_clip(3)])
     part["emotion"] = torch.tensor([0, 1])
     assert module._step(batch, "val") == module._step(part, "val")
+    logged.clear()
     batch["emotion"] = torch.full((4,), -1)
-    with pytest.raises(InputError, match="no clip of this batch has a label of the kind 'emotion'"):
-        module._step(batch, "val")
+    assert module._step(batch, "val") == 0 and not logged
+    module._step(batch, "train").backward()  # with several processes, the others wait for gradients
+    assert all(float(p.grad.abs().sum()) == 0 for p in module.parameters() if p.grad is not None)
+
+
+def test_data_without_labels_teach_nothing(tmp_path: Path) -> None:
+    data = SmallFaces()
+    data.emotions = []
+    with pytest.raises(InputError, match="no clip of the data has a label of the kind 'emotion'"):
+        trainer(tmp_path, max_steps=1).fit(teacher("emotion"), datamodule=data)
 
 
 def test_augmentation_moves_and_lights_each_face_but_keeps_it_a_picture() -> None:

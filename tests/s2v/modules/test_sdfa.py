@@ -144,6 +144,36 @@ def test_another_size_than_the_datas_is_one_error(tmp_path: Path) -> None:
         trainer(tmp_path, max_steps=1, max_epochs=-1).fit(sdfa(size=64), datamodule=SmallFaces())
 
 
+def test_another_rate_than_sdfas_is_one_error(tmp_path: Path) -> None:
+    data = SmallFaces()
+    data.fps, data.cache_dir = 50.0, tmp_path
+    with pytest.raises(
+        InputError, match=r"stored at 50 frames a second.* at 25: prepare them anew, without --fps"
+    ):
+        trainer(tmp_path, max_steps=1, max_epochs=-1).fit(sdfa(), datamodule=data)
+
+
+def test_published_weights_do_not_replace_trained_ones(tmp_path: Path) -> None:
+    from tests.s2v.test_sdfa_weights import content
+
+    torch.save(content(), tmp_path / "sdfa.dat")
+    published = content()["generator"]["rnn_noise.weight_ih_l0"]
+    module = sdfa(pretrained=str(tmp_path / "sdfa.dat"))
+    module.generator = SDFA([32, 24], 0.125, speech_dim=12, code_dim=16)
+    module.trainer = trainer(tmp_path)
+    weight = module.generator.generator.rnn_noise.weight_ih_l0
+    module.setup("fit")
+    torch.testing.assert_close(weight.detach(), published)
+    with torch.no_grad():
+        weight += 1  # a fit
+    module.setup("test")
+    torch.testing.assert_close(weight.detach(), published + 1)
+    module.has_weights = False
+    module.on_load_checkpoint({})  # load_from_checkpoint, and then a test
+    module.setup("test")
+    torch.testing.assert_close(weight.detach(), published + 1)
+
+
 def test_published_weights_are_tested_without_a_checkpoint(tmp_path: Path) -> None:
     from tests.s2v.test_sdfa_weights import content
 

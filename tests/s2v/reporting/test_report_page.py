@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from s2v.cli import main
+from s2v.evaluation.summary import METRICS
 from s2v.reporting.report_page import report_page
 from s2v.reporting.run_folder import Run
 from tests.s2v.browser import chromium, thrice
@@ -123,6 +124,16 @@ def test_what_is_no_comparison_is_said() -> None:
         "The runs had different identity judges: numbers made with them don't compare.",
         "b: the identity judge was the system's own teacher.",
     ]
+
+
+def test_every_metric_says_where_better_lies() -> None:
+    everything = report(0.5)
+    everything["systems"]["speech2video"] |= {
+        name: {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 3} for name in METRICS
+    }
+    page = Page(report_page([Run("only", report=everything)], {}, []))
+    assert set(METRICS) <= {text.strip() for text in page.texts("th") + page.texts("button")}
+    assert "as in real clips is best" in str(page.words)
 
 
 def test_one_run_alone_needs_no_names() -> None:
