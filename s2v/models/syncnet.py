@@ -6,7 +6,6 @@ State-dict keys are those of the published "syncnet_v2": `netcnnaud.N`, `netfcau
 
 from collections.abc import Sequence
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -20,10 +19,7 @@ from s2v.models.lip_speech_network import (
     FaceRegion,
     LipSpeechNetwork,
 )
-from s2v.models.syncnet_folded import folded_lip_features
 from s2v.models.width import scaled_channels
-
-MFCC_COEFFICIENTS = 13
 
 _LIP_STRIDES = ((7, 2, 0), (3, 2, 0), (5, 2, 1), (3, 2, 1), (3, 2, 0))
 """(kernel, stride, padding) of the lip layers that shrink the picture, in order."""
@@ -124,12 +120,10 @@ class SyncNet(LipSpeechNetwork):
         """All T - 4 windows of consecutive lip frames (T, 3, S, S), BGR 0..255: (T - 4, embedding_dim).
 
         Only the first convolution looks along time, without padding, so the network slides over the clip as
-        it stands: the numbers of `embed_lips` on every window. Evaluation without gradients takes a faster way.
+        it stands: the numbers of `embed_lips` on every window. Evaluation on one thread of a CPU takes a faster way.
         """
         if can_be_filtered(self.netcnnlip, lips):
             return self.netfclip(lip_features(self.netcnnlip, lips))
-        if not self.training and not torch.is_grad_enabled():
-            return self.netfclip(folded_lip_features(self.netcnnlip, lips))
         return super().embed_lip_track(lips)
 
     def embed_lip_tracks(self, lips: Tensor) -> Tensor:

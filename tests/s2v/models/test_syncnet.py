@@ -111,7 +111,7 @@ def test_wrong_arguments_are_input_errors() -> None:
 
 
 @pytest.mark.parametrize("size", [64, 128])
-def test_folded_lip_track_equals_the_3d_tower(size: int, threads: int) -> None:
+def test_lip_track_equals_the_3d_tower(size: int, threads: int) -> None:
     """With batch norms that do something, window by window and all at once; one thread takes another way than two."""
     torch.manual_seed(1)
     network = SyncNet(image_size=size, width=1 / 16)
@@ -125,6 +125,6 @@ def test_folded_lip_track_equals_the_3d_tower(size: int, threads: int) -> None:
     lips = torch.rand(9, 3, size, size)
     windows = torch.stack([lips[v : v + 5].transpose(0, 1) for v in range(5)])
     with torch.no_grad():
-        folded, plain = network.embed_lip_track(lips), network.embed_lips(windows)
-    torch.testing.assert_close(folded, plain, rtol=1e-4, atol=1e-5)
+        track, plain = network.embed_lip_track(lips), network.embed_lips(windows)
+    torch.testing.assert_close(track, plain, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(network.embed_lip_track(lips), plain, rtol=1e-4, atol=1e-5)  # with gradients
