@@ -12,6 +12,7 @@ import av.error
 import numpy as np
 import torch
 from av.audio.stream import AudioStream
+from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from einops import rearrange
@@ -74,6 +75,7 @@ class Mp4Writer:
         self._rate = Fraction(fps).limit_denominator(1001 * 240)
         self._threads = threads
         self._size: tuple[int, int] | None = None
+        self._early: list[Packet] = []  # sound from before the first frame: muxing begins with the picture's size
         self._to_yuv = VideoReformatter()  # kept: setting one up takes longer than converting a frame
         if self.path.is_dir():
             raise InputError(f"expected the name of a video file to write, but {self.path} is a folder")
@@ -113,6 +115,8 @@ class Mp4Writer:
         size = (frames.shape[2], frames.shape[3])
         if self._size is None:
             self._begin_video(size)
+            self._container.mux(self._early)
+            self._early = []
         if size != self._size:
             raise InputError(f"expected frames of {self._size}, the size of the first, got {size}")
         channels_last = rearrange(frames, "time rgb height width -> time height width rgb")
@@ -143,7 +147,11 @@ class Mp4Writer:
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="mono")
         frame.sample_rate = SAMPLE_RATE
         frame.pts, frame.time_base = self.samples_written, Fraction(1, SAMPLE_RATE)
-        self._container.mux(self._audio.encode(frame))
+        packets = self._audio.encode(frame)
+        if self._size is None:
+            self._early += packets
+        else:
+            self._container.mux(packets)
         self.samples_written += len(speech)
 
     def close(self) -> None:
