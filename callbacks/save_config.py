@@ -10,6 +10,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
+from s2v.whole_file import write_whole_file
+
 
 class SaveConfigBesideCheckpoints(SaveConfigCallback):
     """Write what a command ran with, interpolations resolved and defaults filled in.
@@ -64,13 +66,8 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
         """Called once, on rank zero, before a fit, validation, test or prediction."""
         text = self._text()
         name, suffix = os.path.splitext(self.config_filename)
-        folder = _run_folder(trainer)
-        folder.mkdir(parents=True, exist_ok=True)
         kind = "" if stage == "fit" else f".{getattr(stage, 'value', stage)}"
-        path = folder / f"{name}{kind}{suffix}"
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        unfinished.write_text(text)
-        os.replace(unfinished, path)
+        write_whole_file(_run_folder(trainer) / f"{name}{kind}{suffix}", text.encode())
         if stage == "fit":
             for logger in trainer.loggers:
                 logger.log_hyperparams(yaml.safe_load(text))

@@ -1,7 +1,6 @@
 """Frames and speech into one MP4 that browsers play: H.264 + AAC, streamed, complete or not there at all."""
 
 import os
-import secrets
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.provenance_mark import ProvenanceMark
+from s2v.whole_file import partial_beside
 
 COMMENT = "synthetic, made by s2v"
 """The container's comment: a generated video says so itself."""
@@ -75,12 +75,12 @@ class Mp4Writer:
         self._rate = Fraction(fps).limit_denominator(1001 * 240)
         self._threads = threads
         self._size: tuple[int, int] | None = None
-        self._early: list[Packet] = []  # sound from before the first frame: muxing begins with the picture's size
+        # sound from before the first frame, whose size muxing begins with
+        self._early: list[Packet] = []
         self._to_yuv = VideoReformatter()  # kept: setting one up takes longer than converting a frame
         if self.path.is_dir():
             raise InputError(f"expected the name of a video file to write, but {self.path} is a folder")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = self.path.parent / f".{self.path.stem[:100]}.{secrets.token_hex(4)}.part"
+        self._temporary = partial_beside(self.path)
         self._container = av.open(
             os.path.abspath(self._temporary),
             mode="w",
