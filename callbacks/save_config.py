@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
+from s2v.errors import InputError
 from s2v.whole_file import write_whole_file
 
 
@@ -77,7 +78,11 @@ def _run_folder(trainer: pl.Trainer) -> Path:
     folders = [
         c.dirpath for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.dirpath
     ]
-    return Path(folders[0] if folders else trainer.default_root_dir)
+    folders.append(trainer.default_root_dir)
+    for folder in folders:
+        if "://" in str(folder):  # Lightning's own protocols, which neither this file nor WholeCheckpointIO can write
+            raise InputError(f"{folder} is no folder of this machine: name one (run_dir, or trainer.default_root_dir)")
+    return Path(folders[0])
 
 
 def _flat(config: Any, key: str = "") -> dict[str, Any]:

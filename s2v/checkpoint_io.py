@@ -20,14 +20,11 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Replace `path` in one step; a path with a protocol (s3://) is Lightning's.
+        """Replace `path` in one step.
 
         Raises:
             InputError: it can't be written; what was there before still is.
         """
-        if "://" in str(path):
-            super().save_checkpoint(checkpoint, path, storage_options)
-            return
         target = Path(path)
         try:
             # checkpoints are large: what a kill leaves is not to pile up
