@@ -80,9 +80,7 @@ def _run_folder(trainer: pl.Trainer) -> Path:
     ]
     folders.append(trainer.default_root_dir)
     for folder in folders:
-        if "://" in str(
-            folder
-        ):  # Lightning's own protocols, which neither this file nor WholeCheckpointIO can write
+        if "://" in str(folder):  # Lightning could, but not WholeCheckpointIO
             raise InputError(
                 f"{folder} is no folder of this machine: name one (run_dir, or trainer.default_root_dir)"
             )
