@@ -17,6 +17,7 @@ from data_modules.windows import WholeClipDataset, Window, WindowDataset
 from s2v.batch import FPS, SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.generation.mp4_writer import write_mp4
+from s2v.whole_file import PARTIAL
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class SampleVideos(pl.Callback):
         """Remove what a run killed while it wrote a video has left half-written: this run makes that video anew."""
         folder = self._folder(trainer)
         if trainer.is_global_zero:
-            for partial in folder.glob("step-*/.*.part"):
+            for partial in folder.glob(f"step-*/.*{PARTIAL}"):
                 partial.unlink(missing_ok=True)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

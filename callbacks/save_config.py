@@ -10,6 +10,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
+from s2v.errors import InputError
+from s2v.whole_file import write_whole_file
+
 
 class SaveConfigBesideCheckpoints(SaveConfigCallback):
     """Write what a command ran with, interpolations resolved and defaults filled in.
@@ -64,13 +67,8 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
         """Called once, on rank zero, before a fit, validation, test or prediction."""
         text = self._text()
         name, suffix = os.path.splitext(self.config_filename)
-        folder = _run_folder(trainer)
-        folder.mkdir(parents=True, exist_ok=True)
         kind = "" if stage == "fit" else f".{getattr(stage, 'value', stage)}"
-        path = folder / f"{name}{kind}{suffix}"
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        unfinished.write_text(text)
-        os.replace(unfinished, path)
+        write_whole_file(_run_folder(trainer) / f"{name}{kind}{suffix}", text.encode())
         if stage == "fit":
             for logger in trainer.loggers:
                 logger.log_hyperparams(yaml.safe_load(text))
@@ -80,7 +78,13 @@ def _run_folder(trainer: pl.Trainer) -> Path:
     folders = [
         c.dirpath for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.dirpath
     ]
-    return Path(folders[0] if folders else trainer.default_root_dir)
+    folders.append(trainer.default_root_dir)
+    for folder in folders:
+        if "://" in str(folder):  # Lightning could, but not WholeCheckpointIO
+            raise InputError(
+                f"{folder} is no folder of this machine: name one (run_dir, or trainer.default_root_dir)"
+            )
+    return Path(folders[0])
 
 
 def _flat(config: Any, key: str = "") -> dict[str, Any]:

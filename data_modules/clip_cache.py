@@ -11,10 +11,7 @@ frame_crc32 is of the JPEG bytes.
 import contextlib
 import hashlib
 import json
-import os
 import re
-import time
-import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,12 +24,12 @@ from safetensors.numpy import save
 
 from data_modules.jpeg_frames import decode_frame, encode_frames
 from s2v.errors import InputError
+from s2v.whole_file import write_whole_file
 
 CACHE_FORMAT = "s2v-clip-2"
 JPEG_FORMAT = "s2v-clip-jpeg-1"
 _FIRST_FORMAT = "s2v-clip-1"
 """Still read: one checksum for all of the speech, none for the header."""
-_PARTIAL = ".partial"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
@@ -62,28 +59,7 @@ def write_clip(
     metadata["speech_crc32"] = json.dumps(_checksums(speech.reshape(len(frames), -1)))
     metadata["header_crc32"] = _header_checksum(metadata)
     data = save({**stored, "speech": np.ascontiguousarray(speech)}, metadata=metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def remove_partial_files(folder: Path, older_than: float = 900.0) -> None:
-    """Removes what killed writers left in a folder; files younger than `older_than` seconds may be in use."""
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    for entry in entries:
-        if entry.name.startswith(".") and entry.name.endswith(_PARTIAL):
-            with contextlib.suppress(OSError):
-                if time.time() - entry.stat().st_mtime > older_than:
-                    os.unlink(entry.path)
+    write_whole_file(path, data)
 
 
 @dataclass(frozen=True)

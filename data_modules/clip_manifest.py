@@ -1,8 +1,6 @@
 """The clip manifest: `manifest.csv` in a cache folder, one row for EVERY clip that was found."""
 
 import csv
-import os
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -10,6 +8,7 @@ from pathlib import Path
 
 from s2v.errors import InputError
 from s2v.spreadsheet_cell import as_cell, from_cell
+from s2v.whole_file import whole_file
 
 MANIFEST_NAME = "manifest.csv"
 
@@ -65,20 +64,15 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
 
     Texts come from file names, so those that a spreadsheet would run are written as `as_cell` has them.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".manifest-", suffix=".csv")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(_COLUMNS)
-            for row in sorted(rows, key=attrgetter("clip_id")):
-                values = [getattr(row, name) for name in _COLUMNS]
-                writer.writerow([as_cell(value) if isinstance(value, str) else value for value in values])
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with (
+        whole_file(path) as partial,
+        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
+        writer = csv.writer(stream)
+        writer.writerow(_COLUMNS)
+        for row in sorted(rows, key=attrgetter("clip_id")):
+            values = [getattr(row, name) for name in _COLUMNS]
+            writer.writerow([as_cell(value) if isinstance(value, str) else value for value in values])
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import joblib
 
-from data_modules.clip_cache import cache_file_of, read_clip, remove_partial_files
+from data_modules.clip_cache import cache_file_of, read_clip
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
 from data_modules.clip_preparation import PreparationSettings
 from data_modules.consent import answer_of, read_consent
@@ -24,6 +24,7 @@ from data_modules.preparation_progress import PreparationProgress
 from data_modules.preparation_records import RECORDS_FOLDER, Record, read_records, still_true
 from data_modules.speech_track import SPEECH_RATE
 from s2v.errors import InputError
+from s2v.whole_file import remove_partial_files
 
 _SECONDS_BETWEEN_MANIFESTS = 30.0
 

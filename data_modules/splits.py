@@ -5,13 +5,13 @@ the same, and 70/15/15 of it are taken.
 """
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from data_modules.clip_manifest import ManifestRow
 from s2v.errors import InputError
+from s2v.whole_file import write_whole_file
 
 PARTS = ("train", "val", "test")
 _VAL = _TEST = 0.15
@@ -44,10 +44,7 @@ def write_split(folder: Path, split: Split) -> None:
         text = "".join(f"{name.encode('unicode_escape').decode()}\n" for name in names)
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{part}-{os.getpid()}.txt"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole_file(path, text.encode())
 
 
 def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:

@@ -7,7 +7,7 @@ started from any joblib backend (threads, loky, Dask's daemonic workers), and be
 import contextlib
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -24,7 +24,7 @@ class WorkerTimeout(Exception):
 
 
 class WorkerDied(Exception):
-    """The child ended without an answer (crashed, or was killed)."""
+    """The child ended without an answer (crashed, was killed, or had not started in time)."""
 
 
 class TimedWorker:
@@ -37,21 +37,25 @@ class TimedWorker:
         self._command = [sys.executable, "-m", module, *arguments]
         self._process: subprocess.Popen[bytes] | None = None
         self._pending = b""
+        self._number = 0
 
     def ask(self, request: dict[str, Any], time_limit: float) -> dict[str, Any]:
         """Sends a request and returns its answer.
 
         Raises:
             WorkerTimeout: no answer within `time_limit` seconds, start-up of the child not counted.
-            WorkerDied: the child ended.
+            WorkerDied: the child ended, or took too long to start.
         """
-        if self._process is None or self._process.poll() is not None:
-            self._start()
-        assert self._process is not None and self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({**request, "time_limit": time_limit}).encode() + b"\n")
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            assert self._process is not None and self._process.stdin is not None
+            self._number += 1
+            asked = {**request, "time_limit": time_limit, "number": self._number}
+            self._process.stdin.write(json.dumps(asked).encode() + b"\n")
             self._process.stdin.flush()
-            return self._answer(time_limit)
+            answer: dict[str, Any] = self._reply(self._number, time_limit)["answer"]
+            return answer
         except BrokenPipeError as error:
             raise self._died() from error
         except (WorkerTimeout, WorkerDied):
@@ -86,26 +90,41 @@ class TimedWorker:
             stderr=subprocess.DEVNULL,
             env=environment,
         )
-        self._answer(_START_LIMIT)
+        try:
+            self._reply(0, _START_LIMIT)
+        except WorkerTimeout as error:  # no fault of the request's
+            raise WorkerDied(f"did not start within {_START_LIMIT:g} s") from error
 
-    def _answer(self, time_limit: float) -> dict[str, Any]:
+    def _reply(self, number: int, time_limit: float) -> dict[str, Any]:
+        """The line with this number; others answer requests that were given up."""
+        end = time.monotonic() + time_limit
+        while True:
+            line, newline, rest = self._pending.partition(b"\n")
+            if not newline:
+                self._pending += self._piece(end, time_limit)
+                continue
+            self._pending = rest
+            reply: dict[str, Any] = json.loads(line)
+            if reply["number"] == number:
+                return reply
+
+    def _piece(self, end: float, time_limit: float) -> bytes:
         process = self._process
         if process is None or process.stdout is None:
             raise WorkerDied("stopped")
-        end = time.monotonic() + time_limit
-        while b"\n" not in self._pending:
-            try:
-                readable, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
-                if not readable:
+        try:
+            # not select, which takes no descriptor above 1,023, and not epoll, which may sleep on when another thread
+            # closes the pipe
+            with selectors.PollSelector() as selector:
+                selector.register(process.stdout, selectors.EVENT_READ)
+                if not selector.select(max(0.0, end - time.monotonic())):
                     raise WorkerTimeout(f"no answer within {time_limit:g} s")
-                piece = os.read(process.stdout.fileno(), 1 << 16)
-            except (OSError, ValueError) as error:
-                raise WorkerDied("stopped") from error
-            if not piece:
-                raise self._died()
-            self._pending += piece
-        line, _, self._pending = self._pending.partition(b"\n")
-        return json.loads(line)
+            piece = os.read(process.stdout.fileno(), 1 << 16)
+        except (OSError, ValueError) as error:
+            raise WorkerDied("stopped") from error
+        if not piece:
+            raise self._died()
+        return piece
 
     def _died(self) -> WorkerDied:
         process = self._process
@@ -123,13 +142,13 @@ def serve(answer: "Any") -> None:
     """
     answers: BinaryIO = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    answers.write(b"{}\n")
+    answers.write(b'{"number": 0}\n')
     answers.flush()
     for line in sys.stdin.buffer:
         request = json.loads(line)
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, float(request["time_limit"]) + _ORPHAN_GRACE)
-        reply = answer(request)
+        reply = {"number": request["number"], "answer": answer(request)}
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
         try:

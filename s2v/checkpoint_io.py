@@ -1,6 +1,5 @@
 """Checkpoints that are whole or not there, on any file system."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from s2v.errors import InputError
+from s2v.whole_file import whole_file
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -20,26 +20,17 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Replace `path` in one step; a path with a protocol (s3://) is Lightning's.
+        """Replace `path` in one step.
 
         Raises:
             InputError: it can't be written; what was there before still is.
         """
-        if "://" in str(path):
-            super().save_checkpoint(checkpoint, path, storage_options)
-            return
         target = Path(path)
-        # one name, so that what a kill leaves is overwritten by the next
-        partial = target.with_name(f".{target.name}.part")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as stream:
+            # checkpoints are large: what a kill leaves is not to pile up
+            with whole_file(target, durable=True, lone_writer=True) as partial, partial.open("wb") as stream:
                 torch.save(checkpoint, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(partial, target)
         except (OSError, RuntimeError) as error:  # PyTorch's writer turns a full disk into a RuntimeError
-            partial.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
             older = f"the one before, {target}, is whole: go on from it" if target.exists() else "make room"
             raise InputError(f"the checkpoint {target} can't be written ({reason}); {older}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2v.errors import InputError
+from s2v.whole_file import write_whole_file
 
 if TYPE_CHECKING:
     from s2v.evaluation.table1_config import Stage, System
@@ -119,7 +120,4 @@ def run_training_command(arguments: list[str]) -> None:
 
 
 def _write_note(path: Path, content: dict[str, object]) -> None:
-    from s2v.evaluation.report import write_atomically
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    write_whole_file(path, (json.dumps(content, indent=1) + "\n").encode())

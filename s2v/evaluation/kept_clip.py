@@ -11,9 +11,9 @@ from torch import Tensor
 
 from s2v.batch import FPS
 from s2v.errors import InputError
-from s2v.evaluation.atomic_write import write_atomically
 from s2v.evaluation.contact_sheet import contact_sheet_png, strip_of
 from s2v.generation.mp4_writer import write_mp4
+from s2v.whole_file import write_whole_file
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class KeptClip:
             {name: value.cpu().contiguous() for name, value in tensors.items()},
             {"clip_id": self.clip_id, "title": self.title},
         )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / f"{self.file_name}.safetensors", data)
+        write_whole_file(folder / f"{self.file_name}.safetensors", data)
         return folder / f"{self.file_name}.safetensors"
 
 
@@ -94,6 +93,6 @@ def compare_systems(folders: dict[str, Path], output: Path, largest: int = 128) 
         write_mp4(path, [torch.cat([pictures[:frames] for pictures in rows.values()], dim=-1)], [clip.speech])
         files.append(path)
     if strips:
-        write_atomically(output / "figure.png", contact_sheet_png(strips))
+        write_whole_file(output / "figure.png", contact_sheet_png(strips))
         files.insert(0, output / "figure.png")
     return files

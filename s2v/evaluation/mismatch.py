@@ -8,6 +8,7 @@ from pathlib import Path
 
 from s2v.errors import InputError
 from s2v.spreadsheet_cell import as_cell, from_cell
+from s2v.whole_file import write_whole_file
 
 COLUMNS = ("clip_id", "still_of")
 
@@ -47,8 +48,7 @@ def write_mismatch(path: Path, chosen: Mapping[str, str]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(map(as_cell, pair) for pair in sorted(chosen.items()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape")
+    write_whole_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def read_mismatch(path: Path, speakers: Mapping[str, str]) -> dict[str, str]:

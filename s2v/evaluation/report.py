@@ -16,7 +16,6 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from s2v.evaluation.atomic_write import write_atomically
 from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.clip_rows import (
     ANOTHER_CLIP,
@@ -35,6 +34,7 @@ from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, READ_FIRST, SystemSummary
 from s2v.spreadsheet_cell import as_cell
+from s2v.whole_file import write_whole_file
 
 _NARROW = 7
 _SHORT = {
@@ -74,7 +74,6 @@ class Report:
 
     def write(self, folder: Path) -> list[Path]:
         """Write the files, each atomically; their paths."""
-        folder.mkdir(parents=True, exist_ok=True)
         sheet = contact_sheet_png(self.strips) if self.strips else None
         texts = {
             "report.json": json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n",
@@ -86,7 +85,7 @@ class Report:
         if sheet is not None:
             contents["contact_sheet.png"] = sheet
         for name, content in contents.items():
-            write_atomically(folder / name, content)
+            write_whole_file(folder / name, content)
         return [folder / name for name in contents]
 
     def as_html(self, sheet: bytes | None = None) -> str:

@@ -44,11 +44,11 @@ def run_analyze(args: argparse.Namespace) -> int:
     """Reads, leaves out, counts, writes and prints; 0 if anybody's answers count, otherwise 2."""
     from rich.console import Console
 
-    from s2v.evaluation.atomic_write import write_atomically
     from s2v.evaluation.study_analysis import analyze
     from s2v.evaluation.study_key import read_study_key
     from s2v.evaluation.study_report import markdown, sections
     from s2v.evaluation.study_results import ExclusionRules, collect
+    from s2v.whole_file import write_whole_file
 
     if args.bootstrap < 0 or args.seed < 0:
         raise InputError("--bootstrap and --seed: expected 0 or more")
@@ -70,9 +70,8 @@ def run_analyze(args: argparse.Namespace) -> int:
     if args.output is not None:
         text = json.dumps(analysis, indent=1, allow_nan=False) + "\n"
         try:
-            args.output.mkdir(parents=True, exist_ok=True)
-            write_atomically(args.output / "study.json", text.encode("utf-8"))
-            write_atomically(args.output / "study.md", markdown(analysis).encode("utf-8", "replace"))
+            write_whole_file(args.output / "study.json", text.encode("utf-8"))
+            write_whole_file(args.output / "study.md", markdown(analysis).encode("utf-8", "replace"))
         except OSError as error:
             raise InputError(f"{args.output} can't be written: {error.strerror or error}") from error
     console = Console()

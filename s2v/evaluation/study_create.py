@@ -2,16 +2,14 @@
 
 import argparse
 import json
-import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2v.errors import InputError
+from s2v.whole_file import whole_file
 
 if TYPE_CHECKING:
     from s2v.evaluation.study_plan import Item
@@ -154,20 +152,14 @@ def parse_systems(stated: list[str]) -> dict[str, Path]:
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill, which gets its name when all is in it; if an exception ends the block it is removed."""
-    temporary: Path | None = None
     try:
         if path.is_dir() and any(path.iterdir()):
             raise InputError(f"{path} is not empty: --output names a new folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        yield temporary
-        temporary.chmod(0o755)
-        os.replace(temporary, path)
+        with whole_file(path) as temporary:
+            temporary.mkdir()
+            yield temporary
     except OSError as error:
         raise InputError(f"{path} can't be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -11,9 +11,9 @@ from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
-from s2v.evaluation.report import write_atomically
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.summary import METRICS
+from s2v.whole_file import write_whole_file
 
 SHARED = ("clip_list_sha256", "dataset", "split", "image_size", "crop")
 """What must be the same in all reports of a table, as the judges must."""
@@ -125,14 +125,13 @@ class Table1:
 
     def write(self, folder: Path) -> list[Path]:
         """table1.json, table1.csv and table1.md, each atomically; their paths."""
-        folder.mkdir(parents=True, exist_ok=True)
         contents = {
             "table1.json": json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n",
             "table1.csv": self.as_csv(),
             "table1.md": self.as_markdown(),
         }
         for name, text in contents.items():
-            write_atomically(folder / name, text.encode("utf-8", "surrogateescape"))
+            write_whole_file(folder / name, text.encode("utf-8", "surrogateescape"))
         return [folder / name for name in contents]
 
     def _paper(self, system: str, metric: str) -> float | None:

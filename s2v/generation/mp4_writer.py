@@ -1,7 +1,6 @@
 """Frames and speech into one MP4 that browsers play: H.264 + AAC, streamed, complete or not there at all."""
 
 import os
-import secrets
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,7 @@ import av.error
 import numpy as np
 import torch
 from av.audio.stream import AudioStream
+from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from einops import rearrange
@@ -20,6 +20,7 @@ from torch import Tensor
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.provenance_mark import ProvenanceMark
+from s2v.whole_file import partial_beside
 
 COMMENT = "synthetic, made by s2v"
 """The container's comment: a generated video says so itself."""
@@ -74,11 +75,12 @@ class Mp4Writer:
         self._rate = Fraction(fps).limit_denominator(1001 * 240)
         self._threads = threads
         self._size: tuple[int, int] | None = None
+        # sound from before the first frame, whose size muxing begins with
+        self._early: list[Packet] = []
         self._to_yuv = VideoReformatter()  # kept: setting one up takes longer than converting a frame
         if self.path.is_dir():
             raise InputError(f"expected the name of a video file to write, but {self.path} is a folder")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = self.path.parent / f".{self.path.stem[:100]}.{secrets.token_hex(4)}.part"
+        self._temporary = partial_beside(self.path)
         self._container = av.open(
             os.path.abspath(self._temporary),
             mode="w",
@@ -113,6 +115,8 @@ class Mp4Writer:
         size = (frames.shape[2], frames.shape[3])
         if self._size is None:
             self._begin_video(size)
+            self._container.mux(self._early)
+            self._early = []
         if size != self._size:
             raise InputError(f"expected frames of {self._size}, the size of the first, got {size}")
         channels_last = rearrange(frames, "time rgb height width -> time height width rgb")
@@ -143,7 +147,11 @@ class Mp4Writer:
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="mono")
         frame.sample_rate = SAMPLE_RATE
         frame.pts, frame.time_base = self.samples_written, Fraction(1, SAMPLE_RATE)
-        self._container.mux(self._audio.encode(frame))
+        packets = self._audio.encode(frame)
+        if self._size is None:
+            self._early += packets
+        else:
+            self._container.mux(packets)
         self.samples_written += len(speech)
 
     def close(self) -> None:

@@ -1,8 +1,6 @@
 """What a generated video was made of: in the container's description, and in a JSON file beside the video."""
 
 import json
-import os
-import secrets
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from s2v import __version__
 from s2v.evaluation.file_hash import sha256_of_file
 from s2v.generation.provenance_mark import MARK_VERSION
+from s2v.whole_file import write_whole_file
 
 
 def sidecar_of(video: Path) -> Path:
@@ -41,13 +40,8 @@ def write_sidecar(video: Path, origin: dict[str, Any], finished: Path) -> None:
     `finished` is the video's file before it gets its name: with the sidecar first, a kill leaves no video without.
     """
     content = {**origin, "video": video.name, "video_sha256": sha256_of_file(str(finished))}
-    path = sidecar_of(video)
-    partial = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", errors="surrogateescape")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = json.dumps(content, indent=2) + "\n"
+    write_whole_file(sidecar_of(video), text.encode("utf-8", "surrogateescape"))
 
 
 def names_this_video(video: Path) -> bool:

@@ -11,7 +11,7 @@ import joblib
 import torch
 from torch import nn
 
-from data_modules.clip_cache import read_clip, remove_partial_files
+from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.dask_cluster import workplace
 from data_modules.pixel_names import pixel_names
@@ -20,6 +20,7 @@ from s2v.modules.face_source import load_face_network
 from s2v.modules.teacher_cache import TeacherCache, clip_features, fingerprint
 from s2v.one_thread_each import one_thread
 from s2v.weight_source import absolute_source, content_of_source
+from s2v.whole_file import remove_partial_files
 
 Watch = Callable[[Iterable[tuple[str, str]], int], Iterable[tuple[str, str]]]
 

@@ -1,8 +1,6 @@
 """The face teachers' features of every frame, computed once: stage 1 without its teachers' forward passes."""
 
 import hashlib
-import os
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+from s2v.whole_file import whole_file
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -62,13 +61,10 @@ class TeacherCache:
     def write(self, clip_id: str, nu: Tensor, mu: Tensor) -> None:
         """Keep a clip's features, nu (I,) and mu (T, E); the file appears whole or not at all."""
         path = self._paths[clip_id]
-        temporary = path.with_name(f".{uuid.uuid4().hex}.partial")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"nu": nu.float().cpu().contiguous(), "mu": mu.float().cpu().contiguous()}, temporary)
-            os.replace(temporary, path)
+            with whole_file(path) as partial:
+                save_file({"nu": nu.float().cpu().contiguous(), "mu": mu.float().cpu().contiguous()}, partial)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise InputError(
                 f"cannot write teacher features to {path.parent} ({error.strerror or error}): free some space or set "
                 "model.init_args.teacher_cache to another folder"

@@ -45,9 +45,9 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_report(args: argparse.Namespace) -> int:
     """Reads the runs, writes the page, prints where it is."""
-    from s2v.evaluation.atomic_write import write_atomically
     from s2v.reporting.report_page import report_page
     from s2v.reporting.run_folder import read_run, run_names
+    from s2v.whole_file import write_whole_file
 
     if args.clips < 0 or args.embed < 0:
         raise InputError("--clips and --embed can't be negative")
@@ -62,7 +62,7 @@ def run_report(args: argparse.Namespace) -> int:
         output.parent.mkdir(parents=True, exist_ok=True)
         videos = place_videos(runs, chosen, beside, round(args.embed * MEGABYTE))
         text = report_page(runs, videos, video_notes(runs, videos, beside.name))
-        write_atomically(output, text.encode("utf-8", "backslashreplace"))
+        write_whole_file(output, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise InputError(f"{output} can't be written: {error.strerror or error}") from error
     copied = sum(bool(video.file) for shown in videos.values() for video in shown)

@@ -149,7 +149,7 @@ def write_results(sweep: SweepFile, study: optuna.Study, output: Path) -> None:
     """trials.csv, a row a trial; best.yaml, the best one's values as an overlay for `s2v fit --config`."""
     import yaml
 
-    from s2v.evaluation.atomic_write import write_atomically
+    from s2v.whole_file import write_whole_file
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -165,12 +165,12 @@ def write_results(sweep: SweepFile, study: optuna.Study, output: Path) -> None:
             trial.user_attrs.get("reason", ""),
         ]
         writer.writerow([*row, *values])
-    write_atomically(output / "trials.csv", text.getvalue().encode())
+    write_whole_file(output / "trials.csv", text.getvalue().encode())
     best = best_trial(study)
     if best is not None:
         head = f"# {sweep.metric} {best.value:.6g}: trial {best.number}, {_run(sweep, best)}\n"
         overlay = yaml.safe_dump(nested(best.params), sort_keys=False)
-        write_atomically(output / "best.yaml", (head + overlay).encode())
+        write_whole_file(output / "best.yaml", (head + overlay).encode())
 
 
 def print_results(sweep: SweepFile, study: optuna.Study, output: Path) -> int:

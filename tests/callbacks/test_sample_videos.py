@@ -15,6 +15,7 @@ from data_modules.windows import Clip, WholeClipDataset, WindowDataset, collate_
 from s2v.errors import InputError
 from s2v.generation.speech_file import read_speech
 from s2v.modules.composer import ComposerModule
+from s2v.whole_file import partial_beside
 from tests.s2v.generation.composer_checkpoint import instantiate_composer
 from tests.s2v.generation.networks import speech_like
 from tests.s2v.wandb_offline import read_offline_run
@@ -95,7 +96,7 @@ def test_a_fit_writes_the_same_clips_every_second_epoch(clips: list[Clip], tmp_p
 def test_half_written_videos_of_a_killed_run_are_removed(clips: list[Clip], tmp_path: Path) -> None:
     old = tmp_path / "samples" / "step-000001"
     old.mkdir(parents=True)
-    (old / ".clip.0a1b2c3d.part").touch()
+    partial_beside(old / "clip.mp4").touch()
     (old / "clip.mp4").touch()
     callback = SampleVideos(num_clips=1, output_dir=str(tmp_path / "samples"))
     trainer(tmp_path, callback).fit(composer(), datamodule=Clips(clips))

@@ -8,6 +8,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger
 
 from callbacks.save_config import SaveConfigBesideCheckpoints, _flat
+from s2v.errors import InputError
 from tests.callbacks.small_gan import SmallGAN, loader, trainer
 
 
@@ -35,6 +36,19 @@ def test_lies_beside_the_checkpoints_with_defaults_filled_in(tmp_path: Path) -> 
 def test_lies_in_the_root_dir_where_no_checkpoint_callback_names_a_folder(tmp_path: Path) -> None:
     trainer(tmp_path, saver(0.1), max_steps=1).fit(SmallGAN(), loader())
     assert config_in(tmp_path / "config.yaml")["lr"] == 0.1
+
+
+@pytest.mark.parametrize("of_checkpoints", [True, False])
+def test_a_remote_folder_is_refused_before_the_fit(
+    of_checkpoints: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    callbacks = [ModelCheckpoint("memory://bucket/gan")] if of_checkpoints else []
+    root = tmp_path if of_checkpoints else "memory://bucket"
+    fit = trainer(root, saver(0.1), *callbacks, max_steps=1)
+    with pytest.raises(InputError, match=r"^memory://bucket.* is no folder of this machine"):
+        fit.fit(SmallGAN(), loader())
+    assert fit.global_step == 0 and not (tmp_path / "memory:").exists()
 
 
 def test_a_run_that_goes_on_replaces_it_and_a_validation_does_not(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
-"""A worker process that sleeps, dies or prints as it is told: `python -m tests.data_modules.slow_worker`."""
+"""A worker process that sleeps, dies or prints as it is told: `python -m tests.data_modules.slow_worker [SECONDS]`.
+
+SECONDS: how long it takes to start.
+"""
 
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -22,4 +26,5 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    time.sleep(float(sys.argv[1]) if len(sys.argv) > 1 else 0)
     serve(answer)

@@ -1,6 +1,7 @@
 """A child that hangs or crashes costs its request, and the next one is answered."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from data_modules import timed_worker
 from data_modules.timed_worker import TimedWorker, WorkerDied, WorkerTimeout
 
 
@@ -58,6 +60,52 @@ def test_a_crash_is_told(worker: TimedWorker) -> None:
     with pytest.raises(WorkerDied, match="status 3"):
         worker.ask({"leave": True}, 20)
     assert worker.ask({"echo": 4}, 20)["echo"] == 4
+
+
+def test_a_child_that_starts_too_late_is_killed_and_the_next_answer_is_the_next_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = TimedWorker("tests.data_modules.slow_worker", "2")
+    monkeypatch.setattr(timed_worker, "_START_LIMIT", 0.2)
+    with pytest.raises(WorkerDied, match=r"did not start within 0\.2 s"):
+        worker.ask({"echo": 1}, 20)
+    monkeypatch.undo()
+    try:
+        assert [worker.ask({"echo": number}, 20)["echo"] for number in (2, 3)] == [2, 3]
+    finally:
+        worker.close()
+
+
+def test_an_answer_nobody_waited_for_is_no_other_requests(worker: TimedWorker) -> None:
+    worker.ask({}, 20)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(KeyboardInterrupt):
+            worker.ask({"sleep": 1, "echo": "late"}, 20)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert worker.ask({"echo": "next"}, 20)["echo"] == "next"
+
+
+def test_more_than_a_thousand_open_files(worker: TimedWorker) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1_200:
+        pytest.skip(f"a process may open {hard} files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1_200), hard))
+    opened = [os.dup(0)]
+    try:
+        while opened[-1] < 1_030:
+            opened.append(os.dup(0))
+        assert worker.ask({"echo": 1}, 20)["echo"] == 1
+    finally:
+        for handle in opened:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_closing_ends_a_request_in_another_thread(worker: TimedWorker) -> None:

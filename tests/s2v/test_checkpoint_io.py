@@ -46,7 +46,7 @@ def test_killed_while_writing_the_file_is_whole(tmp_path: Path) -> None:
         process.wait()
         content = torch.load(path, weights_only=True)
         assert bool((content["weights"] == content["number"]).all())
-    assert {item.name for item in tmp_path.iterdir()} <= {"last.ckpt", ".last.ckpt.part"}
+    assert {item.name for item in tmp_path.iterdir()} <= {"last.ckpt", ".last.ckpt.partial"}
 
 
 def test_a_full_disk_is_one_line_and_the_old_checkpoint_stays(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from s2v.evaluation.atomic_write import write_atomically
 from s2v.evaluation.clip_rows import CALIBRATION, ClipRow
 from s2v.evaluation.report import Report, _four_digits
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, summarise
@@ -164,15 +163,6 @@ def test_the_browser_itself_refuses_requests(report: Report) -> None:
     addresses = re.findall(r"""(?:src|href|action|data|srcset|poster)\s*=\s*["']?([^"'\s>]*)""", page)
     assert addresses == ["data:image/png;base64,cG5n"]
     assert not re.search(r"https?:|//|@import|url\(|<script|<link|<iframe|<object|<base", page)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "report.json"
-    write_atomically(path, b"old")
-    with pytest.raises(TypeError):
-        write_atomically(path, "not bytes")  # type: ignore[arg-type]
-    assert path.read_bytes() == b"old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]
 
 
 EVIL = "=1+1</td><script>alert(1)</script><img src=x onerror=alert(2)>|`x`[l](javascript:alert(3))"

@@ -80,6 +80,22 @@ def test_clicks_and_flashes_stay_in_step(tmp_path: Path, seconds: int, fps: floa
             assert abs(offset) < 0.004, f"{offset:.4f} s at {flash / fps:.1f} s"
 
 
+def test_speech_may_come_before_the_first_frame(tmp_path: Path) -> None:
+    flashes = (10, 60, 95)
+    with Mp4Writer(tmp_path / "a.mp4") as writer:
+        for block in clicks(100 * 640, at_frames=flashes).split(1_600):
+            writer.write_speech(block)
+        for portion in faces(100, flashes=flashes).split(7):
+            writer.write_frames(portion)
+    assert tuple(np.flatnonzero(brightness(tmp_path / "a.mp4") > 140)) == flashes
+    heard = decord_sound(tmp_path / "a.mp4")
+    loudest = [abs(heard[flash * 640 - 640 : flash * 640 + 640]).argmax() - 640 for flash in flashes]
+    assert np.abs(loudest).max() < 64
+    with pytest.raises(InputError, match="got none"), Mp4Writer(tmp_path / "b.mp4") as writer:
+        writer.write_speech(clicks(16_000))
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
 def decord_sound(path: Path) -> np.ndarray:
     """What an independent reader hears: (N,) at 16 kHz."""
     return decord.AudioReader(str(path), sample_rate=16_000, mono=True)[:].asnumpy()[0]

@@ -1,0 +1,62 @@
+"""Files and folders that are whole or not there: written under another name beside their own, then renamed."""
+
+import contextlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+PARTIAL = ".partial"
+"""How the name of everything unfinished ends; it begins with a dot."""
+
+
+def partial_beside(path: Path, lone_writer: bool = False) -> Path:
+    """A temporary name in the folder of `path`, which is made; no other process on any machine takes it.
+
+    Args:
+        path: what the temporary name is for.
+        lone_writer: no other process writes `path`, so that the temporary name can always be the same and what a
+            kill leaves is overwritten by the next writer.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name if lone_writer else uuid.uuid4().hex}{PARTIAL}")
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, durable: bool = False, lone_writer: bool = False) -> Iterator[Path]:
+    """The temporary path to write to, which becomes `path` when the block ends.
+
+    If an exception ends the block, nothing temporary is left and what was there before still is.
+
+    Args:
+        path: the file, or the folder that is new or empty; the folder it lies in is made.
+        durable: the file is on the disk before it is renamed, so that a power cut leaves the old one or the new one.
+        lone_writer: see `partial_beside`.
+    """
+    partial = partial_beside(path, lone_writer)
+    try:
+        yield partial
+        if durable:
+            with partial.open("rb+") as stream:
+                os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+        raise
+
+
+def write_whole_file(path: Path, content: bytes) -> None:
+    """Replace `path` in one step: a reader sees the old file or the new one."""
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
+def remove_partial_files(folder: Path, older_than: float = 900.0) -> None:
+    """Removes what killed writers left in a folder; files younger than `older_than` seconds may be in use."""
+    for partial in folder.glob(f".*{PARTIAL}"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > older_than:
+                partial.unlink()
