@@ -120,11 +120,12 @@ class FrameReader:
         self.representation = representation
         self.fps = fps
         self.frames_read = 0
+        self._reach = representation.context_reach
         self._held: Tensor | None = None
         self._first = 0  # number of the latent that _held begins with
 
     def push(self, contexts: Tensor, until: int | None = None) -> Tensor:
-        """Contexts (1, l, D) -> C (1, t, D) of the frames whose two neighbouring contexts are there.
+        """Contexts (1, l, D) -> C (1, t, D) of the frames whose neighbouring contexts are there.
 
         Args:
             contexts: those that follow the ones pushed before.
@@ -132,9 +133,9 @@ class FrameReader:
         """
         held = contexts if self._held is None else torch.cat([self._held, contexts], dim=1)
         last = self._first + held.shape[1] - 1
-        # A frame at position p, in latents, is read from floor(p) and floor(p) + 1.
+        # What is read at position p, in latents, is read from floor(p) and floor(p) + 1.
         ready = max(0, math.floor(last * self.fps / CONTEXTS_PER_SECOND) - self.frames_read + 1)
-        while ready and math.floor(self._position(self.frames_read + ready - 1)) + 1 > last:
+        while ready and math.floor(self._position(self.frames_read + ready - 1) + self._reach) + 1 > last:
             ready -= 1
         self._held = held
         return self.read(ready if until is None else min(ready, until - self.frames_read))
@@ -146,7 +147,8 @@ class FrameReader:
         times = [(self._position(t) - self._first + 0.5) / CONTEXTS_PER_SECOND for t in numbers]
         read = self.representation.at_times(self._held, self._held.new_tensor([times]))
         self.frames_read += count
-        done = min(math.floor(self._position(self.frames_read)) - self._first, self._held.shape[1] - 1)
+        needed = math.floor(self._position(self.frames_read) - self._reach)
+        done = min(needed - self._first, self._held.shape[1] - 1)
         self._held = self._held[:, max(0, done) :]
         self._first += max(0, done)
         return read

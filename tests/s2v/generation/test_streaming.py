@@ -114,9 +114,11 @@ def test_paper_size_latents_equal_one_pass() -> None:
         torch.testing.assert_close(streamed, cpc(speech[None])[1], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 12, 200])
 @pytest.mark.parametrize("fps", [25, 30, 24_000 / 1_001, 12, 100, 120])
-def test_contexts_are_read_at_each_frames_centre(networks: Networks, fps: float) -> None:
-    representation, _ = networks
+def test_contexts_are_read_around_each_frames_centre(fps: float, steps: int) -> None:
+    representation, _ = small_networks()
+    representation.context_steps = steps
     speech = speech_like(1.6)
     frames = count_frames(len(speech), fps)
     with torch.no_grad():
@@ -133,7 +135,10 @@ def test_contexts_are_read_at_each_frames_centre(networks: Networks, fps: float)
 @pytest.mark.parametrize(
     ("frames", "chunk"), [(40, 7), (36, 32), (12, 5), (13, 32), (5, 1), (1, 7), (25, 1), (150, 32), (150, 7)]
 )
-def test_stream_equals_one_pass(networks: Networks, frames: int, chunk: int) -> None:
+@pytest.mark.parametrize("steps", [1, 12])
+def test_stream_equals_one_pass(frames: int, chunk: int, steps: int) -> None:
+    networks = small_networks()
+    networks[0].context_steps = steps
     speech = speech_like(frames / 25)
     stream = StreamingGenerator(*networks, WINDOW, chunk_frames=chunk)
     portions = list(stream.decoded(speech.split(3_333)))
@@ -144,7 +149,7 @@ def test_stream_equals_one_pass(networks: Networks, frames: int, chunk: int) -> 
     assert pixels.dtype == torch.uint8 and pixels.shape == (frames, 3, 32, 32)
     assert (pixels.int() - to_pixels(expected).int()).abs().max() <= 1
     if frames == 150:
-        assert expected.std(dim=0).mean() > 0.01  # the frames differ: there is something to compare
+        assert expected.std(dim=0).mean() > 0.005  # the frames differ: there is something to compare
 
 
 @pytest.mark.parametrize("seconds", [0.00007, 0.0199, 0.0201, 1.013, 1.5, 0.99, 2.019])

@@ -24,6 +24,31 @@ def test_times_outside_take_the_nearest_context() -> None:
     assert contexts_at(steps, torch.tensor([[-1.0, 0.0, 9.0]])).flatten().tolist() == [0, 0, 4]
 
 
+def test_a_span_is_the_mean_of_the_steps_in_it() -> None:
+    steps = torch.tensor([3.0, 5.0, 10.0, 6.0, 0.0, 2.0]).view(1, 6, 1)
+    centre = torch.tensor([[0.03]])  # between the third step's centre, 0.025 s, and the fourth's
+    assert contexts_at(steps, centre, 1).item() == pytest.approx((10 + 6) / 2)
+    assert contexts_at(steps, centre, 2).item() == pytest.approx((10 + 6) / 2)
+    assert contexts_at(steps, centre, 4).item() == pytest.approx((5 + 10 + 6 + 0) / 4)
+    first, last = contexts_at(steps, torch.tensor([[0.005, 0.055]]), 3).flatten().tolist()
+    assert (first, last) == pytest.approx(
+        ((3 + 3 + 5) / 3, (0 + 2 + 2) / 3)
+    )  # outside, the nearest counts again
+
+
+def test_a_span_is_in_seconds_and_not_negative() -> None:
+    def spanning(seconds: float) -> SpeechRepresentation:
+        heads = StudentHead(12, 16, 20), StudentHead(12, 16, 8)
+        return SpeechRepresentation(CPC(channels=16, hidden=12), *heads, context_span=seconds).eval()
+
+    representation, speech, times = spanning(0.12), torch.randn(1, 3200) * 0.1, torch.tensor([[0.1]])
+    contexts = representation.contexts(speech)
+    expected = contexts[:, 4:16].mean(1)  # 0.04 to 0.16 s
+    torch.testing.assert_close(representation(speech, times)[0][:, 0], expected)
+    with pytest.raises(ValueError, match=r"context_span is a time in seconds, 0 or more, not -0.1"):
+        spanning(-0.1)
+
+
 def test_shapes_and_omega() -> None:
     cpc = CPC(channels=16, hidden=12)
     representation = SpeechRepresentation(cpc, StudentHead(12, 16, 20), StudentHead(12, 16, 8)).eval()
