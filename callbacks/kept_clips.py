@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.evaluation.kept_clip import KeptClip
+from s2v.evaluation.kept_clip import KeptClip, kept_clip_files
 
 
 class KeptClips(Callback):
@@ -27,11 +27,11 @@ class KeptClips(Callback):
         self._chosen: set[int] = set()
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Which clips: evenly spaced, since a sorted split begins with one speaker's. Earlier ones are removed."""
+        """Which clips: evenly spaced, since a sorted split begins with one speaker's. Those kept before are removed."""
         total = int(sum(trainer.num_test_batches))
         count = min(self.num_clips, total)
         self._chosen = {number * total // count for number in range(count)}
-        for path in self.output_dir.glob("*.safetensors"):
+        for path in kept_clip_files(self.output_dir):
             path.unlink()
 
     def on_test_batch_end(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s2v.errors import InputError
+from s2v.weight_source import changed_sources, contents_of_sources
 from s2v.whole_file import write_whole_file
 
 if TYPE_CHECKING:
@@ -57,13 +59,17 @@ def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
     """Fit a stage unless it is finished.
 
     A note below `output` says which stages were begun here and which are done. A checkpoint without a note was
-    trained elsewhere and is taken as it is; one of a fit that was stopped is gone on from.
+    trained elsewhere and is taken as it is; one of a fit that was stopped is gone on from. A finished fit is kept
+    with other settings than those asked for now, too, since training takes hours; a line says so.
     """
     note = output / "stages" / f"{stage.name}.json"
     state = json.loads(note.read_text()) if note.is_file() else {}
     there = stage.checkpoint.is_file()
     if there and state.get("state") in (None, "finished"):
-        print(f"{stage.name}: kept {stage.checkpoint}")
+        line = f"{stage.name}: kept {stage.checkpoint}"
+        if differences := "; ".join(_differences(stage, state)):
+            line += f", trained with other settings ({differences}): to train it anew, delete {stage.folder}"
+        print(line)
         return
     if not may_train:
         raise InputError(
@@ -72,18 +78,37 @@ def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
     last = stage.folder / "last.ckpt"
     goes_on = state.get("state") == "started" and last.is_file()
     print(f"{stage.name}: {'goes on from ' + str(last) if goes_on else 'training'}", flush=True)
-    _write_note(note, {"state": "started", "arguments": stage.arguments})
+    asked = {"arguments": stage.arguments, "files": contents_of_sources(config_files(stage.arguments))}
+    _write_note(note, {"state": "started", **asked})
     run_training_command(["fit", *stage.arguments, *(["--ckpt_path", str(last)] if goes_on else [])])
     if not stage.checkpoint.is_file():
         raise InputError(
             f"{stage.name} was trained but wrote no {stage.checkpoint}: its run_dir must be {stage.folder}, "
             "with a ModelCheckpoint named best"
         )
-    _write_note(note, {"state": "finished", "arguments": stage.arguments})
+    _write_note(note, {"state": "finished", **asked})
+
+
+def _differences(stage: Stage, state: dict[str, Any]) -> list[str]:
+    """What of a stage's settings has changed since its note was written, in words; an old note knows no contents."""
+    before, now = state.get("arguments", stage.arguments), stage.arguments
+    gone, new = [a for a in before if a not in now], [a for a in now if a not in before]
+    found = [f"then {' '.join(gone)}"] if gone else []
+    if new:
+        found.append(f"now {' '.join(new)}")
+    if before != now and not found:
+        found.append("the same options in another order")
+    return found + [f"{name} has changed" for name in changed_sources(state.get("files", {}))]
+
+
+def config_files(arguments: list[str]) -> list[str]:
+    """The config files among a command's arguments, `--config FILE` or `--config=FILE`, in order."""
+    after = [value for option, value in pairwise(arguments) if option == "--config"]
+    return after + [a.removeprefix("--config=") for a in arguments if a.startswith("--config=")]
 
 
 def evaluate(system: System, output: Path) -> Path:
-    """Test a system unless this very checkpoint was tested like this before; its report.json."""
+    """Test a system unless this very checkpoint was tested like this before, by the same judges; its report.json."""
     from s2v.evaluation.file_hash import sha256_of_file
 
     if not system.checkpoint.is_file():
@@ -96,9 +121,14 @@ def evaluate(system: System, output: Path) -> Path:
         "checkpoint_sha256": sha256_of_file(str(system.checkpoint)),
         "arguments": system.arguments,
     }
-    if report.is_file() and note.is_file() and json.loads(note.read_text()) == key:
-        print(f"{system.name}: kept {report}")
-        return report
+    before = json.loads(note.read_text()) if report.is_file() and note.is_file() else {}
+    if key == {name: before.get(name) for name in key}:
+        changed = changed_sources(before.get("files", {}))
+        if not changed:
+            print(f"{system.name}: kept {report}")
+            return report
+        print(f"{system.name}: changed since its test: {', '.join(changed)}")
+    files = contents_of_sources(config_files(system.arguments))
     note.unlink(missing_ok=True)
     print(f"{system.name}: testing {system.checkpoint}", flush=True)
     where = ["--run_dir", str(folder), "--ckpt_path", str(system.checkpoint)]
@@ -108,8 +138,14 @@ def evaluate(system: System, output: Path) -> Path:
             f"{system.name} was tested but there is no {report}: the config's `report` must have a TestReport "
             "with output_dir ${run_dir}/report"
         )
-    _write_note(note, key)
+    _write_note(note, key | {"files": files | contents_of_sources(_judges(report))})
     return report
+
+
+def _judges(report: Path) -> list[str]:
+    """The judges of a report, as its config names them."""
+    judges = json.loads(report.read_text()).get("meta", {}).get("judges", {})
+    return [judge["file"] for judge in judges.values() if judge]
 
 
 def run_training_command(arguments: list[str]) -> None:

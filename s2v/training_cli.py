@@ -23,7 +23,7 @@ from s2v.config_errors import check_syntax, explain
 from s2v.errors import InputError
 from s2v.precision import choose_precision, cuda_capabilities
 from s2v.wandb_login import work_offline_unless_logged_in
-from s2v.wandb_run import continued_run, is_wandb
+from s2v.wandb_run import continued_run, ended_run, is_wandb
 from s2v.weight_file import checked_weight_file
 
 EXAMPLES = {
@@ -224,7 +224,8 @@ def run(args: list[str]) -> int:
     _leave_out_what_does_not_apply()
     torch.set_float32_matmul_precision("high")
     try:
-        TrainingCLI(args)
+        with ended_run():
+            TrainingCLI(args)
     except SystemExit as exit:
         if exit.code not in (0, None):
             raise

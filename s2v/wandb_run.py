@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,33 @@ def continued_run(logger: Any) -> Iterator[None]:
     finally:
         for options, before in changed:
             options["id"] = before
+
+
+@contextmanager
+def ended_run() -> Iterator[None]:
+    """The W&B run that the block begins ends with it, as a failed one where an exception leaves the block.
+
+    W&B ends a run with the process, and in one process (`s2v table1`) every later logger would write into the first
+    command's run. A run that was open before is its owner's, and stays open.
+    """
+    before = _open_run()
+    failed = 1
+    try:
+        yield
+        failed = 0
+    except SystemExit as exit:
+        failed = 0 if exit.code in (0, None) else 1
+        raise
+    finally:
+        run = _open_run()
+        if run is not None and run is not before:
+            run.finish(exit_code=failed)
+
+
+def _open_run() -> Any:
+    """W&B's run of this process; importing wandb takes a second, which a command without it does not need."""
+    wandb = sys.modules.get("wandb")
+    return getattr(wandb, "run", None)
 
 
 def is_wandb(logger: Any) -> bool:

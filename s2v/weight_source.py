@@ -1,5 +1,6 @@
 """What weights are called on command lines and in configs: `[KIND:]FILE`, `KIND:FILE@DETECTOR`, `KIND:FILE?OPTIONS`."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from s2v.evaluation.file_hash import sha256_of_file
@@ -24,6 +25,23 @@ def content_of_source(source: str) -> str:
     """
     kind, file, detector, options = _parts(source)
     return f"{kind}{sha256_of_file(file)}{detector and f'@{sha256_of_file(detector)}'}{options}"
+
+
+def contents_of_sources(sources: Iterable[str]) -> dict[str, str]:
+    """Source -> `content_of_source`; one that is no file, or gone, is left out."""
+    found = {}
+    for source in sources:
+        try:
+            found[source] = content_of_source(source)
+        except OSError:
+            continue
+    return found
+
+
+def changed_sources(before: Mapping[str, str]) -> list[str]:
+    """Those whose content is another than `contents_of_sources` said before; of one that is gone nobody can tell."""
+    now = contents_of_sources(before)
+    return [source for source, content in before.items() if now.get(source, content) != content]
 
 
 def _parts(source: str) -> tuple[str, str, str, str]:

@@ -15,6 +15,8 @@ from s2v.evaluation.contact_sheet import contact_sheet_png, strip_of
 from s2v.generation.mp4_writer import write_mp4
 from s2v.whole_file import write_whole_file
 
+_TENSORS = ("real", "generated", "speech")
+
 
 @dataclass(frozen=True)
 class KeptClip:
@@ -50,6 +52,26 @@ class KeptClip:
         return folder / f"{self.file_name}.safetensors"
 
 
+def kept_clip_files(folder: Path) -> list[Path]:
+    """The kept clips in a folder, sorted, known by their headers: others' safetensors files may lie there too.
+
+    Raises:
+        InputError: a file's header can't be read, so that nobody knows what it is.
+    """
+    found = []
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "pt") as file:
+                about, names = file.metadata() or {}, set(file.keys())
+        except (SafetensorError, OSError) as error:
+            raise InputError(
+                f"{path} is no kept clip, or damaged ({error}): remove it and test again"
+            ) from error
+        if about.keys() >= {"clip_id", "title"} and names == set(_TENSORS):
+            found.append(path)
+    return found
+
+
 def read_kept_clips(folder: Path) -> list[KeptClip]:
     """All clips in a folder, sorted by file name; none where there is no folder.
 
@@ -57,16 +79,10 @@ def read_kept_clips(folder: Path) -> list[KeptClip]:
         InputError: a file is damaged.
     """
     clips = []
-    for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(path, "pt") as file:
-                about = file.metadata() or {}
-                tensors = (file.get_tensor(name) for name in ("real", "generated", "speech"))
-                clips.append(KeptClip(about["clip_id"], about["title"], *tensors))
-        except (SafetensorError, KeyError, OSError) as error:
-            raise InputError(
-                f"{path} is no kept clip, or damaged ({error}): remove it and test again"
-            ) from error
+    for path in kept_clip_files(folder):
+        with safe_open(path, "pt") as file:
+            about = file.metadata()
+            clips.append(KeptClip(about["clip_id"], about["title"], *map(file.get_tensor, _TENSORS)))
     return clips
 
 

@@ -49,7 +49,7 @@ class System:
 
     @property
     def slug(self) -> str:
-        """Name of its folder."""
+        """Name of its folder; a plan has no two systems of one."""
         return "".join(c if c.isalnum() else "_" for c in self.name.lower()).strip("_")
 
 
@@ -126,6 +126,7 @@ def read_plan(path: str) -> TablePlan:
     ]
     if not systems:
         raise InputError(f"--config {path}: systems is empty")
+    _check_folders(systems, path)
     return TablePlan(Path(str(given.get("output", root / "table1"))), dataset, list(stages.values()), systems)
 
 
@@ -149,6 +150,18 @@ def _system(
         raise InputError(f"{where}: expected stage: NAME, or checkpoint: FILE and config: FILE")
     more = as_arguments(value.get("with", []), where)
     return System(name, checkpoint, ["--config", config, *more, *report])
+
+
+def _check_folders(systems: list[System], path: str) -> None:
+    """One system's test would overwrite another's where their names differ in punctuation alone."""
+    names: dict[str, str] = {}
+    for system in systems:
+        other = names.setdefault(system.slug, system.name)
+        if other != system.name:
+            raise InputError(
+                f"--config {path}: the systems {other!r} and {system.name!r} would share the folder "
+                f"{system.slug}: name one otherwise"
+            )
 
 
 def _check_keys(given: dict[str, Any], known: set[str], where: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from torch import Tensor
 
-from s2v.batch import FPS, WITHOUT_CONSENT
+from s2v.batch import FPS
 from s2v.errors import InputError
 from s2v.generation.composer_networks import ComposerNetworks, composer_networks
 from s2v.generation.portrait import Identity
@@ -18,6 +18,7 @@ from s2v.generation.still_picture import read_still
 from s2v.generation.streaming import StreamingGenerator
 from s2v.models.sdfa import SDFA
 from s2v.modules.checkpoint_part import read_checkpoint
+from s2v.modules.consent_mark import unasked_in
 from s2v.weights import load_sdfa
 
 if TYPE_CHECKING:
@@ -76,11 +77,13 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
 
 
 def speakers_without_consent(path: str) -> list[str]:
-    """Speakers that a checkpoint says it was trained on without their consent; published weights say nothing."""
+    """Speakers that a checkpoint says it was trained on without their consent, or what it learned from was, sorted.
+
+    Published weights say nothing.
+    """
     if path.startswith("sdfa:"):
         return []
-    parts = [part for part in read_checkpoint(path, "--checkpoint").values() if isinstance(part, dict)]
-    return [str(speaker) for part in parts for speaker in part.get(WITHOUT_CONSENT, [])]
+    return sorted(unasked_in(read_checkpoint(path, "--checkpoint")))
 
 
 def still_for(network: SDFA, path: str, image: str | None) -> Tensor:

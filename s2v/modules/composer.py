@@ -25,6 +25,7 @@ from s2v.modules.composer_checks import (
     check_frame_size,
     load_feature_network,
 )
+from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
 
@@ -176,8 +177,10 @@ class ComposerModule(AdversarialModule):
         # small maps of many channels: a third less time a step on a CPU, the same numbers to rounding
         self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.stage1_checkpoint and not self.trainer.ckpt_path:
-            state = read_checkpoint(self.stage1_checkpoint, "stage 1")["state_dict"]
+            checkpoint = read_checkpoint(self.stage1_checkpoint, "stage 1")
+            state = checkpoint["state_dict"]
             load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
+            mark_unasked(self.representation, checkpoint)
 
     def train(self, mode: bool = True) -> "ComposerModule":
         """Stage 1 stays in eval mode."""

@@ -15,6 +15,7 @@ from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
+from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
@@ -266,7 +267,9 @@ def load_cpc_weights(cpc: CPC, path: str, prediction: FuturePrediction | None = 
 
         state = {f"cpc.{key}": value for key, value in load_cpc(path).state_dict().items()}
     else:
-        state = read_checkpoint(path, "pretrained CPC")["state_dict"]
+        checkpoint = read_checkpoint(path, "pretrained CPC")
+        mark_unasked(cpc, checkpoint)
+        state = checkpoint["state_dict"]
         if prediction is not None:
             load_part(prediction, state, "prediction.", path, "pretrained CPC")
     load_part(cpc, state, "cpc.", path, "pretrained CPC")

@@ -137,6 +137,7 @@ class FaceTeacher(PlainHyperparameters):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The class names travel with the weights."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["class_names"] = self.class_names
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

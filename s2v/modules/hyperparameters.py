@@ -1,4 +1,4 @@
-"""What a module keeps of its constructor's arguments: never the networks themselves."""
+"""What a module keeps of its constructor's arguments, never the networks themselves, and of what it learned from."""
 
 import inspect
 from dataclasses import asdict, is_dataclass
@@ -7,6 +7,9 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.core.mixins.hparams_mixin import HyperparametersMixin, _given_hyperparameters
 from lightning.pytorch.utilities.parsing import collect_init_args
+
+from s2v.batch import WITHOUT_CONSENT
+from s2v.modules.consent_mark import mark_unasked, unasked_of
 
 
 class PlainHyperparameters(pl.LightningModule):
@@ -17,6 +20,9 @@ class PlainHyperparameters(pl.LightningModule):
     dicts) and leaves the rest out: loggers can write that, and its checkpoint loads with `weights_only=True` and
     the networks as arguments of `load_from_checkpoint`. Lightning's own keeps the networks: they are pickled once
     more into every checkpoint, and those under spectral normalisation can't be copied.
+
+    Its checkpoint also says which speakers had not agreed to be trained on among those whom the checkpoints that it
+    has read name, stage 1's or a teacher's: the data module's own mark knows of this fit's clips alone.
     """
 
     def save_hyperparameters(self, *args: Any, **kwargs: Any) -> None:
@@ -33,9 +39,15 @@ class PlainHyperparameters(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """`load_from_checkpoint` gives back the config too, so that what is trained on from it can be loaded again."""
+        mark_unasked(self, checkpoint)
         saved = checkpoint.get("hyper_parameters", {})
         if self._trainer is None and "_instantiator" in saved:
             self.save_hyperparameters(plain_values(saved))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Who had not agreed goes on from one fit's checkpoint to the next's, for `s2v export`."""
+        if unasked := unasked_of(self):
+            checkpoint["learned_from"] = {WITHOUT_CONSENT: unasked}
 
 
 def plain_values(arguments: dict[str, Any]) -> dict[str, Any]:

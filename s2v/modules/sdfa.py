@@ -23,6 +23,7 @@ from s2v.models.voice_encoder import VoiceEncoder
 from s2v.modules.adversarial import AdversarialModule, normalise
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.composer_checks import check_frame_rate, check_frame_size
+from s2v.modules.consent_mark import mark_unasked
 
 
 @dataclass
@@ -144,8 +145,9 @@ class SDFAModule(AdversarialModule):
     def on_fit_start(self) -> None:
         """Take the voice encoder's weights, unless the fit goes on from a checkpoint, which has them."""
         if self.voice is not None and self.voice_checkpoint and not self.trainer.ckpt_path:
-            state = read_checkpoint(self.voice_checkpoint, "voice encoder")["state_dict"]
-            load_part(self.voice, state, "voice.", self.voice_checkpoint, "voice encoder")
+            checkpoint = read_checkpoint(self.voice_checkpoint, "voice encoder")
+            load_part(self.voice, checkpoint["state_dict"], "voice.", self.voice_checkpoint, "voice encoder")
+            mark_unasked(self.voice, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A checkpoint's weights are not to be replaced by published ones."""

@@ -11,9 +11,14 @@ import av
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
+from data_modules.clip_cache import read_clip
+from data_modules.clip_manifest import read_manifest
+from s2v.batch import TalkingFaceBatch
 from s2v.cli import main
 from s2v.evaluation.clip_rows import CALIBRATION
+from s2v.modules.sdfa import SDFAModule
 from tests.experiments.combinations import FITS, arguments, tiny
 from tests.experiments.conftest import options
 
@@ -138,8 +143,18 @@ def test_a_baseline_is_tested_by_the_same_report(name: str, chain: Path) -> None
     assert all(report["systems"][system][metric]["mean"] is not None for metric in METRICS)
 
 
-def test_sdfa_with_another_speakers_frame(chain: Path, tmp_path: Path) -> None:
+def test_sdfa_with_another_speakers_frame(
+    chain: Path, crema_d_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The list is written by the first test and read by the second."""
+    given: list[tuple[str, Tensor]] = []
+    test_step = SDFAModule.test_step
+
+    def remember(module: SDFAModule, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
+        given.extend(zip(batch["clip_id"], batch["still"].clone(), strict=True))
+        return test_step(module, batch, batch_idx)
+
+    monkeypatch.setattr(SDFAModule, "test_step", remember)
     mismatch = tmp_path / "mismatch.csv"
     lists, texts = [], []
     for run in ("first", "second"):
@@ -159,6 +174,12 @@ def test_sdfa_with_another_speakers_frame(chain: Path, tmp_path: Path) -> None:
     assert lists[0] == lists[1] and texts[0] == texts[1]
     for row in csv.DictReader(lists[0].splitlines()):
         assert row["clip_id"].split("_")[0] != row["still_of"].split("_")[0]
+    still_of = {row["clip_id"]: row["still_of"] for row in csv.DictReader(lists[0].splitlines())}
+    files = {row.clip_id: row.cache_file for row in read_manifest(crema_d_cache / "manifest.csv")}
+    assert len(given) == 2 * 3  # limit_test_batches, twice
+    for clip_id, still in given:
+        frames, _ = read_clip(crema_d_cache / files[still_of[clip_id]], 0, 1)
+        assert torch.equal(still, torch.from_numpy(frames[0].copy())), clip_id
 
 
 @pytest.mark.parametrize("name", ["sdfa", "s2f_sdfa"])

@@ -122,6 +122,9 @@ def test_the_table_of_finished_stages(
     with av.open(str(videos[0])) as video:
         assert len(videos) == 3 and video.streams.video[0].width == 5 * 64 and video.streams.audio
 
+    hashed = json.loads((tmp_path / "table" / "sdfa" / "tested.json").read_text())["files"]
+    judges = {str(chain / name / "best.ckpt") for name in ("identity_judge", "emotion_judge", "syncnet")}
+    assert set(hashed) >= judges | {str(chain / "sdfa" / "config.yaml")}
     before = (tmp_path / "table" / "sdfa" / "report" / "report.json").stat().st_mtime_ns
     assert main(["table1", "--config", str(plan)]) == 0
     again = capsys.readouterr().out
@@ -219,6 +222,15 @@ def write_report(folder: Path) -> Path:
         ({"systems": {"SDFA": {"stage": "sdaf"}}}, "there is no stage sdaf"),
         ({"systems": {"SDFA": {}}}, "expected stage: NAME, or checkpoint: FILE and config: FILE"),
         ({"systems": {}}, "systems is empty"),
+        (
+            {
+                "systems": {
+                    name: {"checkpoint": "a.ckpt", "config": "a.yaml"}
+                    for name in ("SDFA", "SDFA, w=1", "SDFA, w-1")
+                }
+            },
+            "the systems 'SDFA, w=1' and 'SDFA, w-1' would share the folder sdfa__w_1: name one otherwise",
+        ),
         ({"report": ["none.yaml"]}, "report: there is no file none.yaml"),
         ({"stages": {}, "systems": {"A": {"checkpoint": "no.ckpt", "config": "c"}}}, "no checkpoint no.ckpt"),
     ],

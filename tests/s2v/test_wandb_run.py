@@ -37,9 +37,7 @@ def configs(tmp_path: Path) -> list[str]:
 
 
 def fit(*args: str) -> None:
-    """A fit whose W&B run is ended as the process' end would."""
     assert main(["fit", *args]) == 0
-    wandb.finish()
 
 
 def offline_runs(folder: Path) -> list[OfflineRun]:
@@ -97,6 +95,32 @@ def test_a_fit_that_begins_anew_has_a_run_of_its_own(configs: list[str], tmp_pat
     fit(*configs)
     fit(*configs)
     assert len({run.run_id for run in offline_runs(tmp_path / "run")}) == 2
+
+
+def test_commands_of_one_process_have_a_run_each(configs: list[str], tmp_path: Path) -> None:
+    """As the stages and tests of `s2v table1`, whichever of them fails."""
+    first, poisoned, second = (tmp_path / name for name in ("first", "poisoned", "second"))
+    fit(*configs, f"--trainer.default_root_dir={first}")
+    assert wandb.run is None
+    fails = ["fit", *configs, f"--trainer.default_root_dir={poisoned}", "--model.init_args.poison_at=2"]
+    assert main(fails) == 2
+    assert wandb.run is None
+    fit(*configs, f"--trainer.default_root_dir={second}")
+    runs = [run for folder in (first, poisoned, second) for run in offline_runs(folder)]
+    assert len({run.run_id for run in runs}) == len(runs) == 3
+    assert [run.exit_code for run in runs] == [0, 1, 0]
+    assert [run.config["trainer"]["default_root_dir"] for run in runs] == [
+        str(first),
+        str(poisoned),
+        str(second),
+    ]
+    assert len(runs[2].values("health/diversity")) == 4
+
+
+def test_a_run_that_the_caller_opened_stays_open(configs: list[str], tmp_path: Path) -> None:
+    with wandb.init(project="mine", dir=str(tmp_path)) as mine:
+        fit(*configs)
+        assert wandb.run is mine
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from s2v.weight_source import absolute_source, content_of_source
+from s2v.weight_source import absolute_source, changed_sources, content_of_source, contents_of_sources
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +40,16 @@ def test_hashes_tell_files_apart_and_not_where_they_lie(folder: Path) -> None:
     assert content_of_source("onnx:y?size=112") == f"onnx:{two}?size=112"
     with pytest.raises(OSError, match="nowhere"):
         content_of_source("nowhere")
+
+
+def test_what_has_changed_since(folder: Path) -> None:
+    for name in ("x", "y", "detector"):
+        (folder / name).write_bytes(b"1")
+    before = contents_of_sources(["x", "onnx:y?size=112", "mobilefacenet:x@detector", "dlib", "gone/y"])
+    assert list(before) == ["x", "onnx:y?size=112", "mobilefacenet:x@detector"]
+    assert changed_sources(before) == []
+    (folder / "detector").write_bytes(b"2")
+    assert changed_sources(before) == ["mobilefacenet:x@detector"]
+    (folder / "x").unlink()
+    (folder / "y").write_bytes(b"2")
+    assert changed_sources(before) == ["onnx:y?size=112"]

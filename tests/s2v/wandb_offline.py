@@ -21,9 +21,10 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 @dataclass
 class OfflineRun:
-    """A run: its id, its config and its history's rows; a key inside a value is written `value.key`."""
+    """A run: its id, its config, its history's rows, how it ended; a key inside a value is written `value.key`."""
 
     run_id: str = ""
+    exit_code: int | None = None
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -53,6 +54,8 @@ def read_offline_run(folder: Path, wait: float = 60) -> OfflineRun:
             run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif kind == "config":
             run.config |= {_name(item): json.loads(item.value_json) for item in record.config.update}
+        elif kind == "exit":
+            run.exit_code = record.exit.exit_code
         elif kind == "history":
             run.history.append({_name(item): json.loads(item.value_json) for item in record.history.item})
     return run

@@ -1,0 +1,77 @@
+"""Kept clips of a test: which are kept, what they hold, and that nothing else in the folder is touched."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from callbacks.kept_clips import KeptClips
+from s2v.errors import InputError
+from s2v.evaluation.kept_clip import KeptClip, read_kept_clips
+from tests.s2v.modules.small_faces import EMOTIONS, SPEAKERS, SmallFaces, draw_clip, trainer
+
+
+class Negative(pl.LightningModule):
+    """A system that makes each frame's negative; `mute` makes nothing."""
+
+    def __init__(self, mute: bool = False) -> None:
+        super().__init__()
+        self.mute = mute
+
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor] | None:
+        return None if self.mute else {"generated": 255 - batch["frames"][0]}
+
+
+def run_test(folder: Path, num_clips: int = 3, clips: int = 6, mute: bool = False) -> None:
+    callback = KeptClips(str(folder), num_clips)
+    trainer(folder, callback).test(Negative(mute), datamodule=SmallFaces(clips), verbose=False)
+
+
+def test_evenly_spaced_clips_are_kept_as_they_were_made(tmp_path: Path) -> None:
+    run_test(tmp_path / "clips")
+    kept = read_kept_clips(tmp_path / "clips")
+    assert [clip.clip_id for clip in kept] == ["clip0", "clip2", "clip4"]
+    for index, clip in zip((0, 2, 4), kept, strict=True):
+        drawn = draw_clip(index)
+        assert clip.title == f"{SPEAKERS[drawn['speaker']]} {EMOTIONS[drawn['emotion']]}"
+        assert torch.equal(clip.real, drawn["frames"]) and torch.equal(clip.generated, 255 - drawn["frames"])
+        assert torch.equal(clip.speech, drawn["speech"])
+
+
+def test_a_short_split_is_kept_whole(tmp_path: Path) -> None:
+    run_test(tmp_path / "clips", clips=2)
+    assert [clip.clip_id for clip in read_kept_clips(tmp_path / "clips")] == ["clip0", "clip1"]
+
+
+def test_clips_kept_earlier_go_and_other_files_stay(tmp_path: Path) -> None:
+    frames = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    earlier = KeptClip("earlier", "somebody", frames, frames + 9, torch.zeros(1280)).write(tmp_path)
+    weights, named = tmp_path / "model.safetensors", tmp_path / "named.safetensors"
+    save_file({"weight": torch.ones(3)}, weights)
+    save_file({"speech": torch.ones(3)}, named, {"clip_id": "a", "title": "b"})
+    before = {path: path.read_bytes() for path in (weights, named)}
+    run_test(tmp_path)
+    assert not earlier.exists()
+    assert {path: path.read_bytes() for path in before} == before
+    assert [clip.clip_id for clip in read_kept_clips(tmp_path)] == ["clip0", "clip2", "clip4"]
+
+
+def test_what_nobody_can_read_is_left_and_said_before_the_test(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match=r"a\.safetensors is no kept clip, or damaged .*: remove it"):
+        run_test(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_module_that_generates_nothing_keeps_nothing(tmp_path: Path) -> None:
+    run_test(tmp_path / "clips", mute=True)
+    assert not (tmp_path / "clips").exists()
+
+
+def test_none_is_too_few(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="num_clips must be at least 1, got 0"):
+        KeptClips(str(tmp_path), num_clips=0)

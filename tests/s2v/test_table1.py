@@ -1,0 +1,116 @@
+"""What `s2v table1` keeps and does again when configs, judges or options change; its commands only pretend."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from s2v.evaluation.table1_config import Stage, System
+from s2v.table1 import evaluate, fit_stage
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the commands that ran: `fit` leaves a checkpoint, `test` a report by judge.pt with a detector."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("stage.yaml", "report.yaml", "judge.pt", "detector.onnx"):
+        Path(name).write_text("1")
+    ran: list[str] = []
+
+    def run(arguments: list[str]) -> None:
+        ran.append(arguments[0])
+        if arguments[0] == "fit":
+            Path("runs/sdfa").mkdir(parents=True, exist_ok=True)
+            Path("runs/sdfa/best.ckpt").write_text("weights")
+        else:
+            judges = {"identity": {"file": "mobilefacenet:judge.pt@detector.onnx"}, "sync": None}
+            report = Path(arguments[arguments.index("--run_dir") + 1]) / "report" / "report.json"
+            report.parent.mkdir(parents=True, exist_ok=True)
+            report.write_text(json.dumps({"meta": {"judges": judges}}))
+
+    monkeypatch.setattr("s2v.table1.run_training_command", run)
+    return ran
+
+
+TABLE = Path("table")
+
+
+def stage(*options: str) -> Stage:
+    return Stage("sdfa", Path("runs/sdfa"), ["--config", "stage.yaml", *options])
+
+
+def system(*options: str) -> System:
+    return System(
+        "SDFA", Path("runs/sdfa/best.ckpt"), ["--config", "stage.yaml", "--config=report.yaml", *options]
+    )
+
+
+def test_a_stage_trained_with_other_settings_is_kept_and_said(
+    commands: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*options: str) -> str:
+        capsys.readouterr()
+        fit_stage(stage(*options), TABLE, may_train=True)
+        return capsys.readouterr().out
+
+    assert said("--lr=1") == "sdfa: training\n"
+    kept = "sdfa: kept runs/sdfa/best.ckpt"
+    other = f"{kept}, trained with other settings ({{}}): to train it anew, delete runs/sdfa\n"
+    assert said("--lr=1") == f"{kept}\n"
+    assert said("--lr=2", "--flip=true") == other.format("then --lr=1; now --lr=2 --flip=true")
+    assert said() == other.format("then --lr=1")
+    Path("stage.yaml").write_text("2")
+    assert said("--lr=1") == other.format("stage.yaml has changed")
+    assert commands == ["fit"]
+
+    Path("runs/sdfa/best.ckpt").unlink()  # as told
+    Path("runs/sdfa").rmdir()
+    assert said("--lr=2") == "sdfa: training\n"
+    assert said("--lr=2") == f"{kept}\n"
+    assert commands == ["fit", "fit"]
+
+
+def test_the_order_of_a_stages_options_counts(
+    commands: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit_stage(stage("--a=1", "--b=2"), TABLE, may_train=True)
+    fit_stage(stage("--b=2", "--a=1"), TABLE, may_train=True)
+    assert "(the same options in another order)" in capsys.readouterr().out and commands == ["fit"]
+
+
+@pytest.mark.parametrize("changed", ["stage.yaml", "report.yaml", "judge.pt", "detector.onnx"])
+def test_a_system_is_tested_again_where_a_config_or_a_judge_has_changed(
+    changed: str, commands: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit_stage(stage(), TABLE, may_train=True)
+    for _ in range(2):
+        report = evaluate(system(), TABLE)
+    assert commands == ["fit", "test"] and f"SDFA: kept {report}" in capsys.readouterr().out
+    Path(changed).write_text("2")
+    for _ in range(2):
+        evaluate(system(), TABLE)
+    out = capsys.readouterr().out
+    assert commands == ["fit", "test", "test"]
+    assert out.startswith("SDFA: changed since its test: ") and changed in out.splitlines()[0]
+    Path(changed).unlink()  # nobody can tell what it would be now
+    evaluate(system(), TABLE)
+    assert commands == ["fit", "test", "test"]
+
+
+def test_notes_without_hashes_are_understood(commands: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    fit_stage(stage(), TABLE, may_train=True)
+    evaluate(system(), TABLE)
+    for note in (TABLE / "stages" / "sdfa.json", TABLE / "sdfa" / "tested.json"):
+        content = json.loads(note.read_text())
+        del content["files"]
+        note.write_text(json.dumps(content))
+    for name in ("stage.yaml", "report.yaml", "judge.pt"):
+        Path(name).write_text("2")
+    capsys.readouterr()
+    fit_stage(stage(), TABLE, may_train=True)
+    evaluate(system(), TABLE)
+    assert capsys.readouterr().out == (
+        "sdfa: kept runs/sdfa/best.ckpt\nSDFA: kept table/sdfa/report/report.json\n"
+    )
+    evaluate(system("--more=1"), TABLE)
+    assert commands == ["fit", "test", "test"]
