@@ -63,12 +63,12 @@ class TrainingParser(LightningArgumentParser):
         with parser_context(lenient_check=True):
             return super()._check_value_key(action, value, key, *args, **kwargs)
 
-    def format_help(self) -> str:
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
         """Where any network will do, not the hundreds that PyTorch has."""
         return re.sub(
             r"(known\s+subclasses:\s+)torch\.nn\.Module,[^)]*",
             r"\1any torch.nn.Module",
-            super().format_help(),
+            super().format_help(*args, **kwargs),
         )
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -241,7 +241,7 @@ def _find_own_modules() -> None:
     """Configs may name classes of modules in the current folder, as with `python -m s2v`, where `s2v` is a script.
 
     Last, so that no file there stands in for an installed package. Not for commands that read others' files, such as
-    export's checkpoints: whose classes those name is looked for among what is installed.
+    export's checkpoints: no class that those name is to be found by chance.
     """
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())

@@ -12,6 +12,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+from s2v.generation.export_system import open_system
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.modules.composer import ComposerModule, GradientClipping, LossWeights, mixed, normalise
@@ -341,6 +342,7 @@ def test_discriminators_of_ones_own_need_not_be_subclasses(tmp_path: Path, face_
         name: {"class_path": f"{own}.Own{name.title().replace('_', '')}", "init_args": settings}
         for name, settings in discriminators.items()
     }
+    named["generator"] = COMPOSER["generator"] | {"class_path": f"{own}.OwnGenerator"}
     module = configured(ComposerModule, COMPOSER | named | {"feature_network": face_file}, tmp_path)
     before = copied(module.discriminators)
     fit(tmp_path, module).save_checkpoint(tmp_path / "own.ckpt")
@@ -348,6 +350,8 @@ def test_discriminators_of_ones_own_need_not_be_subclasses(tmp_path: Path, face_
         assert not torch.equal(value, before[name]), name
     again = ComposerModule.load_from_checkpoint(tmp_path / "own.ckpt", weights_only=True)
     assert_same(copied(again.discriminators), copied(module.discriminators))
+    stream: Any = open_system(str(tmp_path / "own.ckpt"), "cpu")
+    assert type(stream.generator).__name__ == "OwnGenerator"
 
 
 def test_mixing_moves_each_nu_part_of_the_way_to_another() -> None:
