@@ -33,7 +33,7 @@ GENDER_TABLES = {
     "voxceleb2": GenderTable("vox2_meta.csv", "VoxCeleb2 ID", "Gender", beside=True),
     "folder": GenderTable("speakers.csv", "speaker", "gender", other_columns=True),
 }
-"""Layout -> its table."""
+"""Layout -> its table; one that is not this package's has a folder's."""
 
 
 def find_genders(root: Path, layouts: Iterable[str] = tuple(GENDER_TABLES)) -> dict[str, str]:
@@ -44,7 +44,7 @@ def find_genders(root: Path, layouts: Iterable[str] = tuple(GENDER_TABLES)) -> d
     Raises:
         InputError: see `read_genders`.
     """
-    for table in (GENDER_TABLES[layout] for layout in layouts):
+    for table in (GENDER_TABLES.get(layout, GENDER_TABLES["folder"]) for layout in layouts):
         for folder in (root, root.parent) if table.beside else (root,):
             if (folder / table.name).is_file():
                 return read_genders(folder / table.name, table)

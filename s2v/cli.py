@@ -81,7 +81,7 @@ COMMANDS = {
         "data_modules.preparation_command:prepare",
     ),
     "cache-targets": Command(
-        "keep what the face teachers see in prepared clips, for stage 1 without them",
+        "keep what the face teachers see in prepared clips: stage 1 then loads them, but does not run them",
         "s2v cache-targets --cache data/cache/crema_d --identity-teacher vggface:weights/vgg_face_dag.pth "
         "--emotion-teacher senet:weights/senet50_ferplus_dag.pth --output data/cache/targets --workers 4",
         "s2v.modules.target_command:targets",

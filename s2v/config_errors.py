@@ -45,6 +45,8 @@ def explain(message: str, options: Iterable[str]) -> str:
         return f"{keys}: {name} has no option {found[1]!r}{hint}"
     if classes and (found := re.search(r"(?:No module named|has no attribute) '(.+?)'", message)):
         return f"{keys}: there is no class {classes[-1]} ({found[0]})"
+    if found := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
+        return f"{keys}: {found[1]} is no subclass of {found[2]}"
     expected = [
         kind for kind in re.findall(r"Expected an? (?:<class '(.+?)'>)", message) if kind != "NoneType"
     ]

@@ -2,7 +2,9 @@
 
 import argparse
 import logging
+import os
 import pickle
+import re
 import sys
 import warnings
 import zipfile
@@ -11,6 +13,7 @@ from typing import Any, Literal, NoReturn
 
 import torch
 from jsonargparse import set_parsing_settings
+from jsonargparse._common import parser_context
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
@@ -46,7 +49,27 @@ SUMMARIES = {
 
 
 class TrainingParser(LightningArgumentParser):
-    """LightningCLI's parser with one-line errors."""
+    """LightningCLI's parser with one-line errors, and overlays that exchange a class."""
+
+    def _check_value_key(self, action: Any, value: Any, key: str, *args: Any, **kwargs: Any) -> Any:
+        """A config that exchanges a class keeps what the configs before gave its arguments as `${...}`.
+
+        jsonargparse keeps what the new class takes too, but asks so strictly that no interpolation, resolved at the
+        end only, is taken for a number or a network. It asks by this method (4.53); the values are checked again
+        when they are resolved.
+        """
+        if "${" not in str(value):
+            return super()._check_value_key(action, value, key, *args, **kwargs)
+        with parser_context(lenient_check=True):
+            return super()._check_value_key(action, value, key, *args, **kwargs)
+
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """Where any network will do, not the hundreds that PyTorch has."""
+        return re.sub(
+            r"(known\s+subclasses:\s+)torch\.nn\.Module,[^)]*",
+            r"\1any torch.nn.Module",
+            super().format_help(*args, **kwargs),
+        )
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
@@ -214,6 +237,16 @@ def _leave_out_what_does_not_apply() -> None:
     logger.addFilter(lambda record: "Tip:" not in record.getMessage())
 
 
+def _find_own_modules() -> None:
+    """Configs may name classes of modules in the current folder, as with `python -m s2v`, where `s2v` is a script.
+
+    Last, so that no file there stands in for an installed package. Not for commands that read others' files, such as
+    export's checkpoints: no class that those name is to be found by chance.
+    """
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
+
+
 def run(args: list[str]) -> int:
     """Run one of LightningCLI's subcommands, `args[0]`; returns the exit status.
 
@@ -222,6 +255,7 @@ def run(args: list[str]) -> int:
         KeyboardInterrupt: after Lightning's orderly end.
     """
     _leave_out_what_does_not_apply()
+    _find_own_modules()
     torch.set_float32_matmul_precision("high")
     try:
         with ended_run():

@@ -89,6 +89,16 @@ class AdversarialModule(PlainHyperparameters):
             buffer.copy_(mean.view_as(buffer))
 
 
+def weighted_sum(terms: dict[str, Tensor], weights: Any) -> Tensor:
+    """The loss of scalar terms; one that a subclass adds has no weight of its name, and counts as it is.
+
+    Args:
+        terms: keyed as the attributes of `weights`, or otherwise.
+        weights: a dataclass of factors.
+    """
+    return torch.stack([getattr(weights, name, 1.0) * term for name, term in terms.items()]).sum()
+
+
 def normalise(frames: Tensor) -> Tensor:
     """uint8 0..255 -> float32 in [-1, 1]."""
     return frames.float() / 127.5 - 1

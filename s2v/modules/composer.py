@@ -13,11 +13,10 @@ from s2v.errors import InputError
 from s2v.losses.frame_similarity import Region, frame_similarity_loss, mouth_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.losses.least_squares import discriminator_loss, generator_loss
-from s2v.models.discriminators import FrameDiscriminator, IdentityDiscriminator, SyncDiscriminator
 from s2v.models.face_network import FaceNetwork
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.modules.adversarial import AdversarialModule, normalise
+from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.composer_checks import (
     check_batch_size,
@@ -62,9 +61,12 @@ class ComposerModule(AdversarialModule):
     Args:
         representation: stage 1's networks, frozen here; they travel inside this module's checkpoint.
         generator: frame decoder and identity branch.
-        identity_discriminator: D_ID.
-        frame_discriminator: D_fr.
-        sync_discriminator: D_sync.
+        identity_discriminator: D_ID: any network from maps (B, C, h, w) of conv5_3, conv4_3 and conv3_3, in a list, to
+            scores of any shape, with `normalise_real(maps)`, which makes of a face network's maps such as the
+            generator inflates (`IdentityDiscriminator`'s divides them by their scale).
+        frame_discriminator: D_fr: any network from frames (N, 3, S, S) in [-1, 1] to scores of any shape.
+        sync_discriminator: D_sync: any network from contexts (B, T, D) and frames (B, T, 3, S, S) in [-1, 1], paired,
+            to scores (B, T).
         stage1_checkpoint: checkpoint of the DistillModule fit; read at the start of a fit.
         feature_network: what `load_face_network` takes; its conv maps of the still face are D_ID's real input.
         window_frames: length of the training windows in frames; generation reads omega at the same length.
@@ -93,9 +95,9 @@ class ComposerModule(AdversarialModule):
         self,
         representation: SpeechRepresentation,
         generator: Speech2VideoGenerator,
-        identity_discriminator: IdentityDiscriminator,
-        frame_discriminator: FrameDiscriminator,
-        sync_discriminator: SyncDiscriminator,
+        identity_discriminator: nn.Module,
+        frame_discriminator: nn.Module,
+        sync_discriminator: nn.Module,
         stage1_checkpoint: str | None = None,
         feature_network: str | None = None,
         window_frames: int = 40,
@@ -216,7 +218,7 @@ class ComposerModule(AdversarialModule):
 
         with self.toggled_optimizer(self._optimizers["generator"]):
             terms = self.generator_losses(inflated, fake, real, contexts)
-            total = torch.stack([getattr(self.weights, name) * term for name, term in terms.items()]).sum()
+            total = weighted_sum(terms, self.weights)
             self.manual_backward(total / self.accumulate_grad_batches)
             if steps_now:
                 self._optimizer_step("generator")
@@ -244,7 +246,7 @@ class ComposerModule(AdversarialModule):
         """
         d, scores = self.discriminators, {}
         if self.weights.identity:
-            identity = cast(IdentityDiscriminator, d["identity"])
+            identity: Any = d["identity"]
             scores["identity"] = identity(identity.normalise_real(face_maps))
         if self.weights.frame:
             scores["frame"] = d["frame"](real.flatten(0, 1))
@@ -279,7 +281,19 @@ class ComposerModule(AdversarialModule):
     def generator_losses(
         self, inflated: list[Tensor], fake: Tensor, real: Tensor, contexts: Tensor
     ) -> dict[str, Tensor]:
-        """The generator's terms of eq. 10, unweighted, keyed as `LossWeights`."""
+        """The generator's terms of eq. 10, unweighted, keyed as `LossWeights`.
+
+        A subclass may add its own, under other names and scaled as it wants them: they count as they are.
+
+        Args:
+            inflated: the identity maps of `generator`, smallest first.
+            fake: the generated frames (B, T, 3, S, S) in [-1, 1].
+            real: the clip's, likewise.
+            contexts: (B, T, D).
+
+        Returns:
+            Scalars, each logged as `train/loss/NAME`.
+        """
         d, w = self.discriminators, self.weights
         terms = {}
         if w.identity:

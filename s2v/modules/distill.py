@@ -45,7 +45,8 @@ class DistillModule(RetrievesIdentity):
             window's second half. Each is the last context of a shorter clip; the paper's is 1. More keep the
             students from learning single clips by heart.
         teacher_cache: folder for the teachers' features of every frame: computed once, before the first step, and
-            read from then on. Pays once each frame would be drawn more than once.
+            read from then on. Pays once each frame would be drawn more than once. The teachers are loaded all the
+            same, since features are found by their weights, and a test still runs them.
         lr: learning rate of RMSprop; with `one_cycle` its peak.
         schedule: `constant` as the paper's, or `one_cycle` (Smith 2018, with its cycled momentum): a short fit ends
             better with a small rate.

@@ -11,16 +11,10 @@ from s2v.errors import InputError
 from s2v.losses.frame_similarity import Region, frame_similarity_loss
 from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
 from s2v.models.sdfa import SDFA
-from s2v.models.sdfa_discriminators import (
-    SYNC_FRAMES,
-    SequenceDiscriminator,
-    SpeechLipsDiscriminator,
-    StillFrameDiscriminator,
-    snippets,
-)
+from s2v.models.sdfa_discriminators import SYNC_FRAMES, snippets
 from s2v.models.sdfa_speech import frame_windows
 from s2v.models.voice_encoder import VoiceEncoder
-from s2v.modules.adversarial import AdversarialModule, normalise
+from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.composer_checks import check_frame_rate, check_frame_size
 from s2v.modules.consent_mark import mark_unasked
@@ -57,9 +51,11 @@ class SDFAModule(AdversarialModule):
 
     Args:
         generator: SDFA; with `voice_dim` where there is a `voice`.
-        frame_discriminator: sees a frame beside the still.
-        sequence_discriminator: sees the frames in order.
-        sync_discriminator: sees 0.2 s of speech and five frames.
+        frame_discriminator: sees a frame beside the still: any network from frames (B, T, 3, H, W) and stills
+            (B, 3, H, W), in [-1, 1], to logits of any shape.
+        sequence_discriminator: sees the frames in order: likewise, from frames (B, T, 3, H, W).
+        sync_discriminator: sees 0.2 s of speech and five frames: likewise, from speech (B, 10000) and frames
+            (B, 5, 3, H, W) to logits (B,).
         voice: S2F's encoder, frozen here; it travels inside this module's checkpoint.
         voice_checkpoint: of a VoiceEncoderModule fit; read at the start of a fit.
         pretrained: published SDFA weights, for a fit or a test without a checkpoint.
@@ -78,9 +74,9 @@ class SDFAModule(AdversarialModule):
     def __init__(
         self,
         generator: SDFA,
-        frame_discriminator: StillFrameDiscriminator,
-        sequence_discriminator: SequenceDiscriminator,
-        sync_discriminator: SpeechLipsDiscriminator,
+        frame_discriminator: nn.Module,
+        sequence_discriminator: nn.Module,
+        sync_discriminator: nn.Module,
         voice: VoiceEncoder | None = None,
         voice_checkpoint: str | None = None,
         pretrained: str | None = None,
@@ -201,10 +197,8 @@ class SDFAModule(AdversarialModule):
                     self._optimizer_step(name)
 
         with self.toggled_optimizer(self._optimizers["generator"]):
-            terms = {name: log_generator_loss(s) for name, s in self.score(fake, still, pairs).items()}
-            if self.weights.similarity:
-                terms["similarity"] = frame_similarity_loss(fake, real, self.similarity_region)
-            total = torch.stack([getattr(self.weights, name) * term for name, term in terms.items()]).sum()
+            terms = self.generator_losses(fake, real, still, pairs)
+            total = weighted_sum(terms, self.weights)
             self.manual_backward(total / self.accumulate_grad_batches)
             if steps_now:
                 self._optimizer_step("generator")
@@ -241,6 +235,24 @@ class SDFAModule(AdversarialModule):
         if pairs is not None:
             scores["sync"] = d["sync"](pairs.speech, snippets(frames, [pairs.start]))
         return scores
+
+    def generator_losses(
+        self, fake: Tensor, real: Tensor, still: Tensor, pairs: "SpeechPairs | None"
+    ) -> dict[str, Tensor]:
+        """The generator's terms, unweighted scalars, keyed as `SDFALossWeights`.
+
+        A subclass may add its own, under other names and scaled as it wants them: they count as they are.
+
+        Args:
+            fake: the generated frames (B, T, 3, H, W) in [-1, 1].
+            real: the clip's, likewise.
+            still: (B, 3, H, W) in [-1, 1].
+            pairs: what the sync discriminator hears, if it takes part.
+        """
+        terms = {name: log_generator_loss(scores) for name, scores in self.score(fake, still, pairs).items()}
+        if self.weights.similarity:
+            terms["similarity"] = frame_similarity_loss(fake, real, self.similarity_region)
+        return terms
 
     def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
         """Generate the window's frames; callbacks measure them."""

@@ -31,6 +31,12 @@ def test_crema_ds_table(tmp_path: Path) -> None:
     assert find_genders(tmp_path, ["voxceleb2", "folder"]) == {}
 
 
+def test_a_layout_of_ones_own_has_a_folders_table(tmp_path: Path) -> None:
+    assert find_genders(tmp_path, ["interviews"]) == {}
+    (tmp_path / "speakers.csv").write_text("speaker,gender\nanna,f\n")
+    assert find_genders(tmp_path, ["interviews"]) == {"anna": "female"}
+
+
 @pytest.mark.parametrize(
     "text",
     [

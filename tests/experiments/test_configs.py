@@ -130,6 +130,46 @@ def test_own_teachers_are_as_wide_as_the_stages_expect(build: Build) -> None:
     assert list(identity.map_channels)[::-1] == generator.identity_branch.map_channels
 
 
+OWN = "tests.experiments.own_networks"
+
+
+def test_an_overlay_that_exchanges_a_class_keeps_what_was_interpolated(build: Build, tmp_path: Path) -> None:
+    (tmp_path / "overlay.yaml").write_text(f"model: {{class_path: {OWN}.OwnComposer}}")
+    overlay = ["--config", str(tmp_path / "overlay.yaml"), "--data.init_args.window_frames", "20"]
+    own, plain = build("compose, own teachers", *overlay), build("compose, own teachers")
+    settings = [dict(built.settings.model.init_args) for built in (own, plain)]
+    assert settings[0].pop("window_frames") == own.model.window_frames == 20
+    assert settings[1].pop("window_frames") == 40
+    assert settings[0] == settings[1]
+
+
+def test_an_option_that_exchanges_a_network_keeps_what_was_interpolated(build: Build) -> None:
+    generator, sync = "--model.init_args.generator", "--model.init_args.sync_discriminator"
+    for option in (generator, f"{generator}.class_path"):
+        own = build("compose, own teachers", option, f"{OWN}.OwnGenerator", sync, f"{OWN}.OwnSync")
+        plain = build("compose, own teachers")
+        assert type(own.model.generator).__name__ == "OwnGenerator"
+        for name in ("generator", "sync_discriminator"):
+            assert (
+                own.settings.model.init_args[name].init_args == plain.settings.model.init_args[name].init_args
+            )
+
+
+def test_networks_of_ones_own_that_share_arguments_with_those_they_replace(build: Build) -> None:
+    """Arguments of the same name stay, the others go."""
+    options = [
+        f"--model.init_args.{role}_discriminator={OWN}.Own{role.title()}Discriminator"
+        for role in ("frame", "sync", "identity")
+    ]
+    built = build("compose, tiny", *options, "--model.init_args.identity_discriminator.init_args.channels=16")
+    found = {name: type(network).__name__ for name, network in built.model.discriminators.items()}
+    assert found == {name: f"Own{name.title()}Discriminator" for name in ("identity", "frame", "sync")}
+    assert dict(built.settings.model.init_args.sync_discriminator.init_args) == {
+        "context_dim": 64,
+        "gain": 1.0,
+    }
+
+
 def test_the_papers_settings(build: Build) -> None:
     built = build("compose")
     assert built.model.learning_rates == {"generator": 3e-4, "identity": 3e-4, "frame": 1e-4, "sync": 1e-5}

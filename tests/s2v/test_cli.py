@@ -39,6 +39,13 @@ def test_help_of_a_command_has_an_example(name: str, capsys: pytest.CaptureFixtu
     assert f"example:\n  s2v {name} " in text and "?." not in text
 
 
+def test_cached_targets_still_take_the_teachers(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fit finds them by a hash of the teachers' weights."""
+    with pytest.raises(SystemExit):
+        main(["cache-targets", "--help"])
+    assert "stage 1 then loads them, but does not run them" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_an_example_is_made_of_options_there_are(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

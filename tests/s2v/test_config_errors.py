@@ -38,6 +38,10 @@ CPC = "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc s2v.models
         ),
         ("--model s2v.modules.Nope", "model: there is no class s2v.modules.Nope (has no attribute 'Nope')"),
         (
+            "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc torch.nn.ReLU",
+            "model.init_args.cpc: torch.nn.ReLU is no subclass of CPC",
+        ),
+        (
             "--model.init_args.lr 3",
             "model.init_args come before model.class_path: give the config that names the class first",
         ),

@@ -2,6 +2,7 @@
 
 import csv
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,35 @@ def test_health_reaches_the_logger(tmp_path: Path, configs: list[str]) -> None:
     with open(tmp_path / "run" / "metrics.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["health/diversity"]]
     assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_finds_modules_in_the_current_folder(
+    tmp_path: Path, configs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `python -m s2v` does, where the `s2v` script is called; a command that reads others' files does not."""
+    (tmp_path / "gan_of_my_own.py").write_text(
+        "from tests.callbacks.small_gan import SmallGAN\n\n\nclass MyGAN(SmallGAN):\n    pass\n"
+    )
+    (tmp_path / "yaml.py").write_text("raise ImportError('stands in for an installed package')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    before = list(sys.path)
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    assert sys.path == before
+    for _ in range(2):
+        assert main(["fit", *configs, "--model", "gan_of_my_own.MyGAN"]) == 0
+    assert sys.path == [*before, str(tmp_path)]
+    config = yaml.safe_load((tmp_path / "run" / "gan" / "config.yaml").read_text())
+    assert (
+        config["model"]["class_path"] == "gan_of_my_own.MyGAN" and config["model"]["init_args"]["lr"] == 0.002
+    )
+
+
+def test_help_names_no_hundreds_of_networks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--model.help", "s2v.modules.composer.ComposerModule"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("known subclasses: any torch.nn.Module)") == 3 and "torch.nn.ReLU" not in said
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,13 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+from s2v.generation.export_system import open_system
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.modules.composer import ComposerModule, GradientClipping, LossWeights, mixed, normalise
 from s2v.modules.face_source import load_face_network
-from tests.s2v.modules.small_faces import Losses, SmallFaces, batch_of, draw_clip, trainer
-from tests.s2v.modules.small_modules import composer
+from tests.s2v.modules.small_faces import SIZE, Losses, SmallFaces, batch_of, draw_clip, trainer
+from tests.s2v.modules.small_modules import COMPOSER, CONTEXT, assert_same, composer, configured
 
 NAMES = ("generator", "identity", "frame", "sync")
 NO_LEARNING = {"identity_lr": 0.0, "frame_lr": 0.0, "sync_lr": 0.0}
@@ -298,6 +299,59 @@ def test_the_generators_loss_is_the_weighted_sum(tmp_path: Path, face_file: str)
     assert losses["generator"].item() == pytest.approx(total, rel=1e-5)
     for name, value in losses.items():
         assert made.callback_metrics[f"train/loss/{name}"] == value
+
+
+class WithContrast(ComposerModule):
+    """A composer with a term of its own."""
+
+    def generator_losses(
+        self, inflated: Any, fake: Tensor, real: Tensor, contexts: Tensor
+    ) -> dict[str, Tensor]:
+        terms = super().generator_losses(inflated, fake, real, contexts)
+        return terms | {"contrast": 3 * (fake.std() - real.std()).square()}
+
+
+def test_a_subclasses_own_term_counts_as_it_is(tmp_path: Path, face_file: str) -> None:
+    outputs, losses = Outputs(), Losses("train/loss/contrast")
+    module = composer(feature_network=face_file, weights=LossWeights(similarity=3.0))
+    module.__class__ = WithContrast
+    fit(tmp_path, module, outputs, losses)
+    (terms,) = [output["losses"] for output in outputs.seen]
+    assert losses.values == [terms["contrast"].item()] and losses.values[0] > 0
+    weights = {
+        "identity": 1.0,
+        "frame": 1.0,
+        "sync": 1.0,
+        "similarity": 3.0,
+        "gradient": 1.0,
+        "contrast": 1.0,
+    }
+    torch.testing.assert_close(terms["generator"], sum(w * terms[name] for name, w in weights.items()))
+
+
+def test_discriminators_of_ones_own_need_not_be_subclasses(tmp_path: Path, face_file: str) -> None:
+    """Configured, fitted, and read from their checkpoint."""
+    own = "tests.experiments.own_networks"
+    maps = load_face_network(face_file).feature_maps(torch.zeros(1, 3, SIZE, SIZE))
+    discriminators: dict[str, Any] = {
+        "identity_discriminator": {"channels": maps[0].shape[1]},
+        "frame_discriminator": {},
+        "sync_discriminator": {"context_dim": CONTEXT},
+    }
+    named = {
+        name: {"class_path": f"{own}.Own{name.title().replace('_', '')}", "init_args": settings}
+        for name, settings in discriminators.items()
+    }
+    named["generator"] = COMPOSER["generator"] | {"class_path": f"{own}.OwnGenerator"}
+    module = configured(ComposerModule, COMPOSER | named | {"feature_network": face_file}, tmp_path)
+    before = copied(module.discriminators)
+    fit(tmp_path, module).save_checkpoint(tmp_path / "own.ckpt")
+    for name, value in module.discriminators.state_dict().items():
+        assert not torch.equal(value, before[name]), name
+    again = ComposerModule.load_from_checkpoint(tmp_path / "own.ckpt", weights_only=True)
+    assert_same(copied(again.discriminators), copied(module.discriminators))
+    stream: Any = open_system(str(tmp_path / "own.ckpt"), "cpu")
+    assert type(stream.generator).__name__ == "OwnGenerator"
 
 
 def test_mixing_moves_each_nu_part_of_the_way_to_another() -> None:

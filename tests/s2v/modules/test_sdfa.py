@@ -85,6 +85,27 @@ def test_the_losses_are_the_published_ones(tmp_path: Path) -> None:
     assert log_generator_loss(torch.zeros(1)) > 0.69
 
 
+def test_a_subclasses_own_term_counts_as_it_is(tmp_path: Path) -> None:
+    kept: dict[str, Any] = {}
+
+    class WithContrast(SDFAModule):
+        def generator_losses(self, fake: Tensor, real: Tensor, *others: Any) -> dict[str, Tensor]:
+            terms = super().generator_losses(fake, real, *others)
+            return terms | {"contrast": 3 * (fake.std() - real.std()).square()}
+
+        def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+            kept.update(super().training_step(batch, batch_idx))
+            return kept
+
+    module, logged = sdfa(), Losses("train/loss/contrast")
+    module.__class__ = WithContrast
+    trainer(tmp_path, logged, max_steps=1, max_epochs=-1).fit(module, datamodule=SmallFaces(pictures=6))
+    terms = kept["losses"]
+    assert logged.values == [terms["contrast"].item()] and logged.values[0] > 0
+    weights = {"frame": 1.0, "sequence": 0.2, "sync": 0.8, "similarity": 600.0, "contrast": 1.0}
+    torch.testing.assert_close(terms["generator"], sum(w * terms[name] for name, w in weights.items()))
+
+
 def test_frame_numbers() -> None:
     assert frame_numbers(torch.tensor([[0.02, 0.06, 1.58]])).tolist() == [[0, 1, 39]]
 

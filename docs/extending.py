@@ -1,0 +1,81 @@
+"""docs/extending.md's own parts: a loss term, a discriminator, a data set, a system to test."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import Tensor, nn
+
+from data_modules import VideoFolder
+from data_modules.layouts import LAYOUTS, FoundClip
+from s2v.batch import TalkingFaceBatch
+from s2v.modules.composer import ComposerModule
+
+
+class ComposerWithMotion(ComposerModule):
+    """Frames are to change from one to the next as the real ones do.
+
+    Args:
+        motion_weight: of that term.
+    """
+
+    def __init__(self, *args: Any, motion_weight: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.motion_weight = motion_weight
+
+    def generator_losses(
+        self, inflated: list[Tensor], fake: Tensor, real: Tensor, contexts: Tensor
+    ) -> dict[str, Tensor]:
+        terms = super().generator_losses(inflated, fake, real, contexts)
+        terms["motion"] = self.motion_weight * (fake.diff(dim=1) - real.diff(dim=1)).abs().mean()
+        return terms
+
+
+class PatchDiscriminator(nn.Module):
+    """D_fr that looks at patches of 8 x 8 pixels, each for itself.
+
+    Args:
+        width: factor on the channels.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        channels = round(256 * width)
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, channels, 8, 8), nn.LeakyReLU(0.2), nn.Conv2d(channels, 1, 1)
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> scores (N, 1, H / 8, W / 8)."""
+        return self.layers(frames)
+
+
+def find_interviews(root: Path) -> list[FoundClip]:
+    """Clips `DATE_SPEAKER_EMOTION.mp4` below a folder."""
+    clips = []
+    for path in sorted(root.rglob("*.mp4")):
+        _, speaker, emotion = path.stem.split("_")
+        video = path.relative_to(root).as_posix()
+        clips.append(FoundClip(clip_id=path.stem, video=video, speaker=speaker, emotion=emotion))
+    return clips
+
+
+LAYOUTS["interviews"] = find_interviews
+
+
+class Interviews(VideoFolder):
+    """A data set with a layout of its own."""
+
+    layout = "interviews"
+
+
+class FrozenFace(pl.LightningModule):
+    """A system to hold others against: the clip's first frame, all the time."""
+
+    system_name = "frozen face"
+    """In the report."""
+
+    def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
+        """One whole clip: generated and real frames, (T, 3, H, W) uint8."""
+        real = batch["frames"][0]
+        return {"generated": batch["still"].expand_as(real), "real": real}

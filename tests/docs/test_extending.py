@@ -1,0 +1,58 @@
+"""docs/extending.md: its commands run as they are written, on its own example file."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from data_modules.synthetic.corpus import write_corpus
+from tests.experiments.combinations import REPOSITORY
+
+PAGE = REPOSITORY / "docs" / "extending.md"
+
+
+def test_own_loss_term_discriminator_data_set_and_system(tmp_path: Path) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 60
+    write_corpus(tmp_path / "corpus", "voxceleb2", speakers=3, clips_per_speaker=5, seed=0, size=64)
+    (tmp_path / "data" / "interviews").mkdir(parents=True)
+    for number, path in enumerate(sorted((tmp_path / "corpus" / "mp4").rglob("*.mp4"))):
+        name = f"{20240101 + number}_{path.parts[-3]}_{('calm', 'glad')[number % 2]}.mp4"
+        path.rename(tmp_path / "data" / "interviews" / name)
+    for folder in ("docs", "experiments"):
+        (tmp_path / folder).symlink_to(REPOSITORY / folder)
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "s2v"  # a script, as pip installs it: the current folder is not on its path
+    command.write_text(f"#!{sys.executable}\nimport sys\nfrom s2v.cli import main\nsys.exit(main())\n")
+    command.chmod(0o755)
+
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S))],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    run = tmp_path / "runs" / "interviews" / "mine"
+    config = yaml.safe_load((run / "config.yaml").read_text())["model"]
+    assert config["class_path"] == "mine.ComposerWithMotion"
+    assert config["init_args"]["frame_discriminator"] == {
+        "class_path": "mine.PatchDiscriminator",
+        "init_args": {"width": 0.0625},
+    }
+    assert config["init_args"]["generator"]["init_args"]["image_size"] == 64  # interpolated
+    with (run / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["train/loss/motion"]]
+    assert len(rows) == 4 and float(rows[0]["train/loss/motion"]) > 0
+    with (tmp_path / "data" / "cache" / "interviews" / "manifest.csv").open(newline="") as file:
+        clips = list(csv.DictReader(file))
+    assert len(clips) == 15 and {clip["emotion"] for clip in clips} == {"calm", "glad"}
+    report = json.loads((run.parent / "frozen" / "report" / "report.json").read_text())
+    assert 0 < report["systems"]["frozen face"]["ssim"]["mean"] < 1
