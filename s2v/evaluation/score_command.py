@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from s2v.evaluation.report import Report
 
 NOTHING_SCORED = 2
+TRIM = 5
+"""Frames by which decoders, encoders and systems of another frame rate usually differ at a clip's end, and more."""
 Item = TypeVar("Item")
 
 
@@ -24,7 +26,11 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="real videos: a folder, or one file; a subfolder a speaker, or CREMA-D's names",
     )
     parser.add_argument(
-        "--generated", type=Path, required=True, help="the system's videos: the same names below a folder"
+        "--generated",
+        type=Path,
+        required=True,
+        help="the system's videos: the same names below a folder. SSIM, PSNR, LPIPS, sharpness and motion need pairs "
+        "of one size and number of frames (or --resize, --trim); all else is measured on the frames as they are",
     )
     parser.add_argument(
         "--output",
@@ -77,6 +83,21 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="generated lips are heard with the video's own sound, or the real one's (%(default)s)",
     )
     parser.add_argument(
+        "--resize",
+        action="store_true",
+        help="resize generated pictures to the real ones' size, anti-aliased, before pixels are compared",
+    )
+    parser.add_argument(
+        "--trim",
+        type=int,
+        nargs="?",
+        const=TRIM,
+        default=0,
+        metavar="FRAMES",
+        help="compare pixels as far as both videos go where they differ by at most FRAMES (%(const)s if none is "
+        "given); the speech stays",
+    )
+    parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples of the intervals (%(default)s)"
     )
     parser.add_argument(
@@ -112,6 +133,8 @@ def run_score(args: argparse.Namespace) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers must be at least 1, got {args.workers}")
+    if args.trim < 0:
+        raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
     pairs = find_pairs(args.real, args.generated)
     genders = find_genders(args.real)
     pairs = [replace(pair, gender=genders.get(pair.speaker, "")) for pair in pairs]
@@ -125,6 +148,8 @@ def run_score(args: argparse.Namespace) -> int:
         args.landmarks,
         args.device,
         own_sound=args.speech == "own",
+        trim=args.trim,
+        resize=args.resize,
     )
     protocol = job.protocol()
     _move(protocol, args.device)
@@ -166,7 +191,7 @@ def run_score(args: argparse.Namespace) -> int:
     _write(report, args.output)
     Console().print(report.rich_table())
     ours = report.systems[args.system]
-    measured = sum(row.has_pictures for row in report.rows if row.system == args.system)
+    measured = sum(row.measured for row in report.rows if row.system == args.system)
     print(
         f"{ours.total} clips: {ours.scored} scored in full, {measured - ours.scored} in part, "
         f"{ours.total - measured} not at all; report: {args.output / 'report.html'}"

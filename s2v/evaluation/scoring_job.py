@@ -42,6 +42,8 @@ class ScoringJob:
     landmarks: str | None = None
     device: str = "cpu"
     own_sound: bool = True
+    trim: int = 0
+    resize: bool = False
 
     def protocol(self) -> Protocol:
         """With its judges loaded, on the CPU."""
@@ -53,6 +55,8 @@ class ScoringJob:
             load_perceptual_judge(self.perceptual) if self.perceptual else None,
             load_fid_judge(self.fid) if self.fid else None,
             load_blink_judge(self.landmarks) if self.landmarks else None,
+            trim=self.trim,
+            resize=self.resize,
         )
 
     def with_whole_paths(self) -> "ScoringJob":
