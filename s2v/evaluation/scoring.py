@@ -39,6 +39,8 @@ class Scoring:
         self.max_strips = max_strips if contact_sheet else 0
         self.strips: dict[tuple[str, str], Strip] = {}
         self._sizes: set[tuple[int, int]] = set()
+        self.oblong: set[tuple[int, int]] = set()
+        """Widths and heights of pictures, real or generated, that are not square."""
         self._started = time.monotonic()
 
     @property
@@ -57,6 +59,9 @@ class Scoring:
         """Keep what `measure_clip` found, here or elsewhere; clips in the test's order."""
         if found.size is not None:
             self._sizes.add(found.size)
+        for size in (found.size, found.generated_size):
+            if size is not None and size[0] != size[1]:
+                self.oblong.add(size)
         key = (found.speaker, emotion)
         if found.strip is not None and self._has_room_for(key):
             self.strips[key] = found.strip
@@ -126,6 +131,8 @@ def measure_clip(protocol: Protocol, clip: TestClip, with_strip: bool) -> ClipMe
     found = protocol.measure(clip)
     found.size = (clip.real.shape[-1], clip.real.shape[-2])
     generated = generated_frames(clip)
+    if isinstance(generated, Tensor):
+        found.generated_size = (generated.shape[-1], generated.shape[-2])
     if with_strip and isinstance(generated, Tensor):
         title = " ".join(filter(None, (clip.speaker, clip.emotion))) or clip.clip_id
         found.strip = strip_of(title, {"real": clip.real, "generated": generated}, FPS)
