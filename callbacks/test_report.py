@@ -182,7 +182,8 @@ class TestReport(Callback):
 
     def _meta(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         data: Any = getattr(trainer, "datamodule", None)
-        checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
+        weights = trainer.ckpt_path or getattr(pl_module, "weights_file", None)
+        checkpoint = str(weights) if weights else None
         return {
             "dataset": type(data).__name__ if data is not None else None,
             "split": f"test of {getattr(data, 'split', '?')}",

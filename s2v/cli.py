@@ -80,6 +80,11 @@ COMMANDS = {
         "s2v prepare --root data/CREMA-D --layout crema_d --cache data/cache/crema_d --crop face",
         "data_modules.preparation_command:prepare",
     ),
+    "clips": Command(
+        "write prepared clips as videos, sound and pictures, for another system to be scored on them",
+        "s2v clips --cache data/cache/crema_d --split seen --part test --output data/real",
+        "data_modules.clips_command:clips",
+    ),
     "cache-targets": Command(
         "keep what the face teachers see in prepared clips: stage 1 then loads them, but does not run them",
         "s2v cache-targets --cache data/cache/crema_d --identity-teacher vggface:weights/vgg_face_dag.pth "

@@ -111,14 +111,14 @@ def evaluate(system: System, output: Path) -> Path:
     """Test a system unless this very checkpoint was tested like this before, by the same judges; its report.json."""
     from s2v.evaluation.file_hash import sha256_of_file
 
-    if not system.checkpoint.is_file():
+    if system.checkpoint is not None and not system.checkpoint.is_file():
         raise InputError(
             f"{system.name}: there is no checkpoint {system.checkpoint}: add its stage, or check the path"
         )
     folder = output / system.slug
     report, note = folder / "report" / "report.json", folder / "tested.json"
     key: dict[str, object] = {
-        "checkpoint_sha256": sha256_of_file(str(system.checkpoint)),
+        "checkpoint_sha256": None if system.checkpoint is None else sha256_of_file(str(system.checkpoint)),
         "arguments": system.arguments,
     }
     before = json.loads(note.read_text()) if report.is_file() and note.is_file() else {}
@@ -130,22 +130,23 @@ def evaluate(system: System, output: Path) -> Path:
         print(f"{system.name}: changed since its test: {', '.join(changed)}")
     files = contents_of_sources(config_files(system.arguments))
     note.unlink(missing_ok=True)
-    print(f"{system.name}: testing {system.checkpoint}", flush=True)
-    where = ["--run_dir", str(folder), "--ckpt_path", str(system.checkpoint)]
-    run_training_command(["test", *system.arguments, *where])
+    print(f"{system.name}: testing {system.checkpoint or 'the weights of its configs'}", flush=True)
+    weights = [] if system.checkpoint is None else ["--ckpt_path", str(system.checkpoint)]
+    run_training_command(["test", *system.arguments, "--run_dir", str(folder), *weights])
     if not report.is_file():
         raise InputError(
             f"{system.name} was tested but there is no {report}: the config's `report` must have a TestReport "
             "with output_dir ${run_dir}/report"
         )
-    _write_note(note, key | {"files": files | contents_of_sources(_judges(report))})
+    _write_note(note, key | {"files": files | contents_of_sources(_weights(report))})
     return report
 
 
-def _judges(report: Path) -> list[str]:
-    """The judges of a report, as its config names them."""
-    judges = json.loads(report.read_text()).get("meta", {}).get("judges", {})
-    return [judge["file"] for judge in judges.values() if judge]
+def _weights(report: Path) -> list[str]:
+    """The files of a report's judges and of what it tested, as its config names them."""
+    meta = json.loads(report.read_text()).get("meta", {})
+    named = [*meta.get("judges", {}).values(), meta.get("checkpoint")]
+    return [weights["file"] for weights in named if weights]
 
 
 def run_training_command(arguments: list[str]) -> None:

@@ -30,3 +30,5 @@ class ClipMeasurement:
     """For the contact sheet."""
     size: tuple[int, int] | None = None
     """Width and height of the real frames."""
+    generated_size: tuple[int, int] | None = None
+    """Of the generated ones; None where there are none."""

@@ -1,5 +1,6 @@
 """What goes into the protocol, a clip, and what comes out, a row for it and each system."""
 
+import math
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -61,6 +62,8 @@ class ClipRow:
     """Why something could not be measured; empty for a row that is whole."""
     gender: str = ""
     """The speaker's; empty where unlabelled."""
+    adjusted: str = ""
+    """What was done to the pictures before they were compared pixel by pixel; empty: nothing."""
 
     @property
     def scored(self) -> bool:
@@ -68,6 +71,6 @@ class ClipRow:
         return not self.reasons
 
     @property
-    def has_pictures(self) -> bool:
-        """The pictures were there and comparable."""
-        return "ssim" in self.values
+    def measured(self) -> bool:
+        """Something is there, if not all."""
+        return any(map(math.isfinite, self.values.values()))

@@ -32,7 +32,7 @@ def strip_of(
 
     Args:
         title: for the left margin.
-        rows: label -> (T, 3, H, W) uint8 RGB, all of one T.
+        rows: label -> (T, 3, H, W) uint8 RGB; instants are of the shortest.
         fps: frames a second.
         size: height of the thumbnails, pixels.
         instants: how many, at most T.

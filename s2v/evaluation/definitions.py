@@ -39,5 +39,7 @@ DEFINITIONS = {
     "another_clip": "first frame of the speaker's first clip in the list (for that one: of the second), held",
     "mean_image": "mean picture of the speaker's other clips, held",
     "another_speaker": "first frame of the next speaker's first clip, held",
+    "adjusted": "what --trim and --resize did to a clip before pixels were compared: SSIM, PSNR, LPIPS, sharpness and "
+    "motion need equal sizes and numbers of frames, all else is measured on the frames as they came",
     "scored": "clips on which every configured metric could be measured; the others say why in the CSV",
 }

@@ -13,6 +13,7 @@ from s2v.batch import FPS
 from s2v.errors import InputError
 from s2v.evaluation.contact_sheet import contact_sheet_png, strip_of
 from s2v.generation.mp4_writer import write_mp4
+from s2v.metrics.regional_quality import at_size
 from s2v.whole_file import write_whole_file
 
 _TENSORS = ("real", "generated", "speech")
@@ -106,9 +107,16 @@ def compare_systems(folders: dict[str, Path], output: Path, largest: int = 128) 
         strips.append(strip_of(clip.title, rows, FPS, min(largest, clip.real.shape[-2])))
         path = output / "side_by_side" / f"{clip.file_name}.mp4"
         frames = min(len(pictures) for pictures in rows.values())
+        height = clip.real.shape[-2]
+        rows = {name: _of_height(pictures, height) for name, pictures in rows.items()}
         write_mp4(path, [torch.cat([pictures[:frames] for pictures in rows.values()], dim=-1)], [clip.speech])
         files.append(path)
     if strips:
         write_whole_file(output / "figure.png", contact_sheet_png(strips))
         files.insert(0, output / "figure.png")
     return files
+
+
+def _of_height(pictures: Tensor, height: int) -> Tensor:
+    """(T, 3, H, W) -> (T, 3, height, W'), proportions kept: systems need not be of one size to stand side by side."""
+    return at_size(pictures, (height, max(1, round(pictures.shape[-1] * height / pictures.shape[-2]))))

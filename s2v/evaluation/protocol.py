@@ -4,6 +4,9 @@ Calibration rows say what a metric can tell apart: the ground truth itself, the 
 speech shifted by 10 frames, beside another clip's speech, and the clip's first frame held still; where
 `HeldPictures` are at hand, also a frame of another clip of the speaker, the mean of the speaker's other clips and
 another speaker's frame, held still. A clip that can't be measured stays a row and says why.
+
+What compares pixels (SSIM, PSNR, LPIPS, sharpness, motion) needs a generated clip of the real one's size and number of
+frames; lips, identity, emotion, blinks, FID and the speakers' spread are measured on whatever frames there are.
 """
 
 import math
@@ -37,8 +40,8 @@ from s2v.evaluation.split_fid import SplitFid
 from s2v.metrics.diversity import mean_picture
 from s2v.metrics.emotion import canonical_emotion, clip_emotion
 from s2v.metrics.identity import clip_embedding, identity_cosine
-from s2v.metrics.image_quality import check_pair, motion, sharpness
-from s2v.metrics.regional_quality import perfect_quality, regional_qualities
+from s2v.metrics.image_quality import check_clip, check_pair, motion, sharpness
+from s2v.metrics.regional_quality import at_size, perfect_quality, regional_qualities, regional_quality
 from s2v.metrics.sync_confidence import sync_embeddings
 
 SHIFTED_BY = 10
@@ -64,6 +67,9 @@ class Protocol:
         perceptual: LPIPS; likewise.
         fid: the Inception of FID; likewise.
         blinks: landmarks that show eyelids; likewise.
+        trim: where numbers of frames differ by no more than this, generated and real pictures are compared as far as
+            both go; only what compares pixels is cut.
+        resize: generated pictures get the real ones' size before pixels are compared (`at_size`).
     """
 
     def __init__(
@@ -75,6 +81,8 @@ class Protocol:
         perceptual: PerceptualJudge | None = None,
         fid: FidJudge | None = None,
         blinks: BlinkJudge | None = None,
+        trim: int = 0,
+        resize: bool = False,
     ) -> None:
         if system in CALIBRATION:
             raise InputError(f"a system can't be called {system!r}: that is a calibration row")
@@ -86,6 +94,8 @@ class Protocol:
         self.perceptual = perceptual
         self.fid = fid
         self.blinks = blinks
+        self.trim = trim
+        self.resize = resize
         self.split_fid = SplitFid(fid, GROUND_TRUTH) if fid is not None else None
         self.spread = SpeakerSpread()
         self.rows: list[ClipRow] = []
@@ -115,11 +125,11 @@ class Protocol:
         rows = self._new_rows(clip.clip_id, clip.speaker, clip.gender)
         found = ClipMeasurement(clip.clip_id, clip.speaker, rows)
         pictures = {GROUND_TRUTH: clip.real}
-        fault = _fault(clip)
-        if fault:
-            rows[self.systems[0]].reasons.append(fault)
-        elif isinstance(clip.generated, Tensor):
-            pictures[self.systems[0]] = clip.generated
+        generated = generated_frames(clip)
+        if isinstance(generated, str):
+            rows[self.systems[0]].reasons.append(generated)
+        else:
+            pictures[self.systems[0]] = generated
         stills = {STILL: clip.real[:1]}
         for name, picture in self._held_against(clip).items():
             if isinstance(picture, str):
@@ -180,6 +190,9 @@ class Protocol:
         # the held frame is the clip's own first: it is given, not made, and would score as perfect
         first = {STILL: 1}
         shown = {name: frames for name, frames in faces.items() if name != STILL or len(real) > 1}
+        ours = self.systems[0]
+        if ours in shown and shown[ours].shape != real.shape:
+            self._measure_unequal(rows[ours], shown.pop(ours), real)
         if STILL not in shown:
             rows[STILL].reasons.append("a single frame: nothing to hold it against")
         made = [name for name in shown if name != GROUND_TRUTH]
@@ -196,18 +209,43 @@ class Protocol:
         for name in quality:
             row, target = rows[name], real[first.get(name, 0) :]
             frames = shown[name].expand_as(target) if len(shown[name]) == 1 else shown[name]
-            row.values |= quality[name] | {
-                "sharpness": sharpness(frames, target),
-                "motion": motion(frames, target),
-            }
-            if self.perceptual is not None:
-                try:
-                    row.values["lpips"] = self.perceptual.distance(frames, target)
-                except InputError as error:
-                    row.reasons.append(str(error))
+            row.values |= quality[name]
+            self._compare(row, frames, target)
         for name in (SHIFTED, SWAPPED):
             rows[name].values |= rows[GROUND_TRUTH].values
             rows[name].reasons += rows[GROUND_TRUTH].reasons
+
+    def _measure_unequal(self, row: ClipRow, generated: Tensor, real: Tensor) -> None:
+        """What compares pixels, of a generated clip (T, 3, H, W) that is of other length or size than the real one."""
+        both, size = min(len(generated), len(real)), (real.shape[-2], real.shape[-1])
+        frames, target, adjusted = generated, real, []
+        if len(generated) != len(real) and abs(len(generated) - len(real)) <= self.trim:
+            frames, target = generated[:both], real[:both]
+            adjusted.append(f"first {both} frames compared: generated has {len(generated)}, real {len(real)}")
+        if generated.shape[-2:] != real.shape[-2:] and self.resize:
+            frames = at_size(frames, size)
+            adjusted.append(
+                f"resized from {generated.shape[-1]} x {generated.shape[-2]} to {size[1]} x {size[0]}"
+            )
+        try:
+            if frames.shape != target.shape:
+                check_pair(generated, real)
+            quality = regional_quality(frames, target)
+        except InputError as error:
+            row.reasons.append(str(error))
+            return
+        row.adjusted = "; ".join(adjusted)
+        row.values |= quality
+        self._compare(row, frames, target)
+
+    def _compare(self, row: ClipRow, frames: Tensor, real: Tensor) -> None:
+        """What compares pixels beside SSIM and PSNR, of clips (T, 3, H, W) of one shape."""
+        row.values |= {"sharpness": sharpness(frames, real), "motion": motion(frames, real)}
+        if self.perceptual is not None:
+            try:
+                row.values["lpips"] = self.perceptual.distance(frames, real)
+            except InputError as error:
+                row.reasons.append(str(error))
 
     def _count_blinks(
         self, rows: dict[str, ClipRow], pictures: dict[str, Tensor], stills: dict[str, Tensor]
@@ -313,17 +351,16 @@ def _heard(speech: Tensor | str) -> Tensor:
     return speech
 
 
-def _fault(clip: TestClip) -> str:
-    """Why the generated clip can't be compared with the real one; empty if it can."""
+def generated_frames(clip: TestClip) -> Tensor | str:
+    """The generated frames (T, 3, H, W) uint8, or why there are none; they may be more or larger than the real."""
     if clip.generated is None:
         return "the system made no frames for this clip"
-    if isinstance(clip.generated, str):
-        return clip.generated
-    try:
-        check_pair(clip.generated, clip.real)
-    except InputError as error:
-        return str(error)
-    return ""
+    if isinstance(clip.generated, Tensor):
+        try:
+            check_clip(clip.generated, "generated")
+        except InputError as error:
+            return str(error)
+    return clip.generated
 
 
 def _add_sync(row: ClipRow, lips: Tensor, heard: Tensor) -> None:

@@ -187,8 +187,21 @@ class Report:
         notes = [
             f"data: {meta.get('dataset')}, split {meta.get('split')}, {meta.get('clips')} clips of "
             f"{meta.get('speakers')} speakers, list {str(meta.get('clip_list_sha256'))[:12]}",
-            f"frames: {meta.get('image_size')} pixels at {meta.get('fps')} fps",
+            f"frames: {meta.get('image_size')} pixels at {meta.get('fps')} fps, crop {meta.get('crop')}",
         ]
+        done = [
+            f"generated and real clips that differ by at most {meta['trim']} frames are cut to the shorter's"
+            if meta.get("trim")
+            else "",
+            "generated pictures are resized to the real ones' size (bilinear with anti-aliasing)"
+            if meta.get("resize")
+            else "",
+        ]
+        if any(done):
+            notes.append(
+                f"before pixels are compared, {' and '.join(filter(None, done))}: {meta.get('adjusted_clips')} clips; "
+                "lips, identity, emotion, blinks and FID are of the pictures as they came"
+            )
         for name, count in (meta.get("fid_frames") or {}).items():
             unstable = f": UNSTABLE BELOW {STABLE_FROM:,} FRAMES" if count < STABLE_FROM else ""
             notes.append(f"fid of {name}: {count:,} frames{unstable}")
@@ -218,6 +231,7 @@ _ROW_COLUMNS = (
     "system",
     "scored",
     "reason",
+    "adjusted",
     "emotion_true",
     "emotion_predicted",
     "emotion_reference",
@@ -232,6 +246,7 @@ def _row_json(row: ClipRow) -> dict[str, Any]:
         "system": row.system,
         "scored": row.scored,
         "reason": "; ".join(row.reasons),
+        "adjusted": row.adjusted,
         "emotion_true": row.emotion_true,
         "emotion_predicted": row.emotion_predicted,
         "emotion_reference": row.emotion_reference,

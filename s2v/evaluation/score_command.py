@@ -1,6 +1,7 @@
 """`s2v score`: any system's videos against the real ones, by the same protocol as `s2v test`."""
 
 import argparse
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -10,8 +11,13 @@ from s2v.errors import InputError
 if TYPE_CHECKING:
     from s2v.evaluation.protocol import Protocol
     from s2v.evaluation.report import Report
+    from s2v.evaluation.video_crop import VideoCrop
 
 NOTHING_SCORED = 2
+CROP_SIZE = 128
+"""Pixels, as `s2v prepare` has it."""
+TRIM = 5
+"""Frames by which decoders, encoders and systems of another frame rate usually differ at a clip's end, and more."""
 Item = TypeVar("Item")
 
 
@@ -24,7 +30,11 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="real videos: a folder, or one file; a subfolder a speaker, or CREMA-D's names",
     )
     parser.add_argument(
-        "--generated", type=Path, required=True, help="the system's videos: the same names below a folder"
+        "--generated",
+        type=Path,
+        required=True,
+        help="the system's videos: the same names below a folder. SSIM, PSNR, LPIPS, sharpness and motion need pairs "
+        "of one size and number of frames (or --resize, --trim); all else is measured on the frames as they are",
     )
     parser.add_argument(
         "--output",
@@ -77,6 +87,38 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="generated lips are heard with the video's own sound, or the real one's (%(default)s)",
     )
     parser.add_argument(
+        "--crop",
+        choices=("none", "face"),
+        default="none",
+        help="none: pictures must be face crops, for SyncNet and the face judges squash whole pictures to a square; "
+        "face: one steady box round the face a video, as `s2v prepare --crop face` cuts it (pairs of one size: the "
+        "real one's for both) (%(default)s)",
+    )
+    parser.add_argument(
+        "--crop-size",
+        type=int,
+        metavar="PIXELS",
+        help=f"side of the pictures that --crop face makes ({CROP_SIZE})",
+    )
+    parser.add_argument(
+        "--detector", metavar="FILE", help="YuNet .onnx for --crop face (default: OpenCV's own Haar cascade)"
+    )
+    parser.add_argument(
+        "--resize",
+        action="store_true",
+        help="resize generated pictures to the real ones' size, anti-aliased, before pixels are compared",
+    )
+    parser.add_argument(
+        "--trim",
+        type=int,
+        nargs="?",
+        const=TRIM,
+        default=0,
+        metavar="FRAMES",
+        help="compare pixels as far as both videos go where they differ by at most FRAMES (%(const)s if none is "
+        "given); the speech stays",
+    )
+    parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples of the intervals (%(default)s)"
     )
     parser.add_argument(
@@ -110,8 +152,11 @@ def run_score(args: argparse.Namespace) -> int:
     from s2v.evaluation.scoring_job import ScoringJob
     from s2v.evaluation.video_pairs import find_pairs, read_pair, real_frames
 
+    crop = _crop(args)
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers must be at least 1, got {args.workers}")
+    if args.trim < 0:
+        raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
     pairs = find_pairs(args.real, args.generated)
     genders = find_genders(args.real)
     pairs = [replace(pair, gender=genders.get(pair.speaker, "")) for pair in pairs]
@@ -125,6 +170,9 @@ def run_score(args: argparse.Namespace) -> int:
         args.landmarks,
         args.device,
         own_sound=args.speech == "own",
+        crop=crop,
+        trim=args.trim,
+        resize=args.resize,
     )
     protocol = job.protocol()
     _move(protocol, args.device)
@@ -141,12 +189,12 @@ def run_score(args: argparse.Namespace) -> int:
     else:
         held = HeldPictures()
         for pair in watch(pairs, "looking through the real videos"):
-            frames = real_frames(pair)
+            frames = real_frames(pair, crop)
             if frames is not None:
                 held.add(pair.clip_id, pair.speaker, frames)
         protocol.hold(held)
         for pair in watch(pairs, "scoring"):
-            clip = read_pair(pair, job.own_sound)
+            clip = read_pair(pair, job.own_sound, crop)
             if isinstance(clip, str):
                 scoring.refuse(pair.clip_id, pair.speaker, clip)
             else:
@@ -158,7 +206,10 @@ def run_score(args: argparse.Namespace) -> int:
         "generated": str(args.generated),
         "speech_of_generated": args.speech,
         "checkpoint": checkpoint or None,
-        "crop": "none: whole pictures",
+        "crop": "none: whole pictures, which SyncNet and the face judges take for face crops"
+        if crop is None
+        else f"face: one box a video (the real one's for pairs of one size), {crop.size} x {crop.size}, found by "
+        f"{crop.detector or 'the Haar cascade of OpenCV'}",
         "device": args.device,
     }
     report = scoring.report(meta, teachers)
@@ -166,12 +217,36 @@ def run_score(args: argparse.Namespace) -> int:
     _write(report, args.output)
     Console().print(report.rich_table())
     ours = report.systems[args.system]
-    measured = sum(row.has_pictures for row in report.rows if row.system == args.system)
+    measured = sum(row.measured for row in report.rows if row.system == args.system)
     print(
         f"{ours.total} clips: {ours.scored} scored in full, {measured - ours.scored} in part, "
         f"{ours.total - measured} not at all; report: {args.output / 'report.html'}"
     )
+    if scoring.oblong:
+        sizes = ", ".join(f"{width} x {height}" for width, height in sorted(scoring.oblong))
+        print(
+            f"s2v: warning: pictures are not square ({sizes}): SyncNet and the face judges see them squashed; where "
+            "they are whole pictures, score with --crop face",
+            file=sys.stderr,
+        )
     return 0 if measured else NOTHING_SCORED
+
+
+def _crop(args: argparse.Namespace) -> "VideoCrop | None":
+    """None for whole pictures; the detector is opened once, so that a wrong file is said at once."""
+    from data_modules.face_crop import load_detector
+    from s2v.evaluation.video_crop import VideoCrop
+
+    if args.crop == "none":
+        for option, value in {"--crop-size": args.crop_size, "--detector": args.detector}.items():
+            if value is not None:
+                raise InputError(f"{option} is for --crop face: give both, or neither")
+        return None
+    size: int = CROP_SIZE if args.crop_size is None else args.crop_size
+    if size < 1:
+        raise InputError(f"--crop-size must be at least 1, got {size}")
+    load_detector(args.detector or "")
+    return VideoCrop(size, args.detector or "")
 
 
 def _write(report: "Report", folder: Path) -> None:

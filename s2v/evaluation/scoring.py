@@ -12,7 +12,7 @@ from s2v.evaluation.clip_rows import ClipRow, TestClip
 from s2v.evaluation.contact_sheet import Strip, strip_of
 from s2v.evaluation.file_hash import sha256_of_list
 from s2v.evaluation.freed_memory import give_back_freed_memory
-from s2v.evaluation.protocol import Protocol
+from s2v.evaluation.protocol import Protocol, generated_frames
 from s2v.evaluation.provenance import describe_judge, git_commit, package_versions
 from s2v.evaluation.report import Report
 from s2v.evaluation.retrieval import describe_genders
@@ -39,6 +39,8 @@ class Scoring:
         self.max_strips = max_strips if contact_sheet else 0
         self.strips: dict[tuple[str, str], Strip] = {}
         self._sizes: set[tuple[int, int]] = set()
+        self.oblong: set[tuple[int, int]] = set()
+        """Widths and heights of pictures, real or generated, that are not square."""
         self._started = time.monotonic()
 
     @property
@@ -57,6 +59,9 @@ class Scoring:
         """Keep what `measure_clip` found, here or elsewhere; clips in the test's order."""
         if found.size is not None:
             self._sizes.add(found.size)
+        for size in (found.size, found.generated_size):
+            if size is not None and size[0] != size[1]:
+                self.oblong.add(size)
         key = (found.speaker, emotion)
         if found.strip is not None and self._has_room_for(key):
             self.strips[key] = found.strip
@@ -108,6 +113,9 @@ class Scoring:
             "genders": describe_genders(rows),
             "image_size": f"{width} x {height}"
             + (" (largest; sizes differ)" if len(self._sizes) > 1 else ""),
+            "trim": self.protocol.trim,
+            "resize": self.protocol.resize,
+            "adjusted_clips": sum(bool(row.adjusted) for row in clips),
             "fps": FPS,
             "sample_rate": SAMPLE_RATE,
             "packages": package_versions(),
@@ -122,8 +130,10 @@ def measure_clip(protocol: Protocol, clip: TestClip, with_strip: bool) -> ClipMe
     """What one clip tells, with a strip for the contact sheet if there are two rows of pictures to show."""
     found = protocol.measure(clip)
     found.size = (clip.real.shape[-1], clip.real.shape[-2])
-    shows = found.rows[protocol.systems[0]].has_pictures
-    if with_strip and shows and isinstance(clip.generated, Tensor):
+    generated = generated_frames(clip)
+    if isinstance(generated, Tensor):
+        found.generated_size = (generated.shape[-1], generated.shape[-2])
+    if with_strip and isinstance(generated, Tensor):
         title = " ".join(filter(None, (clip.speaker, clip.emotion))) or clip.clip_id
-        found.strip = strip_of(title, {"real": clip.real, "generated": clip.generated}, FPS)
+        found.strip = strip_of(title, {"real": clip.real, "generated": generated}, FPS)
     return found

@@ -20,6 +20,7 @@ from s2v.evaluation.judges import (
 )
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.scoring import measure_clip
+from s2v.evaluation.video_crop import VideoCrop
 from s2v.evaluation.video_pairs import VideoPair, read_pair, real_frames
 from s2v.models.face_landmarks import names_installed
 from s2v.one_thread_each import one_thread
@@ -42,6 +43,9 @@ class ScoringJob:
     landmarks: str | None = None
     device: str = "cpu"
     own_sound: bool = True
+    crop: VideoCrop | None = None
+    trim: int = 0
+    resize: bool = False
 
     def protocol(self) -> Protocol:
         """With its judges loaded, on the CPU."""
@@ -53,6 +57,8 @@ class ScoringJob:
             load_perceptual_judge(self.perceptual) if self.perceptual else None,
             load_fid_judge(self.fid) if self.fid else None,
             load_blink_judge(self.landmarks) if self.landmarks else None,
+            trim=self.trim,
+            resize=self.resize,
         )
 
     def with_whole_paths(self) -> "ScoringJob":
@@ -63,6 +69,8 @@ class ScoringJob:
             # the installed trees lie elsewhere on other machines: their name travels, not their path
             del given["landmarks"]
         whole: dict[str, Any] = {name: absolute_source(source) for name, source in given.items() if source}
+        if self.crop is not None and self.crop.detector:
+            whole["crop"] = replace(self.crop, detector=absolute_source(self.crop.detector))
         return replace(self, **whole)
 
 
@@ -74,7 +82,7 @@ def look_at_pair(pair: VideoPair, job: ScoringJob) -> tuple[Tensor, Tensor] | No
     """
     _loaded(job)
     with one_thread():
-        frames = real_frames(pair)
+        frames = real_frames(pair, job.crop)
         return None if frames is None else (frames[0].clone(), mean_frame(frames))
 
 
@@ -83,7 +91,7 @@ def measure_pair(
 ) -> ClipMeasurement | str:
     """One pair's measurement, or why nothing can be measured; `held` as `HeldPictures.for_speaker` gives it."""
     with one_thread():
-        clip = read_pair(pair, own_sound=job.own_sound)
+        clip = read_pair(pair, job.own_sound, job.crop)
         if isinstance(clip, str):
             return clip
         protocol = copy.copy(_loaded(job))  # a Dask worker may measure several pairs at a time

@@ -13,11 +13,23 @@ from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.summary import METRICS
+from s2v.metrics.regional_quality import METRICS as PIXEL_METRICS
+from s2v.metrics.regional_quality import SIZES
 from s2v.whole_file import write_whole_file
 
-SHARED = ("clip_list_sha256", "dataset", "split", "image_size", "crop")
+SHARED = ("clip_list_sha256", "dataset", "split", "crop")
 """What must be the same in all reports of a table, as the judges must."""
 
+SMALL = SIZES[1]
+"""What metrics at 128 x 96 end in: where systems' pictures differ in size, they stand in one table by these."""
+
+AT_OWN_SIZE = {
+    *(name for name in PIXEL_METRICS if not name.endswith(SMALL)),
+    "lpips",
+    "sharpness",
+    "motion",
+}
+"""What compares pixels as they are: for systems of one size only."""
 
 BY_SPEAKER = (
     "ssim",
@@ -43,11 +55,13 @@ class Table1:
         dataset: key into `paper_table.PAPER`, or None where the paper has no such data set.
         systems: name -> the report's estimates, `scored` and `total`; the calibration rows come last.
         meta: name of a tested system -> its report's meta.
+        sizes_differ: pictures of the systems are not of one size; `systems` then have nothing of `AT_OWN_SIZE`.
     """
 
     dataset: str | None
     systems: dict[str, dict[str, Any]]
     meta: dict[str, dict[str, Any]]
+    sizes_differ: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Everything, with the paper's values under `paper`."""
@@ -58,6 +72,7 @@ class Table1:
                 for name, values in self.systems.items()
             },
             "ssim_gap_closed": self.ssim_gap_closed(),
+            "sizes_differ": self.sizes_differ,
             "meta": self.meta,
         }
 
@@ -81,19 +96,28 @@ class Table1:
 
     def as_markdown(self) -> str:
         """The paper's three columns beside the paper's numbers; then everything else that was measured."""
-        lines = ["# Table 1", "", _line(["system", *_PAPER_HEADER, "scored"]), _line(["---"] * 8)]
+        compared = [self._compared(metric) for metric in PAPER_METRICS]
+        heads = [
+            head + (" at 128 x 96" if metric.endswith(SMALL) else "")
+            for head, metric in zip(_PAPER_HEADS, compared, strict=True)
+        ]
+        header = [cell for head in heads for cell in (head, "paper")]
+        lines = ["# Table 1", "", _line(["system", *header, "scored"]), _line(["---"] * 8)]
         for name, values in self.systems.items():
             cells = [
                 text
                 for metric in PAPER_METRICS
-                for text in (_cell(values.get(metric)), _number(self._paper(name, metric)))
+                for text in (
+                    _cell(values.get(self._compared(metric))),
+                    _number(self._paper(name, metric)),
+                )
             ]
             coverage = f"{values['scored']}/{values['total']}"
             lines.append(_line([_titled(name), *cells, coverage]))
         lines += ["", "Mean over clips with 95 % bootstrap interval, resampled by speaker.", ""]
         if (closed := self.ssim_gap_closed()) is not None:
             lines += [f"speech2video closes {closed:.0%} of the SSIM gap between S2F+SDFA and SDFA.", ""]
-        others = [m for m in METRICS if m not in PAPER_METRICS and any(m in s for s in self.systems.values())]
+        others = [m for m in METRICS if m not in compared and any(m in s for s in self.systems.values())]
         if others:
             lines += ["## Beyond the paper", ""]
             lines += [_line(["metric", *map(_titled, self.systems)])]
@@ -108,7 +132,7 @@ class Table1:
         """What is read first once more, with speakers weighted alike; nothing where the reports are too old to say."""
         names = list(self.systems)
         lines = []
-        for metric in BY_SPEAKER:
+        for metric in map(self._compared, BY_SPEAKER):
             found = [(self.systems[name].get(metric) or {}).get("by_speaker") for name in names]
             if any(value is not None for value in found):
                 lines.append(_line([metric, *("-" if value is None else f"{value:.3f}" for value in found)]))
@@ -119,7 +143,8 @@ class Table1:
 
     def ssim_gap_closed(self) -> float | None:
         """See `gap_closed`; None where one of the three systems is not there."""
-        means = [self.systems.get(name, {}).get("ssim") for name in ("speech2video", "S2F+SDFA", "SDFA")]
+        ssim = self._compared("ssim")
+        means = [self.systems.get(name, {}).get(ssim) for name in ("speech2video", "S2F+SDFA", "SDFA")]
         found = [mean["mean"] for mean in means if mean is not None and mean["mean"] is not None]
         return gap_closed(*found) if len(found) == 3 else None
 
@@ -134,16 +159,31 @@ class Table1:
             write_whole_file(folder / name, text.encode("utf-8", "surrogateescape"))
         return [folder / name for name in contents]
 
+    def _compared(self, metric: str) -> str:
+        """The name of the metric by which these systems compare: at 128 x 96 where their sizes differ."""
+        return f"{metric}{SMALL}" if self.sizes_differ and metric in PIXEL_METRICS else metric
+
     def _paper(self, system: str, metric: str) -> float | None:
+        if self.sizes_differ:
+            metric = metric.removesuffix(SMALL)
         return paper_value(self.dataset, system, metric)
 
     def _notes(self) -> list[str]:
         meta = next(iter(self.meta.values()))
         notes = [
             f"* data: {meta.get('dataset')}, split {meta.get('split')}, {meta.get('clips')} clips of "
-            f"{meta.get('speakers')} speakers, list {str(meta.get('clip_list_sha256'))[:12]}; frames "
-            f"{meta.get('image_size')} at {meta.get('fps')} fps, the same for all systems"
+            f"{meta.get('speakers')} speakers, list {str(meta.get('clip_list_sha256'))[:12]}; "
+            + ("" if self.sizes_differ else f"frames {meta.get('image_size')} at ")
+            + f"{meta.get('fps')} fps, the same for all systems"
         ]
+        if self.sizes_differ:
+            sizes = ", ".join(f"{name} {found.get('image_size')}" for name, found in self.meta.items())
+            notes.append(
+                f"* frames differ in size (width x height: {sizes}; calibration as {next(iter(self.meta))}): SSIM and "
+                "PSNR of ALL systems are of pictures resized to 128 x 96 (height x width), each against its system's "
+                "own real frames; LPIPS, sharpness and motion, which are of the own size, are in the reports alone; "
+                "all else is of each system's pictures as they are"
+            )
         if self.dataset is not None:
             notes.append(
                 "* the paper's numbers are of its own split and crops, which it does not give: they stand beside "
@@ -169,7 +209,8 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
         dataset: see `Table1`.
 
     Raises:
-        InputError: a report is of another system, other clips, sizes or judges than the first.
+        InputError: a report is of another system, other clips or judges than the first; or of another size, and
+            there is one without metrics at 128 x 96.
     """
     systems: dict[str, dict[str, Any]] = {}
     calibration: dict[str, dict[str, Any]] = {}
@@ -187,22 +228,39 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
         first = next(iter(meta))
         for key in SHARED:
             if meta[name].get(key) != meta[first].get(key):
-                raise InputError(
-                    f"{name} and {first} were not tested alike: {key} is {meta[name].get(key)} and "
-                    f"{meta[first].get(key)}; give both the same data settings"
-                )
+                raise _not_alike(name, first, key, meta, "give both the same data settings")
         if _judges(meta[name]) != _judges(meta[first]):
             raise InputError(
                 f"{name} and {first} were judged by other networks: give both the same report config"
             )
-    return Table1(dataset, systems | calibration, meta)
+    sizes = {name: found.get("image_size") for name, found in meta.items()}
+    other = next((name for name in sizes if sizes[name] != sizes[first]), None)
+    if other is None:
+        return Table1(dataset, systems | calibration, meta)
+    for name, values in systems.items():
+        if any(values.get(f"{metric}{SMALL}") is None for metric in ("ssim", "psnr")):
+            mend = (
+                f"give both the same data settings, or test {name} again: its report has nothing at 128 x 96"
+            )
+            raise _not_alike(other, first, "image_size", meta, mend)
+    alike = {
+        name: {metric: value for metric, value in values.items() if metric not in AT_OWN_SIZE}
+        for name, values in (systems | calibration).items()
+    }
+    return Table1(dataset, alike, meta, sizes_differ=True)
+
+
+def _not_alike(name: str, first: str, key: str, meta: dict[str, dict[str, Any]], mend: str) -> InputError:
+    return InputError(
+        f"{name} and {first} were not tested alike: {key} is {meta[name].get(key)} and {meta[first].get(key)}; {mend}"
+    )
 
 
 def _judges(meta: dict[str, Any]) -> dict[str, str | None]:
     return {name: judge and judge["sha256"] for name, judge in (meta.get("judges") or {}).items()}
 
 
-_PAPER_HEADER = ["SSIM", "paper", "PSNR", "paper", "confidence", "paper"]
+_PAPER_HEADS = ("SSIM", "PSNR", "confidence")
 
 
 def _titled(name: str) -> str:

@@ -39,12 +39,12 @@ class System:
 
     Attributes:
         name: as its report calls it.
-        checkpoint: what is tested.
+        checkpoint: what is tested; None: the weights that its configs name.
         arguments: of `s2v test`, without the checkpoint.
     """
 
     name: str
-    checkpoint: Path
+    checkpoint: Path | None
     arguments: list[str]
 
     @property
@@ -91,7 +91,8 @@ def read_plan(path: str) -> TablePlan:
 
     `root`: folder of the stages' runs. `fit`: config files before each stage's. `stages`: name -> its files.
     `systems`: name -> {stage: NAME} or {checkpoint: FILE, config: FILE}, and `with`: files for its test alone. The name
-    is what its report calls it, and may go on after a comma: "speech2video, CPC alone".
+    is what its report calls it, and may go on after a comma: "speech2video, CPC alone". `checkpoint: null`: published
+    weights, which the configs name.
     `report`: files after each system's. `dataset`: whose numbers of the paper stand beside. `output`: a folder.
 
     Raises:
@@ -134,11 +135,14 @@ def _system(
     name: str, value: Any, root: Path, stages: dict[str, Stage], report: list[str], path: str
 ) -> System:
     where = f"{path}: systems.{name}"
+    checkpoint: Path | None
     if not isinstance(value, dict):
         raise InputError(f"{where}: expected stage: NAME, or checkpoint: FILE and config: FILE")
     _check_keys(value, SYSTEM_KEYS, where)
     if "checkpoint" in value and "config" in value:
-        checkpoint, config = Path(str(value["checkpoint"])), str(value["config"])
+        given = value["checkpoint"]
+        checkpoint = None if given is None else Path(str(given))
+        config = str(value["config"])
     elif value.get("stage") in stages:
         stage = stages[value["stage"]]
         checkpoint, config = stage.checkpoint, str(stage.folder / "config.yaml")

@@ -16,6 +16,7 @@ from data_modules.speech_track import decode_speech
 from s2v.batch import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import TestClip
+from s2v.evaluation.video_crop import VideoCrop
 
 MOST_BYTES = 2 * 2**30
 """A video larger than this when decoded is a row with its reason: scoring holds a pair at a time."""
@@ -88,12 +89,14 @@ def find_videos(folder: Path) -> dict[str, Path]:
     return videos
 
 
-def read_pair(pair: VideoPair, own_sound: bool = True) -> TestClip | str:
+def read_pair(pair: VideoPair, own_sound: bool = True, crop: VideoCrop | None = None) -> TestClip | str:
     """The decoded clip; what only the generated file lacks is said in the clip.
 
     Args:
         pair: what to decode.
         own_sound: the generated video is heard with its own sound track; otherwise with the real one's.
+        crop: cuts the face out of both: where both are of one size by the real one's box, so that pixels stay where
+            they are to be compared, otherwise each by its own; None: whole pictures.
 
     Returns:
         A sentence where the real video can't be had: nothing can be compared then.
@@ -102,6 +105,9 @@ def read_pair(pair: VideoPair, own_sound: bool = True) -> TestClip | str:
         return pair.unpaired
     try:
         real, speech = read_video(pair.real)
+        whole_size = real.shape[-2:]
+        box = crop.box(real) if crop is not None else None
+        real = crop.cut(real, box) if crop is not None and box is not None else real
     except ClipRefused as refusal:
         return f"real video: {refusal}"
     generated: Tensor | str
@@ -111,6 +117,9 @@ def read_pair(pair: VideoPair, own_sound: bool = True) -> TestClip | str:
     else:
         try:
             generated, heard = read_video(pair.generated)
+            if crop is not None and box is not None:
+                own = box if generated.shape[-2:] == whole_size else crop.box(generated)
+                generated = crop.cut(generated, own)
         except ClipRefused as refusal:
             generated = f"generated video: {refusal}"
     return TestClip(
@@ -125,12 +134,13 @@ def read_pair(pair: VideoPair, own_sound: bool = True) -> TestClip | str:
     )
 
 
-def real_frames(pair: VideoPair) -> Tensor | None:
+def real_frames(pair: VideoPair, crop: VideoCrop | None = None) -> Tensor | None:
     """The real video's frames as `read_pair` has them; None where they can't be had."""
     if pair.real is None:
         return None
     try:
-        return _read_frames(pair.real)[0]
+        frames = _read_frames(pair.real)[0]
+        return frames if crop is None else crop.cut(frames, crop.box(frames))
     except ClipRefused:
         return None
 

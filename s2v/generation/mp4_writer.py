@@ -52,6 +52,8 @@ class Mp4Writer:
         description: container metadata, at length.
         mark: whether frames get the invisible mark of `provenance_mark`.
         before_naming: called with the finished file under its temporary name, before it gets its own.
+        lossless: frames come back bit by bit (H.264 on RGB, High 4:4:4 Predictive), `crf` counts for nothing: for
+            programs that read videos; players in browsers may refuse it.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Mp4Writer:
         description: str = "",
         mark: bool = False,
         before_naming: Callable[[Path], None] | None = None,
+        lossless: bool = False,
     ) -> None:
         self.path = Path(path)
         self._before_naming = before_naming
@@ -90,8 +93,11 @@ class Mp4Writer:
         self._container.metadata["comment"] = comment
         if description:
             self._container.metadata["description"] = description
-        options = {"crf": str(crf), "preset": "medium"}
-        self._video: VideoStream = self._container.add_stream("libx264", rate=self._rate, options=options)
+        self._lossless = lossless
+        quality = {"qp": "0"} if lossless else {"crf": str(crf)}
+        self._video: VideoStream = self._container.add_stream(
+            "libx264rgb" if lossless else "libx264", rate=self._rate, options={**quality, "preset": "medium"}
+        )
         self._audio: AudioStream | None = None
         if sound:
             self._audio = self._container.add_stream("aac", rate=SOUND_RATE, layout="mono")
@@ -124,13 +130,14 @@ class Mp4Writer:
         if self._mark is not None:
             first = self.frames_written
             pictures = np.stack([self._mark.add(picture, first + i) for i, picture in enumerate(pictures)])
-        if size[0] % 2 or size[1] % 2:
+        if not self._lossless and (size[0] % 2 or size[1] % 2):
             pictures = np.pad(pictures, ((0, 0), (0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame = self._to_yuv.reformat(
-                frame, format="yuv420p", dst_colorspace=BT601, dst_color_range=LIMITED_RANGE, threads=1
-            )
+            if not self._lossless:
+                frame = self._to_yuv.reformat(
+                    frame, format="yuv420p", dst_colorspace=BT601, dst_color_range=LIMITED_RANGE, threads=1
+                )
             frame.pts, frame.time_base = self.frames_written, 1 / self._rate
             self._container.mux(self._video.encode(frame))
             self.frames_written += 1
@@ -186,14 +193,18 @@ class Mp4Writer:
         """Set up the encoder when the first frame tells the size."""
         height, width = size
         context = self._video.codec_context
-        context.height, context.width = height + height % 2, width + width % 2
-        context.pix_fmt = "yuv420p"
+        if self._lossless:
+            context.height, context.width = height, width
+            context.pix_fmt = "rgb24"
+        else:
+            context.height, context.width = height + height % 2, width + width % 2
+            context.pix_fmt = "yuv420p"
+            context.colorspace = context.color_primaries = context.color_trc = BT601
+            context.color_range = LIMITED_RANGE
         context.time_base = 1 / self._rate
         # Without B-frames a frame's time is its place in the file: no player can shift it against the sound.
         context.max_b_frames = 0
         context.gop_size = round(2 * self._rate)
-        context.colorspace = context.color_primaries = context.color_trc = BT601
-        context.color_range = LIMITED_RANGE
         context.thread_count = self._threads
         self._size = size
         if self._wants_mark:
@@ -211,6 +222,7 @@ def write_mp4(
     description: str = "",
     mark: bool = False,
     before_naming: Callable[[Path], None] | None = None,
+    lossless: bool = False,
 ) -> int:
     """Write a video from two streams, taking from each in step, and return the number of frames.
 
@@ -218,10 +230,12 @@ def write_mp4(
         path: where to write; there is either a complete new file afterwards or what was there before.
         frames: portions (t, 3, H, W) uint8 RGB.
         speech: blocks (n,) float, 16 kHz mono; None for a silent video.
-        fps, crf, comment, threads, description, mark, before_naming: see `Mp4Writer`.
+        fps, crf, comment, threads, description, mark, before_naming, lossless: see `Mp4Writer`.
     """
     sound = speech is not None
-    with Mp4Writer(path, fps, crf, sound, comment, threads, description, mark, before_naming) as writer:
+    with Mp4Writer(
+        path, fps, crf, sound, comment, threads, description, mark, before_naming, lossless
+    ) as writer:
         blocks = iter(speech if speech is not None else [])
         for portion in frames:
             writer.write_frames(portion)

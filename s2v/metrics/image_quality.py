@@ -55,13 +55,22 @@ def check_pair(generated: Tensor, real: Tensor) -> None:
     Raises:
         InputError: they are not; the message says what came.
     """
-    for name, frames in (("generated", generated), ("real", real)):
-        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3 or len(frames) == 0:
-            raise InputError(
-                f"expected {name} frames (T, 3, H, W) uint8, but got {tuple(frames.shape)} {frames.dtype}"
-            )
+    check_clip(generated, "generated")
+    check_clip(real, "real")
     if generated.shape != real.shape:
         raise InputError(f"generated is {_described(generated)}, real is {_described(real)}")
+
+
+def check_clip(frames: Tensor, name: str) -> None:
+    """Frames must be a uint8 clip (T, 3, H, W); `name` says whose they are.
+
+    Raises:
+        InputError: they are not; the message says what came.
+    """
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3 or len(frames) == 0:
+        raise InputError(
+            f"expected {name} frames (T, 3, H, W) uint8, but got {tuple(frames.shape)} {frames.dtype}"
+        )
 
 
 def _described(frames: Tensor) -> str:

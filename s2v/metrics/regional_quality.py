@@ -42,11 +42,16 @@ METRICS = tuple(
 
 
 def at_small_size(frames: Tensor) -> Tensor:
-    """(T, 3, H, W) uint8 -> (T, 3, 128, 96) uint8: bilinear with anti-aliasing, rounded as a video would be."""
-    if tuple(frames.shape[-2:]) == SMALL_SIZE:
+    """(T, 3, H, W) uint8 -> (T, 3, 128, 96) uint8, see `at_size`."""
+    return at_size(frames, SMALL_SIZE)
+
+
+def at_size(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """(T, 3, H, W) uint8 -> (T, 3, *size) uint8: bilinear with anti-aliasing, rounded as a video would be."""
+    if tuple(frames.shape[-2:]) == size:
         return frames
     parts = [
-        functional.interpolate(part.float(), SMALL_SIZE, mode="bilinear", antialias=True)
+        functional.interpolate(part.float(), size, mode="bilinear", antialias=True)
         for part in frames.split(FRAMES_AT_ONCE)
     ]
     return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])

@@ -104,6 +104,7 @@ class SDFAModule(AdversarialModule):
         self.voice_checkpoint = voice_checkpoint
         self.pretrained = pretrained
         self.has_weights = False  # other than those it was begun with
+        self.weights_file: str | None = None  # tested as it is, in a checkpoint's place: a report names it
         # from a checkpoint of a module made in Python they come as dicts
         self.weights = SDFALossWeights(**weights) if isinstance(weights, dict) else weights
         rates = SDFALearningRates(**learning_rates) if isinstance(learning_rates, dict) else learning_rates
@@ -137,6 +138,9 @@ class SDFAModule(AdversarialModule):
             state = {f"sdfa.{key}": value for key, value in load_sdfa(self.pretrained).state_dict().items()}
             load_part(self.generator, state, "sdfa.", self.pretrained, "published SDFA")
             self.has_weights = True
+            self.weights_file = self.pretrained
+        if stage == "fit":
+            self.weights_file = None
 
     def on_fit_start(self) -> None:
         """Take the voice encoder's weights, unless the fit goes on from a checkpoint, which has them."""
@@ -148,7 +152,7 @@ class SDFAModule(AdversarialModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A checkpoint's weights are not to be replaced by published ones."""
         super().on_load_checkpoint(checkpoint)
-        self.has_weights = True
+        self.has_weights, self.weights_file = True, None
 
     def train(self, mode: bool = True) -> "SDFAModule":
         """The voice encoder stays in eval mode."""

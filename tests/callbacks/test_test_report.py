@@ -206,6 +206,17 @@ def test_checkpoint_is_named_by_its_hash(tmp_path: Path) -> None:
     assert report.report.meta["checkpoint"] == {"file": str(path), "sha256": sha256_of_file(str(path))}
 
 
+def test_published_weights_are_named_where_there_is_no_checkpoint(tmp_path: Path) -> None:
+    weights = tmp_path / "sdfa.dat"
+    weights.write_bytes(b"weights")
+    module = SpeakingSquares()
+    module.weights_file = str(weights)  # type: ignore[assignment]
+    report = TestReport(str(tmp_path / "report"), contact_sheet=False)
+    run(tmp_path, report, module, held_out()[:1])
+    assert report.report is not None
+    assert report.report.meta["checkpoint"] == {"file": str(weights), "sha256": sha256_of_file(str(weights))}
+
+
 def test_frames_of_other_clips_can_be_left_out(tmp_path: Path) -> None:
     run(tmp_path, TestReport(str(tmp_path), contact_sheet=False, other_frames=False), clips=held_out()[:2])
     systems = json.loads((tmp_path / "report.json").read_text())["systems"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from s2v.evaluation.table1_config import Stage, System
+from s2v.evaluation.table1_config import Stage, System, read_plan
 from s2v.table1 import evaluate, fit_stage
 
 
@@ -114,3 +114,37 @@ def test_notes_without_hashes_are_understood(commands: list[str], capsys: pytest
     )
     evaluate(system("--more=1"), TABLE)
     assert commands == ["fit", "test", "test"]
+
+
+def test_published_weights_are_tested_without_a_checkpoint_and_again_where_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran: list[list[str]] = []
+
+    def run(arguments: list[str]) -> None:
+        ran.append(arguments)
+        report = Path(arguments[arguments.index("--run_dir") + 1]) / "report" / "report.json"
+        report.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint = {"file": "crema.dat", "sha256": "1"}
+        report.write_text(json.dumps({"meta": {"judges": {"sync": None}, "checkpoint": checkpoint}}))
+
+    monkeypatch.setattr("s2v.table1.run_training_command", run)
+    for name in ("base.yaml", "published.yaml", "report.yaml", "crema.dat"):
+        Path(name).write_text("1")
+    Path("table.yaml").write_text(
+        "root: runs\nreport: [report.yaml]\nsystems:\n"
+        "  SDFA, published: {checkpoint: null, config: base.yaml, with: [published.yaml]}\n"
+    )
+    (published,) = read_plan("table.yaml").systems
+    assert published.checkpoint is None
+    for _ in range(2):
+        report = evaluate(published, TABLE)
+    files = ["--config", "base.yaml", "--config", "published.yaml", "--config", "report.yaml"]
+    assert ran == [["test", *files, "--run_dir", str(TABLE / "sdfa__published")]]
+    assert capsys.readouterr().out == (
+        f"SDFA, published: testing the weights of its configs\nSDFA, published: kept {report}\n"
+    )
+    Path("crema.dat").write_text("2")
+    evaluate(published, TABLE)
+    assert len(ran) == 2 and "changed since its test: crema.dat" in capsys.readouterr().out

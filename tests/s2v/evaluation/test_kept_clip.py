@@ -41,6 +41,18 @@ def test_systems_beside_each_other(tmp_path: Path) -> None:
     assert {(0, 0, 0), (100, 100, 100), (200, 200, 200)} <= colours
 
 
+def test_systems_of_two_sizes_stand_beside_each_other(tmp_path: Path) -> None:
+    """32 x 32 and 64 x 48 (height x width), which is shown as 32 x 24."""
+    clip("a", 100).write(tmp_path / "one")
+    large = torch.full((10, 3, 64, 48), 200, dtype=torch.uint8)
+    KeptClip("a", "a", torch.zeros_like(large), large, torch.zeros(6400)).write(tmp_path / "two")
+    files = compare_systems({name: tmp_path / name for name in ("one", "two")}, tmp_path / "out")
+    with av.open(str(files[1])) as video:
+        frame = next(video.decode(video=0)).to_ndarray(format="gray").astype(float)
+    assert frame.shape == (32, 32 + 32 + 24)
+    assert np.abs(frame[:, [16, 48, 76]].mean(axis=0) - [0, 100, 200]).max() < 4
+
+
 def test_nothing_kept_draws_nothing(tmp_path: Path) -> None:
     assert compare_systems({"one": tmp_path / "none"}, tmp_path / "out") == []
     assert not (tmp_path / "out").exists()

@@ -31,7 +31,7 @@ CLIPS = 10
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten pairs of three speakers; one generated video is no video, one real one has no partner."""
+    """Ten pairs of three speakers; one generated video is no video, one real one has no partner, one is shorter."""
     root = tmp_path_factory.mktemp("videos")
     for number in range(CLIPS):
         blocks = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
@@ -39,7 +39,8 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frames = [np.roll(picture, shift, axis=1) for shift in range(25)]
         for kind in ("real", "generated"):
             path = root / kind / f"speaker{number % 3}" / f"{number}.mp4"
-            write_media(path, frames, sound=tone(1, pitch=200 + 20 * number), options={})
+            shown = frames[:22] if (kind, number) == ("generated", 3) else frames
+            write_media(path, shown, sound=tone(1, pitch=200 + 20 * number), options={})
     (root / "generated/speaker1/4.mp4").write_bytes(b"no video")
     (root / "generated/speaker2/5.mp4").unlink()
     torch.manual_seed(0)
@@ -59,7 +60,7 @@ def test_two_workers_write_the_files_of_one(videos: Path, tmp_path: Path) -> Non
     common = [
         *("score", "--real", str(videos / "real"), "--generated", str(videos / "generated")),
         *("--syncnet", str(videos / "syncnet.ckpt"), "--identity-judge", str(videos / "face.ckpt")),
-        *("--emotion-judge", str(videos / "face.ckpt"), "--bootstrap", "20"),
+        *("--emotion-judge", str(videos / "face.ckpt"), "--bootstrap", "20", "--trim", "3"),
         *(("--landmarks", "dlib") if find_spec("dlib") and find_spec("face_recognition_models") else ()),
     ]
     threads = torch.get_num_threads()
@@ -71,6 +72,7 @@ def test_two_workers_write_the_files_of_one(videos: Path, tmp_path: Path) -> Non
     assert made["one"] == made["two"]
     assert made["alone"] == made["one"]  # tests run on one thread
     assert made["two"]["json"]["systems"]["generated"]["total"] == CLIPS
+    assert made["two"]["json"]["meta"]["adjusted_clips"] == 1
     assert {path.name for path in (tmp_path / "two").iterdir()} == {
         path.name for path in (tmp_path / "alone").iterdir()
     }

@@ -68,7 +68,31 @@ def test_every_name_is_a_row_and_faults_say_why(scored: tuple[Path, Path]) -> No
     assert reasons["<b>&only real"] == "unpaired: no generated video of this name"
     assert reasons["only generated"] == "unpaired: no real video of this name"
     assert float(ours["cem/mute"]["ssim"]) > 0.9 and ours["cem/mute"]["sync_confidence"] == ""
+    for name in ("cem/size", "cem/length"):
+        assert ours[name]["ssim"] == ours[name]["motion"] == ""
+        assert float(ours[name]["sync_distance"]) > 0
     assert (ours["ann/a"]["speaker"], ours["<b>&only real"]["speaker"]) == ("ann", "")
+
+
+def test_options_make_unequal_pairs_comparable(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out = score(tmp_path, *folders, "--resize", "--trim", "--bootstrap", "20")
+    assert status == 0
+    assert "8 clips: 5 scored in full, 0 in part, 3 not at all" in capsys.readouterr().out
+    content = json.loads((out / "report.json").read_text())
+    ours = {row["clip_id"]: row for row in content["clips"] if row["system"] == "generated"}
+    assert ours["cem/size"]["adjusted"] == "resized from 32 x 32 to 64 x 64"
+    assert ours["cem/length"]["adjusted"] == "first 20 frames compared: generated has 20, real 25"
+    assert ours["cem/length"]["ssim"] > 0.9 and ours["ann/a"]["adjusted"] == ""
+    meta = content["meta"]
+    assert (meta["trim"], meta["resize"], meta["adjusted_clips"]) == (5, True, 2)
+    assert "differ by at most 5 frames are cut" in (out / "report.md").read_text()
+    capsys.readouterr()
+    assert score(tmp_path, *folders, "--trim", "4", "--bootstrap", "20")[0] == 0
+    assert "8 clips: 3 scored in full, 0 in part, 5 not at all" in capsys.readouterr().out
+    assert score(tmp_path, *folders, "--trim", "-1")[0] == 2
+    assert "--trim must be 0 frames or more, got -1" in capsys.readouterr().err
 
 
 def test_json_has_coverage_and_marks_the_teacher(scored: tuple[Path, Path]) -> None:

@@ -99,6 +99,73 @@ def test_what_was_not_tested_alike_is_refused(tmp_path: Path, other: dict[str, A
         read_table({"SDFA": first, "speech2video": second}, None)
 
 
+def sized_report(path: Path, system: str, size: str, own: float, small: float) -> Path:
+    """A report of pictures of `size`, with SSIM and PSNR as they are (`own`) and at 128 x 96 (`small`)."""
+    report(path, system, own, image_size=size)
+    content = json.loads(path.read_text())
+    for name, values in content["systems"].items():
+        for metric, mean in {
+            "ssim_128x96": small,
+            "psnr": 10 * own,
+            "psnr_128x96": 10 * small,
+            "psnr_mouth": own,
+            "psnr_mouth_128x96": small,
+            "motion": own,
+            "lpips": own,
+            "identity_cosine": 0.25,
+        }.items():
+            mean = mean if name == system else 1.0
+            values[metric] = {"mean": mean, "low": None, "high": None, "n": 3, "by_speaker": mean / 2}
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_systems_of_two_sizes_are_compared_at_the_small_one(tmp_path: Path) -> None:
+    files = {
+        "SDFA, published": sized_report(tmp_path / "a.json", "SDFA", "96 x 128", 0.1, 0.75),
+        "SDFA": sized_report(tmp_path / "b.json", "SDFA", "128 x 128", 0.2, 0.875),
+        "S2F+SDFA": sized_report(tmp_path / "c.json", "S2F+SDFA", "128 x 128", 0.3, 0.375),
+        "speech2video": sized_report(tmp_path / "d.json", "speech2video", "128 x 128", 0.4, 0.5),
+    }
+    table = read_table(files, "crema_d")
+    text = table.as_markdown()
+    assert (
+        "| system | SSIM at 128 x 96 | paper | PSNR at 128 x 96 | paper | confidence | paper | scored |"
+        in text
+    )
+    assert "| **SDFA, published** | 0.750 | - | 7.500 | - | - | - | 3/4 |" in text
+    assert "| **SDFA** | 0.875 | 0.705 | 8.750 | 23.568 | - | 5.4 | 3/4 |" in text
+    assert "| psnr_mouth_128x96 | 0.750 | 0.875 | 0.375 | 0.500 | 1.000 |" in text
+    assert "| ssim_128x96 | 0.375 | 0.438 | 0.188 | 0.250 | 0.500 |" in text  # speakers weighted alike
+    assert "| identity_cosine | 0.250 |" in text
+    assert "SSIM and PSNR of ALL systems are of pictures resized to 128 x 96 (height x width)" in text
+    assert "SDFA, published 96 x 128, SDFA 128 x 128" in text
+    assert table.ssim_gap_closed() == pytest.approx((0.5 - 0.375) / (0.875 - 0.375))
+    own = {"ssim", "psnr", "psnr_mouth", "motion", "lpips"}
+    assert not any(f"| {metric} |" in text for metric in own)
+    assert not own & {line.split(",")[1] for line in table.as_csv().splitlines()}
+    assert "SDFA,ssim_128x96,0.875,,,3,0.705" in table.as_csv().splitlines()
+    content = table.as_json()
+    assert content["sizes_differ"] and not any(own & values.keys() for values in content["systems"].values())
+
+
+def test_systems_of_one_size_are_compared_as_they_are(tmp_path: Path) -> None:
+    names = ("SDFA", "speech2video")
+    files = {name: sized_report(tmp_path / name, name, "128 x 128", 0.2, 0.875) for name in names}
+    table = read_table(files, "crema_d")
+    text = table.as_markdown()
+    assert not table.sizes_differ and "differ in size" not in text
+    assert "| **SDFA** | 0.200 [0.100, 0.300] | 0.705 | 2.000 | 23.568 | - | 5.4 | 3/4 |" in text
+    assert "| ssim_128x96 | 0.875 | 0.875 | 1.000 |" in text and "| motion | 0.200 | 0.200 | 1.000 |" in text
+
+
+def test_a_report_without_the_small_size_is_named(tmp_path: Path) -> None:
+    first = sized_report(tmp_path / "a.json", "SDFA", "96 x 128", 0.1, 0.75)
+    second = report(tmp_path / "b.json", "speech2video", 0.6, image_size="128 x 128")
+    with pytest.raises(InputError, match=r"image_size is 128 x 128 and 96 x 128; .* test speech2video again"):
+        read_table({"SDFA": first, "speech2video": second}, None)
+
+
 def test_two_of_one_system_stand_in_one_table(tmp_path: Path) -> None:
     names = {"speech2video, CPC alone": 0.6, "speech2video": 0.7, "SDFA": 0.8, "S2F+SDFA": 0.3}
     files = {

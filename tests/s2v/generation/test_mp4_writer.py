@@ -224,3 +224,12 @@ def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except FileNotFoundError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("size", [(64, 48), (33, 31)])
+def test_lossless_frames_come_back_bit_by_bit(size: tuple[int, int], tmp_path: Path) -> None:
+    frames = torch.randint(0, 256, (7, 3, *size), dtype=torch.uint8)
+    write_mp4(tmp_path / "a.mp4", frames.split(2), lossless=True)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        read = [frame.to_ndarray(format="rgb24").transpose(2, 0, 1) for frame in container.decode(video=0)]
+    assert np.array_equal(np.stack(read), frames.numpy())

@@ -188,6 +188,7 @@ def test_published_weights_do_not_replace_trained_ones(tmp_path: Path) -> None:
     with torch.no_grad():
         weight += 1  # a fit
     module.setup("test")
+    assert module.weights_file is None  # a report must not take them for the published ones
     torch.testing.assert_close(weight.detach(), published + 1)
     module.has_weights = False
     module.on_load_checkpoint({})  # load_from_checkpoint, and then a test
@@ -204,6 +205,7 @@ def test_published_weights_are_tested_without_a_checkpoint(tmp_path: Path) -> No
     module.pretrained = str(tmp_path / "sdfa.dat")
     module.trainer = trainer(tmp_path)
     module.setup("predict")
+    assert module.weights_file == module.pretrained
     torch.testing.assert_close(
         module.generator.generator.rnn_noise.weight_ih_l0, content()["generator"]["rnn_noise.weight_ih_l0"]
     )

@@ -1,0 +1,118 @@
+"""`s2v clips`: prepared clips as videos, for systems that are no part of s2v; imports heavy packages when it runs."""
+
+import argparse
+from pathlib import Path
+
+COMMENT = "prepared by s2v"
+"""The videos' comment; they are no less real than the corpus."""
+
+
+def add_clips_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `s2v clips` to `parser`."""
+    parser.add_argument(
+        "--cache", type=Path, required=True, metavar="DIR", help="the clips that `s2v prepare` made"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="gets NAME.mp4 (lossless H.264 and the clip's speech as AAC: for programs, not for browsers), NAME.wav "
+        "(the speech, exact), NAME.png (the first frame, exact), and speakers.csv where genders are known",
+    )
+    parser.add_argument(
+        "--split",
+        default="seen",
+        help="seen, unseen, sentences, official, or a folder with train.txt, val.txt and test.txt (%(default)s)",
+    )
+    parser.add_argument(
+        "--part",
+        choices=("train", "val", "test"),
+        default="test",
+        help="which part of the split (%(default)s)",
+    )
+
+
+def run_clips(args: argparse.Namespace) -> int:
+    """Writes every clip of the part, each file whole or not at all, and prints a line.
+
+    Raises:
+        InputError: no cache, an empty part, a damaged clip, or a folder that can't be written.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from data_modules.clip_manifest import MANIFEST_NAME, read_manifest
+    from data_modules.splits import make_split, read_split
+    from s2v.errors import InputError
+
+    manifest = args.cache / MANIFEST_NAME
+    if not manifest.is_file():
+        raise InputError(
+            f"no prepared clips in {args.cache}: make them with `s2v prepare --cache {args.cache}`"
+        )
+    rows = read_manifest(manifest)
+    by_hand = Path(args.split).is_dir()
+    split = read_split(Path(args.split), rows) if by_hand else make_split(rows, args.split)
+    named = {row.clip_id: row for row in rows}
+    chosen = [named[name] for name in split[args.part]]
+    if not chosen:
+        raise InputError(f"the {args.part} part of split {args.split!r} of {args.cache} is empty")
+    errors = Console(stderr=True)
+    try:
+        for row in track(chosen, "writing clips", console=errors, disable=not errors.is_terminal):
+            write_clip_as_media(args.cache / row.cache_file, args.output / row.clip_id, row.fps)
+        _write_speakers(args.output, {row.speaker: row.gender for row in chosen if row.gender})
+    except OSError as error:
+        raise InputError(f"clips can't be written to {args.output}: {error.strerror or error}") from error
+    print(f"{len(chosen)} clips of the {args.part} part of {args.split} in {args.output}")
+    return 0
+
+
+def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
+    """A cached clip as `stem`.mp4, .wav and .png; frames are the cache's bit by bit, the WAV's samples too.
+
+    Raises:
+        InputError: the cached clip is missing or damaged.
+        OSError: something can't be written.
+    """
+    import io
+    import wave
+
+    import cv2
+    import torch
+
+    from data_modules.clip_cache import read_clip
+    from s2v.batch import SAMPLE_RATE
+    from s2v.generation.mp4_writer import write_mp4
+    from s2v.whole_file import write_whole_file
+
+    frames, speech = read_clip(cached)
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as stream:
+        stream.setnchannels(1)
+        stream.setsampwidth(2)
+        stream.setframerate(SAMPLE_RATE)
+        stream.writeframes(speech.astype("<i2").tobytes())
+    _, picture = cv2.imencode(".png", frames[0].transpose(1, 2, 0)[..., ::-1])
+    heard = torch.from_numpy(speech).float() / 32768
+    # no with_suffix: a dot may be part of the name
+    write_mp4(f"{stem}.mp4", [torch.from_numpy(frames)], [heard], fps=fps, comment=COMMENT, lossless=True)
+    write_whole_file(Path(f"{stem}.wav"), sound.getvalue())
+    write_whole_file(Path(f"{stem}.png"), picture.tobytes())
+
+
+def _write_speakers(folder: Path, genders: dict[str, str]) -> None:
+    """speakers.csv, where `s2v score --real` looks for genders; none without any."""
+    import csv
+    import io
+
+    from s2v.whole_file import write_whole_file
+
+    if not genders:
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["speaker", "gender"])
+    writer.writerows(sorted(genders.items()))
+    write_whole_file(folder / "speakers.csv", text.getvalue().encode("utf-8", "surrogateescape"))
