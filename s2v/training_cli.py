@@ -3,6 +3,7 @@
 import argparse
 import logging
 import pickle
+import re
 import sys
 import warnings
 import zipfile
@@ -11,6 +12,7 @@ from typing import Any, Literal, NoReturn
 
 import torch
 from jsonargparse import set_parsing_settings
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
@@ -122,12 +124,19 @@ class TrainingCLI(LightningCLI):
         """Leave the config as it is: Lightning lets a checkpoint's hyperparameters overrule it."""
         path = self.config[self._asked].get("ckpt_path")
         if path is None:
-            if self._asked != "fit":
+            if requeued := self._requeued_checkpoint():
+                rank_zero_info(f"SLURM: goes on from {requeued}, of a requeued job (delete it to begin anew)")
+            elif self._asked != "fit":
                 rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
         elif path in ("best", "last", "hpc", "registry") or Path(path).is_dir():
             return  # Lightning finds these
         elif not zipfile.is_zipfile(checked_weight_file(path)):
             raise InputError(f"--ckpt_path {path}: truncated, or no checkpoint as `s2v fit` writes them")
+
+    def _requeued_checkpoint(self) -> Path | None:
+        """What a SLURM job left in the run's folder when it was requeued; Lightning takes it by itself."""
+        folder = self.config[self._asked].get("run_dir")
+        return requeued_checkpoint(Path(folder)) if folder and SLURMEnvironment.detect() else None
 
     def before_instantiate_classes(self) -> None:
         """Decide about W&B before its logger is made."""
@@ -139,15 +148,21 @@ class TrainingCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """A command that takes a checkpoint goes on with the W&B run that lies in the run's folder."""
         config = self.config[self._asked]
-        with continued_run(config.get("trainer.logger") if config.get("ckpt_path") else None):
+        goes_on = config.get("ckpt_path") or self._requeued_checkpoint()
+        with continued_run(config.get("trainer.logger") if goes_on else None):
             super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A fit whose config leaves `trainer.precision` open gets what suits the hardware.
 
         The saved config leaves it open too: the same run may be tested or gone on with on another machine.
+
+        The Trainer's own folder is the run's, not the corpus' as in the config: a SLURM job that is requeued leaves
+        its checkpoint there, and Lightning would load it into whatever else is fitted on that corpus.
         """
         config = self.config[self._asked]
+        if config.get("run_dir"):
+            kwargs["default_root_dir"] = config["run_dir"]
         if self._asked == "fit" and config.get("trainer.precision") is None:
             precision, reason = choose_precision(str(config.get("trainer.accelerator")), cuda_capabilities())
             rank_zero_info(f"precision: {precision} ({reason}; --trainer.precision overrules)")
@@ -193,6 +208,16 @@ class TrainingCLI(LightningCLI):
                     "use the config.yaml saved beside it"
                 ) from error
             raise
+
+
+def requeued_checkpoint(folder: Path) -> Path | None:
+    """The newest of the hpc_ckpt_N.ckpt that Lightning writes in a SLURM job; None where there is none."""
+    found = {
+        int(match[1]): path
+        for path in folder.glob("hpc_ckpt_*.ckpt")
+        if (match := re.fullmatch(r"hpc_ckpt_(\d+)\.ckpt", path.name))
+    }
+    return found[max(found)] if found else None
 
 
 def _names_wandb(logger: Any) -> bool:
