@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +161,29 @@ def test_what_is_missing_is_trained_and_a_stopped_fit_goes_on(
     assert f"sdfa: goes on from {runs / 'sdfa' / 'last.ckpt'}" in said
     state = torch.load(runs / "sdfa" / "last.ckpt", map_location="cpu", weights_only=True)
     assert state["global_step"] == 6
+
+
+@pytest.mark.slow
+def test_a_fit_of_two_processes_is_tested_by_one(crema_d_cache: Path, tmp_path: Path) -> None:
+    """As with base/ddp.yaml in `fit`, which the saved config then has as well."""
+    plan = write_plan(
+        tmp_path / "plan.yaml", crema_d_cache, tmp_path / "runs", report=[str(write_report(tmp_path))]
+    )
+    content = yaml.safe_load(plan.read_text())
+    two = [str(EXPERIMENTS / "base" / "ddp.yaml"), "--trainer.devices=2", "--trainer.sync_batchnorm=false"]
+    content["stages"] = {"sdfa": [*content["stages"]["sdfa"], *two, "--trainer.limit_train_batches=1"]}
+    content["systems"] = {"SDFA": {"stage": "sdfa"}}
+    plan.write_text(yaml.safe_dump(content, sort_keys=False))
+    done = subprocess.run(
+        [sys.executable, "-m", "s2v", "table1", "--config", str(plan)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "MEMBER: 2/2" in done.stderr  # the fit's second process
+    assert [done.stdout.count(word) for word in ("sdfa: training", "SDFA: testing", "wrote ")] == [1, 1, 3]
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             report.write_text(json.dumps({"meta": {"judges": judges}}))
 
     monkeypatch.setattr("s2v.table1.run_training_command", run)
+    monkeypatch.setattr("s2v.table1.run_in_own_process", run)
     return ran
 
 
