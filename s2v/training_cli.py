@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
-from s2v.config_errors import check_syntax, explain
+from s2v.config_errors import check_syntax, explain, explain_interpolation
 from s2v.errors import InputError
 from s2v.precision import choose_precision, cuda_capabilities
 from s2v.wandb_login import work_offline_unless_logged_in
@@ -118,7 +118,7 @@ class TrainingCLI(LightningCLI):
         except OmegaConfBaseException as error:
             key = str(error.full_key or "").removeprefix(f"{self._asked}.")
             reason = str(error.msg or error).splitlines()[0].replace("'..", "'")
-            raise InputError(f"the config's {key}: {reason}") from None
+            raise InputError(explain_interpolation(key, reason)) from None
 
     def _parse_ckpt_path(self) -> None:
         """Leave the config as it is: Lightning lets a checkpoint's hyperparameters overrule it."""
