@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import check_syntax, explain, explain_interpolation
+from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.precision import choose_precision, cuda_capabilities
 from s2v.wandb_login import work_offline_unless_logged_in
@@ -138,6 +139,10 @@ class TrainingCLI(LightningCLI):
         folder = self.config[self._asked].get("run_dir")
         return requeued_checkpoint(Path(folder)) if folder and SLURMEnvironment.detect() else None
 
+    def _goes_on(self) -> bool:
+        """Whether a checkpoint brings the weights."""
+        return bool(self.config[self._asked].get("ckpt_path") or self._requeued_checkpoint())
+
     def before_instantiate_classes(self) -> None:
         """Decide about W&B before its logger is made."""
         if _names_wandb(self.config[self._asked].get("trainer.logger")) and work_offline_unless_logged_in():
@@ -148,8 +153,7 @@ class TrainingCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """A command that takes a checkpoint goes on with the W&B run that lies in the run's folder."""
         config = self.config[self._asked]
-        goes_on = config.get("ckpt_path") or self._requeued_checkpoint()
-        with continued_run(config.get("trainer.logger") if goes_on else None):
+        with continued_run(config.get("trainer.logger") if self._goes_on() else None):
             super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -186,6 +190,8 @@ class TrainingCLI(LightningCLI):
         log_test_table(self.trainer)
 
     def _run_subcommand(self, subcommand: str) -> None:
+        parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
+        check_early(parts, subcommand, self._goes_on())
         try:
             super()._run_subcommand(subcommand)
         except SystemExit:
