@@ -42,6 +42,10 @@ class SyncConfidenceCallback(Callback):
         self._seen = 0
         self.means = {name: MeanMetric(nan_strategy="error") for name in ("confidence", "distance", "offset")}
 
+    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+        """What will be read, for `s2v.early_check`."""
+        return {"the sync judge": self.syncnet if stage in ("fit", "validate") else None}
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Load SyncNet, so that a wrong path stops the run at its start, as a module that can't speak does."""
         check_generates_clips(self, pl_module)

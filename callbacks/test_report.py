@@ -90,6 +90,13 @@ class TestReport(Callback):
         self._protocol: Protocol | None = None
         self._scoring: Scoring | None = None
 
+    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+        """What will be read, for `s2v.early_check`."""
+        if stage != "test":
+            return {}
+        faces = {"the face judge": self.identity_judge, "the emotion judge": self.emotion_judge}
+        return {**faces, "the sync judge": self.syncnet}
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Load the judges, so that a wrong path stops the run before anything is generated."""
         if stage != "test":

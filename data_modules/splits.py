@@ -94,7 +94,8 @@ def _official(rows: Sequence[ManifestRow]) -> Split:
     if unplaced:
         raise InputError(
             f"split 'official' needs every clip below a folder dev/ or test/; {len(unplaced)} are "
-            f"not, the first is {unplaced[0]!r}; use split 'seen' or 'unseen'"
+            f"not, the first is {unplaced[0]!r}; move VoxCeleb2's training set, mp4/, below dev/ and its test set's "
+            "mp4/ below test/ and run `s2v prepare` again, or use split 'seen' or 'unseen'"
         )
     test = [row.clip_id for row in rows if row.official_split == "test"]
     dev = _grouped([row for row in rows if row.official_split == "dev"], lambda row: row.speaker)

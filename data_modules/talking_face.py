@@ -162,6 +162,15 @@ class TalkingFaceDataModule(LightningDataModule):
                 workers=max(self.num_workers, 1),
             )
 
+    def look_at_clips(self) -> None:
+        """Read what is prepared and split it, before loggers begin; what `prepare_data` is to make is not missed.
+
+        Raises:
+            InputError: there are no clips, of another size, or not to be split like this.
+        """
+        if self.root is None or (self.cache_dir / MANIFEST_NAME).is_file():
+            self._read()
+
     def setup(self, stage: str | None = None) -> None:
         self._read()
 

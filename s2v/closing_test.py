@@ -57,7 +57,8 @@ def run_closing_test(
     """
     path = _checkpoint(fitted, which)
     callbacks = list(fitted.callbacks)  # type: ignore[attr-defined]
-    trainer = Trainer(**{**config, "callbacks": callbacks})
+    root = fitted.default_root_dir  # the run's folder
+    trainer = Trainer(**{**config, "callbacks": callbacks, "default_root_dir": root})
     # the loggers' steps go on where the fit ended, they do not begin anew
     trainer.fit_loop.epoch_loop._batches_that_stepped = fitted.global_step
     trainer.test(model, datamodule=data, ckpt_path=path)

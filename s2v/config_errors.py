@@ -12,6 +12,9 @@ import yaml
 from s2v.errors import InputError
 from s2v.nearest_name import did_you_mean
 
+CONFIGS = {"representation": "experiments/base/representation.yaml"}
+"""Where the configs keep what is most often forgotten."""
+
 
 def explain(message: str, options: Iterable[str]) -> str:
     """One line: which key or option, what is wrong with it, the nearest name where one is misspelt.
@@ -45,14 +48,50 @@ def explain(message: str, options: Iterable[str]) -> str:
         return f"{keys}: {name} has no option {found[1]!r}{hint}"
     if classes and (found := re.search(r"(?:No module named|has no attribute) '(.+?)'", message)):
         return f"{keys}: there is no class {classes[-1]} ({found[0]})"
-    if found := re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", message):
-        return f"{keys}: {found[1]} is no subclass of {found[2]}"
+    if classes and (
+        found := re.search(r"the following arguments are required: ([\w.]+(?:, [\w.]+)*)", message)
+    ):
+        return f"{classes[-1].rsplit('.', 1)[-1]} lacks {found[1]}: {_remedy(found[1], keys)}"
+    if line := _import_fault(message, keys):
+        return line
     expected = [
         kind for kind in re.findall(r"Expected an? (?:<class '(.+?)'>)", message) if kind != "NoneType"
     ]
     if expected and (found := re.search(r"(?:Got|Given) value: (.*)", message)):
         return f"{keys}: expected {' or '.join(dict.fromkeys(expected))}, got {found[1]}"
     return " ".join(message.split())
+
+
+def _import_fault(message: str, keys: str) -> str:
+    """A class that is of another kind, or whose file is no Python; empty where it is neither."""
+    given = re.findall(r"Expected a path but (\S+) either|Import path (\S+\.\S+) does not", message)
+    path = next((name for names in reversed(given) for name in names if name), "")
+    if not path and (found := re.search(r"NestedArg\(key='(.+?)', val='(.+?)'\)", message)):
+        keys, path = f"{keys}.init_args.{found[1]}", found[2]
+    if found := re.search(r"does not correspond to a subclass of (\w+)", message):
+        return f"{keys}: {path} is no subclass of {found[1]}"
+    if found := re.search(r"(?:^|- )([^-\n]+ \(\S+\.py, line \d+\))", message, re.MULTILINE):
+        return f"{keys}: {path} can't be imported: {found[1].strip()}"
+    return ""
+
+
+def _remedy(names: str, keys: str) -> str:
+    if file := CONFIGS.get(names.split(", ")[0]):
+        return f"add -c {file}"
+    return " and ".join(f"set {keys}.init_args.{name}" for name in names.split(", "))
+
+
+def explain_interpolation(key: str, reason: str) -> str:
+    """One line for what OmegaConf says.
+
+    Args:
+        key: whose value refers to another key.
+        reason: the first line of its complaint.
+    """
+    for name, file in CONFIGS.items():
+        if re.search(rf"(?:Error trying to access |init_args\.){name}\.", reason):
+            return f"the config's {key} needs a {name}, and there is none: add -c {file}"
+    return f"the config's {key}: {reason}"
 
 
 def _parameters(class_path: str) -> list[str]:

@@ -14,7 +14,7 @@ def add_synthesize_arguments(parser: argparse.ArgumentParser) -> None:
         "--layout",
         choices=("crema_d", "voxceleb2"),
         default="crema_d",
-        help="whose folders and file names (%(default)s)",
+        help="whose folders and file names (%(default)s); voxceleb2: a third of the people below test/",
     )
     parser.add_argument("--speakers", type=int, default=6, metavar="N", help="how many people (%(default)s)")
     parser.add_argument(

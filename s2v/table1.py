@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2v.errors import InputError
+from s2v.own_process import check_one_process, may_have_several_processes, run_in_own_process
 from s2v.weight_source import changed_sources, contents_of_sources
 from s2v.whole_file import write_whole_file
 
 if TYPE_CHECKING:
     from s2v.evaluation.table1_config import Stage, System
+
+
+ONE_PROCESS = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
 
 
 def add_table1_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +46,7 @@ def run_table1(args: argparse.Namespace) -> int:
     from s2v.evaluation.table1 import read_table
     from s2v.evaluation.table1_config import read_plan
 
+    check_one_process()
     plan = read_plan(args.config)
     for stage in plan.stages:
         fit_stage(stage, plan.output, args.train == "missing")
@@ -80,7 +85,8 @@ def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
     print(f"{stage.name}: {'goes on from ' + str(last) if goes_on else 'training'}", flush=True)
     asked = {"arguments": stage.arguments, "files": contents_of_sources(config_files(stage.arguments))}
     _write_note(note, {"state": "started", **asked})
-    run_training_command(["fit", *stage.arguments, *(["--ckpt_path", str(last)] if goes_on else [])])
+    run = run_in_own_process if may_have_several_processes(stage.arguments) else run_training_command
+    run(["fit", *stage.arguments, *(["--ckpt_path", str(last)] if goes_on else [])])
     if not stage.checkpoint.is_file():
         raise InputError(
             f"{stage.name} was trained but wrote no {stage.checkpoint}: its run_dir must be {stage.folder}, "
@@ -132,7 +138,8 @@ def evaluate(system: System, output: Path) -> Path:
     note.unlink(missing_ok=True)
     print(f"{system.name}: testing {system.checkpoint or 'the weights of its configs'}", flush=True)
     weights = [] if system.checkpoint is None else ["--ckpt_path", str(system.checkpoint)]
-    run_training_command(["test", *system.arguments, "--run_dir", str(folder), *weights])
+    one = ONE_PROCESS if may_have_several_processes(system.arguments) else []  # as a report needs it
+    run_training_command(["test", *system.arguments, "--run_dir", str(folder), *weights, *one])
     if not report.is_file():
         raise InputError(
             f"{system.name} was tested but there is no {report}: the config's `report` must have a TestReport "

@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 import torch
 from jsonargparse import set_parsing_settings
 from jsonargparse._common import parser_context
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
@@ -22,7 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
-from s2v.config_errors import check_syntax, explain
+from s2v.config_errors import check_syntax, explain, explain_interpolation
+from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.precision import choose_precision, cuda_capabilities
 from s2v.wandb_login import work_offline_unless_logged_in
@@ -139,18 +141,29 @@ class TrainingCLI(LightningCLI):
         except OmegaConfBaseException as error:
             key = str(error.full_key or "").removeprefix(f"{self._asked}.")
             reason = str(error.msg or error).splitlines()[0].replace("'..", "'")
-            raise InputError(f"the config's {key}: {reason}") from None
+            raise InputError(explain_interpolation(key, reason)) from None
 
     def _parse_ckpt_path(self) -> None:
         """Leave the config as it is: Lightning lets a checkpoint's hyperparameters overrule it."""
         path = self.config[self._asked].get("ckpt_path")
         if path is None:
-            if self._asked != "fit":
+            if requeued := self._requeued_checkpoint():
+                rank_zero_info(f"SLURM: goes on from {requeued}, of a requeued job (delete it to begin anew)")
+            elif self._asked != "fit":
                 rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
         elif path in ("best", "last", "hpc", "registry") or Path(path).is_dir():
             return  # Lightning finds these
         elif not zipfile.is_zipfile(checked_weight_file(path)):
             raise InputError(f"--ckpt_path {path}: truncated, or no checkpoint as `s2v fit` writes them")
+
+    def _requeued_checkpoint(self) -> Path | None:
+        """What a SLURM job left in the run's folder when it was requeued; Lightning takes it by itself."""
+        folder = self.config[self._asked].get("run_dir")
+        return requeued_checkpoint(Path(folder)) if folder and SLURMEnvironment.detect() else None
+
+    def _goes_on(self) -> bool:
+        """Whether a checkpoint brings the weights."""
+        return bool(self.config[self._asked].get("ckpt_path") or self._requeued_checkpoint())
 
     def before_instantiate_classes(self) -> None:
         """Decide about W&B before its logger is made."""
@@ -162,15 +175,20 @@ class TrainingCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """A command that takes a checkpoint goes on with the W&B run that lies in the run's folder."""
         config = self.config[self._asked]
-        with continued_run(config.get("trainer.logger") if config.get("ckpt_path") else None):
+        with continued_run(config.get("trainer.logger") if self._goes_on() else None):
             super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A fit whose config leaves `trainer.precision` open gets what suits the hardware.
 
         The saved config leaves it open too: the same run may be tested or gone on with on another machine.
+
+        The Trainer's own folder is the run's, not the corpus' as in the config: a SLURM job that is requeued leaves
+        its checkpoint there, and Lightning would load it into whatever else is fitted on that corpus.
         """
         config = self.config[self._asked]
+        if config.get("run_dir"):
+            kwargs["default_root_dir"] = config["run_dir"]
         if self._asked == "fit" and config.get("trainer.precision") is None:
             precision, reason = choose_precision(str(config.get("trainer.accelerator")), cuda_capabilities())
             rank_zero_info(f"precision: {precision} ({reason}; --trainer.precision overrules)")
@@ -194,6 +212,8 @@ class TrainingCLI(LightningCLI):
         log_test_table(self.trainer)
 
     def _run_subcommand(self, subcommand: str) -> None:
+        parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
+        check_early(parts, subcommand, self._goes_on())
         try:
             super()._run_subcommand(subcommand)
         except SystemExit:
@@ -216,6 +236,16 @@ class TrainingCLI(LightningCLI):
                     "use the config.yaml saved beside it"
                 ) from error
             raise
+
+
+def requeued_checkpoint(folder: Path) -> Path | None:
+    """The newest of the hpc_ckpt_N.ckpt that Lightning writes in a SLURM job; None where there is none."""
+    found = {
+        int(match[1]): path
+        for path in folder.glob("hpc_ckpt_*.ckpt")
+        if (match := re.fullmatch(r"hpc_ckpt_(\d+)\.ckpt", path.name))
+    }
+    return found[max(found)] if found else None
 
 
 def _names_wandb(logger: Any) -> bool:

@@ -11,6 +11,12 @@ def file_of_source(path: str) -> str:
     return path if Path(path).is_file() else path.partition("?")[0].partition("@")[0]
 
 
+def files_of_source(source: str) -> list[str]:
+    """Its weights and, where it has one, its detector."""
+    _, file, detector, _ = _parts(source)
+    return [path for path in (file, detector) if path]
+
+
 def absolute_source(source: str) -> str:
     """The same with whole paths, for a process that runs in another folder."""
     kind, file, detector, options = _parts(source)

@@ -63,11 +63,17 @@ def plan_corpus(
                 video, wav = Path("VideoFlash", f"{name}.flv"), Path("AudioWAV", f"{name}.wav")
             else:
                 folder, clip = divmod(take, CLIPS_PER_VIDEO)
-                video = Path("mp4", f"id{1 + speaker:05d}", f"video{1 + folder:03d}", f"{1 + clip:05d}.mp4")
+                below = Path(_official_part(speaker), "mp4", f"id{1 + speaker:05d}")
+                video = below / f"video{1 + folder:03d}" / f"{1 + clip:05d}.mp4"
                 wav = None
             truth = Path("truth", video).with_suffix(".json")
             plans.append(ClipPlan(speaker, take, sentence, emotion, levels[level], video, wav, truth))
     return plans
+
+
+def _official_part(speaker: int) -> str:
+    """VoxCeleb2's folder of a speaker: the second of each three is a test speaker, however many there are."""
+    return "test" if speaker % 3 == 1 else "dev"
 
 
 def _is_done(output: Path, plan: ClipPlan, settings: dict[str, Any]) -> bool:
@@ -114,7 +120,7 @@ def _write_vox2_meta(output: Path, speakers: int, seed: int) -> None:
     rows = ["VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set "]
     for index in range(speakers):
         gender = invent_speaker(seed, index).sex[0].lower()
-        rows.append(f"id{1 + index:05d} ,n{1 + index:06d} ,{gender} ,dev ")
+        rows.append(f"id{1 + index:05d} ,n{1 + index:06d} ,{gender} ,{_official_part(index)} ")
     write_text(output / "vox2_meta.csv", "\n".join(rows) + "\n")
 
 
@@ -194,6 +200,11 @@ def write_corpus(
         "fps": [rate.numerator, rate.denominator], "seconds": [float(seconds[0]), float(seconds[1])],
     }  # fmt: skip
     plans = plan_corpus(layout, speakers, clips_per_speaker, sentences)
+    if layout == "voxceleb2" and (output / "truth" / "mp4").is_dir():
+        raise InputError(
+            f"{output} has a synthesized corpus of an earlier version, without dev/ and test/: delete it, or give "
+            "another folder"
+        )
     if layout == "crema_d":
         _write_demographics(output, speakers, seed)
     else:

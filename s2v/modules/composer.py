@@ -160,6 +160,15 @@ class ComposerModule(AdversarialModule):
         """The frozen network behind D_ID, there during a fit."""
         return cast(FaceNetwork, self.feature_networks["face"])
 
+    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+        """What will be read, for `s2v.early_check`."""
+        if stage != "fit":
+            return {}
+        return {
+            "stage 1": None if goes_on else self.stage1_checkpoint,
+            "D_ID's face network": self.feature_network if self.weights.identity else None,
+        }
+
     def setup(self, stage: str) -> None:
         """Check the data's frames, and at the start of a fit take the face network behind D_ID.
 

@@ -98,6 +98,13 @@ class DistillModule(RetrievesIdentity):
         self.prediction = FuturePrediction(cpc.channels, cpc.hidden) if self.contrastive_weight else None
         self.train()  # Lightning leaves a module in the modes it comes in
 
+    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+        """What will be read, for `s2v.early_check`."""
+        sources = {"identity teacher": self.identity_teacher, "emotion teacher": self.emotion_teacher}
+        if stage == "fit" and not goes_on:
+            sources |= {"pretrained CPC": self.cpc_checkpoint, "speaker encoder": self.speaker_checkpoint}
+        return sources
+
     def setup(self, stage: str) -> None:
         """Load the teachers.
 

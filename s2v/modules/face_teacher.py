@@ -12,6 +12,14 @@ from s2v.models.face_network import FaceNetwork
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
 
+INSTEAD = {
+    "speaker": "A folder of videos needs a subfolder a speaker; or give stage 1 published weights "
+    "(model.init_args.identity_teacher=vggface:FILE)",
+    "emotion": "Give stage 1 published weights (model.init_args.emotion_teacher=senet:FILE), or a teacher of a corpus "
+    "with emotions (model.init_args.emotion_teacher=runs/crema_d/emotion_teacher/best.ckpt)",
+}
+"""What to do where the data have no labels."""
+
 
 class FaceTeacher(PlainHyperparameters):
     """Classify single frames by speaker or emotion; also the judge of a test, trained apart.
@@ -57,7 +65,8 @@ class FaceTeacher(PlainHyperparameters):
             return
         if not names:
             raise InputError(
-                f"no clip of the data has a label of the kind '{self.labels}': there is nothing to learn"
+                f"no clip of the data has a label of the kind '{self.labels}': there is nothing to learn. "
+                f"{INSTEAD[self.labels]}"
             )
         wanted = getattr(self.face.network, "num_classes", len(names))
         if wanted != len(names):

@@ -121,6 +121,13 @@ class SDFAModule(AdversarialModule):
         """Whether it takes a picture of the speaker, beside the speech."""
         return self.voice is None
 
+    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+        """What will be read, for `s2v.early_check`."""
+        if goes_on:
+            return {}
+        voice = self.voice_checkpoint if stage == "fit" and self.voice is not None else None
+        return {"voice encoder": voice, "published SDFA": self.pretrained}
+
     def setup(self, stage: str) -> None:
         """Check the data's frames; take published weights where a test has no checkpoint.
 

@@ -61,6 +61,10 @@ class VoiceEncoderModule(RetrievesIdentity):
         self.decay_steps = decay_steps
         self.teachers = FrozenNetworks()
 
+    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+        """What will be read, for `s2v.early_check`."""
+        return {"face teacher": self.identity_teacher}
+
     def setup(self, stage: str) -> None:
         """Load the teacher.
 

@@ -44,8 +44,9 @@ def test_commands_and_files_exist() -> None:
 @pytest.mark.timeout(1500)
 def test_from_videos_to_a_talking_face(tmp_path: Path) -> None:
     write_corpus(tmp_path / "phone", "voxceleb2", speakers=2, clips_per_speaker=8, seed=0, size=128)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "phone" / "mp4").rename(tmp_path / "data" / "videos")
+    (tmp_path / "data" / "videos").mkdir(parents=True)
+    for speaker in (tmp_path / "phone").glob("*/mp4/*"):
+        speaker.rename(tmp_path / "data" / "videos" / speaker.name)
     (tmp_path / "experiments").symlink_to(REPOSITORY / "experiments")
     (tmp_path / "weights").mkdir()
     write_mini_xception(tmp_path / "weights" / "fer2013_mini_XCEPTION.102-0.66.hdf5")

@@ -220,13 +220,7 @@ def voxceleb2_corpus(build_once: Callable[[str, Callable[[Path], None]], Path]) 
     from data_modules.synthetic.corpus import write_corpus
 
     def fill(folder: Path) -> None:
-        write_corpus(folder / "all", "voxceleb2", speakers=4, clips_per_speaker=5, seed=0, size=64)
-        for speaker in sorted((folder / "all" / "mp4").iterdir()):
-            part = "test" if speaker.name == "id00004" else "dev"
-            (folder / part / "mp4").mkdir(parents=True, exist_ok=True)
-            speaker.rename(folder / part / "mp4" / speaker.name)
-        (folder / "all" / "vox2_meta.csv").rename(folder / "vox2_meta.csv")
-        shutil.rmtree(folder / "all")
+        write_corpus(folder, "voxceleb2", speakers=4, clips_per_speaker=5, seed=0, size=64)
 
     return build_once("voxceleb2_corpus", fill)
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from lightning.pytorch import LightningModule
 
+from s2v.cli import main
 from s2v.config_errors import check_syntax
 from s2v.errors import InputError
 from s2v.training_cli import TrainingParser
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +47,35 @@ CPC = "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc s2v.models
             "--model.init_args.lr 3",
             "model.init_args come before model.class_path: give the config that names the class first",
         ),
+        (
+            "--model s2v.modules.distill.DistillModule",
+            "DistillModule lacks representation: add -c experiments/base/representation.yaml",
+        ),
+        (
+            "--model s2v.modules.face_teacher.FaceTeacher",
+            "FaceTeacher lacks network: set model.init_args.network",
+        ),
+        ("--model s2v.models.cpc.CPC", "model: s2v.models.cpc.CPC is no subclass of LightningModule"),
+        (
+            CPC.replace("s2v.models.cpc.CPC", "s2v.models.senet.SENet50"),
+            "model.init_args.cpc: s2v.models.senet.SENet50 is no subclass of CPC",
+        ),
+        (
+            "--model unwritten.Mine",
+            "model: unwritten.Mine can't be imported: invalid syntax (unwritten.py, line 2)",
+        ),
+        (
+            CPC.replace("s2v.models.cpc.CPC", "unwritten.Mine"),
+            "model.init_args.cpc: unwritten.Mine can't be imported: invalid syntax (unwritten.py, line 2)",
+        ),
         ("", "nothing given for model: add the configs that define it, --config FILE --config FILE"),
     ],
 )
-def test_one_line_that_names_key_fault_and_remedy(parser: TrainingParser, args: str, line: str) -> None:
+def test_one_line_that_names_key_fault_and_remedy(
+    parser: TrainingParser, args: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unwritten.py").write_text("\nclass = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError) as caught:
         parser.parse_args(["fit", *args.split()])
     assert str(caught.value) == line
@@ -78,6 +105,17 @@ def test_names_the_file_that_is_no_config(
         check_syntax(["fit", *form.format(path).split()])
     assert f"--config {path}" in str(caught.value) and line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stage", ["compose/compose", "distill/distill"])
+def test_a_forgotten_representation_is_named(stage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The commonest mistake, in both stages."""
+    files = ("base/trainer", "data/crema_d", stage)
+    experiments = REPOSITORY / "experiments"
+    assert main(["fit", *(f"--config={experiments / file}.yaml" for file in files)]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1 and len(line) < 200
+    assert line.endswith("add -c experiments/base/representation.yaml\n")
 
 
 def test_a_good_config_passes(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             report.write_text(json.dumps({"meta": {"judges": judges}}))
 
     monkeypatch.setattr("s2v.table1.run_training_command", run)
+    monkeypatch.setattr("s2v.table1.run_in_own_process", run)
     return ran
 
 
@@ -131,7 +132,7 @@ def test_published_weights_are_tested_without_a_checkpoint_and_again_where_they_
 
     monkeypatch.setattr("s2v.table1.run_training_command", run)
     for name in ("base.yaml", "published.yaml", "report.yaml", "crema.dat"):
-        Path(name).write_text("1")
+        Path(name).write_text("trainer: {devices: 1}")
     Path("table.yaml").write_text(
         "root: runs\nreport: [report.yaml]\nsystems:\n"
         "  SDFA, published: {checkpoint: null, config: base.yaml, with: [published.yaml]}\n"

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
+from data_modules.clip_manifest import ManifestRow
+from data_modules.layouts import find_clips
+from data_modules.splits import make_split
 from data_modules.synthetic import write_corpus
 from data_modules.synthetic.clip import make_clip
 from data_modules.synthetic.corpus import plan_corpus
@@ -54,6 +57,29 @@ def test_voxceleb2s_table_of_speakers(voxceleb: Path) -> None:
     assert lines == ["VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set ", "id00001 ,n000001 ,m ,dev "]
 
 
+def test_voxceleb2s_speakers_are_for_training_or_test(tmp_path: Path) -> None:
+    """As split `official` needs them: two test speakers of five, the same ones in a larger corpus."""
+    write_corpus(tmp_path, "voxceleb2", 5, 1, size=64, seconds=SHORT)
+    parts = {clip.speaker: clip.official_split for clip in find_clips(tmp_path, "voxceleb2")}
+    assert parts == {f"id{n:05d}": "test" if n in (2, 5) else "dev" for n in range(1, 6)}
+    lines = (tmp_path / "vox2_meta.csv").read_text().splitlines()[1:]
+    assert {line.split(" ,")[0]: line.split(" ,")[3].strip() for line in lines} == parts
+    larger = {plan.video for plan in plan_corpus("voxceleb2", 7, 1)}
+    assert {plan.video for plan in plan_corpus("voxceleb2", 5, 1)} < larger
+    rows = [ManifestRow(name, "ok", speaker=name, official_split=part) for name, part in parts.items()]
+    assert {part: len(names) for part, names in make_split(rows, "official").items()} == {
+        "train": 2,
+        "val": 1,
+        "test": 2,
+    }
+
+
+def test_an_earlier_versions_corpus_is_not_mixed_with(tmp_path: Path) -> None:
+    (tmp_path / "truth" / "mp4").mkdir(parents=True)
+    with pytest.raises(InputError, match="of an earlier version, without dev/ and test/: delete it"):
+        write_corpus(tmp_path, "voxceleb2", 1, 1, size=64, seconds=SHORT)
+
+
 def test_plan_is_sentences_times_emotions_then_levels() -> None:
     plans = plan_corpus("crema_d", 1, 80)
     assert {p.sentence for p in plans[:36]} == {"IEO", "TIE", "IOM", "IWW", "TAI", "MTI"}
@@ -90,7 +116,7 @@ def test_speech_lasts_as_long_as_the_frames(crema: Path) -> None:
 
 
 def test_voxceleb2_clip_has_picture_and_sound_in_step(voxceleb: Path) -> None:
-    path = voxceleb / "mp4" / "id00001" / "video001" / "00001.mp4"
+    path = voxceleb / "dev" / "mp4" / "id00001" / "video001" / "00001.mp4"
     truth = json.loads((voxceleb / "truth" / path.relative_to(voxceleb)).with_suffix(".json").read_text())
     clip = make_clip(
         invent_speaker(0, 0), "ANG", "IEO", key=(0, 0, 0), size=64, fps=Fraction(25), seconds=SHORT
