@@ -45,9 +45,10 @@ class SpeechRepresentation(nn.Module):
         cpc: the speech encoder, 16 kHz speech to 100 Hz contexts.
         identity_head: S_id, omega to nu; `out_dim` is the identity teacher's embedding size.
         emotion_head: S_emo, omega to mu; `out_dim` is 8 for FERplus logits.
-        context_span: seconds around a frame's centre over whose contexts C is the mean; 0 reads it at the centre, as
-            the paper does. CPC's contexts tremble from step to step, and with them, trained on little, the face: 0.12 s
-            halves the frames' restlessness and leaves lips and sharpness as they are.
+        context_span: where clips are generated, C is the mean over the contexts of so many seconds around a frame's
+            centre; 0 reads it at the centre, as the paper does and training always does. CPC's contexts tremble from
+            step to step, and with them, trained on little, the face: 0.12 s halves the frames' restlessness and leaves
+            lips and sharpness as they are.
         speaker_encoder: its vector is what S_id reads instead of omega, where there is little speech of each person
             and no CPC trained on much speech; the paper has none.
 
@@ -88,7 +89,7 @@ class SpeechRepresentation(nn.Module):
         return self.cpc(speech)[1]
 
     def at_times(self, contexts: Tensor, times: Tensor) -> Tensor:
-        """C: the contexts (B, L, D) at the frames' centre times (B, T) in seconds -> (B, T, D)."""
+        """C to generate from: contexts (B, L, D) around the frames' centre times (B, T) in seconds -> (B, T, D)."""
         return contexts_at(contexts, times, self.context_steps)
 
     def voice(self, speech: Tensor) -> Tensor | None:
@@ -100,7 +101,7 @@ class SpeechRepresentation(nn.Module):
         return self.identity_head(omega if voice is None else voice), self.emotion_head(omega)
 
     def forward(self, speech: Tensor, frame_times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Everything the composer needs from a window of speech.
+        """Everything the composer is trained on, from a window of speech: contexts at the frames' centres.
 
         Args:
             speech: (B, N).
@@ -111,4 +112,4 @@ class SpeechRepresentation(nn.Module):
         """
         contexts = self.contexts(speech)
         nu, mu = self.students(contexts[:, -1], self.voice(speech))
-        return self.at_times(contexts, frame_times), nu, mu
+        return contexts_at(contexts, frame_times), nu, mu

@@ -44,7 +44,9 @@ def test_a_span_is_in_seconds_and_not_negative() -> None:
     representation, speech, times = spanning(0.12), torch.randn(1, 3200) * 0.1, torch.tensor([[0.1]])
     contexts = representation.contexts(speech)
     expected = contexts[:, 4:16].mean(1)  # 0.04 to 0.16 s
-    torch.testing.assert_close(representation(speech, times)[0][:, 0], expected)
+    torch.testing.assert_close(representation.at_times(contexts, times)[:, 0], expected)
+    in_training = representation(speech, times)[0]
+    torch.testing.assert_close(in_training, contexts_at(contexts, times))
     with pytest.raises(ValueError, match=r"context_span is a time in seconds, 0 or more, not -0.1"):
         spanning(-0.1)
 
