@@ -1,6 +1,7 @@
 """A contact sheet: for each speaker and emotion real frames above generated ones, instants as columns."""
 
 import io
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 INSTANTS = 8
 MARGIN = 8
 TEXT_WIDTH = 150
+"""Of the left margin, at least: names of systems are written out."""
 _INK, _PAPER, _PALE = (20, 20, 20), (255, 255, 255), (110, 110, 110)
 
 
@@ -66,29 +68,32 @@ def draw_contact_sheet(strips: list[Strip]) -> Image.Image:
     font = ImageFont.load_default(size=13)
     line = 18
     heights = [line + len(strip.rows) * (cell_height + 2) + MARGIN for strip in strips]
+    labels = [font.getbbox(label)[2] for strip in strips for label in strip.rows]
+    text_width = max(TEXT_WIDTH, 2 * MARGIN + math.ceil(max(labels, default=0)))
     sheet = Image.new(
-        "RGB", (TEXT_WIDTH + columns * (cell_width + 2) + MARGIN, sum(heights) + MARGIN), _PAPER
+        "RGB", (text_width + columns * (cell_width + 2) + MARGIN, sum(heights) + MARGIN), _PAPER
     )
     pen = ImageDraw.Draw(sheet)
     top = MARGIN
     for strip, height in zip(strips, heights, strict=True):
-        pen.text((MARGIN, top), _shortened(strip.title, pen, font), fill=_INK, font=font)
+        pen.text(
+            (MARGIN, top), _shortened(strip.title, text_width - 2 * MARGIN, pen, font), fill=_INK, font=font
+        )
         for column, second in enumerate(strip.seconds):
-            pen.text((TEXT_WIDTH + column * (cell_width + 2), top), f"{second:.2f} s", fill=_PALE, font=font)
+            pen.text((text_width + column * (cell_width + 2), top), f"{second:.2f} s", fill=_PALE, font=font)
         for index, (label, frames) in enumerate(strip.rows.items()):
             y = top + line + index * (cell_height + 2)
             pen.text((MARGIN, y + cell_height // 2 - 8), label, fill=_PALE, font=font)
             for column, frame in enumerate(frames):
                 picture = Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())
-                sheet.paste(picture, (TEXT_WIDTH + column * (cell_width + 2), y))
+                sheet.paste(picture, (text_width + column * (cell_width + 2), y))
         top += height
     return sheet
 
 
 def _shortened(
-    text: str, pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
+    text: str, room: int, pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
 ) -> str:
-    room = TEXT_WIDTH - 2 * MARGIN
     if pen.textlength(text, font=font) <= room:
         return text
     while text and pen.textlength(text + "...", font=font) > room:

@@ -67,3 +67,17 @@ def test_pictures_lie_in_rows_and_columns(tmp_path: Path) -> None:
 def test_no_strips_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one"):
         draw_contact_sheet(list[Strip]())
+
+
+def test_a_long_name_of_a_system_is_written_out() -> None:
+    """Left of the pictures, none of which it touches: the sheet is as much wider as the name needs."""
+    frames = torch.zeros(2, 3, 20, 20, dtype=torch.uint8)
+    short = draw_contact_sheet([strip_of("", {"ours": frames}, 25.0, size=20)])
+    name = "speech2video, who speaks by CPC alone"
+    sheet = draw_contact_sheet([strip_of("", {name: frames}, 25.0, size=20)])
+    wider = sheet.width - short.width
+    assert wider > 40
+    pixels = np.asarray(sheet.convert("L"))
+    left = TEXT_WIDTH + wider
+    written = np.flatnonzero((pixels[:, :left] < 200).any(axis=0))
+    assert written.min() >= MARGIN and left - 2 * MARGIN < written.max() < left
