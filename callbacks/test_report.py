@@ -16,7 +16,6 @@ from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.blink_judge import load_blink_judge
 from s2v.evaluation.clip_rows import TestClip
-from s2v.evaluation.file_hash import sha256_of_file
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import (
     load_emotion_judge,
@@ -31,6 +30,7 @@ from s2v.evaluation.report import Report
 from s2v.evaluation.scoring import Scoring
 from s2v.evaluation.speech_samples import as_int16
 from s2v.evaluation.summary import SystemSummary
+from s2v.file_hash import sha256_of_file
 
 OURS = "speech2video"
 

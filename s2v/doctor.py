@@ -140,9 +140,10 @@ def check_cache(path: Path) -> Check:
 def check_weights(path: Path) -> Check:
     """What a file of weights is, by its beginning, and its hash."""
     try:
-        from s2v.weight_file import checked_weight_file, sha256
+        from s2v.file_hash import sha256_of_file
+        from s2v.weight_file import checked_weight_file
 
-        return Check("ok", "weights", f"{checked_weight_file(path)} sha256 {sha256(path)}")
+        return Check("ok", "weights", f"{checked_weight_file(path)} sha256 {sha256_of_file(path)}")
     except (InputError, OSError) as error:
         message, _, mend = str(error).rpartition(": ")
         return Check("wrong", "weights", message or str(error), mend)

@@ -115,7 +115,7 @@ def config_files(arguments: list[str]) -> list[str]:
 
 def evaluate(system: System, output: Path) -> Path:
     """Test a system unless this very checkpoint was tested like this before, by the same judges; its report.json."""
-    from s2v.evaluation.file_hash import sha256_of_file
+    from s2v.file_hash import sha256_of_file
 
     if system.checkpoint is not None and not system.checkpoint.is_file():
         raise InputError(

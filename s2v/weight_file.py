@@ -4,7 +4,6 @@ Nothing in a file is ever executed. Kinds of damaged download (Git-LFS pointers,
 told apart, and weights that do not fit are named.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+from s2v.file_hash import sha256_of_file
 
 StateDict = dict[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
@@ -126,17 +126,8 @@ def filled(path: str | Path, network: Network, state: StateDict) -> Network:
         raise InputError(f"{path} does not fit {type(network).__name__}: {'; '.join(complaints)}")
     network.load_state_dict(state)
     network.weights_file = str(path)  # type: ignore[assignment]
-    network.weights_sha256 = sha256(path)  # type: ignore[assignment]
+    network.weights_sha256 = sha256_of_file(path)  # type: ignore[assignment]
     return network.eval()
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def some_of(names: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from s2v.evaluation.file_hash import sha256_of_file
+from s2v.file_hash import sha256_of_file
 
 
 def file_of_source(path: str) -> str:

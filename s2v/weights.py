@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from s2v.errors import InputError
+from s2v.file_hash import sha256_of_file
 from s2v.keras_file import KERAS_VALUES, keras_layer_names, keras_values
 from s2v.models.cpc import CPC
 from s2v.models.lpips import CHANNELS, LPIPS
@@ -33,7 +34,6 @@ from s2v.weight_file import (
     only_tensors,
     read_state_dict,
     read_weight_file,
-    sha256,
     shape_of,
     some_of,
 )
@@ -272,7 +272,7 @@ def load_onnx(source: str) -> OnnxFaceNetwork:
         options.setdefault("output", "logits")
     network = OnnxFaceNetwork(str(checked_weight_file(path)), **options)
     network.weights_file = path  # type: ignore[assignment]
-    network.weights_sha256 = sha256(path)  # type: ignore[assignment]
+    network.weights_sha256 = sha256_of_file(path)  # type: ignore[assignment]
     return network.eval()
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from s2v.batch import FPS
 from s2v.errors import InputError
-from s2v.evaluation.file_hash import sha256_of_file
+from s2v.file_hash import sha256_of_file
 from s2v.metrics.blinks import blink_rate, eye_aspect_ratio
 
 LEAST_FRAMES = FPS

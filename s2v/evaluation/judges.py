@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from s2v.errors import InputError
-from s2v.evaluation.file_hash import sha256_of_file
+from s2v.file_hash import sha256_of_file
 from s2v.metrics.emotion import canonical_emotion
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS

@@ -33,7 +33,6 @@ from s2v.evaluation.clip_rows import (
 )
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
-from s2v.evaluation.lip_sync import pair_with_later_speech, still_lips, sync_values
 from s2v.evaluation.retrieval import add_retrieval
 from s2v.evaluation.speaker_spread import SpeakerSpread
 from s2v.evaluation.split_fid import SplitFid
@@ -41,6 +40,7 @@ from s2v.metrics.diversity import mean_picture
 from s2v.metrics.emotion import canonical_emotion, clip_emotion
 from s2v.metrics.identity import clip_embedding, identity_cosine
 from s2v.metrics.image_quality import check_clip, check_pair, motion, sharpness
+from s2v.metrics.lip_sync import pair_with_later_speech, still_lips, sync_values
 from s2v.metrics.regional_quality import at_size, perfect_quality, regional_qualities, regional_quality
 from s2v.metrics.sync_confidence import sync_embeddings
 

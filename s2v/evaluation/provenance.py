@@ -11,8 +11,8 @@ import torch
 
 import s2v
 from s2v.evaluation.blink_judge import BlinkJudge
-from s2v.evaluation.file_hash import sha256_of_file
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
+from s2v.file_hash import sha256_of_file
 from s2v.weight_source import file_of_source
 
 _WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".model", ".hdf5", ".h5", ".onnx")

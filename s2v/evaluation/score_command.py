@@ -145,12 +145,12 @@ def run_score(args: argparse.Namespace) -> int:
     from rich.progress import track
 
     from data_modules.gender import find_genders
-    from s2v.evaluation.file_hash import sha256_of_file
     from s2v.evaluation.held_pictures import HeldPictures
     from s2v.evaluation.parallel_scoring import score_in_parallel
     from s2v.evaluation.scoring import Scoring
     from s2v.evaluation.scoring_job import ScoringJob
     from s2v.evaluation.video_pairs import find_pairs, read_pair, real_frames
+    from s2v.file_hash import sha256_of_file
 
     crop = _crop(args)
     if args.workers is not None and args.workers < 1:
@@ -265,8 +265,8 @@ def _move(protocol: "Protocol", device: str) -> None:
 
 def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
     """Hashes of what the system learned from; None where neither option says it."""
-    from s2v.evaluation.file_hash import sha256_of_file
     from s2v.evaluation.provenance import files_trained_with
+    from s2v.file_hash import sha256_of_file
 
     for path in (*stated, *filter(None, [checkpoint])):
         if not Path(path).is_file():

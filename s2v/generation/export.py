@@ -104,7 +104,7 @@ def run_export(args: argparse.Namespace) -> int:
 
     import torch
 
-    from s2v.evaluation.file_hash import sha256_of_file
+    from s2v.file_hash import sha256_of_file
 
     device = choose_device(args.device)
     if args.threads is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from s2v import __version__
-from s2v.evaluation.file_hash import sha256_of_file
+from s2v.file_hash import sha256_of_file
 from s2v.generation.provenance_mark import MARK_VERSION
 from s2v.whole_file import write_whole_file
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data_modules.onnx_input_shape import with_input_shape
 from s2v.errors import InputError
+from s2v.onnx_input_shape import with_input_shape
 
 ALIGNED_SIZE = 112
 

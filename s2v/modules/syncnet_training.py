@@ -9,8 +9,8 @@ from torch import Tensor
 
 from s2v.batch import SAMPLES_PER_FRAME, TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.evaluation.lip_sync import sync_values
 from s2v.losses.contrastive import multi_way_matching
+from s2v.metrics.lip_sync import sync_values
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.modules.composer_checks import check_frame_rate
 from s2v.modules.hyperparameters import PlainHyperparameters

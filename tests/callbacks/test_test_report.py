@@ -15,8 +15,8 @@ from callbacks.test_report import TestReport
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION, OWN_FRAMES
-from s2v.evaluation.file_hash import sha256_of_file, sha256_of_list
 from s2v.evaluation.summary import METRICS
+from s2v.file_hash import sha256_of_file, sha256_of_list
 from s2v.metrics.image_quality import frame_psnr
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
 from tests.s2v.evaluation.judge_checkpoints import save_alexnet, save_face_teacher, save_syncnet

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from s2v.errors import InputError
-from s2v.evaluation.file_hash import sha256_of_file
 from s2v.evaluation.judges import (
     FACES_AT_ONCE,
     TRAINED_HERE,
@@ -15,6 +14,7 @@ from s2v.evaluation.judges import (
     load_face_judge,
     load_sync_judge,
 )
+from s2v.file_hash import sha256_of_file
 from s2v.metrics.sync_confidence import sync_scores
 from s2v.models.syncnet import SyncNet
 from s2v.modules.syncnet_training import SyncNetTraining

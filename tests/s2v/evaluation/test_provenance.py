@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from s2v.evaluation.file_hash import sha256_of_file, sha256_of_list
 from s2v.evaluation.judges import FaceJudge
 from s2v.evaluation.provenance import describe_judge, files_trained_with, git_commit, package_versions
+from s2v.file_hash import sha256_of_file, sha256_of_list
 
 
 def judge_of(path: Path) -> FaceJudge:

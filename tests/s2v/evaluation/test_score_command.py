@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from s2v.cli import main
-from s2v.evaluation.file_hash import sha256_of_file
 from s2v.evaluation.video_pairs import find_pairs, read_video
+from s2v.file_hash import sha256_of_file
 from tests.data_modules.media import tone, write_media
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
 

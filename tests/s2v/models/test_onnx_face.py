@@ -8,9 +8,9 @@ import torch
 
 from s2v.errors import InputError
 from s2v.evaluation.judges import load_emotion_judge, load_face_judge
+from s2v.file_hash import sha256_of_file
 from s2v.modules.face_source import load_face_network
-from s2v.weight_file import sha256
-from tests.data_modules.test_onnx_input_shape import field, tensor_info
+from tests.s2v.test_onnx_input_shape import field, tensor_info
 
 pytest.importorskip("onnxruntime")
 
@@ -60,7 +60,9 @@ def test_it_judges_by_hash_and_by_the_classes_named(tmp_path: Path) -> None:
     frames = torch.tensor([[10, 20, 30]], dtype=torch.uint8).view(1, 3, 1, 1)
     for source in (str(file), f"onnx:{file}?size=1"):
         judge = load_face_judge(source)
-        assert judge.sha256 == sha256(file) and judge.look(frames, "embedding").tolist() == [[10, 20, 30]]
+        assert judge.sha256 == sha256_of_file(file) and judge.look(frames, "embedding").tolist() == [
+            [10, 20, 30]
+        ]
     emotions = load_emotion_judge(f"onnx:{file}?classes=HAP,sad,anger")
     assert emotions.class_names == ["happiness", "sadness", "anger"]
     assert emotions.look(frames, "logits").argmax() == 2

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from s2v.evaluation.lip_sync import (
+from s2v.metrics.lip_sync import (
     VSHIFT,
     pair_with_later_speech,
     share_farther_than_true,

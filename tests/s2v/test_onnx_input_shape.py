@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_modules.onnx_input_shape import with_input_shape
+from s2v.onnx_input_shape import with_input_shape
 
 
 def field(number: int, content: bytes) -> bytes:

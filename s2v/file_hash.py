@@ -1,10 +1,11 @@
-"""SHA-256 of files, by which reports name checkpoints, judges and clip lists."""
+"""SHA-256 of files, by which reports name checkpoints, judges, weights and clip lists."""
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
 
-def sha256_of_file(path: str) -> str:
+def sha256_of_file(path: str | Path) -> str:
     """Hexadecimal digest of a file's bytes."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
