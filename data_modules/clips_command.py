@@ -79,8 +79,8 @@ def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
     import io
     import wave
 
-    import cv2
     import torch
+    from PIL import Image
 
     from data_modules.clip_cache import read_clip
     from s2v.batch import SAMPLE_RATE
@@ -94,12 +94,15 @@ def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
         stream.setsampwidth(2)
         stream.setframerate(SAMPLE_RATE)
         stream.writeframes(speech.astype("<i2").tobytes())
-    _, picture = cv2.imencode(".png", frames[0].transpose(1, 2, 0)[..., ::-1])
+    picture = (
+        io.BytesIO()
+    )  # not by OpenCV, whose libpng meets another library's zlib where FFmpeg is loaded too
+    Image.fromarray(frames[0].transpose(1, 2, 0)).save(picture, "PNG")
     heard = torch.from_numpy(speech).float() / 32768
     # no with_suffix: a dot may be part of the name
     write_mp4(f"{stem}.mp4", [torch.from_numpy(frames)], [heard], fps=fps, comment=COMMENT, lossless=True)
     write_whole_file(Path(f"{stem}.wav"), sound.getvalue())
-    write_whole_file(Path(f"{stem}.png"), picture.tobytes())
+    write_whole_file(Path(f"{stem}.png"), picture.getvalue())
 
 
 def _write_speakers(folder: Path, genders: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ def test_own_loss_term_discriminator_data_set_and_system(tmp_path: Path) -> None
     assert len(text.splitlines()) <= 60
     write_corpus(tmp_path / "corpus", "voxceleb2", speakers=3, clips_per_speaker=5, seed=0, size=64)
     (tmp_path / "data" / "interviews").mkdir(parents=True)
-    for number, path in enumerate(sorted((tmp_path / "corpus" / "mp4").rglob("*.mp4"))):
+    for number, path in enumerate(sorted((tmp_path / "corpus").rglob("*.mp4"))):
         name = f"{20240101 + number}_{path.parts[-3]}_{('calm', 'glad')[number % 2]}.mp4"
         path.rename(tmp_path / "data" / "interviews" / name)
     for folder in ("docs", "experiments"):
