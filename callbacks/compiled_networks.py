@@ -14,7 +14,7 @@ from s2v.errors import InputError
 
 _CONTAINERS = (nn.ModuleDict, nn.ModuleList, nn.Sequential)
 """They run no code of their own; compiling an nn.Sequential compiles nothing, and says nothing."""
-_RECOMPILE_LIMIT = 64
+RECOMPILE_LIMIT = 64
 """A GAN calls its networks in more than PyTorch's 8 ways: training or not, gradients for weights, input or both."""
 
 
@@ -56,7 +56,7 @@ class CompiledNetworks(pl.Callback):
             raise InputError(f"CompiledNetworks(backend={self.backend!r}): torch.compile has {known}")
         if self.backend == "inductor" and trainer.strategy.root_device.type == "cpu":
             _check_compiler()
-        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _RECOMPILE_LIMIT)
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILE_LIMIT)
         for network in networks:
             network.compile(backend=self.backend, mode=self.mode, dynamic=self.dynamic)
 

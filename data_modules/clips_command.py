@@ -43,7 +43,7 @@ def run_clips(args: argparse.Namespace) -> int:
     from rich.progress import track
 
     from data_modules.clip_manifest import MANIFEST_NAME, read_manifest
-    from data_modules.splits import make_split, read_split
+    from data_modules.splits import split_of
     from s2v.errors import InputError
 
     manifest = args.cache / MANIFEST_NAME
@@ -52,8 +52,7 @@ def run_clips(args: argparse.Namespace) -> int:
             f"no prepared clips in {args.cache}: make them with `s2v prepare --cache {args.cache}`"
         )
     rows = read_manifest(manifest)
-    by_hand = Path(args.split).is_dir()
-    split = read_split(Path(args.split), rows) if by_hand else make_split(rows, args.split)
+    split = split_of(rows, args.split)
     named = {row.clip_id: row for row in rows}
     chosen = [named[name] for name in split[args.part]]
     if not chosen:
@@ -94,9 +93,8 @@ def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
         stream.setsampwidth(2)
         stream.setframerate(SAMPLE_RATE)
         stream.writeframes(speech.astype("<i2").tobytes())
-    picture = (
-        io.BytesIO()
-    )  # not by OpenCV, whose libpng meets another library's zlib where FFmpeg is loaded too
+    # not by OpenCV, whose libpng meets another library's zlib where FFmpeg is loaded too
+    picture = io.BytesIO()
     Image.fromarray(frames[0].transpose(1, 2, 0)).save(picture, "PNG")
     heard = torch.from_numpy(speech).float() / 32768
     # no with_suffix: a dot may be part of the name

@@ -47,6 +47,11 @@ def write_split(folder: Path, split: Split) -> None:
         write_whole_file(path, text.encode())
 
 
+def split_of(rows: Sequence[ManifestRow], split: str) -> Split:
+    """The split that `--split` and `data.init_args.split` mean: lists in a folder, or a kind for `make_split`."""
+    return read_split(Path(split), rows) if Path(split).is_dir() else make_split(rows, split)
+
+
 def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:
     """Reads lists written by hand or by `write_split`; clips that are not usable here are left out.
 

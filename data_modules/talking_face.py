@@ -14,7 +14,7 @@ from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
 from data_modules.pixel_names import pixel_names
 from data_modules.speech_augmentation import SpeechAugmentation
-from data_modules.splits import PARTS, Split, make_split, read_split, write_split
+from data_modules.splits import PARTS, Split, split_of, write_split
 from data_modules.windows import Clip, WholeClipDataset, Window, WindowDataset, collate_windows
 from s2v.batch import WITHOUT_CONSENT
 from s2v.errors import InputError
@@ -315,9 +315,9 @@ class TalkingFaceDataModule(LightningDataModule):
         self._rows = {row.clip_id: row for row in chosen}
 
     def _make_split(self, rows: list[ManifestRow]) -> Split:
+        split = split_of(rows, self.split)
         if Path(self.split).is_dir():
-            return read_split(Path(self.split), rows)
-        split = make_split(rows, self.split)
+            return split
         try:
             write_split(self.cache_dir / "splits" / self.split, split)
         except OSError as error:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from speech_networks import NARROW, PAPER, networks
 
+from callbacks.compiled_networks import RECOMPILE_LIMIT
 from s2v.losses.least_squares import discriminator_loss
 from s2v.models.discriminators import FrameDiscriminator, IdentityDiscriminator, SyncDiscriminator
 from s2v.models.face_network import FaceNetwork
@@ -84,7 +85,7 @@ class Step:
             self.module.generator.to(memory_format=torch.channels_last)
         parts = [self.module.generator, *self.module.discriminators.values()]
         if setting.compiled:
-            torch._dynamo.config.recompile_limit = 64
+            torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
             for part in (*parts, self.module.representation.cpc):
                 part.compile()
         self.optimizers = [setting.optimizer(p.parameters(), lr=1e-4, **dict(setting.options)) for p in parts]

@@ -33,15 +33,15 @@ from s2v.evaluation.clip_rows import (
 )
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
+from s2v.evaluation.pixel_comparison import PixelComparison
 from s2v.evaluation.retrieval import add_retrieval
 from s2v.evaluation.speaker_spread import SpeakerSpread
 from s2v.evaluation.split_fid import SplitFid
 from s2v.metrics.diversity import mean_picture
 from s2v.metrics.emotion import canonical_emotion, clip_emotion
 from s2v.metrics.identity import clip_embedding, identity_cosine
-from s2v.metrics.image_quality import check_clip, check_pair, motion, sharpness
+from s2v.metrics.image_quality import check_clip
 from s2v.metrics.lip_sync import pair_with_later_speech, still_lips, sync_values
-from s2v.metrics.regional_quality import at_size, perfect_quality, regional_qualities, regional_quality
 from s2v.metrics.sync_confidence import sync_embeddings
 
 SHIFTED_BY = 10
@@ -67,9 +67,8 @@ class Protocol:
         perceptual: LPIPS; likewise.
         fid: the Inception of FID; likewise.
         blinks: landmarks that show eyelids; likewise.
-        trim: where numbers of frames differ by no more than this, generated and real pictures are compared as far as
-            both go; only what compares pixels is cut.
-        resize: generated pictures get the real ones' size before pixels are compared (`at_size`).
+        trim: see `PixelComparison`.
+        resize: likewise.
     """
 
     def __init__(
@@ -92,10 +91,9 @@ class Protocol:
         self.emotion = emotion
         self.sync = sync
         self.perceptual = perceptual
+        self.pixels = PixelComparison(perceptual, trim, resize)
         self.fid = fid
         self.blinks = blinks
-        self.trim = trim
-        self.resize = resize
         self.split_fid = SplitFid(fid, GROUND_TRUTH) if fid is not None else None
         self.spread = SpeakerSpread()
         self.rows: list[ClipRow] = []
@@ -137,7 +135,7 @@ class Protocol:
             else:
                 stills[name] = picture
         faces = pictures | stills
-        self._measure_pictures(rows, clip.real, faces)
+        self.pixels.measure(rows, clip.real, faces, self.systems[0])
         if clip.speaker:
             found.pictures = self._mean_pictures(faces)
         if self.fid is not None:
@@ -185,67 +183,6 @@ class Protocol:
         if self.identity is not None:
             add_retrieval(self.rows, self._embeddings)
         return self.rows
-
-    def _measure_pictures(self, rows: dict[str, ClipRow], real: Tensor, faces: dict[str, Tensor]) -> None:
-        # the held frame is the clip's own first: it is given, not made, and would score as perfect
-        first = {STILL: 1}
-        shown = {name: frames for name, frames in faces.items() if name != STILL or len(real) > 1}
-        ours = self.systems[0]
-        if ours in shown and shown[ours].shape != real.shape:
-            self._measure_unequal(rows[ours], shown.pop(ours), real)
-        if STILL not in shown:
-            rows[STILL].reasons.append("a single frame: nothing to hold it against")
-        made = [name for name in shown if name != GROUND_TRUTH]
-        starts = [first.get(name, 0) for name in made]
-        try:
-            quality = dict(
-                zip(made, regional_qualities([shown[name] for name in made], real, starts), strict=True)
-            )
-            quality[GROUND_TRUTH] = perfect_quality(real)
-        except InputError as error:
-            for name in shown:
-                rows[name].reasons.append(str(error))
-            quality = {}
-        for name in quality:
-            row, target = rows[name], real[first.get(name, 0) :]
-            frames = shown[name].expand_as(target) if len(shown[name]) == 1 else shown[name]
-            row.values |= quality[name]
-            self._compare(row, frames, target)
-        for name in (SHIFTED, SWAPPED):
-            rows[name].values |= rows[GROUND_TRUTH].values
-            rows[name].reasons += rows[GROUND_TRUTH].reasons
-
-    def _measure_unequal(self, row: ClipRow, generated: Tensor, real: Tensor) -> None:
-        """What compares pixels, of a generated clip (T, 3, H, W) that is of other length or size than the real one."""
-        both, size = min(len(generated), len(real)), (real.shape[-2], real.shape[-1])
-        frames, target, adjusted = generated, real, []
-        if len(generated) != len(real) and abs(len(generated) - len(real)) <= self.trim:
-            frames, target = generated[:both], real[:both]
-            adjusted.append(f"first {both} frames compared: generated has {len(generated)}, real {len(real)}")
-        if generated.shape[-2:] != real.shape[-2:] and self.resize:
-            frames = at_size(frames, size)
-            adjusted.append(
-                f"resized from {generated.shape[-1]} x {generated.shape[-2]} to {size[1]} x {size[0]}"
-            )
-        try:
-            if frames.shape != target.shape:
-                check_pair(generated, real)
-            quality = regional_quality(frames, target)
-        except InputError as error:
-            row.reasons.append(str(error))
-            return
-        row.adjusted = "; ".join(adjusted)
-        row.values |= quality
-        self._compare(row, frames, target)
-
-    def _compare(self, row: ClipRow, frames: Tensor, real: Tensor) -> None:
-        """What compares pixels beside SSIM and PSNR, of clips (T, 3, H, W) of one shape."""
-        row.values |= {"sharpness": sharpness(frames, real), "motion": motion(frames, real)}
-        if self.perceptual is not None:
-            try:
-                row.values["lpips"] = self.perceptual.distance(frames, real)
-            except InputError as error:
-                row.reasons.append(str(error))
 
     def _count_blinks(
         self, rows: dict[str, ClipRow], pictures: dict[str, Tensor], stills: dict[str, Tensor]

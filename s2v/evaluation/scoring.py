@@ -113,8 +113,8 @@ class Scoring:
             "genders": describe_genders(rows),
             "image_size": f"{width} x {height}"
             + (" (largest; sizes differ)" if len(self._sizes) > 1 else ""),
-            "trim": self.protocol.trim,
-            "resize": self.protocol.resize,
+            "trim": self.protocol.pixels.trim,
+            "resize": self.protocol.pixels.resize,
             "adjusted_clips": sum(bool(row.adjusted) for row in clips),
             "fps": FPS,
             "sample_rate": SAMPLE_RATE,

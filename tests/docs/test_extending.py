@@ -2,15 +2,14 @@
 
 import csv
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
 from data_modules.synthetic.corpus import write_corpus
+from tests.docs.page_commands import run_commands
 from tests.experiments.combinations import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "extending.md"
@@ -26,20 +25,10 @@ def test_own_loss_term_discriminator_data_set_and_system(tmp_path: Path) -> None
         path.rename(tmp_path / "data" / "interviews" / name)
     for folder in ("docs", "experiments"):
         (tmp_path / folder).symlink_to(REPOSITORY / folder)
-    (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin" / "s2v"  # a script, as pip installs it: the current folder is not on its path
-    command.write_text(f"#!{sys.executable}\nimport sys\nfrom s2v.cli import main\nsys.exit(main())\n")
-    command.chmod(0o755)
+    # a script, as pip installs it: the current folder is not on its path
+    script = f"#!{sys.executable}\nimport sys\nfrom s2v.cli import main\nsys.exit(main())\n"
+    run_commands(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S), tmp_path, script)
 
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S))],
-        cwd=tmp_path,
-        env=os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     run = tmp_path / "runs" / "interviews" / "mine"
     config = yaml.safe_load((run / "config.yaml").read_text())["model"]
     assert config["class_path"] == "mine.ComposerWithMotion"

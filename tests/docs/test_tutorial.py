@@ -1,9 +1,7 @@
 """docs/tutorial.md: its commands name what there is, and lead from videos to a talking face."""
 
-import os
 import re
 import shlex
-import subprocess
 import sys
 import wave
 from pathlib import Path
@@ -16,6 +14,7 @@ from s2v.cli import COMMANDS, TRAINING, parser_of
 from s2v.keras_file import KERAS_VALUES, keras_layer_names
 from s2v.models.mini_xception import MiniXception
 from s2v.weights import load_mini_xception
+from tests.docs.page_commands import run_commands
 from tests.experiments.combinations import REPOSITORY
 
 TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
@@ -51,25 +50,14 @@ def test_from_videos_to_a_talking_face(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     write_mini_xception(tmp_path / "weights" / "fer2013_mini_XCEPTION.102-0.66.hdf5")
     write_voice(tmp_path / "my_voice.wav")
-    (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin" / "s2v"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.docs.tiny_s2v "$@"\n')
-    command.chmod(0o755)
+    script = f'#!/bin/sh\nexec "{sys.executable}" -m tests.docs.tiny_s2v "$@"\n'
+    printed = run_commands(blocks(), tmp_path, script)
 
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "\n".join(blocks())],
-        cwd=tmp_path,
-        env=os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     runs = tmp_path / "runs" / "videos"
     assert (runs / "compose" / "report" / "report.json").is_file()
     assert "<h2>Test</h2>" in (runs / "report.html").read_text(encoding="utf-8")
     assert (runs / "my_voice.mp4").stat().st_size > 1000
-    assert "my_voice.mp4" in done.stdout and "manifest" in done.stdout
+    assert "my_voice.mp4" in printed and "manifest" in printed
 
 
 def write_mini_xception(path: Path) -> None:

@@ -1,0 +1,95 @@
+"""What compares pixels: SSIM, PSNR, LPIPS, sharpness and motion of all that stands beside a clip's real frames."""
+
+from torch import Tensor
+
+from s2v.errors import InputError
+from s2v.evaluation.clip_rows import GROUND_TRUTH, SHIFTED, STILL, SWAPPED, ClipRow
+from s2v.evaluation.judges import PerceptualJudge
+from s2v.metrics.image_quality import check_pair, motion, sharpness
+from s2v.metrics.regional_quality import at_size, perfect_quality, regional_qualities, regional_quality
+
+
+class PixelComparison:
+    """Measures pictures against the real ones; those that can't be compared cost their row these metrics alone.
+
+    Args:
+        perceptual: LPIPS; None leaves it out.
+        trim: where numbers of frames differ by no more than this, generated and real pictures are compared as far as
+            both go; only what compares pixels is cut.
+        resize: generated pictures get the real ones' size before pixels are compared (`at_size`).
+    """
+
+    def __init__(
+        self, perceptual: PerceptualJudge | None = None, trim: int = 0, resize: bool = False
+    ) -> None:
+        self.perceptual = perceptual
+        self.trim = trim
+        self.resize = resize
+
+    def measure(self, rows: dict[str, ClipRow], real: Tensor, faces: dict[str, Tensor], ours: str) -> None:
+        """Fill in what compares pixels.
+
+        Args:
+            rows: of one clip, by system.
+            real: (T, 3, H, W) uint8.
+            faces: what each system shows, (T, 3, H, W), or (1, 3, H, W) held still; the system's own as it came.
+            ours: name of the system whose pictures may be of another length or size.
+        """
+        # the held frame is the clip's own first: it is given, not made, and would score as perfect
+        first = {STILL: 1}
+        shown = {name: frames for name, frames in faces.items() if name != STILL or len(real) > 1}
+        if ours in shown and shown[ours].shape != real.shape:
+            self._measure_unequal(rows[ours], shown.pop(ours), real)
+        if STILL not in shown:
+            rows[STILL].reasons.append("a single frame: nothing to hold it against")
+        made = [name for name in shown if name != GROUND_TRUTH]
+        starts = [first.get(name, 0) for name in made]
+        try:
+            quality = dict(
+                zip(made, regional_qualities([shown[name] for name in made], real, starts), strict=True)
+            )
+            quality[GROUND_TRUTH] = perfect_quality(real)
+        except InputError as error:
+            for name in shown:
+                rows[name].reasons.append(str(error))
+            quality = {}
+        for name in quality:
+            row, target = rows[name], real[first.get(name, 0) :]
+            frames = shown[name].expand_as(target) if len(shown[name]) == 1 else shown[name]
+            row.values |= quality[name]
+            self._compare(row, frames, target)
+        for name in (SHIFTED, SWAPPED):
+            rows[name].values |= rows[GROUND_TRUTH].values
+            rows[name].reasons += rows[GROUND_TRUTH].reasons
+
+    def _measure_unequal(self, row: ClipRow, generated: Tensor, real: Tensor) -> None:
+        """What compares pixels, of a generated clip (T, 3, H, W) that is of other length or size than the real one."""
+        both, size = min(len(generated), len(real)), (real.shape[-2], real.shape[-1])
+        frames, target, adjusted = generated, real, []
+        if len(generated) != len(real) and abs(len(generated) - len(real)) <= self.trim:
+            frames, target = generated[:both], real[:both]
+            adjusted.append(f"first {both} frames compared: generated has {len(generated)}, real {len(real)}")
+        if generated.shape[-2:] != real.shape[-2:] and self.resize:
+            frames = at_size(frames, size)
+            adjusted.append(
+                f"resized from {generated.shape[-1]} x {generated.shape[-2]} to {size[1]} x {size[0]}"
+            )
+        try:
+            if frames.shape != target.shape:
+                check_pair(generated, real)
+            quality = regional_quality(frames, target)
+        except InputError as error:
+            row.reasons.append(str(error))
+            return
+        row.adjusted = "; ".join(adjusted)
+        row.values |= quality
+        self._compare(row, frames, target)
+
+    def _compare(self, row: ClipRow, frames: Tensor, real: Tensor) -> None:
+        """What compares pixels beside SSIM and PSNR, of clips (T, 3, H, W) of one shape."""
+        row.values |= {"sharpness": sharpness(frames, real), "motion": motion(frames, real)}
+        if self.perceptual is not None:
+            try:
+                row.values["lpips"] = self.perceptual.distance(frames, real)
+            except InputError as error:
+                row.reasons.append(str(error))
