@@ -41,6 +41,9 @@ class TalkingFaceDataModule(LightningDataModule):
         windows_per_clip: windows drawn from each clip in an epoch.
         windows_per_speaker: windows drawn from each speaker in an epoch, in place of `windows_per_clip`: for corpora
             where some speakers have far more clips than others.
+        speaker_exponent: with `windows_per_speaker`, a speaker of n clips gives n to this power times as many windows:
+            0 is every speaker alike, 1 every clip alike, 0.5 the compromise of multilingual training (Devlin et al.,
+            2019), where few people with much video teach how lips move and many with little who they are.
         speech_augmentation: how training speech is changed at random; None: not at all.
         flip: mirror half of the training windows.
     """
@@ -67,6 +70,7 @@ class TalkingFaceDataModule(LightningDataModule):
         flip: bool = False,
         pin_memory: bool | None = None,
         windows_per_speaker: int | None = None,
+        speaker_exponent: float = 0.0,
         speech_augmentation: SpeechAugmentation | None = None,
     ) -> None:
         super().__init__()
@@ -80,6 +84,12 @@ class TalkingFaceDataModule(LightningDataModule):
         }.items():
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, {value} came")
+        if not 0 <= speaker_exponent <= 1:
+            raise InputError(f"speaker_exponent must lie between 0 and 1, {speaker_exponent} came")
+        if speaker_exponent and windows_per_speaker is None:
+            raise InputError(
+                "speaker_exponent says nothing without windows_per_speaker: set that too, or neither"
+            )
         if (num_frames - 1) * frame_step >= window_frames:
             raise InputError(
                 f"{num_frames} pictures, {frame_step} frames apart, do not fit in window_frames ({window_frames})"
@@ -98,6 +108,7 @@ class TalkingFaceDataModule(LightningDataModule):
         self.max_clips = max_clips
         self.windows_per_clip = windows_per_clip
         self.windows_per_speaker = windows_per_speaker
+        self.speaker_exponent = speaker_exponent
         self.speech_augmentation = speech_augmentation
         self.flip = flip
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
@@ -190,6 +201,7 @@ class TalkingFaceDataModule(LightningDataModule):
             self.windows_per_clip,
             self.flip,
             windows_per_speaker=self.windows_per_speaker,
+            speaker_exponent=self.speaker_exponent,
             augmentation=self.speech_augmentation,
         )
         trainer = self.trainer

@@ -1,7 +1,9 @@
 """Windows of cached clips, and whole clips, as `s2v.batch.TalkingFaceBatch` says."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TypedDict
 
@@ -47,8 +49,8 @@ class WindowDataset(Dataset[Window]):
     mirrored is a function of (seed, epoch, index) alone, so that any order of workers and any resume serves
     the same. `random=False` takes the middle instead, always, and changes nothing.
 
-    An epoch has `windows_per_clip` windows of each clip; with `windows_per_speaker` it has so many of each speaker
-    instead, whose clips take turns from epoch to epoch, however many they are.
+    An epoch has `windows_per_clip` windows of each clip. With `windows_per_speaker` it has windows_per_speaker * n **
+    speaker_exponent of a speaker with n clips instead, rounded, and these clips take turns from epoch to epoch.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class WindowDataset(Dataset[Window]):
         flip: bool = False,
         random: bool = True,
         windows_per_speaker: int | None = None,
+        speaker_exponent: float = 0.0,
         augmentation: SpeechAugmentation | None = None,
     ) -> None:
         self.clips = list(clips)
@@ -72,24 +75,27 @@ class WindowDataset(Dataset[Window]):
         self.windows_per_clip = windows_per_clip
         self.flip = flip
         self.random = random
-        self.windows_per_speaker = windows_per_speaker
         self.augmentation = augmentation
         of_speaker: dict[int, list[Clip]] = {}
         for clip in self.clips:
             of_speaker.setdefault(clip.speaker, []).append(clip)
         self._of_speaker = list(of_speaker.values())
+        # windows in an epoch up to and with each speaker's; none where every clip gives the same number
+        self._ends: list[int] = []
+        if windows_per_speaker is not None:
+            shares = (windows_per_speaker * len(clips) ** speaker_exponent for clips in self._of_speaker)
+            self._ends = list(accumulate(max(1, round(share)) for share in shares))
 
     def __len__(self) -> int:
-        if self.windows_per_speaker is not None:
-            return len(self._of_speaker) * self.windows_per_speaker
-        return len(self.clips) * self.windows_per_clip
+        return self._ends[-1] if self._ends else len(self.clips) * self.windows_per_clip
 
     def _clip(self, epoch: int, index: int) -> Clip:
-        if self.windows_per_speaker is None:
+        if not self._ends:
             return self.clips[index // self.windows_per_clip]
-        clips = self._of_speaker[index // self.windows_per_speaker]
-        turn = epoch * self.windows_per_speaker + index % self.windows_per_speaker
-        return clips[turn % len(clips)]
+        speaker = bisect_right(self._ends, index)
+        first = self._ends[speaker - 1] if speaker else 0
+        clips, windows = self._of_speaker[speaker], self._ends[speaker] - first
+        return clips[(epoch * windows + index - first) % len(clips)]
 
     def __getitem__(self, position: "int | tuple[int, int]") -> Window:
         epoch, index = position if isinstance(position, tuple) else (0, position)

@@ -179,6 +179,8 @@ def test_loaders_leave_the_global_random_state_alone(crema_d_cache: Path) -> Non
         ("shorter than a window of 4000 frames", {"window_frames": 4000}),
         ("do not fit in window_frames", {"num_frames": 41}),
         ("num_frames must be at least 1", {"num_frames": 0}),
+        ("speaker_exponent must lie between 0 and 1", {"windows_per_speaker": 2, "speaker_exponent": 1.5}),
+        ("says nothing without windows_per_speaker", {"speaker_exponent": 0.5}),
         ("are 64 x 64 pixels, image_size is 128", {"image_size": 128}),
         ("unknown split", {"split": "random"}),
         ("dev/ or test/", {"split": "official"}),

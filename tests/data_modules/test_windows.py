@@ -128,6 +128,21 @@ def test_as_many_windows_of_each_speaker_however_many_clips_they_have(clips: lis
     assert served == [["0", "0", "1", "2"], ["0", "0", "3", "1"], ["0", "0", "2", "3"]]
 
 
+@pytest.mark.parametrize(("exponent", "windows"), [(0.0, [2, 2]), (0.5, [2, 3]), (1.0, [2, 6])])
+def test_speakers_with_more_clips_give_more_windows_by_a_power(
+    clips: list[Clip], exponent: float, windows: list[int]
+) -> None:
+    """One clip and three: 2 * 3 ** 0.5 = 3.46 windows are three, and all clips have their turn."""
+    uneven = [replace(clip, speaker=min(number, 1)) for number, clip in enumerate(clips)]
+    dataset = WindowDataset(uneven, 40, 16, windows_per_speaker=2, speaker_exponent=exponent)
+    served = [dataset[epoch, index] for epoch in range(3) for index in range(len(dataset))]
+    assert [sum(window["speaker"] == speaker for window in served) for speaker in (0, 1)] == [
+        3 * count for count in windows
+    ]
+    turns = [sum(window["clip_id"] == name for window in served) for name in "123"]
+    assert turns == [windows[1]] * 3
+
+
 def test_augmentation_changes_training_speech_alone(clips: list[Clip]) -> None:
     plain = WindowDataset(clips, 40, 16, seed=3)[2, 1]
     loud = SpeechAugmentation(gain_db=6, equaliser_db=0, noise_snr_db=None)
