@@ -374,4 +374,5 @@ def mixed(values: Tensor, most: float) -> Tensor:
     if not most or len(values) < 2:
         return values
     others = values.roll(int(torch.randint(1, len(values), ())), dims=0)
-    return values.lerp(others, most * torch.rand(len(values), 1, device=values.device))
+    shares = most * torch.rand(len(values), 1, dtype=values.dtype, device=values.device)
+    return values.lerp(others, shares)
