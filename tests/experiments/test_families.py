@@ -195,6 +195,17 @@ def test_a_baseline_makes_a_video(name: str, chain: Path, crema_d_corpus: Path, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", FITS)
+def test_every_fit_runs_in_the_precision_that_gpus_with_bfloat16_take(
+    name: str, chain: Path, crema_d_cache: Path, tmp_path: Path
+) -> None:
+    where = ["--run_dir", str(tmp_path), "--trainer.max_steps", "2", "--trainer.precision", "bf16-mixed"]
+    assert main(["fit", *arguments(tiny(name)), *options(name, crema_d_cache, chain), *where]) == 0
+    weights = saved(tmp_path / "last.ckpt")["state_dict"]
+    assert all(torch.isfinite(value).all() for value in weights.values() if value.is_floating_point())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["compose", "sdfa", "s2f_sdfa"])
 def test_resuming_a_gan_equals_never_stopping_it(
     name: str, chain: Path, crema_d_cache: Path, tmp_path: Path
