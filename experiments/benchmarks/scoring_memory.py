@@ -3,13 +3,16 @@
     python experiments/benchmarks/scoring_memory.py --clips 1000 --output runs/benchmarks/scoring_memory.json
 
 Prints the process' peak of resident memory every hundred clips and how much a clip adds to it after the first hundred,
-and beside it what the C library has handed out and not got back (glibc, Linux): the rest is freed memory that it keeps.
+beside it what is resident between clips, and what the C library has handed out and not got back (glibc, Linux): the rest
+is freed memory that it keeps. In the end the report is written, and the peak printed once more.
 """
 
 import argparse
 import ctypes
 import json
+import os
 import resource
+import tempfile
 from pathlib import Path
 
 import torch
@@ -58,8 +61,18 @@ def bytes_in_use() -> int:
     return int(found.uordblks + found.hblkhd)
 
 
-def memory_after(clips: int, every: int) -> tuple[dict[int, int], dict[int, int]]:
-    """Clips scored so far -> peak of resident memory, and memory in use, bytes."""
+def bytes_resident() -> int:
+    """What the process has in memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_resident() -> int:
+    """The most that it had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def memory_after(clips: int, every: int) -> tuple[dict[str, dict[int, int]], int]:
+    """Clips scored so far -> bytes at their peak, resident between clips and in use; and the peak after the report."""
     torch.manual_seed(0)
     face = FaceJudge(_Colours(), ["anger", "fear", "sadness"], "none", "0" * 64, "made for this")
     sync = SyncJudge(
@@ -71,15 +84,20 @@ def memory_after(clips: int, every: int) -> tuple[dict[int, int], dict[int, int]
         clip = clip_of(number)
         held.add(clip.clip_id, clip.speaker, clip.real)
     protocol.hold(held)
-    peak, used = {}, {}
+    found: dict[str, dict[int, int]] = {"peak_resident": {}, "resident": {}, "in_use": {}}
     for number in range(clips):
         scoring.add(clip_of(number))
         if (number + 1) % every == 0:
-            peak[number + 1] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            used[number + 1] = bytes_in_use()
-            megabytes = f"peak {peak[number + 1] / 2**20:.0f} MiB, in use {used[number + 1] / 2**20:.1f} MiB"
+            now = {"peak_resident": peak_resident(), "resident": bytes_resident(), "in_use": bytes_in_use()}
+            for what, size in now.items():
+                found[what][number + 1] = size
+            megabytes = ", ".join(f"{what} {size / 2**20:.1f} MiB" for what, size in now.items())
             print(f"{number + 1:6d} clips: {megabytes}", flush=True)
-    return peak, used
+    report = scoring.report({}, None)
+    assert report is not None
+    with tempfile.TemporaryDirectory() as folder:
+        report.write(Path(folder))
+    return found, peak_resident()
 
 
 def main() -> None:
@@ -90,25 +108,22 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/scoring_memory.json"))
     args = parser.parse_args()
-    resident, used = memory_after(args.clips, args.every)
-    first, last = min(resident), max(resident)
-    growth = (resident[last] - resident[first]) / max(last - first, 1)
-    kept = (used[last] - used[first]) / max(last - first, 1)
+    found, after_report = memory_after(args.clips, args.every)
+    first, last = min(found["in_use"]), max(found["in_use"])
+    growth = {what: (of[last] - of[first]) / max(last - first, 1) for what, of in found.items()}
     result = {
-        "peak_resident_bytes": resident,
+        "bytes": found,
         "bytes_a_clip": growth,
-        "in_use_bytes": used,
-        "in_use_bytes_a_clip": kept,
+        "peak_resident_after_report": after_report,
         "threads": torch.get_num_threads(),
         "clip_frame_bytes": FRAMES * 3 * SIDE * SIDE,
         "torch": torch.__version__,
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(result, indent=1) + "\n")
-    frames = FRAMES * 3 * SIDE * SIDE / 1024
-    print(
-        f"{growth / 1024:.1f} KiB a clip, {kept / 1024:.1f} KiB of it in use; its frames are {frames:.0f} KiB"
-    )
+    sizes = ", ".join(f"{what} {size / 1024:.1f} KiB" for what, size in growth.items())
+    print(f"a clip adds to {sizes}; its frames are {FRAMES * 3 * SIDE * SIDE / 1024:.0f} KiB")
+    print(f"peak after the report {after_report / 2**20:.1f} MiB")
     print(args.output)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.evaluation.blink_judge import BlinkJudge
+from s2v.evaluation.clip_embeddings import ClipEmbeddings
 from s2v.evaluation.clip_measurement import ClipMeasurement
 from s2v.evaluation.clip_rows import (
     BY_LABEL,
@@ -35,6 +36,7 @@ from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
 from s2v.evaluation.pixel_comparison import PixelComparison
 from s2v.evaluation.retrieval import add_retrieval
+from s2v.evaluation.row_table import RowTable
 from s2v.evaluation.speaker_spread import SpeakerSpread
 from s2v.evaluation.split_fid import SplitFid
 from s2v.metrics.diversity import mean_picture
@@ -57,7 +59,7 @@ class _Voice:
 
 
 class Protocol:
-    """Measures clips one by one; memory grows by a few embeddings a clip, never by pictures.
+    """Measures clips one by one; memory grows by the rows' numbers and a few embeddings a clip, never by pictures.
 
     Args:
         system: the name under which the generated clips are reported.
@@ -96,10 +98,11 @@ class Protocol:
         self.blinks = blinks
         self.split_fid = SplitFid(fid, GROUND_TRUTH) if fid is not None else None
         self.spread = SpeakerSpread()
-        self.rows: list[ClipRow] = []
-        self._embeddings: list[dict[str, Tensor]] = []
+        self.rows = RowTable()
+        self._embeddings = ClipEmbeddings()
         self._last: _Voice | None = None
-        self._first: tuple[ClipRow, Tensor, _Voice] | None = None
+        self._first: tuple[int, Tensor, _Voice] | None = None
+        """Index of the row that waits for the last clip's speech, its clip's lips (W, D) and speech."""
 
     def hold(self, held: HeldPictures) -> None:
         """Hold these pictures against the clips to come: more calibration rows, if any speaker is known."""
@@ -152,7 +155,6 @@ class Protocol:
 
     def take(self, found: ClipMeasurement) -> dict[str, ClipRow]:
         """Keep what `measure` found, clip by clip in the test's order; the clip's rows by system."""
-        self.rows += found.rows.values()
         for name, picture in found.pictures.items():
             self.spread.add(name, found.speaker, picture, found.pictures[GROUND_TRUTH])
         if self.split_fid is not None:
@@ -161,7 +163,9 @@ class Protocol:
         if self.identity is not None:
             self._embeddings.append(found.embeddings)
         if found.lips is not None and found.heard is not None:
-            self._swap_speech(found.rows[SWAPPED], found.lips, _Voice(found.clip_id, found.heard))
+            self._swap_speech(found, found.lips, _Voice(found.clip_id, found.heard))
+        for row in found.rows.values():
+            self.rows.append(row)
         return found.rows
 
     def _held_against(self, clip: TestClip) -> dict[str, Tensor | str]:
@@ -177,7 +181,7 @@ class Protocol:
     def _new_rows(self, clip_id: str, speaker: str, gender: str = "") -> dict[str, ClipRow]:
         return {name: ClipRow(clip_id, speaker, name, gender=gender) for name in self.systems}
 
-    def finish(self) -> list[ClipRow]:
+    def finish(self) -> RowTable:
         """All rows, complete: a speaker's gallery and the first clip's swap need all clips."""
         self._close_circle_of_swaps()
         if self.identity is not None:
@@ -261,23 +265,25 @@ class Protocol:
             _add_sync(rows[name], still_lips(network, picture[0], speech, len(heard)), heard)
         found.lips, found.heard = lips, heard
 
-    def _swap_speech(self, row: ClipRow, lips: Tensor, voice: _Voice) -> None:
+    def _swap_speech(self, found: ClipMeasurement, lips: Tensor, voice: _Voice) -> None:
         """Every clip borrows its predecessor's speech."""
         if self._last is None:
-            self._first = (row, lips, voice)
+            self._first = (len(self.rows) + list(found.rows).index(SWAPPED), lips, voice)
         else:
-            _add_sync(row, lips, self._last.heard)
+            _add_sync(found.rows[SWAPPED], lips, self._last.heard)
         self._last = voice
 
     def _close_circle_of_swaps(self) -> None:
         """The first clip borrows the last one's speech, as every other clip its predecessor's."""
         if self._first is None or self._last is None:
             return
-        row, lips, voice = self._first
+        index, lips, voice = self._first
+        row = self.rows[index]
         if self._last is voice:
             row.reasons.append("no other clip to take speech from")
         else:
             _add_sync(row, lips, self._last.heard)
+        self.rows[index] = row
         self._first = None
 
 

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ _BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1", "real": "as
 class Report:
     """All that a test found."""
 
-    rows: list[ClipRow]
+    rows: Sequence[ClipRow]
     systems: dict[str, SystemSummary]
     meta: dict[str, Any]
     strips: list[Strip] = field(default_factory=list)

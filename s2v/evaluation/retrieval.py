@@ -1,12 +1,15 @@
 """Whose face is it? Ranks among a test's speakers and agreement in gender, once all clips' embeddings are there."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from s2v.evaluation.clip_embeddings import ClipEmbeddings
 from s2v.evaluation.clip_rows import GROUND_TRUTH, ClipRow
+from s2v.evaluation.row_table import RowTable
 from s2v.metrics.gender import gender_agreement, gender_chance
 from s2v.metrics.identity import identity_ranks
 
@@ -14,12 +17,12 @@ RANKS = (1, 5, 10)
 """K of `identity_rankK`, as Speech2Face has them; left out where the test has no more than K speakers (but 1)."""
 
 
-def add_retrieval(rows: list[ClipRow], embeddings: list[dict[str, Tensor]]) -> None:
+def add_retrieval(rows: RowTable, embeddings: ClipEmbeddings) -> None:
     """Add `identity_rankK` and `gender_agreement` to the rows of clips whose speaker is known.
 
     Args:
         rows: of all clips and systems, clips in the order of `embeddings`.
-        embeddings: for each clip system -> (D,), L2-normalised; empty where the real frames could not be had.
+        embeddings: L2-normalised; of a clip whose real frames could not be had, none.
     """
     truth = [row for row in rows if row.system == GROUND_TRUTH]
     known = [index for index, row in enumerate(truth) if row.speaker and embeddings[index]]
@@ -28,8 +31,10 @@ def add_retrieval(rows: list[ClipRow], embeddings: list[dict[str, Tensor]]) -> N
     real = torch.stack([embeddings[index][GROUND_TRUTH] for index in known])
     speakers, genders = _numbered([truth[index] for index in known])
     ranks = [rank for rank in RANKS if rank == 1 or len(speakers.unique()) > rank]
-    for system in dict.fromkeys(row.system for row in rows):
-        own = [row for row in rows if row.system == system]
+    indices: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        indices.setdefault(row.system, []).append(index)
+    for system, own in indices.items():
         # a clip without a picture of this system asks nothing; its real clip stays in the gallery
         asked = [position for position, index in enumerate(known) if system in embeddings[index]]
         if not asked:
@@ -39,13 +44,14 @@ def add_retrieval(rows: list[ClipRow], embeddings: list[dict[str, Tensor]]) -> N
         found = identity_ranks(queries, real, speakers)
         agrees = gender_agreement(queries, real, speakers, genders)
         for position in asked:
-            values = own[known[position]].values
-            values |= {f"identity_rank{rank}": float(found[position] <= rank) for rank in ranks}
+            row = rows[own[known[position]]]
+            row.values |= {f"identity_rank{rank}": float(found[position] <= rank) for rank in ranks}
             if not agrees[position].isnan():
-                values["gender_agreement"] = float(agrees[position])
+                row.values["gender_agreement"] = float(agrees[position])
+            rows[own[known[position]]] = row
 
 
-def describe_genders(rows: list[ClipRow]) -> dict[str, Any] | None:
+def describe_genders(rows: Iterable[ClipRow]) -> dict[str, Any] | None:
     """What stands behind `gender_agreement`; None where no speaker's gender is known.
 
     Of the ground truth's rows: `speakers`, gender -> how many; `unlabelled` speakers; `clips` that could be asked;

@@ -15,6 +15,7 @@ from s2v.evaluation.protocol import Protocol, generated_frames
 from s2v.evaluation.provenance import describe_judge, git_commit, package_versions
 from s2v.evaluation.report import Report
 from s2v.evaluation.retrieval import describe_genders
+from s2v.evaluation.row_table import RowTable
 from s2v.evaluation.summary import summarise
 from s2v.file_hash import sha256_of_list
 
@@ -90,7 +91,7 @@ class Scoring:
         strips = [self.strips[key] for key in sorted(self.strips)]
         return Report(rows, systems, meta | self._meta(rows, teachers), strips)
 
-    def _meta(self, rows: list[ClipRow], teachers: set[str] | None) -> dict[str, Any]:
+    def _meta(self, rows: RowTable, teachers: set[str] | None) -> dict[str, Any]:
         clips = [row for row in rows if row.system == self.system]
         judges = {
             "identity": self.protocol.identity,

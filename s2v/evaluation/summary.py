@@ -1,6 +1,7 @@
 """From the protocol's rows to a data set's numbers: means (macro-F1 for emotion) with bootstrap intervals."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -78,7 +79,7 @@ class SystemSummary(dict[str, Estimate]):
 
 
 def summarise(
-    rows: list[ClipRow],
+    rows: Sequence[ClipRow],
     resamples: int = 1000,
     seed: int = 0,
     spread: SpeakerSpread | None = None,
