@@ -14,7 +14,6 @@ from rich.console import Console
 
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.evaluation.blink_judge import load_blink_judge
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import (
@@ -24,6 +23,7 @@ from s2v.evaluation.judges import (
     load_perceptual_judge,
     load_sync_judge,
 )
+from s2v.evaluation.landmark_judge import load_landmark_judge
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.provenance import files_trained_with
 from s2v.evaluation.report import Report
@@ -48,7 +48,7 @@ class TestReport(Callback):
         syncnet: SyncNet for the lips metrics; likewise.
         lpips: file of torchvision's AlexNet weights for LPIPS; likewise.
         fid: file of the Inception of FID (`s2v.weights.FID_FILE`); likewise. Slow without a GPU.
-        landmarks: dlib's 68 landmarks for blinks, a .dat file or "dlib" (extra `landmarks`); likewise.
+        landmarks: dlib's 68 landmarks for blinks and mouths, a .dat file or "dlib" (extra `landmarks`); likewise.
         contact_sheet: draw one (a strip for each speaker and emotion, at most `max_strips`).
         system: name of what is tested, in the report; None: the module's `system_name`, or speech2video.
         bootstrap: resamples behind each 95 % interval.
@@ -122,7 +122,7 @@ class TestReport(Callback):
             load_sync_judge(self.syncnet) if self.syncnet else None,
             load_perceptual_judge(self.lpips) if self.lpips else None,
             load_fid_judge(self.fid) if self.fid else None,
-            load_blink_judge(self.landmarks) if self.landmarks else None,
+            load_landmark_judge(self.landmarks) if self.landmarks else None,
         )
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

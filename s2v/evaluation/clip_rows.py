@@ -18,6 +18,9 @@ OTHER_FRAMES = (ANOTHER_CLIP, MEAN_IMAGE, ANOTHER_SPEAKER)
 """Those made of other clips' real frames, held still."""
 CALIBRATION = (*OWN_FRAMES, *OTHER_FRAMES)
 
+SHIFTED_BY = 10
+"""Frames by which the speech of `ground_truth_shifted` is ahead of the pictures."""
+
 BY_LABEL = "label"
 BY_REAL_FRAMES = "judge on real frames"
 

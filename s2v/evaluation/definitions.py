@@ -18,6 +18,11 @@ DEFINITIONS = {
     "blink_rate": "a second: the eye aspect ratio of 68 landmarks, median of 3 frames, falls below 0.65 of the clip's "
     "open eyes for at most 0.5 s; faces must be found in half of the frames and in 25",
     "blink_rate_difference": "generated - real, of the same clip; its mean is 0 where both blink as often",
+    "mouth_...": "landmarks of the lips beside the real clip's at the same instants, lengths as shares of the distance "
+    "between the eyes; faces must be found in half of the frames and in 25",
+    "mouth_landmark_distance": "LMD: mean distance of the mouth's 20 landmarks, each about the mouth's centre",
+    "mouth_opening_correlation": "of the distance between the lips' inner edges, over time; a still mouth has none",
+    "mouth_opening_range": "its standard deviation over time, generated / real; 0: the mouth never moves",
     "sync": "SyncNet as publicly evaluated: vshift 15, zero padding, 25 fps, 16 kHz",
     "sync_offset": "frames; negative: speech comes late",
     "sync_..._valid": "the same, shifts compared on windows that exist on both sides alone",
@@ -33,7 +38,7 @@ DEFINITIONS = {
     "gender, as the corpus' table says it; only clips whose other speakers are labelled and of both genders",
     "emotion": "highest mean probability over frames; true: the clip's label, or for an unlabelled clip the "
     "judge's class on the real frames (column emotion_reference of the CSV says which)",
-    "ground_truth_shifted": "speech 10 frames ahead of the pictures",
+    "ground_truth_shifted": "speech 10 frames ahead of the pictures; mouths: the real one 10 frames late",
     "ground_truth_swapped": "the speech of the clip before in the list",
     "still_frame": "the clip's first frame held; pictures compared from the second frame on",
     "another_clip": "first frame of the speaker's first clip in the list (for that one: of the second), held",

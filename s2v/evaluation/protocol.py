@@ -6,7 +6,7 @@ speech shifted by 10 frames, beside another clip's speech, and the clip's first 
 another speaker's frame, held still. A clip that can't be measured stays a row and says why.
 
 What compares pixels (SSIM, PSNR, LPIPS, sharpness, motion) needs a generated clip of the real one's size and number of
-frames; lips, identity, emotion, blinks, FID and the speakers' spread are measured on whatever frames there are.
+frames; lips, identity, emotion, landmarks, FID and the speakers' spread are measured on whatever frames there are.
 """
 
 import math
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.evaluation.blink_judge import BlinkJudge
 from s2v.evaluation.clip_embeddings import ClipEmbeddings
 from s2v.evaluation.clip_measurement import ClipMeasurement
 from s2v.evaluation.clip_rows import (
@@ -27,6 +26,7 @@ from s2v.evaluation.clip_rows import (
     OTHER_FRAMES,
     OWN_FRAMES,
     SHIFTED,
+    SHIFTED_BY,
     STILL,
     SWAPPED,
     ClipRow,
@@ -34,6 +34,8 @@ from s2v.evaluation.clip_rows import (
 )
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
+from s2v.evaluation.landmark_comparison import compare_landmarks
+from s2v.evaluation.landmark_judge import LandmarkJudge
 from s2v.evaluation.pixel_comparison import PixelComparison
 from s2v.evaluation.retrieval import add_retrieval
 from s2v.evaluation.row_table import RowTable
@@ -45,9 +47,6 @@ from s2v.metrics.identity import clip_embedding, identity_cosine
 from s2v.metrics.image_quality import check_clip
 from s2v.metrics.lip_sync import pair_with_later_speech, still_lips, sync_values
 from s2v.metrics.sync_confidence import sync_embeddings
-
-SHIFTED_BY = 10
-"""Frames by which the speech of `ground_truth_shifted` is ahead of the pictures."""
 
 
 @dataclass
@@ -68,7 +67,7 @@ class Protocol:
         sync: judge of lips and speech; likewise.
         perceptual: LPIPS; likewise.
         fid: the Inception of FID; likewise.
-        blinks: landmarks that show eyelids; likewise.
+        landmarks: of eyelids and mouths; likewise.
         trim: see `PixelComparison`.
         resize: likewise.
     """
@@ -81,7 +80,7 @@ class Protocol:
         sync: SyncJudge | None = None,
         perceptual: PerceptualJudge | None = None,
         fid: FidJudge | None = None,
-        blinks: BlinkJudge | None = None,
+        landmarks: LandmarkJudge | None = None,
         trim: int = 0,
         resize: bool = False,
     ) -> None:
@@ -95,7 +94,7 @@ class Protocol:
         self.perceptual = perceptual
         self.pixels = PixelComparison(perceptual, trim, resize)
         self.fid = fid
-        self.blinks = blinks
+        self.landmarks = landmarks
         self.split_fid = SplitFid(fid, GROUND_TRUTH) if fid is not None else None
         self.spread = SpeakerSpread()
         self.rows = RowTable()
@@ -143,8 +142,8 @@ class Protocol:
             found.pictures = self._mean_pictures(faces)
         if self.fid is not None:
             found.features = {name: self.fid.features(frames) for name, frames in faces.items()}
-        if self.blinks is not None:
-            self._count_blinks(rows, pictures, stills)
+        if self.landmarks is not None:
+            compare_landmarks(rows, {name: self.landmarks.landmarks(part) for name, part in faces.items()})
         if self.identity is not None:
             found.embeddings = self._embed_identity(rows, faces)
         if self.emotion is not None:
@@ -187,27 +186,6 @@ class Protocol:
         if self.identity is not None:
             add_retrieval(self.rows, self._embeddings)
         return self.rows
-
-    def _count_blinks(
-        self, rows: dict[str, ClipRow], pictures: dict[str, Tensor], stills: dict[str, Tensor]
-    ) -> None:
-        assert self.blinks is not None
-        for name, frames in (pictures | stills).items():
-            look = self.blinks.rate if name in pictures else self.blinks.still_rate
-            try:
-                rows[name].values["blink_rate"] = look(frames)
-            except InputError as error:
-                rows[name].reasons.append(str(error))
-        truth = rows[GROUND_TRUTH]
-        unseen = "" if "blink_rate" in truth.values else f"the real clip's {truth.reasons[-1]}"
-        for name, row in rows.items():
-            if name in (SHIFTED, SWAPPED):
-                row.values |= {key: value for key, value in truth.values.items() if key == "blink_rate"}
-                row.reasons += truth.reasons[-1:] if unseen else []
-            elif "blink_rate" in row.values and unseen:
-                row.reasons.append(unseen)
-            if "blink_rate" in row.values and not unseen:
-                row.values["blink_rate_difference"] = row.values["blink_rate"] - truth.values["blink_rate"]
 
     def _mean_pictures(self, faces: dict[str, Tensor]) -> dict[str, Tensor]:
         seen = {name: mean_picture(frames) for name, frames in faces.items()}

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 import s2v
-from s2v.evaluation.blink_judge import BlinkJudge
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
+from s2v.evaluation.landmark_judge import LandmarkJudge
 from s2v.file_hash import sha256_of_file
 from s2v.weight_source import file_of_source
 
@@ -48,7 +48,8 @@ def git_commit() -> str | None:
 
 
 def describe_judge(
-    judge: FaceJudge | SyncJudge | PerceptualJudge | FidJudge | BlinkJudge | None, teachers: set[str] | None
+    judge: FaceJudge | SyncJudge | PerceptualJudge | FidJudge | LandmarkJudge | None,
+    teachers: set[str] | None,
 ) -> dict[str, Any] | None:
     """File, hash and origin of a judge, and whether the system learned from it.
 

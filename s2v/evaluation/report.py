@@ -201,7 +201,7 @@ class Report:
         if any(done):
             notes.append(
                 f"before pixels are compared, {' and '.join(filter(None, done))}: {meta.get('adjusted_clips')} clips; "
-                "lips, identity, emotion, blinks and FID are of the pictures as they came"
+                "lips, identity, emotion, landmarks and FID are of the pictures as they came"
             )
         for name, count in (meta.get("fid_frames") or {}).items():
             unstable = f": UNSTABLE BELOW {STABLE_FROM:,} FRAMES" if count < STABLE_FROM else ""

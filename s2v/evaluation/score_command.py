@@ -65,7 +65,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--landmarks",
         metavar="FILE|dlib",
-        help="68 landmarks for blinks: dlib's .dat file, or dlib for that of s2v[landmarks] (none: left out)",
+        help="68 landmarks for blinks and mouths: dlib's .dat file, or dlib: that of s2v[landmarks] (none: left out)",
     )
     parser.add_argument(
         "--checkpoint", metavar="FILE", help="what made the videos: named by its hash, its teachers marked"

@@ -99,7 +99,7 @@ class Scoring:
             "sync": self.protocol.sync,
             "perceptual": self.protocol.perceptual,
             "fid": self.protocol.fid,
-            "blinks": self.protocol.blinks,
+            "landmarks": self.protocol.landmarks,
         }
         width, height = max(self._sizes, default=(0, 0))
         return {

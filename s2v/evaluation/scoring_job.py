@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from s2v.evaluation.blink_judge import load_blink_judge
 from s2v.evaluation.clip_measurement import ClipMeasurement
 from s2v.evaluation.freed_memory import give_back_freed_memory
 from s2v.evaluation.held_pictures import HeldPictures, mean_frame
@@ -18,6 +17,7 @@ from s2v.evaluation.judges import (
     load_perceptual_judge,
     load_sync_judge,
 )
+from s2v.evaluation.landmark_judge import load_landmark_judge
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.scoring import measure_clip
 from s2v.evaluation.video_crop import VideoCrop
@@ -56,7 +56,7 @@ class ScoringJob:
             load_sync_judge(self.sync) if self.sync else None,
             load_perceptual_judge(self.perceptual) if self.perceptual else None,
             load_fid_judge(self.fid) if self.fid else None,
-            load_blink_judge(self.landmarks) if self.landmarks else None,
+            load_landmark_judge(self.landmarks) if self.landmarks else None,
             trim=self.trim,
             resize=self.resize,
         )
