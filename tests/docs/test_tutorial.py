@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from data_modules.synthetic.corpus import write_corpus
 from s2v.cli import COMMANDS, TRAINING, parser_of
 from s2v.keras_file import KERAS_VALUES, keras_layer_names
 from s2v.models.mini_xception import MiniXception
+from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.weights import load_mini_xception
 from tests.docs.page_commands import run_commands
 from tests.experiments.combinations import REPOSITORY
@@ -49,6 +51,7 @@ def test_from_videos_to_a_talking_face(tmp_path: Path) -> None:
     (tmp_path / "experiments").symlink_to(REPOSITORY / "experiments")
     (tmp_path / "weights").mkdir()
     write_mini_xception(tmp_path / "weights" / "fer2013_mini_XCEPTION.102-0.66.hdf5")
+    write_speaker_encoder(tmp_path / "weights" / "resemblyzer" / "pretrained.pt")
     write_voice(tmp_path / "my_voice.wav")
     script = f'#!/bin/sh\nexec "{sys.executable}" -m tests.docs.tiny_s2v "$@"\n'
     printed = run_commands(blocks(), tmp_path, script)
@@ -83,6 +86,12 @@ def write_mini_xception(path: Path) -> None:
                 keras = kind
             file[f"{layers[owner]}/{layers[owner]}/{keras}:0"] = array
     load_mini_xception(path)  # says what is wrong with it
+
+
+def write_speaker_encoder(path: Path) -> None:
+    """Untrained weights in the published file's layout."""
+    path.parent.mkdir()
+    torch.save({"model_state": SpeakerEncoder().state_dict()}, path)
 
 
 def write_voice(path: Path) -> None:
