@@ -12,7 +12,9 @@ from s2v.evaluation.report_rows import write_csv, write_json
 from s2v.evaluation.summary import CLIP_METRICS
 
 ROWS = [
-    ClipRow("Zoë [] \n\u2028 1", "ann", "ours", {"ssim": 1 / 3, "motion": math.nan}, "anger", "fear", "label"),
+    ClipRow(
+        "Zoë [] \n\u2028 1", "ann", "ours", {"ssim": 1 / 3, "motion": math.nan}, "anger", "fear", "label"
+    ),
     ClipRow("=1+1", "", "still_frame", {}, reasons=["no sound", "too dark"], gender="female"),
 ]
 HEAD = {"systems": {"ours": {"ssim": None}}, "meta": {"note": "[]", "empty": []}}
