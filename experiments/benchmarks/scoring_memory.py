@@ -3,8 +3,8 @@
     python experiments/benchmarks/scoring_memory.py --clips 1000 --output runs/benchmarks/scoring_memory.json
 
 Prints the process' peak of resident memory every hundred clips and how much a clip adds to it after the first hundred,
-beside it what is resident between clips, and what the C library has handed out and not got back (glibc, Linux): the
-rest is freed memory that it keeps. In the end the report is written, and the peak printed once more.
+beside it what is resident between clips, and what the C library has handed out and not got back (glibc, Linux). In the
+end the report is written, and the peak printed once more.
 """
 
 import argparse

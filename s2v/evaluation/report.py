@@ -5,14 +5,12 @@ report.json: {"systems": {SYSTEM: {METRIC: {"mean", "low", "high", "n"}, "scored
 "clips": [...]}. What could not be measured is null, never left out and never NaN, which JSON doesn't know.
 """
 
-import csv
 import io
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -31,11 +29,11 @@ from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import DEFINITIONS
 from s2v.evaluation.html_page import page
 from s2v.evaluation.markdown_text import escaped
+from s2v.evaluation.report_rows import finite, write_csv, write_json
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
-from s2v.evaluation.summary import CLIP_METRICS, METRICS, READ_FIRST, SystemSummary
-from s2v.spreadsheet_cell import as_cell
-from s2v.whole_file import write_whole_file
+from s2v.evaluation.summary import METRICS, READ_FIRST, SystemSummary
+from s2v.whole_file import whole_file, write_whole_file
 
 _NARROW = 7
 _SHORT = {
@@ -60,34 +58,37 @@ class Report:
     strips: list[Strip] = field(default_factory=list)
     """Of the contact sheet; none, no sheet."""
 
-    def as_json(self) -> dict[str, Any]:
-        """The content of report.json."""
+    def write(self, folder: Path) -> list[Path]:
+        """Write the files, each atomically; their paths."""
+        sheet = contact_sheet_png(self.strips) if self.strips else None
+        rows: dict[str, Callable[[TextIO], None]] = {
+            "report.json": lambda stream: write_json(stream, self._head(), self.rows),
+            "report.csv": lambda stream: write_csv(stream, self.rows),
+        }
+        for name, write in rows.items():
+            with (
+                whole_file(folder / name) as partial,
+                partial.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream,
+            ):
+                write(stream)
+        contents = {
+            "report.md": self.as_markdown().encode("utf-8", "surrogateescape"),
+            "report.html": self.as_html(sheet).encode("utf-8", "backslashreplace"),
+        }
+        if sheet is not None:
+            contents["contact_sheet.png"] = sheet
+        for name, content in contents.items():
+            write_whole_file(folder / name, content)
+        return [folder / name for name in (*rows, *contents)]
+
+    def _head(self) -> dict[str, Any]:
+        """What report.json has before its clips."""
         systems = {
             name: {metric: _estimate_json(value) for metric, value in summary.items()}
             | {"scored": summary.scored, "total": summary.total}
             for name, summary in self.systems.items()
         }
-        return {
-            "systems": systems,
-            "meta": self.meta | {"definitions": DEFINITIONS},
-            "clips": list(map(_row_json, self.rows)),
-        }
-
-    def write(self, folder: Path) -> list[Path]:
-        """Write the files, each atomically; their paths."""
-        sheet = contact_sheet_png(self.strips) if self.strips else None
-        texts = {
-            "report.json": json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n",
-            "report.csv": self.as_csv(),
-            "report.md": self.as_markdown(),
-        }
-        contents = {name: text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
-        contents["report.html"] = self.as_html(sheet).encode("utf-8", "backslashreplace")
-        if sheet is not None:
-            contents["contact_sheet.png"] = sheet
-        for name, content in contents.items():
-            write_whole_file(folder / name, content)
-        return [folder / name for name in contents]
+        return {"systems": systems, "meta": self.meta | {"definitions": DEFINITIONS}}
 
     def as_html(self, sheet: bytes | None = None) -> str:
         """One self-contained page; `sheet`: the contact sheet's PNG."""
@@ -104,18 +105,9 @@ class Report:
         )
 
     def as_csv(self) -> str:
-        """A row a clip and system; empty cells where nothing could be measured."""
+        """The content of report.csv: a row a clip and system; empty cells where nothing could be measured."""
         text = io.StringIO()
-        columns = [*_ROW_COLUMNS, *CLIP_METRICS]
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {
-                key: "" if value is None else as_cell(value) if isinstance(value, str) else value
-                for key, value in _row_json(row).items()
-            }
-            for row in self.rows
-        )
+        write_csv(text, self.rows)
         return text.getvalue()
 
     def as_markdown(self) -> str:
@@ -225,43 +217,9 @@ class Report:
         return [*notes, *filter(None, [gender_note(meta)])]
 
 
-_ROW_COLUMNS = (
-    "clip_id",
-    "speaker",
-    "gender",
-    "system",
-    "scored",
-    "reason",
-    "adjusted",
-    "emotion_true",
-    "emotion_predicted",
-    "emotion_reference",
-)
-
-
-def _row_json(row: ClipRow) -> dict[str, Any]:
-    return {
-        "clip_id": row.clip_id,
-        "speaker": row.speaker,
-        "gender": row.gender,
-        "system": row.system,
-        "scored": row.scored,
-        "reason": "; ".join(row.reasons),
-        "adjusted": row.adjusted,
-        "emotion_true": row.emotion_true,
-        "emotion_predicted": row.emotion_predicted,
-        "emotion_reference": row.emotion_reference,
-        **{metric: _finite(row.values.get(metric, math.nan)) for metric in CLIP_METRICS},
-    }
-
-
 def _estimate_json(value: Estimate) -> dict[str, float | int | None]:
-    numbers = {key: _finite(getattr(value, key)) for key in ("mean", "low", "high", "by_speaker")}
+    numbers = {key: finite(getattr(value, key)) for key in ("mean", "low", "high", "by_speaker")}
     return {**numbers, "n": value.n}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _cell(value: Estimate | None) -> str:

@@ -47,7 +47,7 @@ def scored_windows(num_frames: int, num_samples: int) -> int:
 
 @torch.no_grad()
 def sync_embeddings(
-    syncnet: LipSpeechNetwork, frames: Tensor, speech: Tensor, chunk: int = 36
+    syncnet: LipSpeechNetwork, frames: Tensor, speech: Tensor, chunk: int = 40
 ) -> tuple[Tensor, Tensor]:
     """Embeddings of all W windows of a clip, lips (W, D) and speech (W, D), in evaluation mode.
 

@@ -2,7 +2,7 @@
 
 m outputs of a filter with r taps need m + r - 1 products instead of m r: filter and signal are evaluated at as many
 points (one of them at infinity), multiplied there, and the products brought back. `s2v.models.filtered_conv` has
-convolutions for products: SyncNet's first layer (5 taps in time, 4 outputs at once) takes 8 of them where it took 20.
+convolutions for products: SyncNet's first layer (5 taps in time, 5 outputs at once) takes 9 of them where it took 25.
 """
 
 from functools import lru_cache
@@ -10,8 +10,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-OUTPUTS_AT_ONCE = 4
+OUTPUTS_AT_ONCE = 5
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 4.0, -4.0, 0.25, -0.25)
+_EIGHT_POINTS = (0.3, -0.3, 0.6, -0.6, 1.25, -1.25, 2.0, -2.0)
+"""Of those tried the ones that lose least: 2 to 3e-6 of the largest value in float32, where 0 and 4 lose 1e-5."""
 
 
 @lru_cache(maxsize=8)
@@ -22,7 +24,8 @@ def filtering_matrices(outputs: int, taps: int) -> tuple[Tensor, Tensor, Tensor]
     The transposed rule for the product of two polynomials: evaluate both, multiply, interpolate.
     """
     count = outputs + taps - 1
-    points = torch.tensor(_POINTS[: count - 1], dtype=torch.float64)
+    finite = _EIGHT_POINTS if count - 1 == len(_EIGHT_POINTS) else _POINTS[: count - 1]
+    points = torch.tensor(finite, dtype=torch.float64)
 
     def evaluation(terms: int) -> Tensor:
         at_infinity = torch.zeros(1, terms, dtype=torch.float64)

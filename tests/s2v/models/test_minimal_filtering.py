@@ -18,7 +18,7 @@ def test_two_outputs_of_three_taps_worked_out_by_hand() -> None:
     )
 
 
-@pytest.mark.parametrize(("outputs", "taps"), [(1, 1), (4, 5), (3, 2), (2, 6)])
+@pytest.mark.parametrize(("outputs", "taps"), [(1, 1), (4, 5), (5, 5), (7, 3), (3, 2), (2, 6)])
 def test_any_sizes_give_the_plain_sum(outputs: int, taps: int) -> None:
     torch.manual_seed(0)
     back, of_filter, of_signal = filtering_matrices(outputs, taps)
