@@ -9,7 +9,7 @@ from torch import Tensor
 
 from s2v.evaluation.blink_judge import load_blink_judge
 from s2v.evaluation.clip_measurement import ClipMeasurement
-from s2v.evaluation.freed_memory import give_back_freed_memory
+from s2v.freed_memory import give_back_freed_memory
 from s2v.evaluation.held_pictures import HeldPictures, mean_frame
 from s2v.evaluation.judges import (
     load_emotion_judge,

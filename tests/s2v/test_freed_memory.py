@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2v.evaluation.freed_memory import give_back_freed_memory
+from s2v.freed_memory import give_back_freed_memory
 
 HOLES, VALUES = 1000, 15_000
 """Tensors of 60 kB: too small for glibc to give each a block of its own."""
