@@ -10,7 +10,7 @@ import platform
 from functools import lru_cache
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""mallopt's names for: free bytes at the heap's end that go back to the kernel; bytes of a block of pages of its own."""
+"""mallopt's: free bytes at the heap's end that go back to the kernel; bytes from which a block gets its own pages."""
 KEPT_BYTES = 256 * 2**20
 LARGEST_IN_HEAP = 32 * 2**20
 """The most that mallopt takes for M_MMAP_THRESHOLD."""

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from s2v.evaluation.blink_judge import load_blink_judge
 from s2v.evaluation.clip_measurement import ClipMeasurement
-from s2v.freed_memory import give_back_freed_memory
 from s2v.evaluation.held_pictures import HeldPictures, mean_frame
 from s2v.evaluation.judges import (
     load_emotion_judge,
@@ -22,6 +21,7 @@ from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.scoring import measure_clip
 from s2v.evaluation.video_crop import VideoCrop
 from s2v.evaluation.video_pairs import VideoPair, read_pair, real_frames
+from s2v.freed_memory import give_back_freed_memory
 from s2v.models.face_landmarks import names_installed
 from s2v.one_thread_each import one_thread
 from s2v.weight_source import absolute_source
