@@ -43,7 +43,7 @@ def test_kept_memory_is_not_cleared_again() -> None:
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    tensors = [torch.zeros(5 * 2**20) for _ in range(4)]\n"
         "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
-        "first, later = faults(), [faults() for _ in range(20)]\n"
+        "first, later = faults(), [faults() for _ in range(24)][4:]  # the heap grows a little at first\n"
         "assert first > 1000 > sum(later), (first, later)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
