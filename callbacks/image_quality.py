@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from s2v.generation.pixels import to_pixels
-from s2v.metrics.image_quality import ClipPSNR, ClipSSIM
+from s2v.metrics.clip_quality import ClipPSNR, ClipSSIM
 
 
 class ImageQuality(Callback):

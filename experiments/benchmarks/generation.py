@@ -24,6 +24,7 @@ import torch
 from speech_networks import NARROW, PAPER, WINDOW_FRAMES, Sizes, at_width, networks, write_speech
 from torch import Tensor
 
+from s2v.freed_memory import keep_freed_memory
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import hear_portrait
 from s2v.generation.sdfa_stream import SDFAStream
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/generation.json"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()  # as s2v export, for all systems
     torch.manual_seed(0)
     systems = {
         BASELINE: sdfa(),

@@ -1,11 +1,12 @@
 """Peak memory and speed of `s2v export` for short and long recordings, and whether a stream has seams.
 
-    python experiments/benchmarks/long_speech.py --hour --output runs/benchmarks/long_speech.json
+    python experiments/benchmarks/long_speech.py --minutes 10 60 --output runs/benchmarks/long_speech.json
 
-Exports 10 s, 10 minutes and, with `--hour`, an hour of speech, each in a process of its own, whose peak memory the
+Exports 10 s and then each of the longer recordings, each in a process of its own, whose peak memory the
 system tells; frames a second count from the second the model is loaded (what 10 s take is subtracted). Then two minutes
 of speech at once, all contexts in one pass and all frames by the trained modules, against the same two minutes as a
-stream: the largest difference of any pixel on [-1, 1]. Networks are untrained, of the demo's width and 64 x 64 pixels.
+stream: the largest difference of any pixel on [-1, 1]. Networks are untrained, of the demo's width and 64 x 64 pixels,
+or with `--paper` of the paper's size and 128 x 128.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from speech_networks import NARROW, WINDOW_FRAMES, networks, write_checkpoint, write_speech
+from speech_networks import NARROW, PAPER, WINDOW_FRAMES, Sizes, networks, write_checkpoint, write_speech
 
 from s2v.generation.portrait import hear_portrait
 from s2v.generation.speech_file import SpeechFile
@@ -44,9 +45,9 @@ def export(checkpoint: Path, speech: Path) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def largest_seam(speech: Path) -> float:
+def largest_seam(sizes: Sizes, speech: Path) -> float:
     """Of all pixels on [-1, 1], stream against one pass."""
-    representation, generator = networks(SMALL)
+    representation, generator = networks(sizes)
     for parameter in generator.frame_decoder.to_rgb.parameters():
         parameter.mul_(10)  # an untrained generator paints nearly grey
     samples = torch.cat(list(SpeechFile(speech)))
@@ -72,17 +73,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--hour", action="store_true", help="an hour too (ten minutes and more)")
+    parser.add_argument(
+        "--minutes", type=float, nargs="+", default=[10], help="of the longer recordings (default 10)"
+    )
+    parser.add_argument("--paper", action="store_true", help="the paper's size, 128 x 128 pixels")
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/long_speech.json"))
     args = parser.parse_args()
     torch.manual_seed(0)
+    sizes = PAPER if args.paper else SMALL
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = write_checkpoint(Path(folder) / "composer.ckpt", SMALL)
-        for seconds in (10, 600, *([3600] if args.hour else [])):
+        checkpoint = write_checkpoint(Path(folder) / "composer.ckpt", sizes)
+        for seconds in (10, *(round(60 * minutes) for minutes in args.minutes)):
             taken, peak = export(checkpoint, write_speech(Path(folder) / f"{seconds}.wav", seconds))
             rows.append({"speech_seconds": seconds, "seconds": taken, "peak_mb": peak})
-        seam = largest_seam(write_speech(Path(folder) / "seam.wav", 120))
+        seam = largest_seam(sizes, write_speech(Path(folder) / "seam.wav", 120))
     first = rows[0]
     print("speech     peak MB  above 10 s's  frames/s")
     for row in rows:

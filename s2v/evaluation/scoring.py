@@ -10,7 +10,6 @@ from s2v.batch import FPS, SAMPLE_RATE
 from s2v.evaluation.clip_measurement import ClipMeasurement
 from s2v.evaluation.clip_rows import ClipRow, TestClip
 from s2v.evaluation.contact_sheet import Strip, strip_of
-from s2v.evaluation.freed_memory import give_back_freed_memory
 from s2v.evaluation.protocol import Protocol, generated_frames
 from s2v.evaluation.provenance import describe_judge, git_commit, package_versions
 from s2v.evaluation.report import Report
@@ -18,6 +17,7 @@ from s2v.evaluation.retrieval import describe_genders
 from s2v.evaluation.row_table import RowTable
 from s2v.evaluation.summary import summarise
 from s2v.file_hash import sha256_of_list
+from s2v.freed_memory import give_back_freed_memory
 
 BOOTSTRAP_SEED = 0
 

@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from s2v.evaluation.clip_measurement import ClipMeasurement
-from s2v.evaluation.freed_memory import give_back_freed_memory
 from s2v.evaluation.held_pictures import HeldPictures, mean_frame
 from s2v.evaluation.judges import (
     load_emotion_judge,
@@ -22,6 +21,7 @@ from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.scoring import measure_clip
 from s2v.evaluation.video_crop import VideoCrop
 from s2v.evaluation.video_pairs import VideoPair, read_pair, real_frames
+from s2v.freed_memory import give_back_freed_memory
 from s2v.models.face_landmarks import names_installed
 from s2v.one_thread_each import one_thread
 from s2v.weight_source import absolute_source
@@ -74,13 +74,13 @@ class ScoringJob:
         return replace(self, **whole)
 
 
-def look_at_pair(pair: VideoPair, job: ScoringJob) -> tuple[Tensor, Tensor] | None:
-    """First and mean picture of the real video, for `HeldPictures`; None where there are none.
+def load_judges(settings: dict[str, Any]) -> None:
+    """Have this process' judges at hand for the pairs of `ScoringJob(**settings)`."""
+    _loaded(ScoringJob(**settings).with_whole_paths())
 
-    The judges are loaded before the first look, not before the first measurement: joblib takes the memory after a
-    process's first task as its measure, and starts a process that has grown by 300 MB anew.
-    """
-    _loaded(job)
+
+def look_at_pair(pair: VideoPair, job: ScoringJob) -> tuple[Tensor, Tensor] | None:
+    """First and mean picture of the real video, for `HeldPictures`; None where there are none."""
     with one_thread():
         frames = real_frames(pair, job.crop)
         return None if frames is None else (frames[0].clone(), mean_frame(frames))
@@ -102,8 +102,12 @@ def measure_pair(
     return found
 
 
-@lru_cache(maxsize=1)
 def _loaded(job: ScoringJob) -> Protocol:
+    return _loaded_once(replace(job, crop=None))  # the judges are the same however pictures are cut
+
+
+@lru_cache(maxsize=1)
+def _loaded_once(job: ScoringJob) -> Protocol:
     protocol = job.protocol()
     protocol.move_to(job.device)
     return protocol

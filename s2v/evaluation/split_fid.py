@@ -1,10 +1,14 @@
 """FID of whole systems over a test: one number a system, from sums over all its frames."""
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from s2v.evaluation.judges import FidJudge
-from s2v.metrics.frechet_distance import FeatureMoments, frechet_distance
-from s2v.models.fid_inception import FEATURES
+from s2v.metrics.frechet_distance import frechet_distance
+
+if TYPE_CHECKING:
+    from s2v.metrics.feature_moments import FeatureMoments
 
 STABLE_FROM = 2048
 """Frames: with fewer than there are features, a covariance has no inverse and FID is far too high or low."""
@@ -30,7 +34,10 @@ class SplitFid:
 
     def add_features(self, system: str, features: Tensor) -> None:
         """Add one clip's features, (T, 2048), as the judge gives them."""
-        moments = self._moments.setdefault(system, FeatureMoments(FEATURES))
+        # torchmetrics and torchvision take seconds to import: only where FID is asked for
+        from s2v.metrics.feature_moments import FeatureMoments
+
+        moments = self._moments.setdefault(system, FeatureMoments(features.shape[1]))
         moments.update(features)
         self._clips[system] = self.clips(system) + 1
 

@@ -105,7 +105,9 @@ def run_export(args: argparse.Namespace) -> int:
     import torch
 
     from s2v.file_hash import sha256_of_file
+    from s2v.freed_memory import keep_freed_memory
 
+    keep_freed_memory()
     device = choose_device(args.device)
     if args.threads is not None:
         torch.set_num_threads(args.threads)

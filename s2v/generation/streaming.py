@@ -18,6 +18,9 @@ from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
 
+CPU_VALUES = 4 * 2**20
+"""Of the largest tensor while frames are decoded on a CPU: 8 frames of the paper's size."""
+
 
 class StreamingGenerator:
     """Talking-face frames from blocks of speech.
@@ -36,8 +39,8 @@ class StreamingGenerator:
         window_frames: length of the training windows; omega is read at the end of stretches of that length.
         fps: frames a second, as in training.
         device: where to compute; by default, where the generator is.
-        chunk_frames: frames decoded, and the speech of as many encoded, at once; by default 8 and 32 on a CPU,
-            whose caches do not hold more of them, 256 on a GPU.
+        chunk_frames: frames decoded, and the speech of as many encoded, at once; by default 256 on a GPU, and on a
+            CPU, for its caches, 32 frames' speech, and as many frames as make no tensor of more than 16 MiB.
         context_reset: `carry` takes the recurrent state from the beginning of the speech to its end; `window`
             starts anew every window, since no context in training has heard more than that.
         identity: see above.
@@ -62,7 +65,9 @@ class StreamingGenerator:
         self.fps = fps
         self.window_samples = round(window_frames * SAMPLE_RATE / fps)
         self._decoder = FoldedFrameDecoder(self.generator.frame_decoder)
-        at_once, speech_at_once = (8, 32) if self.device.type == "cpu" else (256, 256)
+        at_once = speech_at_once = 256
+        if self.device.type == "cpu":
+            at_once, speech_at_once = max(1, min(32, CPU_VALUES // self._decoder.largest_values)), 32
         self.chunk_frames = chunk_frames or at_once
         self.block_samples = math.ceil((chunk_frames or speech_at_once) * SAMPLE_RATE / fps)
         self.reset_every = None if context_reset == "carry" else self.window_samples // SAMPLES_PER_LATENT

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
@@ -47,6 +48,15 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_syncnet(root / "syncnet.ckpt")
     save_face_teacher(root / "face.ckpt", ["a", "b"])
     return root
+
+
+def test_a_worker_imports_nothing_that_it_can_do_without() -> None:
+    """Every process imports it: torchmetrics, with what it imports, would take longer than PyTorch itself."""
+    code = (
+        "import sys, s2v.evaluation.scoring_job\n"
+        "assert not {'torchmetrics', 'torchvision', 'scipy', 'matplotlib', 'lightning'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def files(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torchmetrics.functional.classification import multiclass_f1_score
+from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
 from s2v.metrics.emotion import canonical_emotion, clip_emotion, confusion_matrix, macro_f1
 
@@ -23,8 +23,10 @@ def test_macro_f1_equals_torchmetrics() -> None:
     for classes in (2, 4, 8):
         true = torch.randint(0, classes, (30,), generator=generator)
         predicted = torch.randint(0, classes, (30,), generator=generator)
+        confusion = confusion_matrix(predicted, true, classes)
+        assert torch.equal(confusion, multiclass_confusion_matrix(predicted, true, classes))
         expected = multiclass_f1_score(predicted, true, classes, average="macro")
-        assert macro_f1(confusion_matrix(predicted, true, classes)).item() == pytest.approx(expected.item())
+        assert macro_f1(confusion).item() == pytest.approx(expected.item())
 
 
 def test_absent_classes_do_not_count_and_nothing_is_nan() -> None:

@@ -1,4 +1,4 @@
-"""SSIM and PSNR against scikit-image; sharpness, motion and the metric classes by hand."""
+"""SSIM and PSNR against scikit-image; sharpness and motion by hand."""
 
 import math
 
@@ -13,8 +13,6 @@ from s2v.errors import InputError
 from s2v.metrics.image_quality import (
     FRAMES_AT_ONCE,
     PSNR_CEILING,
-    ClipPSNR,
-    ClipSSIM,
     Region,
     frame_psnr,
     frame_ssim,
@@ -126,25 +124,6 @@ def test_blur_lowers_sharpness() -> None:
     clip = structured_clip(2, 32, 32, 0)
     blurred = torch.nn.functional.avg_pool2d(clip.float(), 3, 1, 1).round().to(torch.uint8)
     assert sharpness(blurred, clip) < 0.6
-
-
-def test_metrics_average_clips_not_frames() -> None:
-    clips = [(structured_clip(n, 32, 32, n), structured_clip(n, 32, 32, n + 10)) for n in (2, 5)]
-    for metric, function in ((ClipSSIM("lower"), frame_ssim), (ClipPSNR("lower"), frame_psnr)):
-        for generated, real in clips:
-            metric.update(generated, real)
-        expected = sum(function(generated, real, "lower").mean() for generated, real in clips) / 2
-        torch.testing.assert_close(metric.compute(), expected)
-
-
-def test_states_of_two_ranks_merge_to_one_process() -> None:
-    clips = [(structured_clip(3, 32, 32, n), structured_clip(3, 32, 32, n + 10)) for n in range(3)]
-    first, second, alone = ClipSSIM(), ClipSSIM(), ClipSSIM()
-    for rank, pair in zip((first, second, first), clips, strict=True):
-        rank.update(*pair)
-        alone.update(*pair)
-    first.merge_state(second)
-    torch.testing.assert_close(first.compute(), alone.compute())
 
 
 def blank(frames: int, channels: int = 3, dtype: torch.dtype = torch.uint8) -> Tensor:

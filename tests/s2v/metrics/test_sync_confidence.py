@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,7 +9,6 @@ from torch.nn import functional
 
 from s2v.errors import InputError
 from s2v.metrics.sync_confidence import (
-    SyncConfidence,
     scored_windows,
     scores_of_curve,
     shift_distances,
@@ -161,37 +159,3 @@ def test_training_mode_is_left_as_it_was(syncnet: SyncNet) -> None:
         assert syncnet.training
     finally:
         syncnet.eval()
-
-
-def test_metric_averages_clips_and_counts_what_is_too_short(syncnet: SyncNet) -> None:
-    metric = SyncConfidence(syncnet)
-    scores = []
-    for seed, frames in enumerate((12, 20, 16)):
-        pictures, speech = clip(frames, seed=seed)
-        metric.update(pictures, speech)
-        scores.append(sync_scores(syncnet, pictures, speech))
-    metric.update(*clip(4))
-    result = metric.compute()
-    assert result["sync_offset"].item() == pytest.approx(np.mean([s.offset for s in scores]))
-    assert result["sync_distance"].item() == pytest.approx(np.mean([s.distance for s in scores]))
-    assert result["sync_confidence"].item() == pytest.approx(np.mean([s.confidence for s in scores]))
-    assert (result["scored"].item(), result["total"].item()) == (3, 4)
-    metric.reset()
-    metric.update(*clip(4))
-    assert metric.compute()["sync_confidence"].isnan()
-
-
-def test_metric_takes_batches(syncnet: SyncNet) -> None:
-    clips = [clip(9, seed=seed) for seed in range(2)]
-    one_by_one, batched = SyncConfidence(syncnet), SyncConfidence(syncnet)
-    for pictures, speech in clips:
-        one_by_one.update(pictures, speech)
-    batched.update(torch.stack([c[0] for c in clips]), torch.stack([c[1] for c in clips]))
-    assert batched.compute()["sync_distance"].item() == one_by_one.compute()["sync_distance"].item()
-    assert batched.total.item() == 2
-
-
-def test_metric_keeps_the_judge_out_of_checkpoints(syncnet: SyncNet) -> None:
-    metric = SyncConfidence(syncnet)
-    assert not list(metric.parameters())
-    assert not metric.state_dict()
