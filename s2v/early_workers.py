@@ -1,12 +1,10 @@
 """joblib's worker processes started first thing, so that they import and load while the command itself still does."""
 
 import importlib
-import sys
 import threading
 from typing import Any
 
 import joblib
-from joblib.externals.loky import process_executor
 
 _starting: list[threading.Thread] = []
 
@@ -18,8 +16,8 @@ def start_workers(count: int, module: str, function: str, *arguments: Any) -> No
     `joblib.Parallel(n_jobs=count)` finds these processes later, after `wait_for_workers`. An error in them is no error
     here: the work itself will meet it again.
 
-    The processes stay for all of the work, however much memory it takes: joblib would start those anew that outgrow
-    their first call by 300 MB, which networks at work do, and they would import and load again.
+    The function should load all that is large: joblib takes a process's memory after its first call as its measure, and
+    starts one that outgrows it by 300 MB anew.
     """
     calls = [joblib.delayed(_call)(module, function, arguments) for _ in range(count)]
     thread = threading.Thread(target=joblib.Parallel(n_jobs=count, batch_size=1), args=(calls,))
@@ -34,7 +32,6 @@ def wait_for_workers() -> None:
 
 
 def _call(module: str, function: str, arguments: tuple[Any, ...]) -> None:
-    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize  # joblib has no public option for it
     try:
         getattr(importlib.import_module(module), function)(*arguments)
     except Exception:  # whatever it is, the command says it better

@@ -80,7 +80,12 @@ def load_judges(settings: dict[str, Any]) -> None:
 
 
 def look_at_pair(pair: VideoPair, job: ScoringJob) -> tuple[Tensor, Tensor] | None:
-    """First and mean picture of the real video, for `HeldPictures`; None where there are none."""
+    """First and mean picture of the real video, for `HeldPictures`; None where there are none.
+
+    The judges are loaded before the first look, not before the first measurement: joblib takes the memory after a
+    process's first task as its measure, and starts a process that has grown by 300 MB anew.
+    """
+    _loaded(job)
     with one_thread():
         frames = real_frames(pair, job.crop)
         return None if frames is None else (frames[0].clone(), mean_frame(frames))

@@ -18,6 +18,7 @@ from data_modules.dask_cluster import workplace
 from data_modules.pixel_names import pixel_names
 from s2v.early_workers import wait_for_workers
 from s2v.errors import InputError
+from s2v.freed_memory import give_back_freed_memory
 from s2v.modules.face_source import load_face_network
 from s2v.modules.teacher_cache import TeacherCache, clip_features, fingerprint
 from s2v.one_thread_each import one_thread
@@ -176,6 +177,8 @@ def cache_clip(row: ManifestRow, name: str, made_by: str, job: TargetJob) -> tup
             row.clip_id,
             *clip_features(teachers["identity"], teachers["emotion"], job.emotion_output, pictures),
         )
+    # or joblib takes what the C library keeps for a leak, and starts the process with its teachers anew
+    give_back_freed_memory()
     return row.clip_id, ""
 
 

@@ -5,7 +5,7 @@ import os
 import joblib
 
 from s2v.early_workers import start_workers, wait_for_workers
-from tests.s2v.early_work import grow, loaded, what_is_loaded
+from tests.s2v.early_work import loaded, what_is_loaded
 
 
 def test_the_work_finds_the_processes_with_what_they_have_loaded() -> None:
@@ -23,10 +23,3 @@ def test_what_can_not_be_loaded_is_said_by_the_work_itself() -> None:
     wait_for_workers()
     wait_for_workers()  # nothing left to wait for
     assert joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(-n) for n in range(4)) == [0, 1, 2, 3]
-
-
-def test_a_process_that_grows_at_work_is_not_started_anew() -> None:
-    start_workers(2, "tests.s2v.early_work", "load", "judges")
-    wait_for_workers()
-    found = joblib.Parallel(n_jobs=2, batch_size=1)(joblib.delayed(grow)(number) for number in range(8))
-    assert len(set(found)) <= 2
