@@ -8,7 +8,6 @@ from typing import Any
 import joblib
 
 from data_modules.dask_cluster import workplace
-from s2v.early_workers import wait_for_workers
 from s2v.errors import InputError
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.scoring import Scoring
@@ -44,7 +43,6 @@ def score_in_parallel(
         for pair in pairs
     ]
     folders = {path.parent for pair in pairs for path in (pair.real, pair.generated) if path}
-    wait_for_workers()
     try:
         with workplace(dask, sorted(folders)):
             _score(scoring, pairs, job, workers, watch)

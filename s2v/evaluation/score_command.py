@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from s2v.errors import InputError
 
@@ -139,16 +139,6 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_score(args: argparse.Namespace) -> int:
     """Scores, writes the report, prints table and summary; 0 if anything was scored, otherwise 2."""
-    if args.workers is not None and args.workers < 1:
-        raise InputError(f"--workers must be at least 1, got {args.workers}")
-    if args.trim < 0:
-        raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
-    settings = _settings(args)
-    if (args.workers or 1) > 1 and not args.dask:
-        from s2v.early_workers import start_workers
-
-        start_workers(args.workers, "s2v.evaluation.scoring_job", "load_judges", settings)
-
     from dataclasses import replace
 
     from rich.console import Console
@@ -163,10 +153,27 @@ def run_score(args: argparse.Namespace) -> int:
     from s2v.file_hash import sha256_of_file
 
     crop = _crop(args)
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"--workers must be at least 1, got {args.workers}")
+    if args.trim < 0:
+        raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
     pairs = find_pairs(args.real, args.generated)
     genders = find_genders(args.real)
     pairs = [replace(pair, gender=genders.get(pair.speaker, "")) for pair in pairs]
-    job = ScoringJob(**settings, crop=crop)
+    job = ScoringJob(
+        args.system,
+        args.identity_judge,
+        args.emotion_judge,
+        args.syncnet,
+        args.lpips,
+        args.fid,
+        args.landmarks,
+        args.device,
+        own_sound=args.speech == "own",
+        crop=crop,
+        trim=args.trim,
+        resize=args.resize,
+    )
     protocol = job.protocol()
     _move(protocol, args.device)
     teachers = _teachers(args.checkpoint, args.teacher)
@@ -223,23 +230,6 @@ def run_score(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 0 if measured else NOTHING_SCORED
-
-
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """`ScoringJob`'s, but for the crop."""
-    return {
-        "system": args.system,
-        "identity": args.identity_judge,
-        "emotion": args.emotion_judge,
-        "sync": args.syncnet,
-        "perceptual": args.lpips,
-        "fid": args.fid,
-        "landmarks": args.landmarks,
-        "device": args.device,
-        "own_sound": args.speech == "own",
-        "trim": args.trim,
-        "resize": args.resize,
-    }
 
 
 def _crop(args: argparse.Namespace) -> "VideoCrop | None":

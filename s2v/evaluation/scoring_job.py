@@ -74,11 +74,6 @@ class ScoringJob:
         return replace(self, **whole)
 
 
-def load_judges(settings: dict[str, Any]) -> None:
-    """Have this process' judges at hand for the pairs of `ScoringJob(**settings)`."""
-    _loaded(ScoringJob(**settings).with_whole_paths())
-
-
 def look_at_pair(pair: VideoPair, job: ScoringJob) -> tuple[Tensor, Tensor] | None:
     """First and mean picture of the real video, for `HeldPictures`; None where there are none.
 
@@ -107,12 +102,8 @@ def measure_pair(
     return found
 
 
-def _loaded(job: ScoringJob) -> Protocol:
-    return _loaded_once(replace(job, crop=None))  # the judges are the same however pictures are cut
-
-
 @lru_cache(maxsize=1)
-def _loaded_once(job: ScoringJob) -> Protocol:
+def _loaded(job: ScoringJob) -> Protocol:
     protocol = job.protocol()
     protocol.move_to(job.device)
     return protocol

@@ -6,7 +6,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import joblib
 import torch
@@ -16,7 +15,6 @@ from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.dask_cluster import workplace
 from data_modules.pixel_names import pixel_names
-from s2v.early_workers import wait_for_workers
 from s2v.errors import InputError
 from s2v.freed_memory import give_back_freed_memory
 from s2v.modules.face_source import load_face_network
@@ -47,25 +45,6 @@ class TargetJob:
     cache_dir: str
     folder: str
     device: str = "cpu"
-
-
-def target_job(
-    cache_dir: Path, folder: Path, identity: str, emotion: str, emotion_output: str, device: str
-) -> TargetJob:
-    """With whole paths; arguments as for `cache_targets`."""
-    return TargetJob(
-        absolute_source(identity),
-        absolute_source(emotion),
-        emotion_output,
-        str(cache_dir.absolute()),
-        str(folder.absolute()),
-        device,
-    )
-
-
-def load_teachers(*arguments: Any) -> None:
-    """Have this process' teachers at hand for the clips of `target_job(*arguments)`."""
-    _loaded(target_job(*arguments))
 
 
 @dataclass(frozen=True)
@@ -117,7 +96,14 @@ def cache_targets(
     rows = {row.clip_id: row for row in read_manifest(manifest) if row.ok}
     if not rows:
         raise InputError(f"none of the clips in {manifest} is usable; its column `reason` says why")
-    job = target_job(cache_dir, folder, identity, emotion, emotion_output, device)
+    job = TargetJob(
+        absolute_source(identity),
+        absolute_source(emotion),
+        emotion_output,
+        str(cache_dir.absolute()),
+        str(folder.absolute()),
+        device,
+    )
     teachers = _loaded(job)
     names = pixel_names(cache_dir, list(rows.values()))
     settings = [content_of_source(identity), content_of_source(emotion), emotion_output]
@@ -127,7 +113,6 @@ def cache_targets(
     for part in Path(job.folder, made_by).glob("*"):
         remove_partial_files(part)
     unreadable: dict[str, str] = {}
-    wait_for_workers()
     with workplace(dask, [Path(job.cache_dir), Path(job.folder)]):
         parallel = joblib.Parallel(
             n_jobs=max(1, min(workers, len(missing))), batch_size=1, return_as="generator_unordered"

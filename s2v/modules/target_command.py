@@ -59,31 +59,29 @@ def add_targets_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_targets(args: argparse.Namespace) -> int:
     """Caches, and prints what was done; raises InputError where clips can't be read."""
-    if args.workers < 1:
-        raise InputError(f"--workers must be at least 1, got {args.workers}")
-    settings = (
-        args.cache,
-        args.output,
-        args.identity_teacher,
-        args.emotion_teacher,
-        args.emotion_feature,
-    )
-    if args.workers > 1 and not args.dask:
-        from s2v.early_workers import start_workers
-
-        start_workers(args.workers, "s2v.modules.target_caching", "load_teachers", *settings, args.device)
-
     from rich.console import Console
     from rich.progress import track
 
     from s2v.modules.target_caching import cache_targets
 
+    if args.workers < 1:
+        raise InputError(f"--workers must be at least 1, got {args.workers}")
     errors = Console(stderr=True)
 
     def watch(items: Iterable[tuple[str, str]], total: int) -> Iterable[tuple[str, str]]:
         return track(items, "teachers", total=total, console=errors, disable=not errors.is_terminal)
 
-    done = cache_targets(*settings, workers=args.workers, dask=args.dask, device=args.device, watch=watch)
+    done = cache_targets(
+        args.cache,
+        args.output,
+        args.identity_teacher,
+        args.emotion_teacher,
+        args.emotion_feature,
+        args.workers,
+        args.dask,
+        args.device,
+        watch,
+    )
     print(
         f"{done.found} clips, {done.cached} cached now, {done.skipped} from before; "
         f"for a fit: --model.init_args.teacher_cache {args.output}"
