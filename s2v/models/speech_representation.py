@@ -100,16 +100,22 @@ class SpeechRepresentation(nn.Module):
         """(B, D) contexts, and `voice` of the windows they lie in -> nu (B, identity_dim), mu (B, emotion_dim)."""
         return self.identity_head(omega if voice is None else voice), self.emotion_head(omega)
 
-    def forward(self, speech: Tensor, frame_times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, speech: Tensor, frame_times: Tensor, voice_speech: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Everything the composer is trained on, from a window of speech: contexts at the frames' centres.
 
         Args:
             speech: (B, N).
             frame_times: (B, T) seconds from the first sample.
+            voice_speech: (B, N), what nu is read from if it is other speech.
 
         Returns:
             C (B, T, D), nu (B, identity_dim), mu (B, emotion_dim).
         """
         contexts = self.contexts(speech)
-        nu, mu = self.students(contexts[:, -1], self.voice(speech))
+        voice_speech = speech if voice_speech is None else voice_speech
+        nu, mu = self.students(contexts[:, -1], self.voice(voice_speech))
+        if self.speaker_encoder is None and voice_speech is not speech:
+            nu = self.identity_head(self.contexts(voice_speech)[:, -1])
         return contexts_at(contexts, frame_times), nu, mu

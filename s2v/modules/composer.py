@@ -8,6 +8,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.losses.frame_similarity import Region, frame_similarity_loss, mouth_similarity_loss
@@ -27,6 +28,7 @@ from s2v.modules.composer_checks import (
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
+from s2v.modules.identity_variety import changed, mixed
 
 
 @dataclass
@@ -81,6 +83,8 @@ class ComposerModule(AdversarialModule):
         identity_mixing: how far, at most, a training step moves each nu towards that of another clip of the batch,
             while the frames to draw stay: 0 as in the paper; 0.3 where a speaker is heard for seconds only, whose
             next sentence then lies far from all that was trained on, and would be drawn as a mixture of people.
+        voice_augmentation: changes the speech that a training step reads nu from, while contexts and mu hear it as it
+            is. The data module's changes it for all: then a context says less of the mouth, which opens less.
         clipping: gradient norms' limits.
         accumulate_grad_batches: batches a step.
         optimizer: makes each of the four, at the rates above; RMSprop where none is given, as the paper has it.
@@ -110,6 +114,7 @@ class ComposerModule(AdversarialModule):
         frame_lr: float = 1e-4,
         sync_lr: float = 1e-5,
         identity_mixing: float = 0.0,
+        voice_augmentation: SpeechAugmentation | None = None,
         clipping: GradientClipping = GradientClipping(),  # noqa: B008
         accumulate_grad_batches: int = 1,
         optimizer: OptimizerCallable | None = None,
@@ -143,6 +148,11 @@ class ComposerModule(AdversarialModule):
                 f"identity_mixing must be at least 0 and below 0.5, where nu is another's, got {identity_mixing}"
             )
         self.identity_mixing = identity_mixing
+        self.voice_augmentation = (
+            SpeechAugmentation(**voice_augmentation)
+            if isinstance(voice_augmentation, dict)
+            else voice_augmentation
+        )
         self.clipping = GradientClipping(**clipping) if isinstance(clipping, dict) else clipping
         self.accumulate_grad_batches = accumulate_grad_batches
         self.optimizer = optimizer or torch.optim.RMSprop
@@ -208,7 +218,8 @@ class ComposerModule(AdversarialModule):
         self._count_only_generator_steps()
         real = normalise(batch["frames"])
         with torch.no_grad():
-            contexts, nu, mu = self.representation(batch["speech"], batch["frame_times"])
+            voice = changed(batch["speech"], self.voice_augmentation)
+            contexts, nu, mu = self.representation(batch["speech"], batch["frame_times"], voice)
             nu = mixed(nu, self.identity_mixing)
             face_maps = self.face_network.feature_maps(batch["still"]) if self.weights.identity else []
         fake, inflated = self.generator(contexts, nu, mu)
@@ -367,12 +378,3 @@ class ComposerModule(AdversarialModule):
                 "set model.init_args.scheduler to one that counts steps or epochs"
             )
         return optimizers, schedulers
-
-
-def mixed(values: Tensor, most: float) -> Tensor:
-    """Rows (B, D), each moved towards another one by a share of their difference, drawn from 0 to `most`."""
-    if not most or len(values) < 2:
-        return values
-    others = values.roll(int(torch.randint(1, len(values), ())), dims=0)
-    shares = most * torch.rand(len(values), 1, dtype=values.dtype, device=values.device)
-    return values.lerp(others, shares)
