@@ -20,9 +20,9 @@ DEFINITIONS = {
     "blink_rate_difference": "generated - real, of the same clip; its mean is 0 where both blink as often",
     "mouth_...": "landmarks of the lips beside the real clip's at the same instants, lengths as shares of the distance "
     "between the eyes; faces must be found in half of the frames and in 25",
-    "mouth_landmark_distance": "LMD: mean distance of the mouth's 20 landmarks, each about the mouth's centre",
-    "mouth_opening_correlation": "of the distance between the lips' inner edges, over time; a still mouth has none",
-    "mouth_opening_range": "its standard deviation over time, generated / real; 0: the mouth never moves",
+    "mouth_lmd": "landmark distance: mean distance of the mouth's 20 landmarks, each about the mouth's centre",
+    "mouth_correlation": "of the opening over time, the distance between the lips' inner edges; a still mouth has none",
+    "mouth_range": "the opening's standard deviation over time, generated / real; 0: the mouth never moves",
     "sync": "SyncNet as publicly evaluated: vshift 15, zero padding, 25 fps, 16 kHz",
     "sync_offset": "frames; negative: speech comes late",
     "sync_..._valid": "the same, shifts compared on windows that exist on both sides alone",

@@ -78,11 +78,11 @@ def _compare_mouths(row: ClipRow, generated: Tensor, real: Tensor) -> None:
     if len(generated) > 1:
         both = min(len(generated), len(real))
         generated, real = generated[:both], real[:both]
-    values = {"mouth_landmark_distance": mouth_landmark_distance(generated, real)}
+    values = {"mouth_lmd": mouth_landmark_distance(generated, real)}
     if len(generated) == 1:
-        values["mouth_opening_range"] = 0.0
+        values["mouth_range"] = 0.0
     else:
         openings = mouth_opening(generated), mouth_opening(real)
-        values["mouth_opening_range"] = mouth_opening_range(*openings)
-        values["mouth_opening_correlation"] = mouth_opening_correlation(*openings)
+        values["mouth_range"] = mouth_opening_range(*openings)
+        values["mouth_correlation"] = mouth_opening_correlation(*openings)
     row.values |= {name: value for name, value in values.items() if math.isfinite(value)}

@@ -28,9 +28,9 @@ OTHERWISE_TESTED = {
     "fid",
     "blink_rate",
     "blink_rate_difference",
-    "mouth_landmark_distance",
-    "mouth_opening_correlation",
-    "mouth_opening_range",
+    "mouth_lmd",
+    "mouth_correlation",
+    "mouth_range",
     "identity_rank5",
     "identity_rank10",
 }  # an Inception is slow, squares have no eyes and no mouths, there are three speakers

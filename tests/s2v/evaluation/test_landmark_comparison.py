@@ -70,22 +70,18 @@ def test_mouths_by_hand() -> None:
     open_eyes = [120] * 50
     rows = rows_of_clips(clip_of(open_eyes, LIPS), clip_of(open_eyes, [lips // 2 for lips in LIPS]))
     ours, truth, shifted, still = (rows[name].values for name in ("ours", GROUND_TRUTH, SHIFTED, STILL))
-    assert ours["mouth_opening_correlation"] == pytest.approx(1)
-    assert ours["mouth_opening_range"] == pytest.approx(0.5, rel=1e-5)
+    assert ours["mouth_correlation"] == pytest.approx(1)
+    assert ours["mouth_range"] == pytest.approx(0.5, rel=1e-5)
     # two points of twenty are a quarter of the opening away
     mean_opening = sum(LIPS) / len(LIPS) / 100
-    assert ours["mouth_landmark_distance"] == pytest.approx(
-        2 / 20 * mean_opening / 4 / BETWEEN_EYES, rel=1e-4
-    )
-    assert still["mouth_landmark_distance"] == pytest.approx(
-        2 / 20 * mean_opening / 2 / BETWEEN_EYES, rel=1e-4
-    )
-    assert (truth["mouth_landmark_distance"], truth["mouth_opening_correlation"]) == (0, pytest.approx(1))
+    assert ours["mouth_lmd"] == pytest.approx(2 / 20 * mean_opening / 4 / BETWEEN_EYES, rel=1e-4)
+    assert still["mouth_lmd"] == pytest.approx(2 / 20 * mean_opening / 2 / BETWEEN_EYES, rel=1e-4)
+    assert (truth["mouth_lmd"], truth["mouth_correlation"]) == (0, pytest.approx(1))
     later = torch.tensor(LIPS, dtype=torch.float)
     expected = float(torch.corrcoef(torch.stack([later[:-10], later[10:]]))[0, 1])
-    assert shifted["mouth_opening_correlation"] == pytest.approx(expected, abs=1e-5)
-    assert (still["mouth_opening_range"], "mouth_opening_correlation" in still) == (0, False)
-    assert not any(name.startswith("mouth_opening") for name in rows[SWAPPED].values)
+    assert shifted["mouth_correlation"] == pytest.approx(expected, abs=1e-5)
+    assert (still["mouth_range"], "mouth_correlation" in still) == (0, False)
+    assert not any(name.startswith("mouth_") for name in rows[SWAPPED].values)
     assert all(row.scored for row in rows.values())
 
 
@@ -93,7 +89,7 @@ def test_mouths_of_clips_of_other_size_and_length() -> None:
     """The first 40 frames are the same mouths."""
     rows = rows_of_clips(clip_of([120] * 50, LIPS), clip_of([120] * 40, LIPS[:40])[..., :24, :24])
     values = rows["ours"].values
-    assert (values["mouth_landmark_distance"], values["mouth_opening_correlation"]) == (0, pytest.approx(1))
+    assert (values["mouth_lmd"], values["mouth_correlation"]) == (0, pytest.approx(1))
     assert "ssim" not in values
 
 

@@ -97,7 +97,7 @@ def test_score_reports_blinks_and_mouths(drawn: Path, tmp_path: Path) -> None:
     content = json.loads((tmp_path / "report" / "report.json").read_text())
     ours, still = (content["systems"][name] for name in ("generated", "still_frame"))
     assert ours["blink_rate"]["mean"] > 0 and ours["blink_rate_difference"]["mean"] == 0
-    assert ours["mouth_landmark_distance"]["mean"] == 0 < still["mouth_landmark_distance"]["mean"]
-    assert ours["mouth_opening_correlation"]["mean"] == pytest.approx(1)
+    assert ours["mouth_lmd"]["mean"] == 0 < still["mouth_lmd"]["mean"]
+    assert ours["mouth_correlation"]["mean"] == pytest.approx(1)
     assert still["blink_rate"]["mean"] == 0 > still["blink_rate_difference"]["mean"]
     assert content["meta"]["judges"]["landmarks"]["file"] == "dlib"
