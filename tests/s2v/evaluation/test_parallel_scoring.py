@@ -124,7 +124,7 @@ def scored(videos: Path, workers: int, dask: str = "", watch: Any = quiet) -> li
     score_in_parallel(scoring, pairs, job, workers, dask, watch)
     report = scoring.report({}, None)
     assert report is not None
-    return report.rows
+    return list(report.rows)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
