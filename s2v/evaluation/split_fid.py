@@ -37,8 +37,9 @@ class SplitFid:
         # torchmetrics and torchvision take seconds to import: only where FID is asked for
         from s2v.metrics.feature_moments import FeatureMoments
 
-        moments = self._moments.setdefault(system, FeatureMoments(features.shape[1]))
-        moments.update(features)
+        if system not in self._moments:
+            self._moments[system] = FeatureMoments(features.shape[1])
+        self._moments[system].update(features)
         self._clips[system] = self.clips(system) + 1
 
     def clips(self, system: str) -> int:

@@ -114,8 +114,9 @@ class SpeechRepresentation(nn.Module):
             C (B, T, D), nu (B, identity_dim), mu (B, emotion_dim).
         """
         contexts = self.contexts(speech)
-        voice_speech = speech if voice_speech is None else voice_speech
-        nu, mu = self.students(contexts[:, -1], self.voice(voice_speech))
-        if self.speaker_encoder is None and voice_speech is not speech:
-            nu = self.identity_head(self.contexts(voice_speech)[:, -1])
+        heard = speech if voice_speech is None else voice_speech
+        voice = self.voice(heard)
+        if voice is None and heard is not speech:
+            voice = self.contexts(heard)[:, -1]
+        nu, mu = self.students(contexts[:, -1], voice)
         return contexts_at(contexts, frame_times), nu, mu
