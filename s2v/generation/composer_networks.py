@@ -7,8 +7,8 @@ discriminators.
 import importlib
 from typing import Any, NamedTuple, TypeVar
 
-import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
@@ -17,6 +17,19 @@ from s2v.modules.checkpoint_part import load_part
 Network = TypeVar("Network", bound=nn.Module)
 
 _OWN_NETWORKS = "s2v.models."
+_RANDOM_FILLS = {"uniform_", "normal_", "kaiming_uniform_"}
+
+
+class _WithoutRandomWeights(TorchFunctionMode):
+    """Layers keep the memory they get: to fill it with random numbers takes longer than to read the weights."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _RANDOM_FILLS:  # of torch.nn.init, or a tensor's own
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 class ComposerNetworks(NamedTuple):
@@ -56,14 +69,12 @@ def _loaded(
     if not _is_own(config.get(name)):
         return None
     try:
-        with torch.device("meta"):  # no memory is filled with random numbers first
+        with _WithoutRandomWeights():
             network = _built(config[name])
     except (TypeError, ValueError, AttributeError, ImportError):
         return None
-    constants = {name for name, _ in network.named_buffers()} - network.state_dict().keys()
-    if not isinstance(network, kind) or constants:
+    if not isinstance(network, kind):
         return None
-    network.to_empty(device="cpu")
     load_part(network, state, f"{name}.", path, "--checkpoint")
     return network.eval()
 

@@ -17,15 +17,20 @@ def network(path: str, **settings: Any) -> dict[str, Any]:
     return {"class_path": f"s2v.models.{path}", "init_args": settings}
 
 
-def instantiate_composer(image_size: int = 32, **settings: Any) -> LightningCLI:
+def instantiate_composer(
+    image_size: int = 32, speaker_encoder: bool = False, **settings: Any
+) -> LightningCLI:
     """A CLI with an untrained composer and a trainer, from a config as `s2v fit` reads it."""
+    who = {"speaker_encoder": network("speaker_encoder.SpeakerEncoder", hidden=20)} if speaker_encoder else {}
+    heard = 256 if speaker_encoder else 16
     networks = {
         "window_frames": WINDOW_FRAMES,
         "representation": network(
             "speech_representation.SpeechRepresentation",
             cpc=network("cpc.CPC", channels=16, hidden=16),
-            identity_head=network("students.StudentHead", in_dim=16, hidden=16, out_dim=24),
+            identity_head=network("students.StudentHead", in_dim=heard, hidden=16, out_dim=24),
             emotion_head=network("students.StudentHead", in_dim=16, hidden=16, out_dim=8),
+            **who,
         ),
         "generator": network(
             "frame_decoder.Speech2VideoGenerator",
@@ -58,9 +63,9 @@ def instantiate_composer(image_size: int = 32, **settings: Any) -> LightningCLI:
         )
 
 
-def write_composer_checkpoint(path: Path) -> Path:
+def write_composer_checkpoint(path: Path, speaker_encoder: bool = False) -> Path:
     """Untrained 32 x 32 networks."""
-    cli = instantiate_composer()
+    cli = instantiate_composer(speaker_encoder=speaker_encoder)
     cli.trainer.strategy.connect(cli.model)
     cli.trainer.save_checkpoint(path)
     return path

@@ -14,9 +14,10 @@ from tests.s2v.generation.composer_checkpoint import WINDOW_FRAMES, write_compos
 from tests.s2v.generation.networks import speech_like
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_composer_checkpoint(tmp_path_factory.mktemp("checkpoint") / "composer.ckpt")
+@pytest.fixture(scope="module", params=["CPC alone", "speaker encoder"])
+def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("checkpoint") / "composer.ckpt"
+    return write_composer_checkpoint(file, speaker_encoder=request.param == "speaker encoder")
 
 
 @pytest.fixture
@@ -39,6 +40,12 @@ def test_networks_are_those_of_the_module(path: Path, content: dict[str, Any]) -
         made = found.generator(*found.representation(speech, times))[0]
         expected = module.generator(*module.representation(speech, times))[0]
     assert torch.equal(made, expected)
+
+
+def test_no_random_number_is_drawn_for_weights_that_are_read(path: Path, content: dict[str, Any]) -> None:
+    before = torch.get_rng_state()
+    assert composer_networks(content, str(path)) is not None
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(
