@@ -190,7 +190,7 @@ def _stacked(pictures: Iterator[np.ndarray], count: int) -> Tensor:
     for done, picture in enumerate(pictures, start=1):
         if frames is None:
             frames = torch.empty((count, 3, *picture.shape[:2]), dtype=torch.uint8)
-        frames[done - 1] = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+        frames[done - 1] = torch.from_numpy(picture).permute(2, 0, 1)
     if frames is None or done != count:
         raise ClipRefused(f"truncated or damaged: {done} of {count} frames decode")
     return frames
