@@ -85,8 +85,7 @@ def test_learns_to_draw_a_handful_of_clips(tmp_path: Path, face_file: str) -> No
 
 def reference(module: ComposerModule, face_network: Any, batch: Any, steps: int) -> None:
     """Steps written out plainly: each player's own backward pass, its own RMSprop, the paper's equations."""
-    # the layout in memory that a fit gives it, so that sums are taken in the same order
-    generator, d = module.generator.to(memory_format=torch.channels_last), module.discriminators
+    generator, d = module.generator, module.discriminators
     optimizers = {"generator": torch.optim.RMSprop(generator.parameters(), lr=3e-4)}
     for name, lr in (("identity", 3e-4), ("frame", 1e-4), ("sync", 1e-5)):
         optimizers[name] = torch.optim.RMSprop(d[name].parameters(), lr=lr)
