@@ -101,22 +101,20 @@ class SpeechRepresentation(nn.Module):
         return self.identity_head(omega if voice is None else voice), self.emotion_head(omega)
 
     def forward(
-        self, speech: Tensor, frame_times: Tensor, voice_speech: Tensor | None = None
+        self, speech: Tensor, frame_times: Tensor, student_speech: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Everything the composer is trained on, from a window of speech: contexts at the frames' centres.
 
         Args:
             speech: (B, N).
             frame_times: (B, T) seconds from the first sample.
-            voice_speech: (B, N), what nu is read from if it is other speech.
+            student_speech: (B, N), what nu and mu are read from if it is other speech.
 
         Returns:
             C (B, T, D), nu (B, identity_dim), mu (B, emotion_dim).
         """
         contexts = self.contexts(speech)
-        heard = speech if voice_speech is None else voice_speech
-        voice = self.voice(heard)
-        if voice is None and heard is not speech:
-            voice = self.contexts(heard)[:, -1]
-        nu, mu = self.students(contexts[:, -1], voice)
+        heard = speech if student_speech is None else student_speech
+        omega = (contexts if heard is speech else self.contexts(heard))[:, -1]
+        nu, mu = self.students(omega, self.voice(heard))
         return contexts_at(contexts, frame_times), nu, mu

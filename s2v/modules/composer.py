@@ -83,7 +83,7 @@ class ComposerModule(AdversarialModule):
         identity_mixing: how far, at most, a training step moves each nu towards that of another clip of the batch,
             while the frames to draw stay: 0 as in the paper; 0.3 where a speaker is heard for seconds only, whose
             next sentence then lies far from all that was trained on, and would be drawn as a mixture of people.
-        voice_augmentation: changes the speech that a training step reads nu from, while contexts and mu hear it as it
+        voice_augmentation: changes the speech that a training step reads nu and mu from, while contexts hear it as it
             is. The data module's changes it for all: then a context says less of the mouth, which opens less.
         clipping: gradient norms' limits.
         accumulate_grad_batches: batches a step.
@@ -220,8 +220,8 @@ class ComposerModule(AdversarialModule):
         self._count_only_generator_steps()
         real = normalise(batch["frames"])
         with torch.no_grad():
-            voice = changed(batch["speech"], self.voice_augmentation)
-            contexts, nu, mu = self.representation(batch["speech"], batch["frame_times"], voice)
+            heard = changed(batch["speech"], self.voice_augmentation)
+            contexts, nu, mu = self.representation(batch["speech"], batch["frame_times"], heard)
             nu = mixed(nu, self.identity_mixing)
             face_maps = self.face_network.feature_maps(batch["still"]) if self.weights.identity else []
         fake, inflated = self.generator(contexts, nu, mu)
