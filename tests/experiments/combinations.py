@@ -90,7 +90,6 @@ ABLATIONS = {
     "eq3_temperature_2": "distill",
     "finetune_cpc": "distill",
     "frames_per_clip_1": "distill",
-    "region_full": "compose",
     "similarity_sum": "compose",
     "without_frame_adversary": "compose",
     "without_gradient": "compose",
@@ -99,6 +98,7 @@ ABLATIONS = {
     "without_sync_adversary": "compose",
     "region_lower": "compose, lower",
     "region_upper": "compose, upper",
+    "paper_losses": "compose, paper_losses",
 }
 """Ablation -> those it is parsed with at once, since parsing takes a second: none touches what another changes."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def test_networks_of_ones_own_that_share_arguments_with_those_they_replace(build
 def test_the_papers_settings(build: Build) -> None:
     built = build("compose")
     assert built.model.learning_rates == {"generator": 3e-4, "identity": 3e-4, "frame": 1e-4, "sync": 1e-5}
-    assert built.model.similarity_region == "lower"
+    assert built.model.similarity_region == "full" and built.model.weights.mouth == 3
     assert built.settings.trainer.max_epochs == 100
     assert build("distill").model.normalised_weight == 0.025
 
@@ -200,7 +200,11 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
         m.finetune_cpc and all(p.requires_grad for p in m.representation.cpc.parameters())
     ),
     "frames_per_clip_1": lambda m: m.frames_per_clip == 1,
-    "region_full": lambda m: m.similarity_region == "full",
+    "paper_losses": lambda m: (
+        set(asdict(m.weights).values()) == {1.0, 0.0}
+        and m.weights.mouth == 0
+        and m.similarity_region == "lower"
+    ),
     "region_lower": lambda m: m.similarity_region == "lower",
     "region_upper": lambda m: m.similarity_region == "upper",
     "similarity_sum": lambda m: m.similarity_reduction == "sum",
@@ -216,8 +220,7 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
 def test_an_ablation_changes_what_it_names_and_goes_to_a_folder_of_its_own(name: str, build: Build) -> None:
     of = ABLATIONS[name].split(",")[0]
     assert CHANGED[name](build(f"ablations of {ABLATIONS[name]}").model)
-    if name != "region_lower":  # the paper's, and so the default
-        assert not CHANGED[name](build(f"{of}, tiny").model)
+    assert not CHANGED[name](build(f"{of}, tiny").model)
     lines = (EXPERIMENTS / f"ablations/{name}.yaml").read_text(encoding="utf-8").splitlines()
     overlay = yaml.safe_load("\n".join(lines))
     assert lines[0].startswith("# ") and len(lines) <= 8
