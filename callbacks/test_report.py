@@ -195,7 +195,7 @@ class TestReport(Callback):
             "dataset": type(data).__name__ if data is not None else None,
             "split": f"test of {getattr(data, 'split', '?')}",
             "checkpoint": {"file": checkpoint, "sha256": sha256_of_file(checkpoint)} if checkpoint else None,
-            "crop": getattr(data, "crop", None),
+            "crop": getattr(data, "cached_crop", None),
             "device": str(pl_module.device),
         }
 
