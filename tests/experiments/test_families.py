@@ -43,6 +43,7 @@ METRICS = {
     "sync_confidence",
     "sync_distance",
     "sync_offset",
+    "sync_offset_abs",
     "identity_rank1",
     "identity_cosine",
     "emotion_accuracy",
