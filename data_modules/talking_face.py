@@ -181,14 +181,19 @@ class TalkingFaceDataModule(LightningDataModule):
                 workers=max(self.num_workers, 1),
             )
 
-    def look_at_clips(self) -> None:
+    def look_at_clips(self) -> bool:
         """Read what is prepared and split it, before loggers begin; what `prepare_data` is to make is not missed.
+
+        Returns:
+            Whether there are clips already.
 
         Raises:
             InputError: there are no clips, of another size or crop, or not to be split like this.
         """
-        if self.root is None or (self.cache_dir / MANIFEST_NAME).is_file():
-            self._read()
+        if self.root is not None and not (self.cache_dir / MANIFEST_NAME).is_file():
+            return False
+        self._read()
+        return True
 
     def setup(self, stage: str | None = None) -> None:
         self._read()
