@@ -8,9 +8,11 @@ import lightning.pytorch as pl
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from s2v.errors import InputError
+from s2v.wandb_run import RUN_ID
 from s2v.whole_file import write_whole_file
 
 
@@ -22,7 +24,8 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
     as it stands. A run that goes on in the same folder replaces it. Lightning's own callback writes to the
     logger's `log_dir`, which all runs of a WandbLogger share.
 
-    A checkpoint holds it too, so that a resumed fit can say which keys changed.
+    A checkpoint holds it too, so that a resumed fit can say which keys changed; and the id of the fit's W&B run, which
+    a command that takes the checkpoint goes on with.
     """
 
     def __init__(self, parser: LightningArgumentParser, config: Any, **kwargs: Any) -> None:
@@ -49,6 +52,14 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
     def state_dict(self) -> dict[str, Any]:
         """The resolved config, as text."""
         return {"config": self._text()}
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """The W&B run's id, for `s2v.wandb_run`; nothing where the fit has none."""
+        run_ids = [logger.version for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+        if run_ids and run_ids[0]:
+            checkpoint[RUN_ID] = str(run_ids[0])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """A fit: a line for each key that the checkpoint's fit had otherwise; the new value is the one in force."""

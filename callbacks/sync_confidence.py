@@ -17,7 +17,7 @@ from s2v.metrics.sync_confidence import MIN_FRAMES, sync_scores
 
 
 class SyncConfidenceCallback(Callback):
-    """Logs val/sync_confidence, val/sync_distance and val/sync_offset.
+    """Logs val/sync_confidence, val/sync_distance and val/sync_offset_abs, the mean offset without its sign.
 
     Takes the speech of the first validation windows, lets the module speak all of it as export would (see
     `GeneratesClips`), and scores the two together. With several processes, each of which sees all windows as this
@@ -40,7 +40,9 @@ class SyncConfidenceCallback(Callback):
         self._judge: SyncJudge | None = None
         self._windows: list[tuple[Tensor, Tensor]] = []
         self._seen = 0
-        self.means = {name: MeanMetric(nan_strategy="error") for name in ("confidence", "distance", "offset")}
+        self.means = {
+            name: MeanMetric(nan_strategy="error") for name in ("confidence", "distance", "offset_abs")
+        }
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.early_check`."""
@@ -92,7 +94,8 @@ class SyncConfidenceCallback(Callback):
             for speech, still in self._windows:
                 frames = generated_clip(pl_module, speech, len(speech) // SAMPLES_PER_FRAME, still)
                 scores = sync_scores(network, frames, as_int16(speech))
-                for name, mean in self.means.items():
-                    mean.update(getattr(scores, name))
+                self.means["confidence"].update(scores.confidence)
+                self.means["distance"].update(scores.distance)
+                self.means["offset_abs"].update(abs(scores.offset))  # early and late must not cancel out
         for name, mean in self.means.items():
             pl_module.log(f"val/sync_{name}", mean.compute().float())

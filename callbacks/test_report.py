@@ -31,6 +31,7 @@ from s2v.evaluation.scoring import Scoring
 from s2v.evaluation.speech_samples import as_int16
 from s2v.evaluation.summary import SystemSummary
 from s2v.file_hash import sha256_of_file
+from s2v.models.face_landmarks import trees_file
 
 OURS = "speech2video"
 
@@ -91,11 +92,25 @@ class TestReport(Callback):
         self._scoring: Scoring | None = None
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
-        """What will be read, for `s2v.early_check`."""
+        """What will be read, for `s2v.early_check`.
+
+        Raises:
+            InputError: the landmarks are the installed package's, and it is not installed.
+        """
         if stage != "test":
             return {}
-        faces = {"the face judge": self.identity_judge, "the emotion judge": self.emotion_judge}
-        return {**faces, "the sync judge": self.syncnet}
+        from s2v.weights import FID_FILE
+
+        return {
+            "the face judge": self.identity_judge,
+            "the emotion judge": self.emotion_judge,
+            "the sync judge": self.syncnet,
+            "LPIPS' AlexNet": self.lpips,
+            f"FID's Inception, {FID_FILE}": self.fid,
+            "landmarks, dlib's shape_predictor_68_face_landmarks.dat": trees_file(self.landmarks)
+            if self.landmarks
+            else None,
+        }
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Load the judges, so that a wrong path stops the run before anything is generated."""
@@ -195,7 +210,7 @@ class TestReport(Callback):
             "dataset": type(data).__name__ if data is not None else None,
             "split": f"test of {getattr(data, 'split', '?')}",
             "checkpoint": {"file": checkpoint, "sha256": sha256_of_file(checkpoint)} if checkpoint else None,
-            "crop": getattr(data, "crop", None),
+            "crop": getattr(data, "cached_crop", None),
             "device": str(pl_module.device),
         }
 

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Dataset
 
-from data_modules.clip_cache import read_header
+from data_modules.clip_cache import CachedClip, read_header
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
 from data_modules.pixel_names import pixel_names
@@ -32,6 +32,7 @@ class TalkingFaceDataModule(LightningDataModule):
         root: the corpus itself; where given and the cache is missing, `prepare_data` makes it.
         split: seen, unseen, sentences, official, or a folder with train.txt, val.txt and test.txt.
         image_size: side of the cached frames in pixels.
+        crop: none, center or face, as the cache was prepared; none and center are the same central square.
         window_frames: frames whose speech is served (40 = 1.6 s).
         num_frames: pictures out of these.
         frame_step: how many frames lie from one picture to the next; 1 serves consecutive ones, more spreads
@@ -114,6 +115,7 @@ class TalkingFaceDataModule(LightningDataModule):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._wanted_speakers = speakers
         self._rows: dict[str, ManifestRow] = {}
+        self._cached_crop: str | None = None
         self._split: Split = {}
         self._speakers: list[str] = []
         self._emotions: list[str] = []
@@ -141,6 +143,12 @@ class TalkingFaceDataModule(LightningDataModule):
         """Stored frames a second, the same in all clips of a cache."""
         self._read()
         return next(iter(self._rows.values())).fps
+
+    @property
+    def cached_crop(self) -> str | None:
+        """How the clips were cropped, as their own header says; None: a cache of a version that did not say it."""
+        self._read()
+        return self._cached_crop
 
     def clips(self, part: str) -> list[ManifestRow]:
         """Manifest rows of `train`, `val` or `test`, sorted by clip id."""
@@ -173,14 +181,19 @@ class TalkingFaceDataModule(LightningDataModule):
                 workers=max(self.num_workers, 1),
             )
 
-    def look_at_clips(self) -> None:
+    def look_at_clips(self) -> bool:
         """Read what is prepared and split it, before loggers begin; what `prepare_data` is to make is not missed.
 
+        Returns:
+            Whether there are clips already.
+
         Raises:
-            InputError: there are no clips, of another size, or not to be split like this.
+            InputError: there are no clips, of another size or crop, or not to be split like this.
         """
-        if self.root is None or (self.cache_dir / MANIFEST_NAME).is_file():
-            self._read()
+        if self.root is not None and not (self.cache_dir / MANIFEST_NAME).is_file():
+            return False
+        self._read()
+        return True
 
     def setup(self, stage: str | None = None) -> None:
         self._read()
@@ -318,6 +331,7 @@ class TalkingFaceDataModule(LightningDataModule):
                 f"the clips in {self.cache_dir} are {header.width} x {header.height} pixels, image_size "
                 f"is {self.image_size}; set image_size, or run `{self._prepare_command()}`"
             )
+        self._cached_crop = self._checked_crop(header)
         self._split = self._subset(self._make_split(every), {row.clip_id: row for row in usable})
         chosen = [
             row for row in usable if self._wanted_speakers is None or row.speaker in self._wanted_speakers
@@ -325,6 +339,15 @@ class TalkingFaceDataModule(LightningDataModule):
         self._speakers = sorted({row.speaker for row in chosen})
         self._emotions = sorted({row.emotion for row in chosen if row.emotion})
         self._rows = {row.clip_id: row for row in chosen}
+
+    def _checked_crop(self, header: CachedClip) -> str | None:
+        crop: str | None = header.settings.get("crop")
+        if crop is not None and (crop == "face") != (self.crop == "face"):
+            raise InputError(
+                f"the clips in {self.cache_dir} were prepared with --crop {crop}, data.init_args.crop is {self.crop}; "
+                f"set data.init_args.crop={crop}, or run `{self._prepare_command()}`"
+            )
+        return crop
 
     def _make_split(self, rows: list[ManifestRow]) -> Split:
         split = split_of(rows, self.split)
@@ -350,7 +373,8 @@ class TalkingFaceDataModule(LightningDataModule):
     def _prepare_command(self) -> str:
         root = self.root if self.root is not None else "CORPUS"
         size = f" --size {self.image_size}" if self.image_size != 128 else ""
-        return f"s2v prepare --root {root} --layout {self.layout} --cache {self.cache_dir}{size}"
+        crop = f" --crop {self.crop}" if self.crop != "none" else ""
+        return f"s2v prepare --root {root} --layout {self.layout} --cache {self.cache_dir}{size}{crop}"
 
 
 def _spread(names: list[str], count: int) -> list[str]:

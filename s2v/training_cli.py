@@ -173,9 +173,11 @@ class TrainingCLI(LightningCLI):
             )
 
     def instantiate_classes(self) -> None:
-        """A command that takes a checkpoint goes on with the W&B run that lies in the run's folder."""
+        """A command that takes a checkpoint goes on with the W&B run that wrote it."""
         config = self.config[self._asked]
-        with continued_run(config.get("trainer.logger") if self._goes_on() else None):
+        taken = config.get("ckpt_path") or self._requeued_checkpoint()
+        file = taken if taken and Path(taken).is_file() else None  # best, last: Lightning finds them, later
+        with continued_run(config.get("trainer.logger") if taken else None, file):
             super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -24,7 +24,9 @@ DEFINITIONS = {
     "mouth_correlation": "of the opening over time, the distance between the lips' inner edges; a still mouth has none",
     "mouth_range": "the opening's standard deviation over time, generated / real; 0: the mouth never moves",
     "sync": "SyncNet as publicly evaluated: vshift 15, zero padding, 25 fps, 16 kHz",
-    "sync_offset": "frames; negative: speech comes late",
+    "sync_offset": "frames; negative: speech comes late; the mean tells of a lag that all clips share, not of how far "
+    "clips are out of step: 5 frames early and 5 late make 0",
+    "sync_offset_abs": "frames out of step, early or late: mean of each clip's offset without its sign",
     "sync_..._valid": "the same, shifts compared on windows that exist on both sides alone",
     "sync_within_one": "share of clips whose nearest shift is at most 1 frame, on real windows alone",
     "sync_prefers_true": "share of clips whose best shift within 1 frame is nearer than every shift of "

@@ -44,8 +44,8 @@ _SHORT = {
 }
 """Names whose words fit a column of 7: a terminal of 80 shows them all."""
 
-_ARROWS = {"up": "↑", "down": "↓", "zero": "→0", "one": "→1", "real": "→real"}
-_BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1", "real": "as real"}
+_ARROWS = {"up": "↑", "down": "↓", "zero": "→0", "one": "→1", "real": "→real", "signed": "±"}
+_BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1", "real": "as real", "signed": "(signed)"}
 
 
 @dataclass
@@ -180,7 +180,8 @@ class Report:
         notes = [
             f"data: {meta.get('dataset')}, split {meta.get('split')}, {meta.get('clips')} clips of "
             f"{meta.get('speakers')} speakers, list {str(meta.get('clip_list_sha256'))[:12]}",
-            f"frames: {meta.get('image_size')} pixels at {meta.get('fps')} fps, crop {meta.get('crop')}",
+            f"frames: {meta.get('image_size')} pixels at {meta.get('fps')} fps, "
+            f"crop {meta.get('crop') or 'not known'}",
         ]
         done = [
             f"generated and real clips that differ by at most {meta['trim']} frames are cut to the shorter's"

@@ -25,10 +25,12 @@ CLIP_METRICS = _PICTURES | {
     "mouth_range": "one",
     "sync_confidence": "up",
     "sync_distance": "down",
-    "sync_offset": "zero",
+    "sync_offset": "signed",
+    "sync_offset_abs": "down",
     "sync_confidence_valid": "up",
     "sync_distance_valid": "down",
-    "sync_offset_valid": "zero",
+    "sync_offset_valid": "signed",
+    "sync_offset_abs_valid": "down",
     "sync_within_one": "up",
     "sync_prefers_true": "up",
     "sync_prefers_true_pairs": "up",
@@ -39,7 +41,10 @@ CLIP_METRICS = _PICTURES | {
     "gender_agreement": "up",
     "emotion_accuracy": "up",
 }
-"""Metrics that have a value a clip, in the report's order, and where better lies; "real": where the real clips' are."""
+"""Metrics that have a value a clip, in the report's order, and where better lies.
+
+"real": where the real clips' are; "signed": nowhere, as clips of either sign cancel out in the mean.
+"""
 
 BETTER = {
     "up": "higher is better",
@@ -47,6 +52,7 @@ BETTER = {
     "zero": "0 is best",
     "one": "1 is best",
     "real": "as in real clips is best",
+    "signed": "early and late cancel out",
 }
 """In words, for the directions above."""
 

@@ -37,8 +37,9 @@ def sync_values(lips: Tensor, heard: Tensor) -> dict[str, float]:
     """SyncNet's values of lip windows (W, D) beside speech windows (W, D), W at least 1.
 
     `sync_confidence`, `sync_distance` and `sync_offset` (frames) are those of the public evaluation, which
-    compares windows beyond the clip's ends with zeros; that can favour small shifts whatever is said. The
-    others compare windows that exist on both sides alone: the same three as
+    compares windows beyond the clip's ends with zeros; that can favour small shifts whatever is said.
+    `sync_offset_abs` is the offset without its sign: over clips, early and late must not cancel out. The
+    others compare windows that exist on both sides alone: the same four as
     `sync_..._valid`. `sync_within_one`: is the nearest shift at most one
     frame. `sync_prefers_true`: see `true_is_nearest`; `sync_prefers_true_pairs`: `share_farther_than_true`.
     """
@@ -49,9 +50,11 @@ def sync_values(lips: Tensor, heard: Tensor) -> dict[str, float]:
         "sync_confidence": stock.confidence,
         "sync_distance": stock.distance,
         "sync_offset": float(stock.offset),
+        "sync_offset_abs": float(abs(stock.offset)),
         "sync_confidence_valid": valid.confidence,
         "sync_distance_valid": valid.distance,
         "sync_offset_valid": float(valid.offset),
+        "sync_offset_abs_valid": float(abs(valid.offset)),
         "sync_within_one": float(abs(valid.offset) <= TRUE_WITHIN),
         "sync_prefers_true": true_is_nearest(curve),
         "sync_prefers_true_pairs": share_farther_than_true(curve),

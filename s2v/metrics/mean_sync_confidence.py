@@ -10,7 +10,7 @@ from s2v.models.lip_speech_network import LipSpeechNetwork
 
 
 class SyncConfidence(Metric):
-    """Mean confidence, distance and offset over clips, and how many could be scored.
+    """Mean confidence, distance and offset without its sign over clips, and how many could be scored.
 
     `update(frames, speech)` takes one clip (T, 3, H, W) and (N,), or a batch of equally long ones with one
     more leading dimension; a clip too short for a window is counted in `total` but not in `scored`.
@@ -44,15 +44,16 @@ class SyncConfidence(Metric):
             if scored_windows(len(clip_frames), len(clip_speech)) == 0:
                 continue
             scores = sync_scores(self._judge[0], clip_frames, clip_speech, self.vshift, self.mode)
-            self.sums += torch.tensor(scores, dtype=self.sums.dtype, device=self.sums.device)
+            found = (abs(scores.offset), scores.distance, scores.confidence)
+            self.sums += torch.tensor(found, dtype=self.sums.dtype, device=self.sums.device)
             self.scored += 1
 
     def compute(self) -> dict[str, Tensor]:
-        offset, distance, confidence = self.sums / self.scored
+        offset_abs, distance, confidence = self.sums / self.scored
         return {
             "sync_confidence": confidence,
             "sync_distance": distance,
-            "sync_offset": offset,
+            "sync_offset_abs": offset_abs,
             "scored": self.scored,
             "total": self.total,
         }

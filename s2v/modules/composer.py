@@ -185,12 +185,19 @@ class ComposerModule(AdversarialModule):
         Raises:
             InputError: the frames are of another size or rate, the network is missing or does not fit.
         """
-        if stage != "predict":
-            data = getattr(self.trainer, "datamodule", None)
-            check_frame_size((self.image_size, self.image_size), data)
-            check_frame_rate(data)
+        self.check_data(stage, getattr(self.trainer, "datamodule", None))
         if stage == "fit" and self.weights.identity and "face" not in self.feature_networks:
             self.feature_networks["face"] = load_feature_network(self.feature_network, self.generator)
+
+    def check_data(self, stage: str, data: Any) -> None:
+        """The data's frames must be of the generated ones' size and rate; `s2v.early_check` asks before loggers begin.
+
+        Raises:
+            InputError: they are not.
+        """
+        if stage != "predict":
+            check_frame_size((self.image_size, self.image_size), data)
+            check_frame_rate(data)
 
     def on_fit_start(self) -> None:
         """Take stage 1's weights, unless the fit goes on from a checkpoint, which has them; lay out the generator."""

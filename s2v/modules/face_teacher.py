@@ -59,10 +59,21 @@ class FaceTeacher(PlainHyperparameters):
         self.class_names: list[str] = []
 
     def setup(self, stage: str) -> None:
-        """At the start of a fit: the class names from the data, for each of which the network needs an output."""
-        names = self._names_in_data()
-        if stage != "fit" or names is None:
+        """At the start of a fit: the class names from the data."""
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and data is not None:
+            self.check_data(stage, data)
+            self.class_names = self._names_in(data)
+
+    def check_data(self, stage: str, data: Any) -> None:
+        """A fit's network needs an output for each class of the data; `s2v.early_check` asks before loggers begin.
+
+        Raises:
+            InputError: there are no classes, or another number of them.
+        """
+        if stage != "fit":
             return
+        names = self._names_in(data)
         if not names:
             raise InputError(
                 f"no clip of the data has a label of the kind '{self.labels}': there is nothing to learn. "
@@ -74,18 +85,17 @@ class FaceTeacher(PlainHyperparameters):
                 f"the {self.labels} teacher has {wanted} classes but the data has {len(names)} "
                 f"({', '.join(names[:4])}, ...): set model.init_args.network.init_args.num_classes={len(names)}"
             )
-        self.class_names = names
 
-    def _names_in_data(self) -> list[str] | None:
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if data is None:
-            return None
+    def _names_in(self, data: Any) -> list[str]:
         return list(data.speakers if self.labels == "speaker" else data.emotions)
 
     def _check_class_names(self) -> None:
         """Now that a checkpoint, if there is one, has brought its own."""
-        names = self._names_in_data()
-        if names is not None and self.class_names and names != self.class_names:
+        data = getattr(self.trainer, "datamodule", None)
+        if data is None or not self.class_names:
+            return
+        names = self._names_in(data)
+        if names != self.class_names:
             raise InputError(
                 f"the teacher was trained on {self.labels}s {self.class_names}, the data has {names}"
             )

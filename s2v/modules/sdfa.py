@@ -134,11 +134,7 @@ class SDFAModule(AdversarialModule):
         Raises:
             InputError: the frames are of another size or rate, or the weights do not fit.
         """
-        if stage != "predict":
-            side = max(self.generator.frame_size)  # data are square, and cut to the network's proportions
-            data = getattr(self.trainer, "datamodule", None)
-            check_frame_size((side, side), data)
-            check_frame_rate(data)
+        self.check_data(stage, getattr(self.trainer, "datamodule", None))
         if self.pretrained and not self.has_weights and not self.trainer.ckpt_path:
             from s2v.weights import load_sdfa
 
@@ -148,6 +144,17 @@ class SDFAModule(AdversarialModule):
             self.weights_file = self.pretrained
         if stage == "fit":
             self.weights_file = None
+
+    def check_data(self, stage: str, data: Any) -> None:
+        """The data's frames must be of the generated ones' size and rate; `s2v.early_check` asks before loggers begin.
+
+        Raises:
+            InputError: they are not.
+        """
+        if stage != "predict":
+            side = max(self.generator.frame_size)  # data are square, and cut to the network's proportions
+            check_frame_size((side, side), data)
+            check_frame_rate(data)
 
     def on_fit_start(self) -> None:
         """Take the voice encoder's weights, unless the fit goes on from a checkpoint, which has them."""

@@ -63,7 +63,15 @@ class SyncNetTraining(PlainHyperparameters):
         Raises:
             InputError: the frames are of another rate.
         """
-        check_frame_rate(getattr(self.trainer, "datamodule", None))
+        self.check_data(stage, getattr(self.trainer, "datamodule", None))
+
+    def check_data(self, stage: str, data: Any) -> None:
+        """The same for `s2v.early_check`, which asks before loggers begin.
+
+        Raises:
+            InputError: the frames are of another rate.
+        """
+        check_frame_rate(data)
 
     def forward(self, frames: Tensor, speech: Tensor) -> tuple[Tensor, Tensor]:
         """Embed every lip window and its speech.

@@ -47,7 +47,7 @@ class Squares(pl.LightningDataModule):
         self.emotions = EMOTIONS
         self.genders = dict(zip(COLOURS, ("female", "male", "male"), strict=True))
         self.split = "seen"
-        self.crop = "none"
+        self.cached_crop = "none"
         self._test = test or []
         self._val = val or []
 

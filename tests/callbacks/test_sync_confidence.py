@@ -16,6 +16,7 @@ from s2v.metrics.sync_confidence import sync_scores
 from tests.callbacks.small_gan import SmallGAN
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
 from tests.s2v.evaluation.judge_checkpoints import save_syncnet
+from tests.s2v.evaluation.talking_squares import sync_judge
 
 CLIPS = [("ann", "anger", 1), ("ben", "anger", 2), ("cem", "happiness", 3)]
 
@@ -49,8 +50,9 @@ def expected(syncnet: str, clips: int) -> dict[str, float]:
     for clip in CLIPS[:clips]:
         speech = square_batch([clip], 20)["speech"][0]
         found.append(sync_scores(judge.network, system.generate_clip(speech, 20), as_int16(speech)))
-    means = torch.tensor(found).mean(dim=0).tolist()
-    return dict(zip(("val/sync_offset", "val/sync_distance", "val/sync_confidence"), means, strict=True))
+    offsets, distances, confidences = torch.tensor(found).unbind(dim=1)
+    means = {"offset_abs": offsets.abs(), "distance": distances, "confidence": confidences}
+    return {f"val/sync_{name}": values.mean().item() for name, values in means.items()}
 
 
 @pytest.mark.parametrize("clips", [1, 3])
@@ -59,6 +61,24 @@ def test_logs_the_mean_over_the_first_windows(syncnet: str, clips: int, tmp_path
     run.validate(SpeakingSquares(), datamodule=Squares(val=validation()), verbose=False)
     found = {name: value.item() for name, value in run.callback_metrics.items()}
     assert found == pytest.approx(expected(syncnet, clips), rel=1e-4)
+
+
+class OutOfStep(SpeakingSquares):
+    """Three frames late in one clip, three early in the next."""
+
+    shift = -3
+
+    def generate_clip(self, speech: torch.Tensor, num_frames: int) -> torch.Tensor:
+        self.shift = -self.shift
+        return super().generate_clip(speech, num_frames).roll(self.shift, dims=0)
+
+
+def test_early_and_late_do_not_cancel_out(tmp_path: Path) -> None:
+    callback = SyncConfidenceCallback("in memory", max_clips=2)
+    callback._judge = sync_judge()
+    run = trainer(callback, tmp_path)
+    run.validate(OutOfStep(), datamodule=Squares(val=validation(frames=40)), verbose=False)
+    assert run.callback_metrics["val/sync_offset_abs"].item() == 3
 
 
 class Counting(SpeakingSquares):

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from PIL import Image
 
 from callbacks.test_report import TestReport
+from data_modules import CremaD
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION, OWN_FRAMES
@@ -144,6 +145,16 @@ def test_meta_says_what_the_numbers_were_made_with(
     assert note.replace("_", r"\_") in (whole[0] / "report" / "report.md").read_text()
     assert note in (whole[0] / "report" / "report.html").read_text()
     assert meta["seconds"] > 0 and meta["packages"]["torch"]
+
+
+def test_the_crop_is_what_the_cache_says(crema_d_cache: Path, tmp_path: Path) -> None:
+    """And not what the config calls it."""
+    data = CremaD(str(crema_d_cache), image_size=64, num_workers=0, max_clips=1, crop="center")
+    report = TestReport(str(tmp_path), contact_sheet=False)
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[report])
+    trainer.test(SpeakingSquares(), datamodule=data, verbose=False)
+    assert report.report is not None and report.report.meta["crop"] == "none"
+    assert "at 25 fps, crop none" in (tmp_path / "report.md").read_text()
 
 
 def test_means_reach_the_logger(whole: tuple[Path, dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """Data modules on a real (synthetic) cache: batches, splits, exact resume, and errors in words."""
 
+import json
 import shutil
 import subprocess
 from dataclasses import replace
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from data_modules import CremaD, SyntheticFaces, TalkingFaceDataModule, VideoFolder, VoxCeleb2
+from data_modules.clip_cache import read_clip, read_header, write_clip
 from data_modules.clip_manifest import read_manifest, write_manifest
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
@@ -191,13 +193,51 @@ def test_wrong_arguments(crema_d_cache: Path, words: str, arguments: dict[str, A
         module(crema_d_cache, **arguments).train_dataloader()
 
 
+def test_a_cache_of_another_crop_is_refused(crema_d_cache: Path, crema_d_corpus: Path) -> None:
+    data = module(crema_d_cache, root=str(crema_d_corpus), crop="face")
+    with pytest.raises(InputError) as raised:
+        data.setup()
+    assert str(raised.value) == (
+        f"the clips in {crema_d_cache} were prepared with --crop none, data.init_args.crop is face; set "
+        f"data.init_args.crop=none, or run `s2v prepare --root {crema_d_corpus} --layout crema_d --cache "
+        f"{crema_d_cache} --size 64 --crop face`"
+    )
+    alike = module(crema_d_cache, crop="center")  # the same pixels under another name
+    assert alike.cached_crop == "none"
+
+
+@pytest.mark.parametrize(("kept", "config"), [("face", "none"), (None, "face"), (None, "none")])
+def test_the_crop_is_the_clips_own_word(
+    kept: str | None, config: str, crema_d_cache: Path, tmp_path: Path
+) -> None:
+    """A cache made before headers said it is taken as the config has it."""
+    rows = read_manifest(crema_d_cache / "manifest.csv")[:2]
+    for row in rows:
+        path = crema_d_cache / row.cache_file
+        settings = {key: value for key, value in read_header(path).settings.items() if key != "crop"}
+        header = {
+            "fps": "25",
+            "source_sha256": row.sha256,
+            "settings": json.dumps(settings if kept is None else settings | {"crop": kept}),
+            "clip_id": row.clip_id,
+        }
+        write_clip(tmp_path / row.cache_file, *read_clip(path), header)
+    write_manifest(tmp_path / "manifest.csv", rows)
+    data = module(tmp_path, crop=config)
+    if kept is None:
+        assert data.cached_crop is None and len(data.clips("train")) > 0
+    else:
+        with pytest.raises(InputError, match=r"with --crop face, data.init_args.crop is none; .*--size 64`$"):
+            data.look_at_clips()
+
+
 def test_a_missing_cache_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"s2v prepare --root CORPUS --layout crema_d --cache .*none"):
         CremaD(str(tmp_path / "none")).setup()
     with pytest.raises(InputError, match="--layout voxceleb2"):
         VoxCeleb2(str(tmp_path / "none")).setup()
-    with pytest.raises(InputError, match="--layout folder"):
-        VideoFolder(str(tmp_path / "none")).setup()
+    with pytest.raises(InputError, match=r"--layout folder .*none --crop face`$"):
+        VideoFolder(str(tmp_path / "none"), crop="face").setup()
 
 
 def test_empty_parts_and_no_usable_clip(crema_d_cache: Path, tmp_path: Path) -> None:

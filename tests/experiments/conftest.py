@@ -25,6 +25,7 @@ def options(name: str, cache: Path, folder: Path) -> list[str]:
     settings = {
         "data.init_args.cache_dir": cache,
         "data.init_args.image_size": 64,
+        "data.init_args.crop": "none",
         "trainer.default_root_dir": folder,
         "trainer.accelerator": "cpu",
     }

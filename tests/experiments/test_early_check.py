@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from callbacks.test_report import TestReport
 from s2v.cli import main
+from s2v.early_check import check_early
+from s2v.errors import InputError
 from tests.experiments.combinations import arguments, tiny
 from tests.experiments.conftest import options
 
@@ -12,7 +15,11 @@ from tests.experiments.conftest import options
 @pytest.mark.parametrize(
     ("stage", "more", "line"),
     [
-        ("distill", [], "identity teacher: no file at {folder}/identity_teacher/best.ckpt; train it first"),
+        (
+            "distill",
+            [],
+            "identity teacher: no file at {folder}/identity_teacher/best.ckpt; train or fetch it first",
+        ),
         (
             "distill",
             ["identity_teacher=vggface:{folder}/none.pth"],
@@ -23,15 +30,28 @@ from tests.experiments.conftest import options
             ["identity_teacher={folder}/empty"],
             "identity teacher: {folder}/empty is empty: download",
         ),
-        ("compose", [], "stage 1: no file at {folder}/distill/best.ckpt; train it first"),
+        ("compose", [], "stage 1: no file at {folder}/distill/best.ckpt; train or fetch it first"),
         (
             "compose",
             ["stage1_checkpoint=null"],
             "D_ID's face network: no file at {folder}/identity_teacher/best",
         ),
-        ("s2f_sdfa", [], "voice encoder: no file at {folder}/voice_encoder/best.ckpt; train it first"),
-        ("voice_encoder", [], "face teacher: no file at {folder}/identity_teacher/best.ckpt; train it first"),
+        (
+            "s2f_sdfa",
+            [],
+            "voice encoder: no file at {folder}/voice_encoder/best.ckpt; train or fetch it first",
+        ),
+        (
+            "voice_encoder",
+            [],
+            "face teacher: no file at {folder}/identity_teacher/best.ckpt; train or fetch it first",
+        ),
         ("cpc", ["split=official"], "split 'official' needs every clip below a folder dev/ or test/"),
+        (
+            "identity_teacher",
+            ["network.init_args.num_classes=4"],
+            "the speaker teacher has 4 classes but the data has 3 (1001, 1002, 1003, ...): set model.init_args.",
+        ),
         ("cpc", ["cache_dir={folder}/nothing"], "no prepared clips in {folder}/nothing; run `s2v prepare"),
     ],
 )
@@ -51,3 +71,27 @@ def test_what_is_missing_leaves_no_run(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"s2v: error: {line.replace('{folder}', str(tmp_path))}")
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.mark.parametrize("judge", ["identity_judge", "emotion_judge", "syncnet", "lpips", "fid", "landmarks"])
+def test_every_judge_of_a_report_is_missed_early(judge: str, tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.pth")
+    report = TestReport()
+    setattr(report, judge, missing)
+    with pytest.raises(InputError, match=f": no file at {missing}; train or fetch it first"):
+        check_early([report], "test", goes_on=True)
+    check_early([report], "fit", goes_on=False)
+
+
+def test_a_test_without_its_judge_leaves_no_run(
+    crema_d_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lpips = f"--trainer.callbacks.init_args.lpips={tmp_path}/none.pth"
+    report = ["--trainer.callbacks+=callbacks.test_report.TestReport", lpips]
+    cpc = [*arguments(tiny("cpc")), *options("cpc", crema_d_cache, tmp_path)]
+    assert main(["test", *cpc, *report]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(
+        f"s2v: error: LPIPS' AlexNet: no file at {tmp_path}/none.pth; train or fetch it first"
+    )
+    assert list(tmp_path.iterdir()) == []

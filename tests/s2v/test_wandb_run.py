@@ -10,11 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 import wandb
 import yaml
 
 from s2v.cli import main
-from s2v.wandb_run import continued_run, newest_run_id
+from s2v.wandb_run import RUN_ID, continued_run, newest_run_id, run_id_of_checkpoint, run_id_to_continue
 from tests.conftest import REPOSITORY
 from tests.s2v.test_training_cli import BASE, STAGE
 from tests.s2v.wandb_offline import OfflineRun, read_offline_run
@@ -47,9 +48,11 @@ def offline_runs(folder: Path) -> list[OfflineRun]:
 def test_a_resumed_fit_goes_on_with_its_run(configs: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fit(*configs)
+    (folder / "wandb" / "run-20990101_000000-failedtest").mkdir()  # begun since, by another command
     fit(*configs, "--trainer.max_steps", "8", "--ckpt_path", str(folder / "gan" / "last.ckpt"))
     first, resumed = offline_runs(folder)
     assert first.run_id == resumed.run_id
+    assert run_id_of_checkpoint(folder / "gan" / "last.ckpt") == first.run_id
     assert first.config["model"]["init_args"]["lr"] == 0.002
     assert (first.config["trainer"]["max_steps"], resumed.config["trainer"]["max_steps"]) == (4, 8)
     assert max(first.values("trainer/global_step")) == 4
@@ -149,17 +152,44 @@ def test_ids_by_the_time_they_began(tmp_path: Path) -> None:
     assert newest_run_id(tmp_path) == "a-b"
 
 
+def test_the_run_that_wrote_the_checkpoint(tmp_path: Path) -> None:
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("run-20261101_000000-thefit", "run-20261102_000000-failedtest"):
+        (run / "wandb" / name).mkdir(parents=True)
+    for folder in (run, elsewhere):
+        torch.save({"state_dict": {}, RUN_ID: "thefit"}, folder / "best.ckpt")
+        torch.save({"state_dict": {}, RUN_ID: "gone"}, folder / "moved.ckpt")
+        torch.save({"state_dict": {}}, folder / "old.ckpt")
+        (folder / "damaged.ckpt").write_bytes(b"PK damaged")
+    found = {
+        str(path.relative_to(tmp_path)): run_id_to_continue(run, path) for path in tmp_path.glob("*/*.ckpt")
+    }
+    assert found == {
+        "run/best.ckpt": "thefit",
+        "elsewhere/best.ckpt": "thefit",
+        "run/moved.ckpt": "gone",  # the run's own folder was synchronised and deleted
+        "elsewhere/moved.ckpt": None,  # a run of its own begins from another's checkpoint
+        "run/old.ckpt": "failedtest",
+        "elsewhere/old.ckpt": "failedtest",
+        "run/damaged.ckpt": "failedtest",
+        "elsewhere/damaged.ckpt": "failedtest",
+    }
+    assert run_id_to_continue(run, None) == "failedtest"
+    assert run_id_to_continue(tmp_path / "new", elsewhere / "old.ckpt") is None
+
+
 def test_an_id_that_is_named_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wandb" / "run-20250102_000000-old").mkdir(parents=True)
     made = {"save_dir": str(tmp_path), "id": None}
     named = {"save_dir": str(tmp_path), "id": "mine"}
     path = "lightning.pytorch.loggers.WandbLogger"
     loggers = [SimpleNamespace(class_path=path, init_args=options) for options in (made, named)]
-    with continued_run([*loggers, SimpleNamespace(class_path="x.CSVLogger", init_args={}), False]):
+    with continued_run([*loggers, SimpleNamespace(class_path="x.CSVLogger", init_args={}), False], None):
         assert (made["id"], named["id"]) == ("old", "mine")
     assert (made["id"], named["id"]) == (None, "mine")
     monkeypatch.setenv("WANDB_RUN_ID", "the sweep's")
-    with continued_run(loggers[0]):
+    with continued_run(loggers[0], None):
         assert made["id"] is None
-    with continued_run(None):
+    with continued_run(None, None):
         pass

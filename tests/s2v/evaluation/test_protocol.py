@@ -81,6 +81,7 @@ def test_shifted_and_swapped_speech_score_lower(perfect: list[ClipRow]) -> None:
         assert mean(perfect, system, "sync_prefers_true") <= (0 if system == SHIFTED else 2 / 6)
         assert mean(perfect, system, "ssim") == pytest.approx(1.0, abs=1e-5)
     assert {row.values["sync_offset"] for row in of_system(perfect, SHIFTED)} == {10.0}
+    assert {row.values["sync_offset_abs"] for row in of_system(perfect, SHIFTED)} == {10.0}
     assert mean(perfect, SWAPPED, "sync_confidence") < 0.7 * truth
     assert mean(perfect, SWAPPED, "sync_distance") > mean(perfect, GROUND_TRUTH, "sync_distance") + 0.2
 

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from s2v.evaluation.clip_rows import ClipRow
-from s2v.evaluation.summary import summarise
+from s2v.evaluation.report import Report
+from s2v.evaluation.summary import BETTER, METRICS, summarise
 
 
 def row(clip: int, speaker: str, system: str = "ours", emotion: str = "", **values: float) -> ClipRow:
@@ -33,6 +34,23 @@ def test_missing_and_nan_values_are_not_counted() -> None:
     assert (estimate.mean, estimate.n) == (0.5, 1)
     never = summarise([row(0, "a", motion=float("nan"))])["ours"]["motion"]
     assert math.isnan(never.mean) and never.n == 0
+
+
+def test_early_and_late_do_not_cancel_out() -> None:
+    """A stranger's still is early here and late there; real video lags by a frame, and is nearer to its speech."""
+    offsets = {"still": (9.0, -8.0, 0.0), "truth": (-1.0, -2.0, -1.0)}
+    rows = [
+        row(clip, "abc"[clip], system, sync_offset=offset, sync_offset_abs=abs(offset))
+        for system, found in offsets.items()
+        for clip, offset in enumerate(found)
+    ]
+    found = summarise(rows)
+    assert abs(found["still"]["sync_offset"].mean) < abs(found["truth"]["sync_offset"].mean)
+    assert found["still"]["sync_offset_abs"].mean == pytest.approx(17 / 3)
+    assert found["truth"]["sync_offset_abs"].mean == pytest.approx(4 / 3)
+    better = {line[0]: line[1] for line in Report(rows, found, {}).table()}
+    assert (better["sync_offset_abs"], better["sync_offset"]) == ("lower", "(signed)")
+    assert set(METRICS.values()) <= set(BETTER)
 
 
 def test_macro_f1_by_hand_with_an_interval() -> None:

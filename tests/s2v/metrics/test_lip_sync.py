@@ -38,8 +38,15 @@ def test_later_speech_shows_in_the_offset(frames: int) -> None:
     assert torch.equal(lips[frames:], later[:-frames])
     values = sync_values(lips, later)
     # the lips' own speech lies `frames` windows back in the list: it comes early, a positive offset
-    assert values["sync_offset"] == frames
+    assert values["sync_offset"] == values["sync_offset_abs"] == values["sync_offset_abs_valid"] == frames
     assert values["sync_within_one"] == 0
+
+
+def test_earlier_speech_is_as_far_out_of_step() -> None:
+    heard = track(60)
+    values = sync_values(heard[4:], heard[:-4])
+    assert (values["sync_offset"], values["sync_offset_abs"]) == (-4, 4)
+    assert (values["sync_offset_valid"], values["sync_offset_abs_valid"]) == (-4, 4)
 
 
 def test_shifted_speech_is_not_preferred() -> None:
