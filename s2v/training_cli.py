@@ -23,8 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import check_syntax, explain, explain_interpolation
-from s2v.early_check import check_early
 from s2v.constructor_fault import explain_constructor
+from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.own_modules import find_own_modules
 from s2v.precision import choose_precision, cuda_capabilities
