@@ -3,8 +3,11 @@
 CREMA-D    `VideoFlash/1001_DFA_ANG_XX.flv` with `AudioWAV/1001_DFA_ANG_XX.wav`
 VoxCeleb2  `[dev|test/]mp4/id00012/VIDEO/00001.mp4`
 folder     any folder of videos; the first subfolder names the speaker
+
+One's own is a function from the corpus folder to its clips, named as `package.module.function`.
 """
 
+import importlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2v.errors import InputError
+from s2v.nearest_name import did_you_mean
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -62,15 +66,20 @@ class FoundClip:
 def find_clips(root: Path, layout: str) -> list[FoundClip]:
     """Every clip under `root`, sorted by id.
 
+    Args:
+        root: the corpus.
+        layout: one of LAYOUTS, or the import path of a function like those.
+
     Raises:
         InputError: `root` is no folder, the layout is unknown, or nothing of that layout lies there.
     """
-    if layout not in LAYOUTS:
-        raise InputError(f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)} was expected")
+    find = _layout_function(layout)
     if not root.is_dir():
         what = "is a file" if root.is_file() else "does not exist"
         raise InputError(f"the corpus folder {root} {what}; give the folder that holds the clips with --root")
-    clips = LAYOUTS[layout](root)
+    clips = find(root)
+    if not isinstance(clips, list) or not all(isinstance(clip, FoundClip) for clip in clips):
+        raise InputError(f"layout {layout}: a list of data_modules.layouts.FoundClip was expected")
     unique: dict[str, FoundClip] = {}
     for clip in sorted(clips, key=lambda clip: (clip.clip_id, clip.video)):
         # two files of one stem (a.mp4, a.mov): the second keeps its suffix in its id, so that each has a row
@@ -79,6 +88,43 @@ def find_clips(root: Path, layout: str) -> list[FoundClip]:
             clip_id += "+"
         unique[clip_id] = FoundClip(**{**clip.__dict__, "clip_id": clip_id})
     return [unique[clip_id] for clip_id in sorted(unique)]
+
+
+def layout_for_prepare(layout: str) -> str:
+    """What `s2v prepare --layout` takes for it: of a function that was only entered in LAYOUTS, its import path."""
+    find = LAYOUTS.get(layout)
+    if find is None or find.__module__ == __name__:
+        return layout
+    return f"{find.__module__}.{find.__qualname__}"
+
+
+def _layout_function(layout: str) -> Callable[[Path], list[FoundClip]]:
+    if layout in LAYOUTS:
+        return LAYOUTS[layout]
+    module, _, name = layout.rpartition(".")
+    if "." not in layout:
+        raise InputError(
+            f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)} was expected, or a function of your own as "
+            "package.module.function"
+        )
+    if not all(part.isidentifier() for part in layout.split(".")):
+        raise InputError(f"layout {layout}: expected package.module.function")
+    try:
+        members = vars(importlib.import_module(module))
+    except Exception as error:  # whatever a file of the user's may raise
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"layout {layout}: {module} can't be imported ({type(error).__name__}: {reason})"
+        ) from error
+    if name not in members:
+        functions = [known for known, member in members.items() if callable(member)]
+        raise InputError(f"layout {layout}: {module} has no function {name}{did_you_mean(name, functions)}")
+    find: Callable[[Path], list[FoundClip]] = members[name]
+    if not callable(find):
+        raise InputError(
+            f"layout {layout}: a function was expected, {name} of {module} is {type(find).__name__}"
+        )
+    return find
 
 
 def _find_crema_d(root: Path) -> list[FoundClip]:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from s2v.evaluation.judges import SyncJudge
 
 
+class _Layouts(list[str]):
+    """argparse's choices, which help and completion list; a function's path is one more."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or "." in str(name)
+
+
 def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=Path, required=True, help="the corpus: the folder that holds its clips"
@@ -20,8 +27,9 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layout",
         required=True,
-        choices=["crema_d", "voxceleb2", "folder"],
-        help="how the corpus lies on disk (folder: any videos, a subfolder per speaker)",
+        choices=_Layouts(["crema_d", "voxceleb2", "folder"]),
+        help="how the corpus lies on disk (folder: any videos, a subfolder per speaker), or a function of your own "
+        "that lists the clips, as package.module.function (docs/extending.md)",
     )
     parser.add_argument(
         "--cache", type=Path, required=True, help="folder for the decoded clips and manifest.csv"
@@ -118,7 +126,10 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
 def run_prepare(args: argparse.Namespace) -> int:
     """Prepares and prints one line. Refused clips are no failure: the manifest says why, the status is 0."""
     from data_modules.preparation import prepare
+    from s2v.own_modules import find_own_modules
 
+    if "." in args.layout:
+        find_own_modules()
     judge = _sync_judge(args)
     summary = prepare(
         args.root,

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_modules.clip_cache import CachedClip, read_header
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
+from data_modules.layouts import layout_for_prepare
 from data_modules.pixel_names import pixel_names
 from data_modules.speech_augmentation import SpeechAugmentation
 from data_modules.splits import PARTS, Split, split_of, write_split
@@ -50,7 +51,7 @@ class TalkingFaceDataModule(LightningDataModule):
     """
 
     layout = "folder"
-    """The corpus layout that `s2v prepare` is told."""
+    """The corpus layout that `s2v prepare` is told: a name, or the path of a function, `package.module.function`."""
 
     def __init__(
         self,
@@ -372,9 +373,10 @@ class TalkingFaceDataModule(LightningDataModule):
 
     def _prepare_command(self) -> str:
         root = self.root if self.root is not None else "CORPUS"
+        layout = layout_for_prepare(self.layout)
         size = f" --size {self.image_size}" if self.image_size != 128 else ""
         crop = f" --crop {self.crop}" if self.crop != "none" else ""
-        return f"s2v prepare --root {root} --layout {self.layout} --cache {self.cache_dir}{size}{crop}"
+        return f"s2v prepare --root {root} --layout {layout} --cache {self.cache_dir}{size}{crop}"
 
 
 def _spread(names: list[str], count: int) -> list[str]:

@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 from torch import Tensor, nn
 
 from data_modules import VideoFolder
-from data_modules.layouts import LAYOUTS, FoundClip
+from data_modules.layouts import FoundClip
 from s2v.batch import TalkingFaceBatch
 from s2v.modules.composer import ComposerModule
 
@@ -60,13 +60,10 @@ def find_interviews(root: Path) -> list[FoundClip]:
     return clips
 
 
-LAYOUTS["interviews"] = find_interviews
-
-
 class Interviews(VideoFolder):
     """A data set with a layout of its own."""
 
-    layout = "interviews"
+    layout = f"{__name__}.find_interviews"
 
 
 class FrozenFace(pl.LightningModule):

@@ -4,8 +4,10 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterable
+from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, get_args
 
 import yaml
 
@@ -26,25 +28,32 @@ def explain(message: str, options: Iterable[str]) -> str:
     options = [option for option in options if option.startswith("--")]
     if found := re.match(r"unrecognized arguments: ([^\s=]+)", message):
         return f"unknown option {found[1]}{did_you_mean(found[1], options)}"
-    if found := re.search(r"does not accept option '(.+?)'", message):
-        hint = did_you_mean(found[1], [option[2:] for option in options])
-        return f"the config has an unknown key {found[1]}{hint}"
     if found := re.match(r"the following arguments are required: (.+)", message):
         names = re.sub(r"\b(fit|validate|test|predict)\.", "", found[1])
         return f"nothing given for {names}: add the configs that define it, --config FILE --config FILE"
     if found := re.search(r"File does not exist: '(.+?)'", message):
         return f"--config {found[1]}: no such file"
 
+    # Where a list may hold several classes, their base class, tried last, complains too.
+    at_fault, *others = re.split(r"^(?=    - Problem with given class_path)", message, flags=re.MULTILINE)
+    message = "".join([at_fault, *others[:1]])
+
     # A chain of keys leads to the fault: model, inside it a class, inside that a key of the class, and so on.
     keys = ".init_args.".join(re.findall(r'[Pp]arser key "(.+?)":', message))
     classes = re.findall(r"Problem with given class_path '(.+?)'", message)
+    unknown = r"Group '(.+?)' does not accept option '(.+?)'|unrecognized arguments: --([^\s=]+)"
+    if classes and (found := re.search(unknown, message)):
+        return _unknown_field(keys, classes[-1], found[3] or f"{found[1]}.{found[2]}")
+    if found := re.search(r"does not accept option '(.+?)'", message):
+        hint = did_you_mean(found[1], [option[2:] for option in options])
+        return f"the config has an unknown key {found[1]}{hint}"
     if classes and (found := re.search(r"Option '(.+?)' is not accepted", message)):
         name = classes[-1].rsplit(".", 1)[-1]
         if name in ("LightningModule", "LightningDataModule"):  # configs are read in order
             return (
                 f"{keys}.init_args come before {keys}.class_path: give the config that names the class first"
             )
-        hint = did_you_mean(found[1], _parameters(classes[-1]))
+        hint = did_you_mean(found[1], _parameters(_class(classes[-1])))
         return f"{keys}: {name} has no option {found[1]!r}{hint}"
     if classes and (found := re.search(r"(?:No module named|has no attribute) '(.+?)'", message)):
         return f"{keys}: there is no class {classes[-1]} ({found[0]})"
@@ -54,12 +63,45 @@ def explain(message: str, options: Iterable[str]) -> str:
         return f"{classes[-1].rsplit('.', 1)[-1]} lacks {found[1]}: {_remedy(found[1], keys)}"
     if line := _import_fault(message, keys):
         return line
-    expected = [
-        kind for kind in re.findall(r"Expected an? (?:<class '(.+?)'>)", message) if kind != "NoneType"
-    ]
-    if expected and (found := re.search(r"(?:Got|Given) value: (.*)", message)):
-        return f"{keys}: expected {' or '.join(dict.fromkeys(expected))}, got {found[1]}"
-    return " ".join(message.split())
+    return _wrong_value(message, keys) or " ".join(message.split())
+
+
+def _unknown_field(keys: str, class_path: str, path: str) -> str:
+    """A misspelt key inside an argument that is a dataclass; `path` leads there from the class's arguments."""
+    holder: type | None = _class(class_path)
+    *groups, name = path.split(".")
+    inner = ".init_args"  # of the class; a dataclass has its fields without
+    for group in groups:
+        parameters = _parameters(holder) if holder else {}
+        if holder and group not in parameters:
+            name = group
+            break
+        keys, inner = f"{keys}{inner}.{group}", ""
+        annotation = parameters.get(group)
+        kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        holder = next(filter(is_dataclass, kinds), None)
+    if holder is None:
+        return f"{keys} has no option {name!r}"
+    return f"{keys}: {holder.__name__} has no option {name!r}{did_you_mean(name, _parameters(holder))}"
+
+
+def _wrong_value(message: str, keys: str) -> str:
+    """A value of the wrong type, or none of those allowed; empty where it is neither."""
+    kinds = [kind for kind in re.findall(r"Expected an? <class '(.+?)'>", message) if kind != "NoneType"]
+    literals = re.findall(r"Expected a typing\.Literal\[(.+?)\]", message)
+    allowed = [value.strip("'") for literal in literals for value in literal.split(", ")]
+    found = re.search(r"(?:Got|Given) value: (.*)", message)
+    if found and (kinds or allowed):
+        expected = f"one of {', '.join(dict.fromkeys(allowed))}" if allowed else ""
+        expected = " or ".join(filter(None, [expected, *dict.fromkeys(kinds)]))
+        if nested := re.match(r"NestedArg\(key='(.+?)'", found[1]):
+            return f"{keys}: expected {expected}, which has no key {nested[1]}"
+        return f"{keys}: expected {expected}, got {found[1]}{did_you_mean(found[1], allowed)}"
+    if found := re.search(r'Parser key "([^"]+)":\s+Unable to load config \'(.+?)\'', message):
+        return f"{keys.partition(found[1])[0]}{found[1]}: expected keys and values, got {found[2]}"
+    if found := re.search(r"Expected a dot import path string: (.*)", message):
+        return f"{keys}: expected a class, package.module.Class, got {found[1]}"
+    return ""
 
 
 def _import_fault(message: str, keys: str) -> str:
@@ -94,11 +136,20 @@ def explain_interpolation(key: str, reason: str) -> str:
     return f"the config's {key}: {reason}"
 
 
-def _parameters(class_path: str) -> list[str]:
+def _class(class_path: str) -> type:
     module, _, name = class_path.rpartition(".")
-    family = inspect.getmro(getattr(importlib.import_module(module), name))
-    constructors = [vars(cls)["__init__"] for cls in family[:-1] if "__init__" in vars(cls)]
-    return [name for constructor in constructors for name in inspect.signature(constructor).parameters]
+    cls: type = getattr(importlib.import_module(module), name)
+    return cls
+
+
+def _parameters(cls: type) -> dict[str, Any]:
+    """Name -> annotation of what its constructor and its bases' take."""
+    constructors = [vars(base)["__init__"] for base in reversed(cls.__mro__[:-1]) if "__init__" in vars(base)]
+    return {
+        name: parameter.annotation
+        for constructor in constructors
+        for name, parameter in inspect.signature(constructor).parameters.items()
+    }
 
 
 def check_syntax(args: list[str]) -> None:

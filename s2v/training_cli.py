@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import pickle
 import re
 import sys
@@ -24,8 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import check_syntax, explain, explain_interpolation
+from s2v.constructor_fault import explain_constructor
 from s2v.early_check import check_early
 from s2v.errors import InputError
+from s2v.own_modules import find_own_modules
 from s2v.precision import choose_precision, cuda_capabilities
 from s2v.wandb_login import work_offline_unless_logged_in
 from s2v.wandb_run import continued_run, ended_run, is_wandb
@@ -173,12 +174,21 @@ class TrainingCLI(LightningCLI):
             )
 
     def instantiate_classes(self) -> None:
-        """A command that takes a checkpoint goes on with the W&B run that wrote it."""
+        """A command that takes a checkpoint goes on with the W&B run that wrote it.
+
+        Raises:
+            InputError: a constructor refuses what the config gives it.
+        """
         config = self.config[self._asked]
         taken = config.get("ckpt_path") or self._requeued_checkpoint()
         file = taken if taken and Path(taken).is_file() else None  # best, last: Lightning finds them, later
         with continued_run(config.get("trainer.logger") if taken else None, file):
-            super().instantiate_classes()
+            try:
+                super().instantiate_classes()
+            except Exception as error:
+                if line := explain_constructor(error, config):
+                    raise InputError(line) from error
+                raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A fit whose config leaves `trainer.precision` open gets what suits the hardware.
@@ -232,12 +242,19 @@ class TrainingCLI(LightningCLI):
         except RuntimeError as error:
             path = self.config[subcommand].get("ckpt_path")
             if path and str(error).startswith("Error(s) in loading state_dict"):
-                first = str(error).splitlines()[1].strip()
                 raise InputError(
-                    f"--ckpt_path {path} does not fit the config's model ({first}); "
+                    f"--ckpt_path {path} does not fit the config's model ({_misfits(str(error))}); "
                     "use the config.yaml saved beside it"
                 ) from error
             raise
+
+
+def _misfits(message: str) -> str:
+    """What torch's load_state_dict complains of first; of keys, which it lists all, three."""
+    first = message.splitlines()[1].strip()
+    kind, colon, listed = first.partition("in state_dict: ")
+    keys = listed.rstrip(". ").split(", ")
+    return f"{kind}{colon}{', '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}" if colon else first
 
 
 def requeued_checkpoint(folder: Path) -> Path | None:
@@ -269,16 +286,6 @@ def _leave_out_what_does_not_apply() -> None:
     logger.addFilter(lambda record: "Tip:" not in record.getMessage())
 
 
-def _find_own_modules() -> None:
-    """Configs may name classes of modules in the current folder, as with `python -m s2v`, where `s2v` is a script.
-
-    Last, so that no file there stands in for an installed package. Not for commands that read others' files, such as
-    export's checkpoints: no class that those name is to be found by chance.
-    """
-    if not {"", os.getcwd()} & set(sys.path):
-        sys.path.append(os.getcwd())
-
-
 def run(args: list[str]) -> int:
     """Run one of LightningCLI's subcommands, `args[0]`; returns the exit status.
 
@@ -287,7 +294,7 @@ def run(args: list[str]) -> int:
         KeyboardInterrupt: after Lightning's orderly end.
     """
     _leave_out_what_does_not_apply()
-    _find_own_modules()
+    find_own_modules()
     torch.set_float32_matmul_precision("high")
     try:
         with ended_run():

@@ -1,10 +1,12 @@
 """Finding clips: names and labels of each layout, and what is said where nothing fits."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from data_modules.layouts import find_clips
+from data_modules import VideoFolder
+from data_modules.layouts import LAYOUTS, find_clips, layout_for_prepare
 from s2v.errors import InputError
 
 
@@ -87,5 +89,96 @@ def test_wrong_roots_say_what_was_looked_for_and_found(tmp_path: Path, layout: s
 
 
 def test_unknown_layout(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="one of crema_d, voxceleb2, folder"):
+    with pytest.raises(
+        InputError, match=r"one of crema_d, voxceleb2, folder .* own as package\.module\.function"
+    ):
         find_clips(tmp_path, "grid")
+
+
+OWN = """
+from data_modules import VideoFolder
+from data_modules.layouts import LAYOUTS, FoundClip
+
+def find_takes(root):
+    return [FoundClip(path.stem, path.name, speaker="ann") for path in root.glob("*.mp4")]
+
+def find_paths(root):
+    return list(root.glob("*.mp4"))
+
+def find_one_by_one(root):
+    yield from find_takes(root)
+
+LAYOUTS["takes"] = find_takes
+speakers = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A corpus, and modules of one's own on the path."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "own_layouts.py").write_text(OWN)
+    (tmp_path / "modules" / "broken_layouts.py").write_text("class = 1\n")
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    monkeypatch.setattr("data_modules.layouts.LAYOUTS", dict(LAYOUTS))
+    monkeypatch.delitem(sys.modules, "own_layouts", raising=False)
+    return touch(tmp_path / "corpus", "1.mp4", "2.mp4")
+
+
+def test_a_function_of_ones_own(own: Path) -> None:
+    clips = find_clips(own, "own_layouts.find_takes")
+    assert [(clip.clip_id, clip.speaker) for clip in clips] == [("1", "ann"), ("2", "ann")]
+    assert find_clips(own, "takes") == clips  # entered in LAYOUTS by the import
+    assert layout_for_prepare("takes") == "own_layouts.find_takes"
+    assert layout_for_prepare("own_layouts.find_takes") == "own_layouts.find_takes"
+    assert layout_for_prepare("crema_d") == "crema_d"
+
+
+class Takes(VideoFolder):
+    layout = "takes"
+
+
+def test_a_data_module_recommends_what_prepare_takes(own: Path, tmp_path: Path) -> None:
+    find_clips(own, "own_layouts.find_takes")
+    with pytest.raises(
+        InputError, match=r"`s2v prepare --root CORPUS --layout own_layouts\.find_takes --cache "
+    ):
+        Takes(cache_dir=str(tmp_path / "none")).setup()
+
+
+@pytest.mark.parametrize(
+    ("layout", "line"),
+    [
+        (
+            "own_layouts.find_take",
+            "own_layouts.find_take: own_layouts has no function find_take: did you mean find_takes?",
+        ),
+        (
+            "no_layouts.find",
+            "no_layouts.find: no_layouts can't be imported (ModuleNotFoundError: No module named 'no_layouts')",
+        ),
+        (
+            "broken_layouts.find",
+            "broken_layouts.find: broken_layouts can't be imported "
+            "(SyntaxError: invalid syntax (broken_layouts.py, line 1))",
+        ),
+        (".find", ".find: expected package.module.function"),
+        ("own_layouts..find", "own_layouts..find: expected package.module.function"),
+        (
+            "own_layouts.speakers",
+            "own_layouts.speakers: a function was expected, speakers of own_layouts is int",
+        ),
+        (
+            "own_layouts.find_paths",
+            "own_layouts.find_paths: a list of data_modules.layouts.FoundClip was expected",
+        ),
+        (
+            "own_layouts.find_one_by_one",
+            "own_layouts.find_one_by_one: a list of data_modules.layouts.FoundClip was expected",
+        ),
+    ],
+)
+def test_no_function_of_ones_own_is_one_line(own: Path, layout: str, line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        find_clips(own, layout)
+    assert str(caught.value) == f"layout {line}"

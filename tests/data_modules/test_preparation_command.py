@@ -10,6 +10,8 @@ import pytest
 from data_modules.clip_manifest import read_manifest
 from data_modules.preparation_command import add_prepare_arguments, run_prepare
 from s2v.errors import InputError
+from tests.conftest import REPOSITORY
+from tests.dask_processes import start_worker
 from tests.data_modules.media import write_clip
 
 
@@ -31,6 +33,38 @@ def test_summary_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             f"manifest: {tmp_path / 'cache' / 'manifest.csv'}\n"
         )
     assert [row.speaker for row in read_manifest(tmp_path / "cache" / "manifest.csv")] == ["ann", "ann"]
+
+
+OWN_LAYOUT = """
+from data_modules.layouts import FoundClip
+
+def find_takes(root):
+    return [FoundClip(path.stem, path.name, speaker=path.stem[:3]) for path in root.glob("*.mp4")]
+"""
+
+
+@pytest.mark.parametrize("where", ["processes", "dask"])
+def test_a_layout_of_ones_own_in_the_working_folder(
+    where: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The `s2v` script's path has no working folder; workers run elsewhere and have none of its modules."""
+    for name in ("ann1", "bob1"):
+        write_clip(tmp_path / "corpus" / f"{name}.mp4")
+    (tmp_path / "mine.py").write_text(OWN_LAYOUT)
+    arguments = ["prepare", "--root", "corpus", "--layout", "mine.find_takes", "--cache", "cache", "--size", "16",
+                 "--workers", "2", "--no-progress"]  # fmt: skip
+    if where == "dask":
+        scheduler = request.getfixturevalue("scheduler_file")
+        start_worker(request.getfixturevalue("start"), scheduler)
+        arguments += ["--dask", str(scheduler)]
+    script = f"import sys; sys.path[:] = [{str(REPOSITORY)!r}, *filter(None, sys.path)]\n"
+    script += "from s2v.cli import main; sys.exit(main(sys.argv[1:]))"
+    ran = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("2 clips found, 2 ok, 0 refused")
+    assert [row.speaker for row in read_manifest(tmp_path / "cache" / "manifest.csv")] == ["ann", "bob"]
 
 
 def test_jpeg_is_an_option(tmp_path: Path) -> None:

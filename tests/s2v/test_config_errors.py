@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 
 from s2v.cli import main
 from s2v.config_errors import check_syntax
@@ -17,6 +17,7 @@ def parser() -> TrainingParser:
     settings = {"parser_mode": "omegaconf+", "allow_abbrev": False}
     inner = TrainingParser(**settings)
     inner.add_argument("--trainer.max_epochs", type=int | None)
+    inner.add_argument("--trainer.callbacks", type=list[Callback] | Callback | None)
     inner.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
     outer = TrainingParser(prog="s2v", **settings)
     outer.add_subcommands().add_subcommand("fit", inner)
@@ -24,6 +25,7 @@ def parser() -> TrainingParser:
 
 
 MODEL = "--model tests.callbacks.small_gan.SmallGAN "
+COMPOSER = "--model s2v.modules.composer.ComposerModule "
 CPC = "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc s2v.models.cpc.CPC "
 
 
@@ -67,6 +69,41 @@ CPC = "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc s2v.models
         (
             CPC.replace("s2v.models.cpc.CPC", "unwritten.Mine"),
             "model.init_args.cpc: unwritten.Mine can't be imported: invalid syntax (unwritten.py, line 2)",
+        ),
+        (
+            COMPOSER + "--model.similarity_region mouth",
+            "model.init_args.similarity_region: expected one of lower, upper, full, got mouth",
+        ),
+        (
+            COMPOSER + "--model.similarity_region loewr",
+            "model.init_args.similarity_region: expected one of lower, upper, full, got loewr: did you mean lower?",
+        ),
+        (
+            COMPOSER + "--model.weights.syncc 0.1",
+            "model.init_args.weights: LossWeights has no option 'syncc': did you mean sync?",
+        ),
+        (COMPOSER + "--model.weights.sync lots", "model.init_args.weights.sync: expected float, got lots"),
+        (
+            COMPOSER + "--model.weights.sync.x 1",
+            "model.init_args.weights.sync: expected float, which has no key x",
+        ),
+        (
+            COMPOSER + "--model.weightz.sync 1",
+            "model: ComposerModule has no option 'weightz': did you mean weights?",
+        ),
+        (COMPOSER + "--model.weights 3", "model.init_args.weights: expected keys and values, got 3"),
+        (COMPOSER + "--model.generator_lr fast", "model.init_args.generator_lr: expected float, got fast"),
+        (
+            COMPOSER + "--model.sync_discriminator 3",
+            "model.init_args.sync_discriminator: expected a class, package.module.Class, got 3",
+        ),
+        (
+            "--trainer.callbacks callbacks.generator_ema.GeneratorEMA --trainer.callbacks.dcay 0.5",
+            "trainer.callbacks: GeneratorEMA has no option 'dcay': did you mean decay?",
+        ),
+        (
+            "--trainer.callbacks callbacks.generator_ema.GeneratorEMA --trainer.callbacks.decay x",
+            "trainer.callbacks.init_args.decay: expected float, got x",
         ),
         ("", "nothing given for model: add the configs that define it, --config FILE --config FILE"),
     ],
@@ -116,6 +153,18 @@ def test_a_forgotten_representation_is_named(stage: str, capsys: pytest.CaptureF
     line = capsys.readouterr().err
     assert line.count("\n") == 1 and len(line) < 200
     assert line.endswith("add -c experiments/base/representation.yaml\n")
+
+
+def test_a_misspelt_loss_weight_in_a_file_is_named_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text("model:\n  init_args:\n    weights: {syncc: 0.1}\n")
+    files = ("base/trainer", "data/crema_d", "compose/compose", "base/representation")
+    configs = [f"--config={REPOSITORY / 'experiments' / file}.yaml" for file in files]
+    assert main(["fit", *configs, f"--config={tmp_path / 'mine.yaml'}"]) == 2
+    assert capsys.readouterr().err == (
+        "s2v: error: model.init_args.weights: LossWeights has no option 'syncc': did you mean sync?\n"
+    )
 
 
 def test_a_good_config_passes(tmp_path: Path) -> None:

@@ -114,6 +114,31 @@ def test_fit_then_resume_where_the_command_line_wins_then_validate(
     assert "last.ckpt does not fit the config's model" in line and "size mismatch for generator.0" in line
 
 
+class OtherStage(pl.LightningModule):
+    """Networks that no checkpoint of a SmallGAN has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.towers = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(50))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None: ...
+
+    def configure_optimizers(self) -> None: ...
+
+
+def test_another_stages_checkpoint_names_three_keys(
+    tmp_path: Path, configs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *configs]) == 0
+    last = tmp_path / "run" / "gan" / "last.ckpt"
+    other = ["--config", configs[1], "--model", f"{__name__}.OtherStage", "--ckpt_path", str(last)]
+    assert main(["validate", *other]) == 2
+    assert one_error_line(capsys) == (
+        f"s2v: error: --ckpt_path {last} does not fit the config's model (Missing key(s) in state_dict: "
+        '"towers.0.weight", "towers.0.bias", "towers.1.weight" ...); use the config.yaml saved beside it'
+    )
+
+
 def test_resuming_a_fit_equals_never_stopping_it(tmp_path: Path, configs: list[str]) -> None:
     callback = ["--trainer.callbacks+", "callbacks.reproducible_randomness.ReproducibleRandomness"]
     last = tmp_path / "run" / "gan" / "last.ckpt"
