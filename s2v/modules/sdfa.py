@@ -269,8 +269,8 @@ class SDFAModule(AdversarialModule):
         """Generate the window's frames; callbacks measure them."""
         real = normalise(self.fitted(batch["frames"]))
         fake = self.generator(batch["speech"], self.who(batch), frame_numbers(batch["frame_times"]))
-        loss = frame_similarity_loss(fake, real, "full")
-        self.log("val/loss/similarity", loss, prog_bar=True, batch_size=len(real))
+        difference = frame_similarity_loss(fake, real, "full")  # whatever train/loss/similarity compares
+        self.log("val/l1", difference, prog_bar=True, batch_size=len(real))
         return {"fake_frames": fake, "real_frames": real}
 
     def generate_clip(self, speech: Tensor, num_frames: int, still: Tensor | None = None) -> Tensor:
