@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.losses.frame_similarity import Region, frame_similarity_loss
+from s2v.face_regions import RowRegion
+from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
 from s2v.models.sdfa import SDFA
 from s2v.models.sdfa_discriminators import SYNC_FRAMES, snippets
@@ -85,7 +86,7 @@ class SDFAModule(AdversarialModule):
         betas: tuple[float, float] = (0.5, 0.999),
         decay_after: int = 20,
         decay: float = 0.9,
-        similarity_region: Region = "lower",
+        similarity_region: RowRegion = "lower",
         accumulate_grad_batches: int = 1,
     ) -> None:
         super().__init__()
@@ -112,7 +113,7 @@ class SDFAModule(AdversarialModule):
         self.betas = (betas[0], betas[1])
         self.decay_after = decay_after
         self.decay = decay
-        self.similarity_region: Region = similarity_region
+        self.similarity_region: RowRegion = similarity_region
         self.accumulate_grad_batches = accumulate_grad_batches
         self.train()
 
