@@ -1,4 +1,4 @@
-"""docs/extending.md's own parts: a loss term, a discriminator, a data set, a system to test."""
+"""docs/extending.md's own parts: a loss term, a discriminator, a data set, a system to test, a metric."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from data_modules import VideoFolder
 from data_modules.layouts import LAYOUTS, FoundClip
 from s2v.batch import TalkingFaceBatch
+from s2v.errors import InputError
+from s2v.evaluation.clip_metric import ClipMetric, ShownClip
 from s2v.modules.composer import ComposerModule
 
 
@@ -79,3 +81,19 @@ class FrozenFace(pl.LightningModule):
         """One whole clip: generated and real frames, (T, 3, H, W) uint8."""
         real = batch["frames"][0]
         return {"generated": batch["still"].expand_as(real), "real": real}
+
+
+class Flicker(ClipMetric):
+    """How restless the light is: brightness from frame to frame, beside the real clip's."""
+
+    better = {"flicker": "one", "flicker_peak": "down"}
+    definitions = {
+        "flicker": "mean absolute change of a frame's mean brightness, generated / real",
+        "flicker_peak": "the largest such change of the generated clip, 0 to 255",
+    }
+
+    def measure(self, clip: ShownClip) -> dict[str, float]:
+        shown, real = (x.float().mean(dim=(1, 2, 3)).diff().abs() for x in (clip.frames, clip.real))
+        if not real.sum() > 0:
+            raise InputError("the real clip's light never changes")
+        return {"flicker": float(shown.mean() / real.mean()), "flicker_peak": float(shown.max())}

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import pickle
 import re
 import sys
@@ -26,6 +25,7 @@ from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import check_syntax, explain, explain_interpolation
 from s2v.early_check import check_early
 from s2v.errors import InputError
+from s2v.own_classes import find_own_modules
 from s2v.precision import choose_precision, cuda_capabilities
 from s2v.wandb_login import work_offline_unless_logged_in
 from s2v.wandb_run import continued_run, ended_run, is_wandb
@@ -267,16 +267,6 @@ def _leave_out_what_does_not_apply() -> None:
     logger.addFilter(lambda record: "Tip:" not in record.getMessage())
 
 
-def _find_own_modules() -> None:
-    """Configs may name classes of modules in the current folder, as with `python -m s2v`, where `s2v` is a script.
-
-    Last, so that no file there stands in for an installed package. Not for commands that read others' files, such as
-    export's checkpoints: no class that those name is to be found by chance.
-    """
-    if not {"", os.getcwd()} & set(sys.path):
-        sys.path.append(os.getcwd())
-
-
 def run(args: list[str]) -> int:
     """Run one of LightningCLI's subcommands, `args[0]`; returns the exit status.
 
@@ -285,7 +275,7 @@ def run(args: list[str]) -> int:
         KeyboardInterrupt: after Lightning's orderly end.
     """
     _leave_out_what_does_not_apply()
-    _find_own_modules()
+    find_own_modules()
     torch.set_float32_matmul_precision("high")
     try:
         with ended_run():

@@ -15,9 +15,9 @@ from tests.experiments.combinations import REPOSITORY
 PAGE = REPOSITORY / "docs" / "extending.md"
 
 
-def test_own_loss_term_discriminator_data_set_and_system(tmp_path: Path) -> None:
+def test_own_loss_term_discriminator_data_set_system_and_metric(tmp_path: Path) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 80
     write_corpus(tmp_path / "corpus", "voxceleb2", speakers=3, clips_per_speaker=5, seed=0, size=64)
     (tmp_path / "data" / "interviews").mkdir(parents=True)
     for number, path in enumerate(sorted((tmp_path / "corpus").rglob("*.mp4"))):
@@ -45,3 +45,9 @@ def test_own_loss_term_discriminator_data_set_and_system(tmp_path: Path) -> None
     assert len(clips) == 15 and {clip["emotion"] for clip in clips} == {"calm", "glad"}
     report = json.loads((run.parent / "frozen" / "report" / "report.json").read_text())
     assert 0 < report["systems"]["frozen face"]["ssim"]["mean"] < 1
+    assert report["systems"]["frozen face"]["flicker"]["mean"] == 0
+    assert report["systems"]["ground_truth"]["flicker"]["mean"] == 1
+    assert report["meta"]["own_metrics"]["flicker"]["class"] == "mine.Flicker"
+    scored = json.loads((run.parent / "score" / "report.json").read_text())
+    assert scored["systems"]["generated"]["flicker"]["mean"] == 1
+    assert scored["systems"]["generated"]["flicker_peak"]["n"] == 15
