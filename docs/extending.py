@@ -1,4 +1,4 @@
-"""docs/extending.md's own parts: a loss term, a discriminator, a data set, a system to test, a metric."""
+"""docs/extending.md's own parts: a loss term, a discriminator, a data set, a system, a metric, a teacher."""
 
 from pathlib import Path
 from typing import Any
@@ -97,3 +97,27 @@ class Flicker(ClipMetric):
         if not real.sum() > 0:
             raise InputError("the real clip's light never changes")
         return {"flicker": float(shown.mean() / real.mean()), "flicker_peak": float(shown.max())}
+
+
+class SmallFace(nn.Module):
+    """A face network that teaches stage 1 and stands behind stage 2's D_ID."""
+
+    image_size = 32
+    """Side of the faces that `forward` gets; without it they come in their own size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Conv2d(3, 8, 4, 4), nn.Conv2d(8, 16, 2, 2), nn.Conv2d(16, 16, 2, 2)])
+        self.embed, self.classify = nn.Linear(64, 128), nn.Linear(128, 6)
+
+    def forward(self, faces: Tensor) -> dict[str, Tensor]:
+        """RGB 0 to 255, (B, 3, 32, 32) float32 -> embedding (B, 128), logits (B, 6)."""
+        embedding = self.embed(self.feature_maps(faces)[-1].flatten(1))
+        return {"embedding": embedding, "logits": self.classify(embedding)}
+
+    def feature_maps(self, faces: Tensor) -> list[Tensor]:
+        """RGB 0 to 255, (B, 3, S, S) -> (B, 8, S/4, S/4), (B, 16, S/8, S/8), (B, 16, S/16, S/16)."""
+        maps = [faces / 255]
+        for layer in self.layers:
+            maps.append(layer(maps[-1]).relu())
+        return maps[1:]
