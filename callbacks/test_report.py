@@ -14,6 +14,7 @@ from rich.console import Console
 
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
+from s2v.evaluation.clip_metric import ClipMetric
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import (
@@ -24,6 +25,7 @@ from s2v.evaluation.judges import (
     load_sync_judge,
 )
 from s2v.evaluation.landmark_judge import load_landmark_judge
+from s2v.evaluation.own_metrics import OwnMetrics
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.provenance import files_trained_with
 from s2v.evaluation.report import Report
@@ -55,6 +57,7 @@ class TestReport(Callback):
         bootstrap: resamples behind each 95 % interval.
         max_strips: bounds the contact sheet.
         other_frames: calibration rows of other clips' frames too; they take a pass over the clips beforehand.
+        metrics: of your own, see docs/extending.md.
     """
 
     __test__ = False  # not a test of pytest's
@@ -73,6 +76,7 @@ class TestReport(Callback):
         bootstrap: int = 1000,
         max_strips: int = 48,
         other_frames: bool = True,
+        metrics: list[ClipMetric] | None = None,
     ) -> None:
         self.output_dir = output_dir
         self.identity_judge = identity_judge
@@ -87,6 +91,7 @@ class TestReport(Callback):
         self.bootstrap = bootstrap
         self.max_strips = max_strips
         self.other_frames = other_frames
+        self.metrics = metrics or []
         self.report: Report | None = None
         self._protocol: Protocol | None = None
         self._scoring: Scoring | None = None
@@ -138,6 +143,7 @@ class TestReport(Callback):
             load_perceptual_judge(self.lpips) if self.lpips else None,
             load_fid_judge(self.fid) if self.fid else None,
             load_landmark_judge(self.landmarks) if self.landmarks else None,
+            own=OwnMetrics(self.metrics),
         )
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

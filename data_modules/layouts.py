@@ -7,7 +7,6 @@ folder     any folder of videos; the first subfolder names the speaker
 One's own is a function from the corpus folder to its clips, named as `package.module.function`.
 """
 
-import importlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2v.errors import InputError
-from s2v.nearest_name import did_you_mean
+from s2v.own_modules import own_object
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -101,29 +100,14 @@ def layout_for_prepare(layout: str) -> str:
 def _layout_function(layout: str) -> Callable[[Path], list[FoundClip]]:
     if layout in LAYOUTS:
         return LAYOUTS[layout]
-    module, _, name = layout.rpartition(".")
     if "." not in layout:
         raise InputError(
             f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)} was expected, or a function of your own as "
             "package.module.function"
         )
-    if not all(part.isidentifier() for part in layout.split(".")):
-        raise InputError(f"layout {layout}: expected package.module.function")
-    try:
-        members = vars(importlib.import_module(module))
-    except Exception as error:  # whatever a file of the user's may raise
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"layout {layout}: {module} can't be imported ({type(error).__name__}: {reason})"
-        ) from error
-    if name not in members:
-        functions = [known for known, member in members.items() if callable(member)]
-        raise InputError(f"layout {layout}: {module} has no function {name}{did_you_mean(name, functions)}")
-    find: Callable[[Path], list[FoundClip]] = members[name]
+    find: Callable[[Path], list[FoundClip]] = own_object(layout, f"layout {layout}")
     if not callable(find):
-        raise InputError(
-            f"layout {layout}: a function was expected, {name} of {module} is {type(find).__name__}"
-        )
+        raise InputError(f"layout {layout}: a function was expected, this is {type(find).__name__}")
     return find
 
 

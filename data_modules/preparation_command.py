@@ -126,10 +126,7 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
 def run_prepare(args: argparse.Namespace) -> int:
     """Prepares and prints one line. Refused clips are no failure: the manifest says why, the status is 0."""
     from data_modules.preparation import prepare
-    from s2v.own_modules import find_own_modules
 
-    if "." in args.layout:
-        find_own_modules()
     judge = _sync_judge(args)
     summary = prepare(
         args.root,

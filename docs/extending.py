@@ -1,4 +1,4 @@
-"""docs/extending.md's own parts: a loss term, a discriminator, a data set, a system to test."""
+"""docs/extending.md's own parts: a loss term, a discriminator, a data set, a system, a metric, a teacher."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from data_modules import VideoFolder
 from data_modules.layouts import FoundClip
 from s2v.batch import TalkingFaceBatch
+from s2v.errors import InputError
+from s2v.evaluation.clip_metric import ClipMetric, ShownClip
 from s2v.modules.composer import ComposerModule
 
 
@@ -76,3 +78,43 @@ class FrozenFace(pl.LightningModule):
         """One whole clip: generated and real frames, (T, 3, H, W) uint8."""
         real = batch["frames"][0]
         return {"generated": batch["still"].expand_as(real), "real": real}
+
+
+class Flicker(ClipMetric):
+    """How restless the light is: brightness from frame to frame, beside the real clip's."""
+
+    better = {"flicker": "one", "flicker_peak": "down"}
+    definitions = {
+        "flicker": "mean absolute change of a frame's mean brightness, generated / real",
+        "flicker_peak": "the largest such change of the generated clip, 0 to 255",
+    }
+
+    def measure(self, clip: ShownClip) -> dict[str, float]:
+        shown, real = (x.float().mean(dim=(1, 2, 3)).diff().abs() for x in (clip.frames, clip.real))
+        if not real.sum() > 0:
+            raise InputError("the real clip's light never changes")
+        return {"flicker": float(shown.mean() / real.mean()), "flicker_peak": float(shown.max())}
+
+
+class SmallFace(nn.Module):
+    """A face network that teaches stage 1 and stands behind stage 2's D_ID."""
+
+    image_size = 32
+    """Side of the faces that `forward` gets; without it they come in their own size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Conv2d(3, 8, 4, 4), nn.Conv2d(8, 16, 2, 2), nn.Conv2d(16, 16, 2, 2)])
+        self.embed, self.classify = nn.Linear(64, 128), nn.Linear(128, 6)
+
+    def forward(self, faces: Tensor) -> dict[str, Tensor]:
+        """RGB 0 to 255, (B, 3, 32, 32) float32 -> embedding (B, 128), logits (B, 6)."""
+        embedding = self.embed(self.feature_maps(faces)[-1].flatten(1))
+        return {"embedding": embedding, "logits": self.classify(embedding)}
+
+    def feature_maps(self, faces: Tensor) -> list[Tensor]:
+        """RGB 0 to 255, (B, 3, S, S) -> (B, 8, S/4, S/4), (B, 16, S/8, S/8), (B, 16, S/16, S/16)."""
+        maps = [faces / 255]
+        for layer in self.layers:
+            maps.append(layer(maps[-1]).relu())
+        return maps[1:]

@@ -1,4 +1,5 @@
-"""What weights are called on command lines and in configs: `[KIND:]FILE`, `KIND:FILE@DETECTOR`, `KIND:FILE?OPTIONS`."""
+"""What weights are called on command lines and in configs: `[KIND:]FILE`, `KIND:FILE@DETECTOR`, `KIND:FILE?OPTIONS`,
+`class:package.module.Class[:FILE]`."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,16 +21,22 @@ def files_of_source(source: str) -> list[str]:
 def absolute_source(source: str) -> str:
     """The same with whole paths, for a process that runs in another folder."""
     kind, file, detector, options = _parts(source)
+    if not file:
+        return kind
     return f"{kind}{Path(file).absolute()}{detector and f'@{Path(detector).absolute()}'}{options}"
 
 
 def content_of_source(source: str) -> str:
     """The same with each file's SHA-256 for its path: what the network computes, wherever its files lie.
 
+    Of a class of one's own it tells the name, not what its code says.
+
     Raises:
         OSError: a file is missing.
     """
     kind, file, detector, options = _parts(source)
+    if not file:
+        return kind
     return f"{kind}{sha256_of_file(file)}{detector and f'@{sha256_of_file(detector)}'}{options}"
 
 
@@ -51,9 +58,12 @@ def changed_sources(before: Mapping[str, str]) -> list[str]:
 
 
 def _parts(source: str) -> tuple[str, str, str, str]:
-    """`KIND:` or nothing, file, detector or nothing, `?OPTIONS` or nothing."""
+    """`KIND:` or nothing, file, detector or nothing, `?OPTIONS` or nothing; a `class:` need not have a file."""
     named = ":" in source and not Path(source).exists()
     kind, _, path = source.partition(":") if named else ("", "", source)
+    if kind == "class":
+        name, colon, path = path.partition(":")
+        return f"class:{name}{colon}", path, "", ""
     file = file_of_source(path)
     rest = path[len(file) :]
     detector = rest[1:] if rest.startswith("@") else ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from s2v.evaluation.clip_rows import ClipRow
+from s2v.evaluation.clip_rows import ClipRow, TestClip
 from s2v.evaluation.contact_sheet import Strip
 
 
@@ -28,6 +28,8 @@ class ClipMeasurement:
     """(W, D), of the speech, for another clip's lips."""
     strip: Strip | None = None
     """For the contact sheet."""
+    clip: TestClip | None = None
+    """Its real frames and speech, where a metric of one's own will hear other speech beside them."""
     size: tuple[int, int] | None = None
     """Width and height of the real frames."""
     generated_size: tuple[int, int] | None = None

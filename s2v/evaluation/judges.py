@@ -154,6 +154,10 @@ def load_face_judge(source: str) -> FaceJudge:
     from s2v.modules.face_teacher import FaceTeacher
 
     kind, path = _kind_and_path(source)
+    if kind == "class":
+        raise InputError(
+            f"the face judge: {source} can teach, but judges are files, whose hashes a report states"
+        )
     file = file_of_source(path)
     _check_exists(file, "the face judge")
     if kind == "checkpoint":

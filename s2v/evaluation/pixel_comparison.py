@@ -64,6 +64,22 @@ class PixelComparison:
 
     def _measure_unequal(self, row: ClipRow, generated: Tensor, real: Tensor) -> None:
         """What compares pixels, of a generated clip (T, 3, H, W) that is of other length or size than the real one."""
+        try:
+            frames, target, row.adjusted = self.comparable(generated, real)
+            quality = regional_quality(frames, target)
+        except InputError as error:
+            row.adjusted = ""
+            row.reasons.append(str(error))
+            return
+        row.values |= quality
+        self._compare(row, frames, target)
+
+    def comparable(self, generated: Tensor, real: Tensor) -> tuple[Tensor, Tensor, str]:
+        """Both clips (T, 3, H, W), of one shape by `trim` and `resize`, and what these did; empty: nothing.
+
+        Raises:
+            InputError: their shapes still differ.
+        """
         both, size = min(len(generated), len(real)), (real.shape[-2], real.shape[-1])
         frames, target, adjusted = generated, real, []
         if len(generated) != len(real) and abs(len(generated) - len(real)) <= self.trim:
@@ -74,16 +90,9 @@ class PixelComparison:
             adjusted.append(
                 f"resized from {generated.shape[-1]} x {generated.shape[-2]} to {size[1]} x {size[0]}"
             )
-        try:
-            if frames.shape != target.shape:
-                check_pair(generated, real)
-            quality = regional_quality(frames, target)
-        except InputError as error:
-            row.reasons.append(str(error))
-            return
-        row.adjusted = "; ".join(adjusted)
-        row.values |= quality
-        self._compare(row, frames, target)
+        if frames.shape != target.shape:
+            check_pair(generated, real)
+        return frames, target, "; ".join(adjusted)
 
     def _compare(self, row: ClipRow, frames: Tensor, real: Tensor) -> None:
         """What compares pixels beside SSIM and PSNR, of clips (T, 3, H, W) of one shape."""

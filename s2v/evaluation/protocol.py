@@ -36,6 +36,7 @@ from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
 from s2v.evaluation.landmark_comparison import compare_landmarks
 from s2v.evaluation.landmark_judge import LandmarkJudge
+from s2v.evaluation.own_metrics import OwnMetrics
 from s2v.evaluation.pixel_comparison import PixelComparison
 from s2v.evaluation.retrieval import add_retrieval
 from s2v.evaluation.row_table import RowTable
@@ -70,6 +71,10 @@ class Protocol:
         landmarks: of eyelids and mouths; likewise.
         trim: see `PixelComparison`.
         resize: likewise.
+        own: metrics of one's own.
+
+    Raises:
+        InputError: the system's name is a calibration row's.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class Protocol:
         landmarks: LandmarkJudge | None = None,
         trim: int = 0,
         resize: bool = False,
+        own: OwnMetrics | None = None,
     ) -> None:
         if system in CALIBRATION:
             raise InputError(f"a system can't be called {system!r}: that is a calibration row")
@@ -93,6 +99,7 @@ class Protocol:
         self.sync = sync
         self.perceptual = perceptual
         self.pixels = PixelComparison(perceptual, trim, resize)
+        self.own = own or OwnMetrics()
         self.fid = fid
         self.landmarks = landmarks
         self.split_fid = SplitFid(fid, GROUND_TRUTH) if fid is not None else None
@@ -115,6 +122,7 @@ class Protocol:
         for judge in (self.identity, self.emotion, self.sync, self.perceptual, self.fid):
             if judge is not None:
                 judge.network.to(device)
+        self.own.move_to(device)
 
     def add(self, clip: TestClip) -> dict[str, ClipRow]:
         """Measure one clip; its rows by system. Identity ranks and the first swap wait for `finish`."""
@@ -150,6 +158,7 @@ class Protocol:
             self._judge_emotion(rows, faces, clip.emotion)
         if self.sync is not None:
             self._measure_sync(found, clip, pictures, stills)
+        self.own.measure(found, clip, faces, self.systems[0], self.pixels)
         return found
 
     def take(self, found: ClipMeasurement) -> dict[str, ClipRow]:
@@ -163,6 +172,7 @@ class Protocol:
             self._embeddings.append(found.embeddings)
         if found.lips is not None and found.heard is not None:
             self._swap_speech(found, found.lips, _Voice(found.clip_id, found.heard))
+        self.own.take(found, len(self.rows) + list(found.rows).index(SWAPPED))
         for row in found.rows.values():
             self.rows.append(row)
         return found.rows
@@ -183,6 +193,7 @@ class Protocol:
     def finish(self) -> RowTable:
         """All rows, complete: a speaker's gallery and the first clip's swap need all clips."""
         self._close_circle_of_swaps()
+        self.own.finish(self.rows)
         if self.identity is not None:
             add_retrieval(self.rows, self._embeddings)
         return self.rows

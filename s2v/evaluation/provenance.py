@@ -80,7 +80,9 @@ def files_trained_with(hyper_parameters: dict[str, Any]) -> set[str] | None:
     waiting, complete = [hyper_parameters], True
     while waiting:
         for text in _strings(waiting.pop()):
-            _, _, after_kind = text.partition(":")
+            kind, _, after_kind = text.partition(":")
+            if kind == "class":  # its name is not imported: only its file matters
+                _, _, after_kind = after_kind.partition(":")
             names = (text, after_kind, file_of_source(after_kind))
             path = next((Path(name) for name in names if name and _is_file(name)), None)
             if path is None:

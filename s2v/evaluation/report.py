@@ -32,7 +32,7 @@ from s2v.evaluation.markdown_text import escaped
 from s2v.evaluation.report_rows import finite, write_csv, write_json
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
-from s2v.evaluation.summary import METRICS, READ_FIRST, SystemSummary
+from s2v.evaluation.summary import CLIP_METRICS, METRICS, READ_FIRST, SystemSummary, own_metrics
 from s2v.whole_file import whole_file, write_whole_file
 
 _NARROW = 7
@@ -44,8 +44,16 @@ _SHORT = {
 }
 """Names whose words fit a column of 7: a terminal of 80 shows them all."""
 
-_ARROWS = {"up": "↑", "down": "↓", "zero": "→0", "one": "→1", "real": "→real", "signed": "±"}
-_BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1", "real": "as real", "signed": "(signed)"}
+_ARROWS = {"up": "↑", "down": "↓", "zero": "→0", "one": "→1", "real": "→real", "signed": "±", "": ""}
+_BETTER = {
+    "up": "higher",
+    "down": "lower",
+    "zero": "0",
+    "one": "1",
+    "real": "as real",
+    "signed": "(signed)",
+    "": "",
+}
 
 
 @dataclass
@@ -62,8 +70,8 @@ class Report:
         """Write the files, each atomically; their paths."""
         sheet = contact_sheet_png(self.strips) if self.strips else None
         rows: dict[str, Callable[[TextIO], None]] = {
-            "report.json": lambda stream: write_json(stream, self._head(), self.rows),
-            "report.csv": lambda stream: write_csv(stream, self.rows),
+            "report.json": lambda stream: write_json(stream, self._head(), self.rows, self._clip_metrics),
+            "report.csv": lambda stream: write_csv(stream, self.rows, self._clip_metrics),
         }
         for name, write in rows.items():
             with (
@@ -88,7 +96,7 @@ class Report:
             | {"scored": summary.scored, "total": summary.total}
             for name, summary in self.systems.items()
         }
-        return {"systems": systems, "meta": self.meta | {"definitions": DEFINITIONS}}
+        return {"systems": systems, "meta": self.meta | {"definitions": self._definitions}}
 
     def as_html(self, sheet: bytes | None = None) -> str:
         """One self-contained page; `sheet`: the contact sheet's PNG."""
@@ -99,15 +107,15 @@ class Report:
             table=self.table(),
             notes=self.notes(),
             faults=faults,
-            definitions=DEFINITIONS,
+            definitions=self._definitions,
             sheet=sheet,
-            first=(*READ_FIRST, "scored"),
+            first=(*READ_FIRST, *self._own, "scored"),
         )
 
     def as_csv(self) -> str:
         """The content of report.csv: a row a clip and system; empty cells where nothing could be measured."""
         text = io.StringIO()
-        write_csv(text, self.rows)
+        write_csv(text, self.rows, self._clip_metrics)
         return text.getvalue()
 
     def as_markdown(self) -> str:
@@ -134,12 +142,12 @@ class Report:
     def table(self) -> list[list[str]]:
         """Rows of cells: metric, where better lies, then one cell a system."""
         present = [
-            metric for metric in METRICS if any(metric in summary for summary in self.systems.values())
+            metric for metric in self._better if any(metric in summary for summary in self.systems.values())
         ]
         rows = [
             [
                 metric,
-                _BETTER[METRICS[metric]] + (", unstable" if metric in self._unstable else ""),
+                _BETTER[self._better[metric]] + (", unstable" if metric in self._unstable else ""),
                 *(_cell(summary.get(metric)) for summary in self.systems.values()),
             ]
             for metric in present
@@ -157,15 +165,32 @@ class Report:
             table.add_column(short, justify="right", overflow="fold", width=max(6, min(longest, _NARROW)))
         rows = self.table()
         for metric, _, *cells in rows:
-            if metric in READ_FIRST:
+            if metric in READ_FIRST or metric in self._own:
                 means = (_four_digits(cell.partition(" [")[0]) for cell in cells)
                 mark = " unstable" if metric in self._unstable else ""
-                table.add_row(f"{metric} {_ARROWS[METRICS[metric]]}{mark}", *means)
+                table.add_row(f"{metric} {_ARROWS[self._better[metric]]}{mark}".rstrip(), *means)
         table.add_row("scored", *rows[-1][2:])
         left_out = len(rows) - table.row_count
         if left_out:
             table.caption = f"{left_out} more metrics and the intervals are in the report"
         return table
+
+    @property
+    def _own(self) -> dict[str, str]:
+        return own_metrics(self.meta)
+
+    @property
+    def _better(self) -> dict[str, str]:
+        return METRICS | self._own
+
+    @property
+    def _clip_metrics(self) -> tuple[str, ...]:
+        return (*CLIP_METRICS, *self._own)
+
+    @property
+    def _definitions(self) -> dict[str, str]:
+        declared = self.meta.get("own_metrics") or {}
+        return DEFINITIONS | {name: about["definition"] for name, about in declared.items()}
 
     @property
     def _unstable(self) -> set[str]:
@@ -215,6 +240,8 @@ class Report:
                 f"{name} judge: {judge['file']}, {judge['origin']}, sha256 {judge['sha256'][:12]}"
                 + taught[judge["teacher_used_as_judge"]]
             )
+        for name, about in (meta.get("own_metrics") or {}).items():
+            notes.append(f"{name}: a metric of one's own, {about['class']}: {about['definition']}")
         return [*notes, *filter(None, [gender_note(meta)])]
 
 

@@ -3,14 +3,14 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TextIO
 
 from s2v.evaluation.clip_rows import ClipRow
 from s2v.evaluation.summary import CLIP_METRICS
 from s2v.spreadsheet_cell import as_cell
 
-_COLUMNS = (
+COLUMNS = (
     "clip_id",
     "speaker",
     "gender",
@@ -22,28 +22,31 @@ _COLUMNS = (
     "emotion_predicted",
     "emotion_reference",
 )
+"""What a row says beside its metrics."""
 
 
-def write_json(stream: TextIO, head: dict[str, Any], rows: Sequence[ClipRow]) -> None:
+def write_json(
+    stream: TextIO, head: dict[str, Any], rows: Sequence[ClipRow], metrics: Collection[str] = CLIP_METRICS
+) -> None:
     """Write {**head, "clips": rows}, indented by 1; raises ValueError for a NaN in `head`."""
     start, _, end = json.dumps(head | {"clips": []}, indent=1, allow_nan=False).rpartition("]")
     stream.write(start)
     separator = "\n  "
     for row in rows:
-        text = json.dumps(_plain(row), indent=1, allow_nan=False)
+        text = json.dumps(_plain(row, metrics), indent=1, allow_nan=False)
         stream.write(separator + text.replace("\n", "\n  "))
         separator = ",\n  "
     stream.write(("\n ]" if rows else "]") + end + "\n")
 
 
-def write_csv(stream: TextIO, rows: Sequence[ClipRow]) -> None:
+def write_csv(stream: TextIO, rows: Sequence[ClipRow], metrics: Collection[str] = CLIP_METRICS) -> None:
     """Write a line a row below a line of names; empty cells where nothing could be measured."""
-    writer = csv.DictWriter(stream, [*_COLUMNS, *CLIP_METRICS], lineterminator="\n")
+    writer = csv.DictWriter(stream, [*COLUMNS, *metrics], lineterminator="\n")
     writer.writeheader()
     writer.writerows(
         {
             key: "" if value is None else as_cell(value) if isinstance(value, str) else value
-            for key, value in _plain(row).items()
+            for key, value in _plain(row, metrics).items()
         }
         for row in rows
     )
@@ -54,7 +57,7 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _plain(row: ClipRow) -> dict[str, Any]:
+def _plain(row: ClipRow, metrics: Collection[str]) -> dict[str, Any]:
     return {
         "clip_id": row.clip_id,
         "speaker": row.speaker,
@@ -66,5 +69,5 @@ def _plain(row: ClipRow) -> dict[str, Any]:
         "emotion_true": row.emotion_true,
         "emotion_predicted": row.emotion_predicted,
         "emotion_reference": row.emotion_reference,
-        **{metric: finite(row.values.get(metric, math.nan)) for metric in CLIP_METRICS},
+        **{metric: finite(row.values.get(metric, math.nan)) for metric in metrics},
     }

@@ -68,6 +68,13 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="68 landmarks for blinks and mouths: dlib's .dat file, or dlib: that of s2v[landmarks] (none: left out)",
     )
     parser.add_argument(
+        "--metric",
+        metavar="PACKAGE.MODULE.CLASS",
+        action="append",
+        default=[],
+        help="a metric of your own, see docs/extending.md (repeatable)",
+    )
+    parser.add_argument(
         "--checkpoint", metavar="FILE", help="what made the videos: named by its hash, its teachers marked"
     )
     parser.add_argument(
@@ -173,6 +180,7 @@ def run_score(args: argparse.Namespace) -> int:
         crop=crop,
         trim=args.trim,
         resize=args.resize,
+        metrics=tuple(args.metric),
     )
     protocol = job.protocol()
     _move(protocol, args.device)

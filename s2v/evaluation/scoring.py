@@ -86,7 +86,12 @@ class Scoring:
         if not rows:
             return None
         systems = summarise(
-            rows, self.bootstrap, BOOTSTRAP_SEED, self.protocol.spread, self.protocol.split_fid
+            rows,
+            self.bootstrap,
+            BOOTSTRAP_SEED,
+            self.protocol.spread,
+            self.protocol.split_fid,
+            self.protocol.own.declared,
         )
         strips = [self.strips[key] for key in sorted(self.strips)]
         return Report(rows, systems, meta | self._meta(rows, teachers), strips)
@@ -107,6 +112,7 @@ class Scoring:
             "speakers": len({row.speaker for row in clips if row.speaker}),
             "clip_list_sha256": sha256_of_list(row.clip_id for row in clips),
             "judges": {name: describe_judge(judge, teachers) for name, judge in judges.items()},
+            "own_metrics": self.protocol.own.declared,
             "fid_frames": self.protocol.split_fid.frames if self.protocol.split_fid is not None else None,
             "emotion_references": dict(
                 Counter(row.emotion_reference for row in clips if row.emotion_reference)

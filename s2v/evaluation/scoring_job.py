@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from s2v.evaluation.clip_measurement import ClipMeasurement
+from s2v.evaluation.clip_metric import load_clip_metric
 from s2v.evaluation.held_pictures import HeldPictures, mean_frame
 from s2v.evaluation.judges import (
     load_emotion_judge,
@@ -17,6 +18,7 @@ from s2v.evaluation.judges import (
     load_sync_judge,
 )
 from s2v.evaluation.landmark_judge import load_landmark_judge
+from s2v.evaluation.own_metrics import OwnMetrics
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.scoring import measure_clip
 from s2v.evaluation.video_crop import VideoCrop
@@ -46,6 +48,8 @@ class ScoringJob:
     crop: VideoCrop | None = None
     trim: int = 0
     resize: bool = False
+    metrics: tuple[str, ...] = ()
+    """Classes of metrics of one's own, `package.module.Class`; a worker imports them itself."""
 
     def protocol(self) -> Protocol:
         """With its judges loaded, on the CPU."""
@@ -59,6 +63,7 @@ class ScoringJob:
             load_landmark_judge(self.landmarks) if self.landmarks else None,
             trim=self.trim,
             resize=self.resize,
+            own=OwnMetrics([load_clip_metric(path) for path in self.metrics]),
         )
 
     def with_whole_paths(self) -> "ScoringJob":

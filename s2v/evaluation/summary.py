@@ -1,7 +1,8 @@
 """From the protocol's rows to a data set's numbers: means (macro-F1 for emotion) with bootstrap intervals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -58,6 +59,15 @@ BETTER = {
 
 METRICS = CLIP_METRICS | {"emotion_macro_f1": "up", "speaker_spread": "one", "fid": "down"}
 
+
+def own_metrics(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> where better lies, of the metrics of one's own that a report's meta tells of."""
+    declared = meta.get("own_metrics")
+    if not isinstance(declared, dict):  # an older report, or another program's
+        return {}
+    return {name: str(about.get("better")) for name, about in declared.items() if isinstance(about, dict)}
+
+
 READ_FIRST = (
     "ssim",
     "psnr",
@@ -95,10 +105,15 @@ def summarise(
     seed: int = 0,
     spread: SpeakerSpread | None = None,
     fid: SplitFid | None = None,
+    own: Collection[str] = (),
 ) -> dict[str, SystemSummary]:
-    """System -> its numbers, in the order in which the systems first appear in `rows`."""
+    """System -> its numbers, in the order in which the systems first appear in `rows`; `own`: one's own metrics."""
     systems = dict.fromkeys(row.system for row in rows)
-    found = {name: _summary([row for row in rows if row.system == name], resamples, seed) for name in systems}
+    metrics = (*CLIP_METRICS, *own)
+    found = {
+        name: _summary([row for row in rows if row.system == name], metrics, resamples, seed)
+        for name in systems
+    }
     for name, summary in found.items():
         apart = spread.estimate(name, resamples, seed) if spread is not None else None
         if apart is not None:
@@ -109,13 +124,13 @@ def summarise(
     return found
 
 
-def _summary(rows: list[ClipRow], resamples: int, seed: int) -> SystemSummary:
+def _summary(rows: list[ClipRow], metrics: Collection[str], resamples: int, seed: int) -> SystemSummary:
     speakers = [row.speaker for row in rows]
     estimates = {
         metric: mean_estimate(
             [row.values.get(metric, float("nan")) for row in rows], speakers, resamples, seed
         )
-        for metric in CLIP_METRICS
+        for metric in metrics
         if any(metric in row.values for row in rows)
     }
     judged = [row for row in rows if row.emotion_predicted]

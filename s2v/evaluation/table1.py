@@ -12,7 +12,7 @@ from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
 from s2v.evaluation.retrieval import gender_note
-from s2v.evaluation.summary import METRICS
+from s2v.evaluation.summary import METRICS, own_metrics
 from s2v.metrics.regional_quality import METRICS as PIXEL_METRICS
 from s2v.metrics.regional_quality import SIZES
 from s2v.whole_file import write_whole_file
@@ -85,7 +85,7 @@ class Table1:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["system", "metric", "mean", "low", "high", "n", "paper"])
         for name, values in self.systems.items():
-            for metric in METRICS:
+            for metric in self._metrics:
                 if (found := values.get(metric)) is not None:
                     cells = [
                         found["mean"],
@@ -120,7 +120,9 @@ class Table1:
         lines += ["", "Mean over clips with 95 % bootstrap interval, resampled by speaker.", ""]
         if (closed := self.ssim_gap_closed()) is not None:
             lines += [f"speech2video closes {closed:.0%} of the SSIM gap between S2F+SDFA and SDFA.", ""]
-        others = [m for m in METRICS if m not in compared and any(m in s for s in self.systems.values())]
+        others = [
+            m for m in self._metrics if m not in compared and any(m in s for s in self.systems.values())
+        ]
         if others:
             lines += ["## Beyond the paper", ""]
             lines += [_line(["metric", *map(_titled, self.systems)])]
@@ -161,6 +163,11 @@ class Table1:
         for name, text in contents.items():
             write_whole_file(folder / name, text.encode("utf-8", "surrogateescape"))
         return [folder / name for name in contents]
+
+    @property
+    def _metrics(self) -> list[str]:
+        """Built-in ones, then those of one's own, which all reports share."""
+        return [*METRICS, *own_metrics(next(iter(self.meta.values())))]
 
     def _compared(self, metric: str) -> str:
         """The name of the metric by which these systems compare: at 128 x 96 where their sizes differ."""
@@ -236,6 +243,10 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
             raise InputError(
                 f"{name} and {first} were judged by other networks: give both the same report config"
             )
+        if (meta[name].get("own_metrics") or {}) != (meta[first].get("own_metrics") or {}):
+            raise InputError(
+                f"{name} and {first} have other metrics of one's own: give both the same report config"
+            )
     sizes = {name: found.get("image_size") for name, found in meta.items()}
     other = next((name for name in sizes if sizes[name] != sizes[first]), None)
     if other is None:
@@ -246,8 +257,10 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
                 f"give both the same data settings, or test {name} again: its report has nothing at 128 x 96"
             )
             raise _not_alike(other, first, "image_size", meta, mend)
+    own = meta[first].get("own_metrics") or {}
+    at_own_size = AT_OWN_SIZE | {metric for metric, about in own.items() if about["same_shape"]}
     alike = {
-        name: {metric: value for metric, value in values.items() if metric not in AT_OWN_SIZE}
+        name: {metric: value for metric, value in values.items() if metric not in at_own_size}
         for name, values in (systems | calibration).items()
     }
     return Table1(dataset, alike, meta, sizes_differ=True)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from s2v.metrics.image_quality import Region, frame_psnr, frame_ssim
+from s2v.face_regions import RowRegion
+from s2v.metrics.image_quality import frame_psnr, frame_ssim
 
 
 class _ClipMean(Metric):
@@ -20,9 +21,9 @@ class _ClipMean(Metric):
     total: Tensor
     clips: Tensor
 
-    def __init__(self, region: Region = "full") -> None:
+    def __init__(self, region: RowRegion = "full") -> None:
         super().__init__()
-        self.region: Region = region
+        self.region: RowRegion = region
         self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
         self.add_state("clips", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 

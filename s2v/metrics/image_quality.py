@@ -9,12 +9,12 @@ inner pixels of torchmetrics' (whose own mean also counts those it padded by ref
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from s2v.errors import InputError
+from s2v.face_regions import RowRegion, cut_rows
 
 DATA_RANGE = 255.0
 SSIM_WINDOW = 11
@@ -29,21 +29,6 @@ FRAMES_AT_ONCE = 32
 
 _SSIM_FRAMES = 4
 """So few that SSIM's ten or so float64 copies of them stay in a processor's cache at usual sizes."""
-
-Region = Literal["full", "upper", "lower"]
-"""`lower` is the mouth half, rows [H/2, H) counted from the top."""
-
-
-def region_of(frames: Tensor, region: Region) -> Tensor:
-    """(..., H, W) -> the rows of `region`."""
-    height = frames.shape[-2]
-    if region == "full":
-        return frames
-    if region == "upper":
-        return frames[..., : height // 2, :]
-    if region == "lower":
-        return frames[..., height // 2 :, :]
-    raise InputError(f"unknown region {region!r}: expected full, upper or lower")
 
 
 def check_pair(generated: Tensor, real: Tensor) -> None:
@@ -74,19 +59,19 @@ def _described(frames: Tensor) -> str:
     return f"{len(frames)} frames of {frames.shape[-1]} x {frames.shape[-2]}"
 
 
-def frame_ssim(generated: Tensor, real: Tensor, region: Region = "full") -> Tensor:
+def frame_ssim(generated: Tensor, real: Tensor, region: RowRegion = "full") -> Tensor:
     """SSIM of each frame, averaged over colours and pixels: (T, 3, H, W) uint8 twice -> (T,) float32.
 
     Raises:
         InputError: shapes differ, or the region is smaller than the window.
     """
     check_pair(generated, real)
-    generated, real = region_of(generated, region), region_of(real, region)
+    generated, real = cut_rows(generated, region), cut_rows(real, region)
     check_ssim_size(real, region)
     return torch.cat([part.mean(dim=(1, 2, 3)).float() for (part,) in ssim_maps([generated], real)])
 
 
-def check_ssim_size(frames: Tensor, region: Region) -> None:
+def check_ssim_size(frames: Tensor, region: RowRegion) -> None:
     """A region's frames (..., H, W) must hold one window.
 
     Raises:
@@ -160,7 +145,7 @@ def _gaussian() -> list[float]:
 _WINDOW = _gaussian()
 
 
-def frame_psnr(generated: Tensor, real: Tensor, region: Region = "full") -> Tensor:
+def frame_psnr(generated: Tensor, real: Tensor, region: RowRegion = "full") -> Tensor:
     """PSNR of each frame in dB over all its colours and pixels: (T, 3, H, W) uint8 twice -> (T,) float32.
 
     Identical frames get `PSNR_CEILING`.
@@ -169,7 +154,7 @@ def frame_psnr(generated: Tensor, real: Tensor, region: Region = "full") -> Tens
         InputError: shapes differ.
     """
     check_pair(generated, real)
-    generated, real = region_of(generated, region), region_of(real, region)
+    generated, real = cut_rows(generated, region), cut_rows(real, region)
     values = [
         10 * torch.log10(DATA_RANGE**2 / (mine.float() - theirs.float()).square().mean(dim=(1, 2, 3)))
         for mine, theirs in zip(generated.split(FRAMES_AT_ONCE), real.split(FRAMES_AT_ONCE), strict=True)

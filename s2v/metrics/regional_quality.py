@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from s2v.face_regions import RowRegion, cut_rows, row_slice
 from s2v.metrics.image_quality import (
     DATA_RANGE,
     FRAMES_AT_ONCE,
@@ -19,14 +20,13 @@ from s2v.metrics.image_quality import (
     SSIM_WINDOW,
     check_pair,
     check_ssim_size,
-    region_of,
     ssim_maps,
 )
 
 SMALL_SIZE = (128, 96)
 """Height and width of the comparison with 128 x 96 systems."""
 
-REGIONS = {"full": "", "upper": "_upper", "lower": "_mouth"}
+REGIONS: dict[RowRegion, str] = {"full": "", "upper": "_upper", "lower": "_mouth"}
 """Region -> what it appends to a metric's name."""
 
 SIZES = ("", "_128x96")
@@ -96,22 +96,20 @@ def perfect_quality(real: Tensor) -> dict[str, float]:
     Raises:
         InputError: half a frame is smaller than SSIM's window.
     """
-    check_ssim_size(region_of(real, "upper"), "upper")
+    check_ssim_size(cut_rows(real, "upper"), "upper")
     return {name: 1.0 if name.startswith("ssim") else PSNR_CEILING for name in METRICS}
 
 
 def _of_one_size(systems: Sequence[Tensor], real: Tensor, first: Sequence[int]) -> list[dict[str, float]]:
-    check_ssim_size(region_of(real, "upper"), "upper")
-    height = real.shape[-2]
-    middle = height // 2
+    check_ssim_size(cut_rows(real, "upper"), "upper")
+    middle = real.shape[-2] // 2
     # rows of the SSIM map whose window lies inside the region
-    windows = {
+    windows: dict[RowRegion, slice] = {
         "full": slice(None),
         "upper": slice(0, middle - SSIM_WINDOW + 1),
         "lower": slice(middle, None),
     }
-    rows = {"full": slice(None), "upper": slice(0, middle), "lower": slice(middle, None)}
-    similar: list[dict[str, list[Tensor]]] = [{region: [] for region in REGIONS} for _ in systems]
+    similar: list[dict[RowRegion, list[Tensor]]] = [{region: [] for region in REGIONS} for _ in systems]
     for parts in ssim_maps(systems, real):
         for part, kept in zip(parts, similar, strict=True):
             for region, chosen in windows.items():
@@ -121,7 +119,7 @@ def _of_one_size(systems: Sequence[Tensor], real: Tensor, first: Sequence[int]) 
         error = squared_error(frames, real)[start:]
         values = {}
         for region, suffix in REGIONS.items():
-            inside = error[:, rows[region]].mean(dim=1)
+            inside = error[:, row_slice(real.shape[-2], region)].mean(dim=1)
             values[f"ssim{suffix}"] = float(torch.cat(kept[region])[start:].mean())
             values[f"psnr{suffix}"] = float(psnr_of(inside).mean())
             values[f"psnr_clip{suffix}"] = float(psnr_of(inside.mean()))

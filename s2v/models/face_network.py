@@ -1,6 +1,6 @@
 """One way to ask any face network: faces of any size in, embedding and logits out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import torch.nn.functional as F
@@ -26,10 +26,12 @@ def resize_faces(faces: Tensor, size: int) -> Tensor:
 
 
 class FaceNetwork(nn.Module):
-    """Wraps VGGFace, SENet50, MobileFaceNet or MiniXception behind the same two outputs.
+    """Wraps VGGFace, SENet50, MobileFaceNet, MiniXception or a network of one's own behind the same two outputs.
 
     Args:
-        network: a face network of `s2v.models`.
+        network: gives a dict with `embedding` (VGG: `fc7`), `logits` (`fc8`) or both for faces (B, 3, H, W), float32
+            RGB 0..255, which are resized to its `image_size`, if it has one. Those with `feature_maps` (faces at their
+            own size to three conv maps) can stand behind D_ID.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -41,9 +43,17 @@ class FaceNetwork(nn.Module):
 
         Returns:
             `embedding` (B, D): VGG's fc7, or the network's own embedding; `logits` (B, C) where it classifies.
+
+        Raises:
+            InputError: the network gives neither.
         """
         size = getattr(self.network, "image_size", None)
         outputs = self.network(faces.float() if size is None else resize_faces(faces, size))
+        if not isinstance(outputs, Mapping) or not outputs.keys() & {"fc7", "fc8", "embedding", "logits"}:
+            raise InputError(
+                f"the face network {type(self.network).__name__} has to give a dict with embedding, logits or both, "
+                f"not {sorted(outputs) if isinstance(outputs, Mapping) else type(outputs).__name__}"
+            )
         found = {
             "embedding": outputs.get("fc7", outputs.get("embedding")),
             "logits": outputs.get("fc8", outputs.get("logits")),

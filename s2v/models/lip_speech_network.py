@@ -1,12 +1,12 @@
 """What every network that matches lips with speech has in common: its windows, and which part of a face it sees."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from s2v.errors import InputError
+from s2v.face_regions import LIP_REGIONS, LipRegion, cut_box
 
 WINDOW_FRAMES = 5
 """Video frames (25 fps) one lip embedding sees."""
@@ -15,24 +15,6 @@ WINDOW_STEPS = 20
 """Steps of speech features (100 a second) one speech embedding sees: the time of `WINDOW_FRAMES`."""
 
 STEPS_PER_FRAME = 4
-
-FaceRegion = Literal["full", "lower", "mouth"]
-
-REGIONS: dict[str, tuple[float, float, float, float]] = {
-    "full": (0.0, 1.0, 0.0, 1.0),
-    "lower": (0.5, 1.0, 0.25, 0.75),
-    "mouth": (0.53, 0.97, 0.28, 0.72),
-}
-"""Top, bottom, left and right of each region, as shares of a face crop."""
-
-
-def cut_region(frames: Tensor, region: FaceRegion) -> Tensor:
-    """A region of faces (..., H, W), whole pixels."""
-    height, width = frames.shape[-2:]
-    top, bottom, left, right = REGIONS[region]
-    return frames[
-        ..., round(top * height) : round(bottom * height), round(left * width) : round(right * width)
-    ]
 
 
 class LipSpeechNetwork(nn.Module, ABC):
@@ -46,25 +28,25 @@ class LipSpeechNetwork(nn.Module, ABC):
 
     Args:
         image_size: S, side of the lips' input in pixels.
-        region: which part of a face `prepare_lips` cuts out; see `REGIONS`.
+        region: which part of a face `prepare_lips` cuts out; see `s2v.face_regions.LIP_REGIONS`.
     """
 
     embedding_dim: int
     initial_scale: float
 
-    def __init__(self, image_size: int, region: FaceRegion) -> None:
+    def __init__(self, image_size: int, region: LipRegion) -> None:
         super().__init__()
-        if region not in REGIONS:
-            raise InputError(f"the region of a face is one of {', '.join(REGIONS)}, but got {region!r}")
+        if region not in LIP_REGIONS:
+            raise InputError(f"the region of a face is one of {', '.join(LIP_REGIONS)}, but got {region!r}")
         self.image_size = image_size
-        self.region: FaceRegion = region
+        self.region: LipRegion = region
 
     def prepare_lips(self, frames: Tensor) -> Tensor:
         """Frames (T, 3, H, W), RGB 0..255 (uint8 or float), to lip frames (T, 3, S, S), float, BGR 0..255.
 
         Cuts out `region` and resizes with anti-aliasing. Differentiable for float frames.
         """
-        lips = cut_region(frames, self.region).flip(1)
+        lips = cut_box(frames, LIP_REGIONS[self.region]).flip(1)
         lips = lips if lips.is_floating_point() else lips.float()
         if lips.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)

@@ -7,12 +7,12 @@ from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
 from s2v.batch import SAMPLE_RATE
+from s2v.face_regions import LipRegion
 from s2v.metrics.mfcc import FRAME_SAMPLES, STEP_SAMPLES
 from s2v.models.lip_speech_network import (
     STEPS_PER_FRAME,
     WINDOW_FRAMES,
     WINDOW_STEPS,
-    FaceRegion,
     LipSpeechNetwork,
 )
 
@@ -31,7 +31,7 @@ class MouthSyncNet(LipSpeechNetwork):
 
     Args:
         image_size: S of the lips' input, a multiple of 16.
-        region: the part of a face that is seen; see `s2v.models.lip_speech_network.REGIONS`.
+        region: the part of a face that is seen; see `s2v.face_regions.LIP_REGIONS`.
         embedding_dim: D.
         hidden: channels in time.
         dropout: before the embeddings, in training.
@@ -44,7 +44,7 @@ class MouthSyncNet(LipSpeechNetwork):
     def __init__(
         self,
         image_size: int = 48,
-        region: FaceRegion = "mouth",
+        region: LipRegion = "mouth",
         embedding_dim: int = 64,
         hidden: int = 128,
         dropout: float = 0.2,

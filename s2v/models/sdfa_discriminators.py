@@ -11,7 +11,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn.functional import pairwise_distance
 
-from s2v.losses.frame_similarity import Region, region_rows
+from s2v.face_regions import RowRegion, cut_rows
 from s2v.models.sdfa import height_and_width
 from s2v.models.sdfa_identity import halvings
 from s2v.models.sdfa_speech import SpeechWindowEncoder
@@ -103,11 +103,11 @@ class SpeechLipsDiscriminator(nn.Module):
         image_size: int | list[int] = 128,
         width: float = 1.0,
         dim: int = 256,
-        region: Region = "lower",
+        region: RowRegion = "lower",
     ) -> None:
         super().__init__()
         height, side = height_and_width(image_size)
-        self.region: Region = region
+        self.region: RowRegion = region
         self.dim = dim
         seen = (height if region == "full" else height // 2, side)
         times = halvings((height, side)) - 1
@@ -122,7 +122,7 @@ class SpeechLipsDiscriminator(nn.Module):
 
     def forward(self, windows: Tensor, lips: Tensor) -> Tensor:
         """windows (M, 10000) of speech and the five frames each (M, 5, 3, H, W) in [-1, 1] -> logits (M,)."""
-        stacked = rearrange(region_rows(lips, self.region), "m t c h w -> m (t c) h w")
+        stacked = rearrange(cut_rows(lips, self.region), "m t c h w -> m (t c) h w")
         distance = pairwise_distance(self.speech(windows), self.lips(stacked)) / self.dim**0.5
         return self.score(distance.unsqueeze(-1)).squeeze(-1)
 

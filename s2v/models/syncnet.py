@@ -10,13 +10,13 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+from s2v.face_regions import LipRegion
 from s2v.metrics.mfcc import mfcc
 from s2v.models.filtered_tower import can_be_filtered, lip_features, speech_features
 from s2v.models.lip_speech_network import (
     STEPS_PER_FRAME,
     WINDOW_FRAMES,
     WINDOW_STEPS,
-    FaceRegion,
     LipSpeechNetwork,
 )
 from s2v.models.width import scaled_channels
@@ -46,7 +46,7 @@ class SyncNet(LipSpeechNetwork):
             square around the mouth (rows H/2 to H, columns W/4 to 3W/4), or "mouth", a closer one.
     """
 
-    def __init__(self, image_size: int = 224, width: float = 1.0, region: FaceRegion = "full") -> None:
+    def __init__(self, image_size: int = 224, width: float = 1.0, region: LipRegion = "full") -> None:
         super().__init__(image_size, region)
         map_size = _lip_map_size(image_size)
         if map_size < 1:

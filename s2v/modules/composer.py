@@ -11,7 +11,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.losses.frame_similarity import Region, frame_similarity_loss, mouth_similarity_loss
+from s2v.face_regions import RowRegion
+from s2v.losses.frame_similarity import frame_similarity_loss, mouth_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.losses.least_squares import discriminator_loss, generator_loss
 from s2v.models.face_network import FaceNetwork
@@ -106,7 +107,7 @@ class ComposerModule(AdversarialModule):
         feature_network: str | None = None,
         window_frames: int = 40,
         weights: LossWeights = LossWeights(),  # noqa: B008 (jsonargparse reads the default; it is never changed)
-        similarity_region: Region = "lower",
+        similarity_region: RowRegion = "lower",
         similarity_reduction: Literal["mean", "sum"] = "mean",
         gradient_sigma: float = 1.0,
         generator_lr: float = 3e-4,
@@ -134,7 +135,7 @@ class ComposerModule(AdversarialModule):
         self.window_frames = window_frames
         # from a checkpoint of a module made in Python they come as dicts
         self.weights = LossWeights(**weights) if isinstance(weights, dict) else weights
-        self.similarity_region: Region = similarity_region
+        self.similarity_region: RowRegion = similarity_region
         self.similarity_reduction: Literal["mean", "sum"] = similarity_reduction
         self.gradient_sigma = gradient_sigma
         self.learning_rates = {
@@ -345,12 +346,8 @@ class ComposerModule(AdversarialModule):
         """Generate the window's frames; callbacks measure them."""
         real = normalise(batch["frames"])
         fake = self(batch["speech"], batch["frame_times"])
-        self.log(
-            "val/loss/similarity",
-            frame_similarity_loss(fake, real, "full"),
-            prog_bar=True,
-            batch_size=len(real),
-        )
+        difference = frame_similarity_loss(fake, real, "full")  # whatever train/loss/similarity compares
+        self.log("val/l1", difference, prog_bar=True, batch_size=len(real))
         return {"fake_frames": fake, "real_frames": real}
 
     def generate_clip(self, speech: Tensor, num_frames: int) -> Tensor:

@@ -119,7 +119,7 @@ class DistillModule(RetrievesIdentity):
             raise InputError(
                 f"distillation has no {' and no '.join(missing)} teacher: set "
                 + " and ".join(f"model.init_args.{kind}_teacher" for kind in missing)
-                + " to a face teacher's checkpoint or KIND:FILE"
+                + " to a face teacher's checkpoint, KIND:FILE or class:package.module.Class"
             )
 
     def on_fit_start(self) -> None:
@@ -161,13 +161,18 @@ class DistillModule(RetrievesIdentity):
         drawn = torch.rand(batch["frames"].shape[:2], device=device).argsort(dim=1)[:, : self.frames_per_clip]
         if self._cache is not None and all(map(self._cache.knows, batch["clip_id"])):
             return self._cached_features(batch, drawn)
-        nu = self.teachers["identity"](batch["still"])["embedding"]
+        nu = self._taught("identity", batch["still"], "embedding")
         clips = torch.arange(len(drawn), device=device).unsqueeze(1)
         faces = batch["frames"][clips, drawn]
-        features = self.teachers["emotion"](rearrange(faces, "b k c h w -> (b k) c h w"))[
-            self.emotion_feature
-        ]
+        features = self._taught("emotion", rearrange(faces, "b k c h w -> (b k) c h w"), self.emotion_feature)
         return nu, rearrange(features, "(b k) d -> b k d", k=min(count, self.frames_per_clip)).mean(dim=1)
+
+    def _taught(self, kind: str, faces: Tensor, output: str) -> Tensor:
+        """One output of a teacher for faces (B, 3, H, W)."""
+        outputs = self.teachers[kind](faces)
+        if output not in outputs:
+            raise InputError(f"the {kind} teacher gives no {output}, only {', '.join(outputs)}")
+        return outputs[output]
 
     def _cached_features(self, batch: TalkingFaceBatch, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """`teacher_features` of the drawn pictures (B, K), read instead of computed."""

@@ -9,6 +9,8 @@ from s2v import weights
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.checkpoint_part import read_checkpoint
+from s2v.own_modules import own_class
+from s2v.weight_file import filled, read_state_dict
 
 if TYPE_CHECKING:
     from s2v.modules.face_teacher import FaceTeacher
@@ -21,12 +23,16 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
         source: a checkpoint of a `FaceTeacher` fit (`*.ckpt`), or published weights as `KIND:FILE` with KIND
             one of vggface, senet, mobilefacenet, mini_xception, onnx. `mobilefacenet:FILE@YUNET.onnx` aligns faces
             by the landmarks of that detector; `onnx:FILE?size=112&mean=127.5&std=128&order=bgr` says how the
-            file's network wants its pictures (`s2v.weights.load_onnx`).
+            file's network wants its pictures (`s2v.weights.load_onnx`). Or a network of one's own,
+            `class:package.module.Class[:FILE]`, whose class is imported: a source is the user's word, from a config or
+            a command line, and never read out of a checkpoint.
 
     Raises:
-        InputError: unknown kind, missing or unfit file.
+        InputError: unknown kind, missing or unfit file, no such class.
     """
     kind, _, path = source.partition(":")
+    if kind == "class" and path:
+        return FaceNetwork(_own_network(path)).eval()
     if path:
         loaders: dict[str, Callable[[str], nn.Module]] = {
             "vggface": weights.load_vggface,
@@ -37,7 +43,7 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
         }
         if kind not in loaders:
             raise InputError(
-                f"unknown kind of face network {kind!r} in {source!r}: expected one of {', '.join(loaders)}"
+                f"unknown kind of face network {kind!r} in {source!r}: expected one of {', '.join(loaders)}, class"
             )
         if kind == "mobilefacenet":
             path, _, detector = path.partition("@")
@@ -59,3 +65,16 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
         raise InputError(
             f"{source} does not tell how its network is built ({reason}): expected a checkpoint written by `s2v fit`"
         ) from error
+
+
+def _own_network(source: str) -> nn.Module:
+    """`package.module.Class[:FILE]`, made without arguments; the file holds nothing but its state dict."""
+    path, _, file = source.partition(":")
+    kind = own_class(path, "the face network")
+    if not issubclass(kind, nn.Module):
+        raise InputError(f"the face network {path} is no torch.nn.Module")
+    try:
+        network: nn.Module = kind()
+    except TypeError as error:
+        raise InputError(f"the face network {path} can't be made without arguments: {error}") from error
+    return filled(file, network, read_state_dict(file)) if file else network

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.losses.frame_similarity import Region, frame_similarity_loss
+from s2v.face_regions import RowRegion
+from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
 from s2v.models.sdfa import SDFA
 from s2v.models.sdfa_discriminators import SYNC_FRAMES, snippets
@@ -85,7 +86,7 @@ class SDFAModule(AdversarialModule):
         betas: tuple[float, float] = (0.5, 0.999),
         decay_after: int = 20,
         decay: float = 0.9,
-        similarity_region: Region = "lower",
+        similarity_region: RowRegion = "lower",
         accumulate_grad_batches: int = 1,
     ) -> None:
         super().__init__()
@@ -112,7 +113,7 @@ class SDFAModule(AdversarialModule):
         self.betas = (betas[0], betas[1])
         self.decay_after = decay_after
         self.decay = decay
-        self.similarity_region: Region = similarity_region
+        self.similarity_region: RowRegion = similarity_region
         self.accumulate_grad_batches = accumulate_grad_batches
         self.train()
 
@@ -276,8 +277,8 @@ class SDFAModule(AdversarialModule):
         """Generate the window's frames; callbacks measure them."""
         real = normalise(self.fitted(batch["frames"]))
         fake = self.generator(batch["speech"], self.who(batch), frame_numbers(batch["frame_times"]))
-        loss = frame_similarity_loss(fake, real, "full")
-        self.log("val/loss/similarity", loss, prog_bar=True, batch_size=len(real))
+        difference = frame_similarity_loss(fake, real, "full")  # whatever train/loss/similarity compares
+        self.log("val/l1", difference, prog_bar=True, batch_size=len(real))
         return {"fake_frames": fake, "real_frames": real}
 
     def generate_clip(self, speech: Tensor, num_frames: int, still: Tensor | None = None) -> Tensor:

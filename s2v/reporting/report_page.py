@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from s2v.evaluation.clip_rows import CALIBRATION
-from s2v.evaluation.summary import BETTER, METRICS
+from s2v.evaluation.summary import BETTER, METRICS, own_metrics
 from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
 from s2v.reporting.config_file import differing_keys
 from s2v.reporting.run_folder import Run
@@ -83,8 +83,11 @@ def _test_section(runs: list[Run]) -> list[str]:
     if not tested:
         return []
     found = _system_rows(tested)
-    metrics = [m for m in METRICS if any(_estimate(summary, m) for _, _, summary in found)]
-    columns = [("run", "")] + [(metric, BETTER[METRICS[metric]]) for metric in metrics]
+    better = dict(METRICS)
+    for run in tested:
+        better |= own_metrics((run.report or {})["meta"])
+    metrics = [m for m in better if any(_estimate(summary, m) for _, _, summary in found)]
+    columns = [("run", "")] + [(metric, BETTER.get(better[metric], "")) for metric in metrics]
     rows = []
     for label, system, summary in found:
         css = ' class="calibration"' if system in CALIBRATION else ""

@@ -15,9 +15,9 @@ from tests.experiments.combinations import REPOSITORY
 PAGE = REPOSITORY / "docs" / "extending.md"
 
 
-def test_own_loss_term_discriminator_data_set_and_system(tmp_path: Path) -> None:
+def test_own_loss_term_discriminator_data_set_system_metric_and_teacher(tmp_path: Path) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 100
     write_corpus(tmp_path / "corpus", "voxceleb2", speakers=3, clips_per_speaker=5, seed=0, size=64)
     (tmp_path / "data" / "interviews").mkdir(parents=True)
     for number, path in enumerate(sorted((tmp_path / "corpus").rglob("*.mp4"))):
@@ -40,8 +40,18 @@ def test_own_loss_term_discriminator_data_set_and_system(tmp_path: Path) -> None
     with (run / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["train/loss/motion"]]
     assert len(rows) == 4 and float(rows[0]["train/loss/motion"]) > 0
+    assert float(rows[0]["train/loss/identity"]) > 0  # D_ID, on the teacher's maps
+    assert config["init_args"]["feature_network"] == "class:mine.SmallFace"
+    with (run.parent / "stage1" / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
+        assert any(row["train/loss/identity_distill"] for row in csv.DictReader(file))
     with (tmp_path / "data" / "cache" / "interviews" / "manifest.csv").open(newline="") as file:
         clips = list(csv.DictReader(file))
     assert len(clips) == 15 and {clip["emotion"] for clip in clips} == {"calm", "glad"}
     report = json.loads((run.parent / "frozen" / "report" / "report.json").read_text())
     assert 0 < report["systems"]["frozen face"]["ssim"]["mean"] < 1
+    assert report["systems"]["frozen face"]["flicker"]["mean"] == 0
+    assert report["systems"]["ground_truth"]["flicker"]["mean"] == 1
+    assert report["meta"]["own_metrics"]["flicker"]["class"] == "mine.Flicker"
+    scored = json.loads((run.parent / "score" / "report.json").read_text())
+    assert scored["systems"]["generated"]["flicker"]["mean"] == 1
+    assert scored["systems"]["generated"]["flicker_peak"]["n"] == 15

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from s2v.weight_source import absolute_source, changed_sources, content_of_source, contents_of_sources
+from s2v.weight_source import (
+    absolute_source,
+    changed_sources,
+    content_of_source,
+    contents_of_sources,
+    files_of_source,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +30,8 @@ def test_whole_paths(folder: Path) -> None:
         "vggface:c@d": f"vggface:{folder}/c@d",
         "mobilefacenet:w/x.pth@y.onnx": f"mobilefacenet:{folder}/w/x.pth@{folder}/y.onnx",
         "onnx:x.onnx?size=112&order=bgr": f"onnx:{folder}/x.onnx?size=112&order=bgr",
+        "class:mine.Face": "class:mine.Face",
+        "class:mine.Face:w/x.pt": f"class:mine.Face:{folder}/w/x.pt",
     }.items():
         assert absolute_source(source) == whole
         assert absolute_source(whole) == whole
@@ -38,6 +46,9 @@ def test_hashes_tell_files_apart_and_not_where_they_lie(folder: Path) -> None:
     assert content_of_source("senet:w/x") == f"senet:{one}"
     assert content_of_source("mobilefacenet:x@y") == f"mobilefacenet:{one}@{two}"
     assert content_of_source("onnx:y?size=112") == f"onnx:{two}?size=112"
+    assert content_of_source("class:mine.Face:y") == f"class:mine.Face:{two}"
+    assert content_of_source("class:mine.Face") == "class:mine.Face"
+    assert files_of_source("class:mine.Face:y") == ["y"] and files_of_source("class:mine.Face") == []
     with pytest.raises(OSError, match="nowhere"):
         content_of_source("nowhere")
 

@@ -85,6 +85,7 @@ def test_wrong_files_are_one_line_each(teacher: str, syncnet: str, tmp_path: Pat
         (load_face_judge, f"unheard_of:{other}", "unheard_of"),
         (load_face_judge, syncnet, "no face teacher"),
         (load_sync_judge, teacher, "no SyncNet"),
+        (load_face_judge, "class:tests.s2v.modules.own_faces.Colours", "can teach, but judges are files"),
     ]
     for load, path, says in attempts:
         with pytest.raises(InputError) as refusal:

@@ -88,6 +88,27 @@ def test_two_workers_write_the_files_of_one(videos: Path, tmp_path: Path) -> Non
     }
 
 
+def test_metrics_of_ones_own_on_two_workers(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = "tests.s2v.evaluation.brightness_metrics"
+    common = ["score", "--real", str(videos / "real"), "--generated", str(videos / "generated")]
+    common += ["--bootstrap", "20", "--metric", f"{module}.Brightness", "--metric", f"{module}.FirstSample"]
+    made = {}
+    for name, options in {"alone": [], "two": ["--workers", "2"]}.items():
+        assert main([*common, "--output", str(tmp_path / name), *options]) == 0
+        made[name] = files(tmp_path / name)
+    assert made["alone"] == made["two"]
+    systems = made["two"]["json"]["systems"]
+    assert (
+        systems["ground_truth_swapped"]["first_sample"]["n"] == CLIPS - 1
+    )  # the real video without a partner
+    assert systems["still_frame"]["frames"]["mean"] == 24
+    capsys.readouterr()
+    assert main([*common, "--metric", "no.such.Metric"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_fewer_than_one_worker(videos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "--real", str(videos), "--generated", str(videos), "--workers", "0"]) == 2
     assert "--workers must be at least 1, got 0" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """Hashes, versions and who taught whom."""
 
 import hashlib
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from s2v.evaluation.judges import FaceJudge
@@ -77,6 +79,23 @@ def test_where_the_chain_is_broken_it_is_not_known(tmp_path: Path) -> None:
 def test_no_judge_no_description() -> None:
     assert describe_judge(None, set()) is None
     assert files_trained_with({"lr": 1e-3, "region": "lower", "nothing": None}) == set()
+
+
+def test_a_teachers_class_in_a_checkpoint_is_never_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hostile_teacher.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    weights, checkpoint = tmp_path / "eyes.pt", tmp_path / "stage1.ckpt"
+    weights.write_bytes(b"eyes")
+    torch.save(
+        {"hyper_parameters": {"identity_teacher": f"class:hostile_teacher.Eyes:{weights}"}}, checkpoint
+    )
+    taught = files_trained_with({"stage1_checkpoint": str(checkpoint)})
+    assert taught == {sha256_of_file(str(weights)), sha256_of_file(str(checkpoint))}
+    weights.unlink()
+    assert files_trained_with({"stage1_checkpoint": str(checkpoint)}) is None
+    assert "hostile_teacher" not in sys.modules
 
 
 def test_teachers_with_options_or_a_detector_are_found(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from s2v.losses.frame_similarity import frame_similarity_loss, mouth_similarity_loss, region_rows
+from s2v.losses.frame_similarity import frame_similarity_loss, mouth_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss, smooth, sobel
 
 
@@ -21,13 +21,6 @@ def test_sum_is_as_printed() -> None:
     """A sum over a frame's pixels, a mean over frames."""
     fake, real = torch.zeros(2, 5, 3, 4, 6), torch.ones(2, 5, 3, 4, 6)
     assert frame_similarity_loss(fake, real, "lower", "sum").item() == 3 * 2 * 6
-
-
-def test_region_of_odd_heights_and_unknown_names() -> None:
-    frames = torch.zeros(1, 3, 5, 4)
-    assert region_rows(frames, "upper").shape[-2] + region_rows(frames, "lower").shape[-2] == 5
-    with pytest.raises(ValueError, match="'lower', 'upper' or 'full'"):
-        region_rows(frames, "mouth")  # type: ignore[arg-type]
 
 
 def test_the_mouth_is_the_box_below_the_middle() -> None:

@@ -10,14 +10,13 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from s2v.errors import InputError
+from s2v.face_regions import RowRegion
 from s2v.metrics.image_quality import (
     FRAMES_AT_ONCE,
     PSNR_CEILING,
-    Region,
     frame_psnr,
     frame_ssim,
     motion,
-    region_of,
     sharpness,
 )
 from tests.s2v.metrics.scikit_image_ssim import ssim_of_scikit_image
@@ -34,7 +33,7 @@ def structured_clip(frames: int, height: int, width: int, seed: int) -> Tensor:
     return (127 + 80 * waves + 12 * noise).round().clamp(0, 255).to(torch.uint8)
 
 
-def rows(frames: np.ndarray, region: Region) -> np.ndarray:
+def rows(frames: np.ndarray, region: RowRegion) -> np.ndarray:
     """(T, H, W, 3) -> the rows of the region, by plain slicing."""
     half = frames.shape[1] // 2
     return {"full": frames, "upper": frames[:, :half], "lower": frames[:, half:]}[region]
@@ -42,7 +41,7 @@ def rows(frames: np.ndarray, region: Region) -> np.ndarray:
 
 @pytest.mark.parametrize("region", ["full", "upper", "lower"])
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (51, 40)])
-def test_equal_scikit_image(region: Region, height: int, width: int) -> None:
+def test_equal_scikit_image(region: RowRegion, height: int, width: int) -> None:
     real, other = structured_clip(3, height, width, 0), structured_clip(3, height, width, 1)
     generated = (0.6 * real + 0.4 * other).round().to(torch.uint8)
     pairs = list(
@@ -94,12 +93,6 @@ def test_long_clip_equals_its_pieces() -> None:
     torch.testing.assert_close(frame_ssim(generated, real), one_by_one)
     whole = generated.float().diff(dim=0).abs().mean() / real.float().diff(dim=0).abs().mean()
     assert motion(generated, real) == pytest.approx(whole.item(), rel=1e-5)
-
-
-def test_lower_region_of_an_odd_height_begins_at_half_rounded_down() -> None:
-    frames = torch.arange(5.0).view(1, 1, 5, 1).expand(1, 3, 5, 2)
-    assert region_of(frames, "upper")[0, 0, :, 0].tolist() == [0, 1]
-    assert region_of(frames, "lower")[0, 0, :, 0].tolist() == [2, 3, 4]
 
 
 def test_sharpness_and_motion_by_hand() -> None:

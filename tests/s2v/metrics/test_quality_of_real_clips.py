@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from s2v.evaluation.video_pairs import read_video
-from s2v.metrics.image_quality import Region, frame_psnr, frame_ssim
+from s2v.face_regions import RowRegion
+from s2v.metrics.image_quality import frame_psnr, frame_ssim
 from s2v.metrics.regional_quality import REGIONS, SIZES, at_small_size, regional_quality
 from tests.s2v.metrics.scikit_image_ssim import ssim_of_scikit_image
 from tests.s2v.metrics.test_image_quality import rows
@@ -44,7 +45,7 @@ def channels_last(frames: Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_every_frame_equals_scikit_image(real_clips: list[tuple[Tensor, Tensor]], region: Region) -> None:
+def test_every_frame_equals_scikit_image(real_clips: list[tuple[Tensor, Tensor]], region: RowRegion) -> None:
     seen = []
     for generated, real in real_clips:
         pairs = list(
@@ -65,7 +66,7 @@ def test_the_report_s_values_equal_scikit_image(real_clips: list[tuple[Tensor, T
         for size, resized in zip(SIZES, (lambda frames: frames, at_small_size), strict=True):
             whole, target = channels_last(resized(generated)), channels_last(resized(real))
             for region, suffix in REGIONS.items():
-                mine, theirs = rows(whole, region), rows(target, region)  # type: ignore[arg-type]
+                mine, theirs = rows(whole, region), rows(target, region)
                 pairs = list(zip(mine, theirs, strict=True))
                 expected = {
                     f"ssim{suffix}{size}": np.mean([ssim_of_scikit_image(*pair) for pair in pairs]),

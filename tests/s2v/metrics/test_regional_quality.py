@@ -7,7 +7,7 @@ import torch
 from skimage.metrics import mean_squared_error
 
 from s2v.errors import InputError
-from s2v.metrics.image_quality import PSNR_CEILING, Region, frame_psnr, frame_ssim
+from s2v.metrics.image_quality import PSNR_CEILING, frame_psnr, frame_ssim
 from s2v.metrics.regional_quality import METRICS, REGIONS, at_small_size, psnr_of, regional_quality
 from tests.s2v.metrics.scikit_image_ssim import ssim_of_scikit_image
 from tests.s2v.metrics.test_image_quality import structured_clip
@@ -21,9 +21,8 @@ def test_one_pass_equals_the_single_regions_at_both_sizes(height: int, width: in
     pairs = {"": (generated, real), "_128x96": (at_small_size(generated), at_small_size(real))}
     for size, (mine, theirs) in pairs.items():
         for region, suffix in REGIONS.items():
-            where: Region = region  # type: ignore[assignment]
-            ssim = frame_ssim(mine, theirs, where).double().mean()
-            psnr = frame_psnr(mine, theirs, where).double().mean()
+            ssim = frame_ssim(mine, theirs, region).double().mean()
+            psnr = frame_psnr(mine, theirs, region).double().mean()
             assert values[f"ssim{suffix}{size}"] == pytest.approx(float(ssim), abs=1e-7)
             assert values[f"psnr{suffix}{size}"] == pytest.approx(float(psnr), abs=1e-4)
 

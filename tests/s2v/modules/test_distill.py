@@ -54,6 +54,21 @@ def test_speech_learns_what_the_teachers_see(teachers: dict[str, Any], tmp_path:
     assert logged["val/identity_retrieval"] == 1 and logged["val/emotion_agreement"] == 1
 
 
+def test_teachers_of_ones_own_and_one_without_the_wanted_output() -> None:
+    own = "class:tests.s2v.modules.own_faces"
+    faces = batch()
+    made = distill(identity_teacher=f"{own}.Colours", emotion_teacher=f"{own}.LogitsAlone", frames_per_clip=4)
+    made.setup("fit")
+    nu, mu = made.teacher_features(faces)
+    assert nu.shape == (3, 3) and mu.shape == (3, 2)
+    torch.testing.assert_close(nu, faces["still"].float().mean(dim=(2, 3)), atol=2, rtol=0)  # resized
+    assert not any(parameter.requires_grad for parameter in made.teachers.parameters())
+    made = distill(identity_teacher=f"{own}.LogitsAlone", emotion_teacher=f"{own}.Colours")
+    made.setup("fit")
+    with pytest.raises(InputError, match="the identity teacher gives no embedding, only logits"):
+        made.teacher_features(faces)
+
+
 def test_retrieval_is_among_all_speakers_and_not_a_batchs(module: DistillModule) -> None:
     logged: dict[str, Tensor] = {}
     module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign, assignment]

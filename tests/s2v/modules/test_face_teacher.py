@@ -8,6 +8,7 @@ from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
+from tests.s2v.modules.own_faces import Colours
 from tests.s2v.modules.small_faces import (
     EMOTIONS,
     SPEAKERS,
@@ -116,6 +117,42 @@ def test_loads_published_weights_by_kind(tmp_path: Path) -> None:
     assert isinstance(loaded, FaceNetwork) and not loaded.training
     faces = torch.rand(2, 3, 64, 64) * 255
     torch.testing.assert_close(loaded(faces)["embedding"], network(faces)["embedding"])
+
+
+OWN = "class:tests.s2v.modules.own_faces"
+
+
+def test_a_network_of_ones_own_by_its_class(tmp_path: Path) -> None:
+    faces = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    network = Colours()
+    torch.save(network.state_dict(), tmp_path / "colours.pt")
+    loaded = load_face_network(f"{OWN}.Colours:{tmp_path / 'colours.pt'}")
+    assert isinstance(loaded, FaceNetwork) and not loaded.training
+    colours = faces.float().mean(dim=(2, 3))
+    outputs = loaded(faces)
+    torch.testing.assert_close(outputs["embedding"], colours, atol=0.5, rtol=0)  # resized
+    torch.testing.assert_close(outputs["logits"], network.classes(outputs["embedding"]), rtol=0, atol=0)
+    assert [maps.shape[-1] for maps in loaded.feature_maps(faces)] == [4, 8, 16]
+    assert load_face_network(f"{OWN}.Colours")(faces)["logits"].shape == (2, 2)
+
+
+def test_what_is_no_network_of_ones_own_is_one_line(tmp_path: Path) -> None:
+    torch.save({"classes.weight": torch.zeros(2, 3)}, tmp_path / "half.pt")
+    for source, says in [
+        (f"{OWN}.Gone", "tests.s2v.modules.own_faces has no class Gone"),
+        ("class:no_such_module.Face", "No module named 'no_such_module'"),
+        (f"{OWN}.Nothing", "is no torch.nn.Module"),
+        (f"{OWN}.Wide", "can't be made without arguments: .*'width'"),
+        (f"{OWN}.Colours:{tmp_path / 'half.pt'}", "half.pt does not fit Colours: missing classes.bias"),
+        (f"{OWN}.Colours:{tmp_path / 'none.pt'}", "no weights at"),
+    ]:
+        with pytest.raises(InputError, match=says) as refusal:
+            load_face_network(source)
+        assert "\n" not in str(refusal.value)
+    with pytest.raises(
+        InputError, match="Silent has to give a dict with embedding, logits or both, not Tensor"
+    ):
+        load_face_network(f"{OWN}.Silent")(torch.zeros(1, 3, 8, 8))
 
 
 def test_what_is_no_teacher_is_one_line(tmp_path: Path) -> None:

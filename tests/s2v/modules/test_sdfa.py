@@ -238,6 +238,24 @@ def test_a_whole_clip_in_test_and_predict(voice: bool, tmp_path: Path) -> None:
     assert same == voice  # a voice alone asks for no picture
 
 
+def test_validation_logs_the_difference_of_whole_frames(tmp_path: Path) -> None:
+    """Not eq. 8 of the configured region, whose name is train/loss/similarity."""
+    seen: list[dict[str, Tensor]] = []
+
+    class Kept(SDFAModule):
+        def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+            seen.append(super().validation_step(batch, batch_idx))
+            return seen[-1]
+
+    module = sdfa(similarity_region="lower")
+    module.__class__ = Kept
+    data = SmallFaces(clips=2, batch_size=2)
+    (logged,) = trainer(tmp_path, limit_val_batches=None).validate(module, datamodule=data, verbose=False)
+    difference = (seen[0]["fake_frames"] - seen[0]["real_frames"]).abs().mean().item()
+    assert set(logged) == {"val/l1"}
+    assert logged["val/l1"] == pytest.approx(difference)
+
+
 def test_it_overfits_a_few_clips(tmp_path: Path) -> None:
     rates = SDFALearningRates(generator=2e-3, frame=1e-4, sequence=1e-4, sync=1e-4)
     logged = Losses("train/loss/similarity")
