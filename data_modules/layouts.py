@@ -105,9 +105,9 @@ def _layout_function(layout: str) -> Callable[[Path], list[FoundClip]]:
             f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)} was expected, or a function of your own as "
             "package.module.function"
         )
-    find: Callable[[Path], list[FoundClip]] = own_object(layout, f"layout {layout}")
+    find: Callable[[Path], list[FoundClip]] = own_object(layout, "the layout", "function")
     if not callable(find):
-        raise InputError(f"layout {layout}: a function was expected, this is {type(find).__name__}")
+        raise InputError(f"the layout: a function was expected, {layout} is {type(find).__name__}")
     return find
 
 

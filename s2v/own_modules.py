@@ -19,30 +19,31 @@ def find_own_modules() -> None:
         sys.path.append(os.getcwd())
 
 
-def own_object(path: str, purpose: str) -> Any:
+def own_object(path: str, purpose: str, kind: str) -> Any:
     """What the user named; its module is imported, from the current folder too.
 
     Args:
         path: `package.module.name`, from the user's command line or config and never from a checkpoint.
         purpose: what it is for, in an error.
+        kind: "Class" or "function", in an error.
 
     Raises:
         InputError: it is no such path, the module can't be imported, or has nothing of that name.
     """
     module, _, name = path.rpartition(".")
     if not module or not all(part.isidentifier() for part in path.split(".")):
-        raise InputError(f"{purpose}: expected package.module.name, got {path!r}")
+        raise InputError(f"{purpose}: expected package.module.{kind}, got {path!r}")
     find_own_modules()
     try:
         members = vars(importlib.import_module(module))
     except Exception as error:  # whatever a file of the user's may raise
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{purpose}: {module} of {path} can't be imported ({type(error).__name__}: {reason}); it must lie in the "
-            "current folder, be installed, or be on PYTHONPATH"
+            f"{purpose}: {module} can't be imported ({type(error).__name__}: {reason}); it must lie in the current "
+            "folder, be installed, or be on PYTHONPATH"
         ) from error
     if name not in members:
-        raise InputError(f"{purpose}: {module} has no {name}{did_you_mean(name, members)}")
+        raise InputError(f"{purpose}: {module} has no {kind.lower()} {name}{did_you_mean(name, members)}")
     return members[name]
 
 
@@ -52,7 +53,7 @@ def own_class(path: str, purpose: str) -> type[Any]:
     Raises:
         InputError: as there, or it is no class.
     """
-    found = own_object(path, purpose)
+    found = own_object(path, purpose, "Class")
     if not isinstance(found, type):
         raise InputError(f"{purpose}: expected a class, {path} is {type(found).__name__}")
     return found

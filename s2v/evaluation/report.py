@@ -44,16 +44,8 @@ _SHORT = {
 }
 """Names whose words fit a column of 7: a terminal of 80 shows them all."""
 
-_ARROWS = {"up": "↑", "down": "↓", "zero": "→0", "one": "→1", "real": "→real", "signed": "±", "": ""}
-_BETTER = {
-    "up": "higher",
-    "down": "lower",
-    "zero": "0",
-    "one": "1",
-    "real": "as real",
-    "signed": "(signed)",
-    "": "",
-}
+_ARROWS = {"up": "↑", "down": "↓", "zero": "→0", "one": "→1", "real": "→real", "": ""}
+_BETTER = {"up": "higher", "down": "lower", "zero": "0", "one": "1", "real": "as real", "": ""}
 
 
 @dataclass

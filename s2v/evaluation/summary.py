@@ -26,11 +26,11 @@ CLIP_METRICS = _PICTURES | {
     "mouth_range": "one",
     "sync_confidence": "up",
     "sync_distance": "down",
-    "sync_offset": "signed",
+    "sync_offset": "",
     "sync_offset_abs": "down",
     "sync_confidence_valid": "up",
     "sync_distance_valid": "down",
-    "sync_offset_valid": "signed",
+    "sync_offset_valid": "",
     "sync_offset_abs_valid": "down",
     "sync_within_one": "up",
     "sync_prefers_true": "up",
@@ -44,7 +44,7 @@ CLIP_METRICS = _PICTURES | {
 }
 """Metrics that have a value a clip, in the report's order, and where better lies.
 
-"real": where the real clips' are; "signed": nowhere, as clips of either sign cancel out in the mean.
+"real": where the real clips' are; "": nowhere, as of an offset with its sign, where early and late clips cancel out.
 """
 
 BETTER = {
@@ -53,7 +53,6 @@ BETTER = {
     "zero": "0 is best",
     "one": "1 is best",
     "real": "as in real clips is best",
-    "signed": "early and late cancel out",
 }
 """In words, for the directions above."""
 

@@ -151,34 +151,35 @@ def test_a_data_module_recommends_what_prepare_takes(own: Path, tmp_path: Path) 
     [
         (
             "own_layouts.find_take",
-            "own_layouts.find_take: own_layouts has no function find_take: did you mean find_takes?",
+            "the layout: own_layouts has no function find_take: did you mean find_takes?",
         ),
         (
             "no_layouts.find",
-            "no_layouts.find: no_layouts can't be imported (ModuleNotFoundError: No module named 'no_layouts')",
+            "the layout: no_layouts can't be imported (ModuleNotFoundError: No module named 'no_layouts'); it must "
+            "lie in the current folder, be installed, or be on PYTHONPATH",
         ),
         (
             "broken_layouts.find",
-            "broken_layouts.find: broken_layouts can't be imported "
-            "(SyntaxError: invalid syntax (broken_layouts.py, line 1))",
+            "the layout: broken_layouts can't be imported (SyntaxError: invalid syntax (broken_layouts.py, line "
+            "1)); it must lie in the current folder, be installed, or be on PYTHONPATH",
         ),
-        (".find", ".find: expected package.module.function"),
-        ("own_layouts..find", "own_layouts..find: expected package.module.function"),
+        (".find", "the layout: expected package.module.function, got '.find'"),
+        ("own_layouts..find", "the layout: expected package.module.function, got 'own_layouts..find'"),
         (
             "own_layouts.speakers",
-            "own_layouts.speakers: a function was expected, speakers of own_layouts is int",
+            "the layout: a function was expected, own_layouts.speakers is int",
         ),
         (
             "own_layouts.find_paths",
-            "own_layouts.find_paths: a list of data_modules.layouts.FoundClip was expected",
+            "layout own_layouts.find_paths: a list of data_modules.layouts.FoundClip was expected",
         ),
         (
             "own_layouts.find_one_by_one",
-            "own_layouts.find_one_by_one: a list of data_modules.layouts.FoundClip was expected",
+            "layout own_layouts.find_one_by_one: a list of data_modules.layouts.FoundClip was expected",
         ),
     ],
 )
 def test_no_function_of_ones_own_is_one_line(own: Path, layout: str, line: str) -> None:
     with pytest.raises(InputError) as caught:
         find_clips(own, layout)
-    assert str(caught.value) == f"layout {line}"
+    assert str(caught.value) == line

@@ -72,11 +72,11 @@ CPC = "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc s2v.models
         ),
         (
             COMPOSER + "--model.similarity_region mouth",
-            "model.init_args.similarity_region: expected one of lower, upper, full, got mouth",
+            "model.init_args.similarity_region: expected one of full, upper, lower, got mouth",
         ),
         (
             COMPOSER + "--model.similarity_region loewr",
-            "model.init_args.similarity_region: expected one of lower, upper, full, got loewr: did you mean lower?",
+            "model.init_args.similarity_region: expected one of full, upper, lower, got loewr: did you mean lower?",
         ),
         (
             COMPOSER + "--model.weights.syncc 0.1",
