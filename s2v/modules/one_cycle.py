@@ -11,7 +11,16 @@ from s2v.errors import InputError
 
 
 class OneCycle(OneCycleLR):
-    """PyTorch's, except that a resumed fit may be longer or shorter than planned: the new length counts."""
+    """PyTorch's, except that a resumed fit may be longer or shorter than planned: the new length counts.
+
+    A trial of a few steps gets the beginning of the shortest schedule there is: PyTorch divides by
+    `pct_start * total_steps - 1`.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, max_lr: float | list[float], total_steps: int, pct_start: float
+    ) -> None:
+        super().__init__(optimizer, max_lr, max(total_steps, math.ceil(2 / pct_start)), pct_start=pct_start)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the saved step, keep this fit's length."""
@@ -30,7 +39,7 @@ class OneCycleAtRate(OneCycle):
 
     def __init__(self, optimizer: Optimizer, total_steps: int, pct_start: float = 0.1) -> None:
         rates = [group["lr"] for group in optimizer.param_groups]
-        super().__init__(optimizer, max_lr=rates, total_steps=max(total_steps, 10), pct_start=pct_start)
+        super().__init__(optimizer, rates, total_steps, pct_start)
 
 
 def with_one_cycle(module: pl.LightningModule, optimizer: Optimizer, lr: float) -> Any:
@@ -47,6 +56,5 @@ def with_one_cycle(module: pl.LightningModule, optimizer: Optimizer, lr: float) 
             f"{type(module).__name__} anneals its learning rate over the whole fit, which has no end: "
             "set trainer.max_steps or trainer.max_epochs"
         )
-    # PyTorch divides by `pct_start * total_steps - 1`: a trial of a few steps gets the beginning of a longer schedule
-    schedule = OneCycle(optimizer, max_lr=lr, total_steps=max(int(steps), 10), pct_start=0.2)
+    schedule = OneCycle(optimizer, lr, int(steps), pct_start=0.2)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
