@@ -83,22 +83,22 @@ GPU_SETTINGS = {
     "channels-last generator": Setting(channels_last=True),
     "channels-last everywhere": Setting(channels_last_everywhere=True),
     "TF32": Setting(tf32=True),
-    "cudnn.benchmark": Setting(cudnn_benchmark=True),
     "bf16-mixed": Setting(bfloat16=True),
-    "RMSprop(foreach=False)": Setting(options=(("foreach", False),)),
-    "Adam": Setting(optimizer=torch.optim.Adam),
-    "Adam(fused=True)": Setting(**FUSED),
     "bf16 + channels-last": Setting(channels_last=True, bfloat16=True),
     "bf16 + channels-last + TF32 (a fit's default)": Setting(**AS_FIT),
     "all but compiling": Setting(**TOGETHER),
     "all but compiling, Adam(fused=True)": Setting(**TOGETHER, **FUSED),
     "bf16 + channels-last + compile": Setting(**AS_FIT, compiled=True),
     "all together": Setting(**TOGETHER, compiled=True),
+    "Adam": Setting(optimizer=torch.optim.Adam),
+    "Adam(fused=True)": Setting(**FUSED),
+    "RMSprop(foreach=False)": Setting(options=(("foreach", False),)),
+    "cudnn.benchmark": Setting(cudnn_benchmark=True),
     "all together, reduce-overhead": Setting(**TOGETHER, compiled=True, mode="reduce-overhead"),
     "all together, Adam(fused=True)": Setting(**TOGETHER, **FUSED, compiled=True),
     "torch.compile": Setting(compiled=True),
 }
-"""What is quick and safe first: where time runs out, the last ones are missing."""
+"""What says most in little time comes first: where `--budget` is used up, the last ones are missing."""
 
 
 def composer(paper: bool, size: int) -> ComposerModule:
@@ -216,7 +216,7 @@ def on_gpu(chosen: dict[str, Setting], args: argparse.Namespace, size: int) -> l
             with time_limit(args.budget - (started - begun)), arithmetic(setting):
                 row |= measure_on_gpu(setting, args, size)
         except Exception as error:
-            row["failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            row["failed"] = failure(error)
         row["seconds_in_all"] = time.monotonic() - started
         if "seconds" in row and "seconds" in (rows or [row])[0]:
             row["times_faster"] = (rows or [row])[0]["seconds"] / row["seconds"]
@@ -292,6 +292,11 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def failure(error: Exception) -> str:
+    """In one line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
 
 
 def told(row: dict[str, Any]) -> str:
