@@ -65,8 +65,7 @@ def test_a_setting_that_fails_leaves_its_reason_and_the_others_go_on(
             "seconds": seconds,
             "peak_bytes": 8,
             "peak_bytes_per_clip": 4,
-            "generator_loss": 1.0,
-            "terms": {"similarity": 0.5},
+            "terms": {"generator": 1.0, "similarity": 0.5},
         }
 
     monkeypatch.setattr(steps, "measure_on_gpu", measured)
