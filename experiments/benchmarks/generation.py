@@ -1,6 +1,7 @@
-"""Frames a second from a speech file, on a CPU, beside SDFA's, and how long the first frame takes.
+"""Frames a second from a speech file beside SDFA's, and how long the first frame takes.
 
     python experiments/benchmarks/generation.py --output runs/benchmarks/generation.json
+    python experiments/benchmarks/generation.py --device cuda --seconds 60 --rounds 3
 
 Every system reads the same recording and makes its frames as `s2v export` does, up to pixels (no video is encoded),
 with its networks loaded. They take turns, round by round; a ratio is the median over rounds of two systems' rates in
@@ -9,20 +10,28 @@ more than frames per second. Weights are untrained: no matter for time.
 
 "as trained" is the paper's size through the modules that are trained: no norm folded, one piece of 32 frames after the
 other, which is how SDFA is run too.
+
+With `--device cuda` the networks lie on the GPU and the frames end on the CPU, as pixels, so that everything is waited
+for. What changes is the size of a chunk, the arithmetic, and how many recordings of one length are decoded together;
+real time is 25 frames a second, and of several recordings each counts by itself. A system that fails leaves its reason.
 """
 
 import argparse
+import gc
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from speech_networks import NARROW, PAPER, WINDOW_FRAMES, Sizes, at_width, networks, write_speech
 from torch import Tensor
+from training_step import failure
 
 from s2v.freed_memory import keep_freed_memory
 from s2v.generation.pixels import to_pixels
@@ -30,16 +39,84 @@ from s2v.generation.portrait import hear_portrait
 from s2v.generation.sdfa_stream import SDFAStream
 from s2v.generation.speech_file import SpeechFile
 from s2v.generation.streaming import StreamingGenerator
+from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.sdfa import SDFA
 
 BASELINE = "SDFA, 128 x 96"
+FPS = 25
+STREAMS = 8
 Generate = Callable[[SpeechFile], Iterator[Tensor]]
+Arithmetic = Callable[[], AbstractContextManager[Any]]
 
 
-def ours(sizes: Sizes) -> Generate:
+def ours(sizes: Sizes, device: str = "cpu", chunk: int | None = None) -> Generate:
     """What `s2v export` runs."""
     representation, generator = networks(sizes)
-    return StreamingGenerator(representation, generator, WINDOW_FRAMES).frames
+    return StreamingGenerator(
+        representation, generator, WINDOW_FRAMES, device=device, chunk_frames=chunk
+    ).frames
+
+
+class Compiled:
+    """A frame decoder whose call is compiled; all else is its own."""
+
+    def __init__(self, decoder: FoldedFrameDecoder) -> None:
+        self._decoder = decoder
+        self._call = torch.compile(decoder.__call__)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoder, name)
+
+    def __call__(self, *inputs: Any) -> Tensor:
+        return self._call(*inputs)
+
+
+def compiled(sizes: Sizes, device: str) -> Generate:
+    """What `s2v export` would run if it compiled the decoder."""
+    representation, generator = networks(sizes)
+    stream = StreamingGenerator(representation, generator, WINDOW_FRAMES, device=device)
+    decoder: Any = Compiled(stream._decoder)
+    stream._decoder = decoder
+    return stream.frames
+
+
+def within(arithmetic: Arithmetic, generate: Generate) -> Generate:
+    """Generation in other arithmetic."""
+
+    def frames(speech: SpeechFile) -> Iterator[Tensor]:
+        portions = generate(speech)
+        while True:
+            with arithmetic():
+                portion = next(portions, None)
+            if portion is None:
+                return
+            yield portion
+
+    return frames
+
+
+def together(sizes: Sizes, device: str, chunk: int) -> Generate:
+    """`STREAMS` recordings of one length, here the same one, decoded in common chunks of `chunk` frames."""
+    representation, generator = (network.to(device) for network in networks(sizes))
+    decoder = FoldedFrameDecoder(generator.frame_decoder)
+
+    @torch.no_grad()
+    def generate(speech: SpeechFile) -> Iterator[Tensor]:
+        recordings = [torch.cat(list(speech)).to(device) for _ in range(STREAMS)]
+        portraits = [
+            hear_portrait(representation, [samples], WINDOW_FRAMES * 640, FPS) for samples in recordings
+        ]
+        times = [(number + 0.5) / FPS for number in range(round(len(recordings[0]) / 640))]
+        contexts = representation.at_times(
+            representation.contexts(torch.stack(recordings)), torch.tensor([times] * STREAMS, device=device)
+        )
+        parts = decoder.identity_parts(generator.identity_maps(torch.cat([p.nu for p in portraits])))
+        mu = torch.cat([portrait.emotion_at(times) for portrait in portraits])
+        for start in range(0, len(times), chunk // STREAMS):
+            now = slice(start, start + chunk // STREAMS)
+            yield to_pixels(decoder(contexts[:, now], mu[:, now], parts)).flatten(0, 1).cpu()
+
+    return generate
 
 
 def as_trained(sizes: Sizes) -> Generate:
@@ -62,10 +139,93 @@ def as_trained(sizes: Sizes) -> Generate:
     return generate
 
 
-def sdfa() -> Generate:
+def sdfa(device: str = "cpu") -> Generate:
     """SDFA at the published weights' size, 128 x 96 pixels."""
     still = torch.randint(0, 256, (3, 128, 96), dtype=torch.uint8)
-    return SDFAStream(SDFA([128, 96]).eval(), still).frames
+    return SDFAStream(SDFA([128, 96]).eval(), still, device=device).frames
+
+
+@contextmanager
+def arithmetic(tf32: bool = False, bfloat16: bool = False) -> Iterator[None]:
+    """On a GPU; afterwards as before."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    try:
+        with torch.autocast("cuda", torch.bfloat16, enabled=bfloat16):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def gpu_systems() -> dict[str, Callable[[], Generate]]:
+    """What is compared on a GPU, each to be made in its turn."""
+    device, bfloat16 = "cuda", partial(arithmetic, tf32=True, bfloat16=True)
+    systems: dict[str, Callable[[], Generate]] = {BASELINE: partial(sdfa, device)}
+    for chunk in (64, 256, 1024):
+        systems[f"width 1 (paper), chunks of {chunk}"] = partial(ours, PAPER, device, chunk)
+    for chunk in (64, 256, 1024):
+        systems[f"{STREAMS} at once, chunks of {chunk}"] = partial(together, PAPER, device, chunk)
+    return systems | {
+        "width 1, no TF32": lambda: within(arithmetic, ours(PAPER, device)),
+        "width 1, TF32 everywhere": lambda: within(partial(arithmetic, tf32=True), ours(PAPER, device)),
+        "width 1, bf16": lambda: within(bfloat16, ours(PAPER, device)),
+        "width 1, bf16, chunks of 1024": lambda: within(bfloat16, ours(PAPER, device, 1024)),
+        f"{STREAMS} at once, bf16, chunks of 1024": lambda: within(bfloat16, together(PAPER, device, 1024)),
+        "width 0.4, chunks of 256": partial(ours, at_width(0.4), device),
+        "width 1, compiled": partial(compiled, PAPER, device),
+        "width 1, bf16, compiled": lambda: within(bfloat16, compiled(PAPER, device)),
+    }
+
+
+def on_gpu(args: argparse.Namespace) -> None:
+    """One system after the other, its networks alone on the GPU; rows are printed as they come."""
+    rows: list[dict[str, Any]] = []
+    print(f"{'':38} frames/s  x real time  in all  x SDFA  first frame  peak GB  s in all", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        speech = write_speech(Path(folder) / "speech.wav", args.seconds)
+        for name, make in gpu_systems().items():
+            row, streams, begun = {"system": name}, STREAMS if "at once" in name else 1, time.perf_counter()
+            try:
+                generate = make()
+                timed(generate, speech)
+                torch.cuda.reset_peak_memory_stats()
+                timings = [timed(generate, speech) for _ in range(args.rounds)]
+                rate = median(timing.rate for timing in timings)
+                row |= {
+                    "streams": streams,
+                    "frames_per_second": rate,
+                    "times_real_time_per_stream": rate / FPS / streams,
+                    "times_real_time": rate / FPS,
+                    "times_sdfa": rate / (rows or [{}])[0].get("frames_per_second", rate),
+                    "first_frame_seconds": median(timing.first for timing in timings),
+                    "peak_bytes": torch.cuda.max_memory_allocated(),
+                }
+            except Exception as error:
+                row["failed"] = failure(error)
+            generate = None
+            row["seconds_in_all"] = time.perf_counter() - begun
+            rows.append(row)
+            print(told(row), flush=True)
+            result = {"seconds": args.seconds, "rounds": args.rounds, "systems": rows}
+            result |= {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
+            args.output.parent.mkdir(parents=True, exist_ok=True)
+            args.output.write_text(json.dumps(result, indent=1) + "\n")
+            torch._dynamo.reset()
+            gc.collect()
+            torch.cuda.empty_cache()
+
+
+def told(row: dict[str, Any]) -> str:
+    """A system's line of the GPU's table."""
+    if "failed" in row:
+        return f"{row['system']:38} {row['failed']}"
+    return (
+        f"{row['system']:38} {row['frames_per_second']:8.0f} {row['times_real_time_per_stream']:12.1f} "
+        f"{row['times_real_time']:7.1f} {row['times_sdfa']:7.2f} {row['first_frame_seconds']:10.3f} s "
+        f"{row['peak_bytes'] / 1e9:8.2f} {row['seconds_in_all']:9.1f}"
+    )
 
 
 class Timing(NamedTuple):
@@ -89,6 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of the speech (default 6)")
     parser.add_argument("--rounds", type=int, default=5, help="default 5, after one that is not counted")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
@@ -97,6 +258,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     keep_freed_memory()  # as s2v export, for all systems
     torch.manual_seed(0)
+    if args.device == "cuda":
+        on_gpu(args)
+        return
     systems = {
         BASELINE: sdfa(),
         "width 1 (paper), as trained": as_trained(PAPER),

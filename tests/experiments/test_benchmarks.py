@@ -1,9 +1,17 @@
-"""Benchmarks are run by hand: here only that each starts, says how it is called, and is in the experiments' README."""
+"""Benchmarks are run by hand: here that each starts, says how it is called, and is in the experiments' README.
 
+Of those that know GPUs also what holds without one.
+"""
+
+import argparse
+import importlib
+import json
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "experiments" / "benchmarks"
@@ -24,3 +32,74 @@ def test_a_benchmark_starts_and_is_documented(
     assert end.value.code == 0
     assert f"python experiments/benchmarks/{name}.py" in capsys.readouterr().out
     assert name in (REPOSITORY / "experiments" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Imports one by its name."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
+
+
+@pytest.mark.parametrize("name", ["training_step", "generation", "data_wait"])
+def test_a_benchmark_knows_gpus(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    assert "--device {cpu,cuda}" in capsys.readouterr().out
+
+
+def test_a_setting_that_fails_leaves_its_reason_and_the_others_go_on(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = benchmark("training_step")
+
+    def measured(setting: Any, args: argparse.Namespace, size: int) -> dict[str, Any]:
+        if setting.compiled:
+            raise RuntimeError("no compiler\nand a long story")
+        seconds = 0.1 if setting.bfloat16 else 0.4
+        return {
+            "seconds": seconds,
+            "peak_bytes": 8,
+            "peak_bytes_per_clip": 4,
+            "terms": {"generator": 1.0, "similarity": 0.5},
+        }
+
+    monkeypatch.setattr(steps, "measure_on_gpu", measured)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    args = argparse.Namespace(
+        budget=60.0, output=tmp_path / "r.json", device="cuda", paper=False, clips=2, frames=2
+    )
+    rows = {row["setting"]: row for row in steps.on_gpu(steps.GPU_SETTINGS, args, 64)}
+    assert list(rows) == list(steps.GPU_SETTINGS)
+    assert rows["bf16-mixed"]["times_faster"] == pytest.approx(4)
+    assert rows["all together"]["failed"] == "RuntimeError: no compiler"
+    assert (
+        "all together                                   RuntimeError: no compiler\n"
+        in capsys.readouterr().out
+    )
+    assert len(json.loads(args.output.read_text())["settings"]) == len(rows)
+    assert before == (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision())
+
+
+def test_a_used_up_budget_ends_what_runs(benchmark: Any) -> None:
+    steps = benchmark("training_step")
+    with pytest.raises(TimeoutError, match="--budget"), steps.time_limit(0.05):
+        while True:
+            pass
+    with pytest.raises(TimeoutError), steps.time_limit(0):
+        pytest.fail("no time was left")
+
+
+def test_a_fit_of_data_wait_clocks_every_counted_step(benchmark: Any, tmp_path: Path) -> None:
+    waits, steps = benchmark("data_wait"), benchmark("training_step")
+    waits.write_cache(tmp_path, 30, 64, jpeg_quality=90)
+    args = argparse.Namespace(device="cpu", uncounted=1, steps=2, clips=2, frames=2, cached=30)
+    found = waits.fit(steps.composer(False, 64), tmp_path, args, workers=0, synchronise=False)
+    assert 0 < found["wait_seconds"] < found["step_seconds"]
+    assert found["share"] == pytest.approx(found["wait_seconds"] / found["step_seconds"])
