@@ -173,13 +173,15 @@ class TestReport(Callback):
         data: Any = getattr(trainer, "datamodule", None)
         made = outputs if isinstance(outputs, dict) else {}
         speaker = _name(getattr(data, "speakers", None), int(batch["speaker"][0]))
+        real, generated = made.get("real", batch["frames"][0]), made.get("generated")
         clip = TestClip(
             clip_id=batch["clip_id"][0],
             speaker=speaker,
             gender=getattr(data, "genders", {}).get(speaker, ""),
             emotion=_name(getattr(data, "emotions", None), int(batch["emotion"][0])),
-            real=made.get("real", batch["frames"][0]),
-            generated=made.get("generated"),
+            real=real,
+            # a stream's frames come on the CPU
+            generated=None if generated is None else generated.to(real.device),
             speech=as_int16(batch["speech"][0]),
         )
         self._running().add(clip)

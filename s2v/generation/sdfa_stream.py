@@ -9,7 +9,7 @@ from s2v.batch import FPS, SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.generation.context_stream import count_frames, fitted
 from s2v.generation.pixels import to_pixels
-from s2v.generation.streaming import modes_kept
+from s2v.generation.streaming import modes_kept, on_device
 from s2v.models.sdfa import SDFA
 from s2v.models.sdfa_speech import frame_windows
 from s2v.models.voice_encoder import VoiceEncoder
@@ -46,8 +46,8 @@ class SDFAStream:
         chunk_frames: int | None = None,
     ) -> None:
         self.device = torch.device(device) if device is not None else next(network.parameters()).device
-        self.network = network.to(self.device).eval()
-        self.voice = None if voice is None else voice.to(self.device).eval()
+        self.network = on_device(network, self.device).eval()
+        self.voice = None if voice is None else on_device(voice, self.device).eval()
         self.chunk_frames = chunk_frames or (32 if self.device.type == "cpu" else 256)
         if voice is None:
             height, width = network.frame_size

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from s2v.models.cpc import SAMPLES_PER_LATENT
 from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
+
+Network = TypeVar("Network", bound=nn.Module)
 
 CPU_VALUES = 4 * 2**20
 """Of the largest tensor while frames are decoded on a CPU: 8 frames of the paper's size."""
@@ -60,8 +63,8 @@ class StreamingGenerator:
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self.device = torch.device(device) if device is not None else next(generator.parameters()).device
-        self.representation = representation.to(self.device).eval()
-        self.generator = generator.to(self.device).eval()
+        self.representation = on_device(representation, self.device).eval()
+        self.generator = on_device(generator, self.device).eval()
         self.fps = fps
         self.window_samples = round(window_frames * SAMPLE_RATE / fps)
         self._decoder = FoldedFrameDecoder(self.generator.frame_decoder)
@@ -195,6 +198,11 @@ def generate_clip(
     with modes_kept(representation, generator), torch.autocast(device.type, enabled=False):
         stream = StreamingGenerator(representation, generator, window_frames, fps)
         return torch.cat(list(stream.frames([speech], num_frames)))
+
+
+def on_device(network: Network, device: torch.device) -> Network:
+    """The network moved, unless it is there: on a GPU that would lay out recurrent weights anew, amid a fit too."""
+    return network if next(network.parameters()).device == device else network.to(device)
 
 
 @contextmanager

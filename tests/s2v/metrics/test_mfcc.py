@@ -50,3 +50,10 @@ def test_works_inside_training_after_inference_mode() -> None:
     speech = torch.randn(800, requires_grad=True)
     mfcc(speech).sum().backward()
     assert speech.grad is not None and torch.isfinite(speech.grad).all()
+
+
+def test_mixed_precision_changes_nothing() -> None:
+    speech = torch.from_numpy(int16_speech(4_000))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = mfcc(speech)
+    assert torch.equal(mixed, mfcc(speech))
