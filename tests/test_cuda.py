@@ -94,11 +94,15 @@ def test_face_networks(make: Callable[[], nn.Module], full_float32: None) -> Non
     torch.manual_seed(0)
     network = make()
     size = int(getattr(network, "image_size", 112))
-    here, there = on_both(network, torch.rand(4, 3, size, size) * 255)
+    faces = torch.rand(4, 3, size, size) * 255
+    here, there = on_both(network, faces)
+    with torch.no_grad():
+        exact = copy.deepcopy(network).double()(faces.double())
     assert isinstance(here, dict) and isinstance(there, dict)
-    for name, value in here.items():
-        error = (there[name] - value).norm() / value.norm()
-        assert error < 1e-4, f"{name}: {error:.1e}"
+    for name, value in exact.items():
+        # float32 itself can be further off where a network is ill-conditioned, as SENet with random weights is
+        rounding, error = ((found[name] - value).norm() / value.norm() for found in (here, there))
+        assert error < max(1e-4, 2 * rounding), f"{name}: {error:.1e}, the CPU's {rounding:.1e}"
 
 
 @pytest.mark.parametrize("make", [lambda: SyncNet(64, 0.25), MouthSyncNet], ids=["SyncNet", "MouthSyncNet"])
