@@ -83,6 +83,13 @@ class FrameDiscriminator(nn.Module):
         """(N, 3, H, W) in [-1, 1] -> scores (N, 1, H / 2^layers, W / 2^layers)."""
         return self.layers(frames)
 
+    def feature_maps(self, frames: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [-1, 1] -> what each halving makes of it, the largest first, for feature matching."""
+        maps = [frames]
+        for halving in list(self.layers)[:-1]:
+            maps.append(halving(maps[-1]))
+        return maps[1:]
+
 
 class SyncDiscriminator(nn.Module):
     """D_sync: do this context and this frame belong to the same instant? (eq. 6)

@@ -12,6 +12,7 @@ from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.face_regions import RowRegion
+from s2v.losses.feature_distance import distance_seen_by
 from s2v.losses.frame_similarity import frame_similarity_loss, mouth_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.losses.least_squares import discriminator_loss, generator_loss
@@ -24,6 +25,7 @@ from s2v.modules.composer_checks import (
     check_batch_size,
     check_frame_rate,
     check_frame_size,
+    check_matching,
     load_feature_network,
 )
 from s2v.modules.consent_mark import mark_unasked
@@ -34,7 +36,18 @@ from s2v.modules.identity_variety import changed, mixed
 
 @dataclass
 class LossWeights:
-    """Weights of eq. 10's terms and of eq. 8 round the mouth; 0 leaves a term out. The keys are the logged names."""
+    """Weights of eq. 10's terms and of what the paper does not have; 0 leaves a term out. Keys are the logged names.
+
+    Attributes:
+        identity: D_ID's (eq. 4).
+        frame: D_fr's (eq. 5).
+        sync: D_sync's (eq. 6).
+        similarity: pixels (eq. 8).
+        gradient: edges (eq. 9).
+        mouth: pixels round the mouth.
+        matching: D_fr's maps of a made frame against those of the real one (feature matching).
+        perceptual: likewise those of the face network behind D_ID.
+    """
 
     identity: float = 1.0
     frame: float = 1.0
@@ -42,6 +55,8 @@ class LossWeights:
     similarity: float = 1.0
     gradient: float = 1.0
     mouth: float = 0.0
+    matching: float = 0.0
+    perceptual: float = 0.0
 
 
 @dataclass
@@ -135,6 +150,7 @@ class ComposerModule(AdversarialModule):
         self.window_frames = window_frames
         # from a checkpoint of a module made in Python they come as dicts
         self.weights = LossWeights(**weights) if isinstance(weights, dict) else weights
+        check_matching(self.weights, frame_discriminator)
         self.similarity_region: RowRegion = similarity_region
         self.similarity_reduction: Literal["mean", "sum"] = similarity_reduction
         self.gradient_sigma = gradient_sigma
@@ -167,6 +183,10 @@ class ComposerModule(AdversarialModule):
         return self.generator.image_size
 
     @property
+    def _looks_at_faces(self) -> bool:
+        return bool(self.weights.identity or self.weights.perceptual)
+
+    @property
     def face_network(self) -> FaceTeacher | FaceNetwork:
         """The frozen network behind D_ID, there during a fit."""
         return cast(FaceNetwork, self.feature_networks["face"])
@@ -177,7 +197,7 @@ class ComposerModule(AdversarialModule):
             return {}
         return {
             "stage 1": None if goes_on else self.stage1_checkpoint,
-            "D_ID's face network": self.feature_network if self.weights.identity else None,
+            "D_ID's face network": self.feature_network if self._looks_at_faces else None,
         }
 
     def setup(self, stage: str) -> None:
@@ -187,7 +207,7 @@ class ComposerModule(AdversarialModule):
             InputError: the frames are of another size or rate, the network is missing or does not fit.
         """
         self.check_data(stage, getattr(self.trainer, "datamodule", None))
-        if stage == "fit" and self.weights.identity and "face" not in self.feature_networks:
+        if stage == "fit" and self._looks_at_faces and "face" not in self.feature_networks:
             self.feature_networks["face"] = load_feature_network(self.feature_network, self.generator)
 
     def check_data(self, stage: str, data: Any) -> None:
@@ -339,6 +359,11 @@ class ComposerModule(AdversarialModule):
             terms["mouth"] = mouth_similarity_loss(fake, real)
         if w.gradient:
             terms["gradient"] = image_gradient_loss(fake, real, self.gradient_sigma)
+        if w.matching:
+            terms["matching"] = distance_seen_by(cast(Any, d["frame"]).feature_maps, fake, real)
+        if w.perceptual:
+            face_maps = self.face_network.feature_maps
+            terms["perceptual"] = distance_seen_by(lambda frames: face_maps((frames + 1) * 127.5), fake, real)
         return terms
 
     def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:

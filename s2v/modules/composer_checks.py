@@ -65,6 +65,30 @@ def check_batch_size(generator: Speech2VideoGenerator, trainer: Any) -> None:
         )
 
 
+def check_matching(weights: Any, frame_discriminator: torch.nn.Module) -> None:
+    """Feature matching needs a D_fr that is trained and shows its maps.
+
+    Args:
+        weights: the composer's `LossWeights`.
+        frame_discriminator: D_fr.
+
+    Raises:
+        InputError: it is not or does not.
+    """
+    if not weights.matching:
+        return
+    if not weights.frame:
+        raise InputError(
+            "weights.matching compares what D_fr has learnt to see, but weights.frame is 0, which leaves it untrained: "
+            "give both a weight, or neither"
+        )
+    if not hasattr(frame_discriminator, "feature_maps"):
+        raise InputError(
+            f"weights.matching compares D_fr's maps, but {type(frame_discriminator).__name__} has no "
+            "feature_maps(frames) that gives a list of them"
+        )
+
+
 def load_feature_network(source: str | None, generator: Speech2VideoGenerator) -> FaceTeacher | FaceNetwork:
     """The network behind D_ID, whose maps have as many channels as the identity branch makes.
 

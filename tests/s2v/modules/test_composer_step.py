@@ -16,6 +16,7 @@ from s2v.generation.export_system import open_system
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.modules.composer import ComposerModule, GradientClipping, LossWeights, normalise
+from s2v.modules.composer_checks import check_matching
 from s2v.modules.face_source import load_face_network
 from tests.s2v.modules.small_faces import SIZE, Losses, SmallFaces, batch_of, draw_clip, trainer
 from tests.s2v.modules.small_modules import COMPOSER, CONTEXT, assert_same, composer, configured
@@ -290,7 +291,16 @@ def test_weight_0_leaves_a_term_and_its_discriminator_out(tmp_path: Path, face_f
 
 
 def test_the_generators_loss_is_the_weighted_sum(tmp_path: Path, face_file: str) -> None:
-    weights = LossWeights(identity=0.5, frame=2.0, sync=3.0, similarity=10.0, gradient=0.25, mouth=1.5)
+    weights = LossWeights(
+        identity=0.5,
+        frame=2.0,
+        sync=3.0,
+        similarity=10.0,
+        gradient=0.25,
+        mouth=1.5,
+        matching=0.3,
+        perceptual=0.7,
+    )
     outputs = Outputs()
     made = fit(tmp_path, composer(feature_network=face_file, weights=weights), outputs)
     losses = outputs.seen[0]["losses"]
@@ -298,6 +308,40 @@ def test_the_generators_loss_is_the_weighted_sum(tmp_path: Path, face_file: str)
     assert losses["generator"].item() == pytest.approx(total, rel=1e-5)
     for name, value in losses.items():
         assert made.callback_metrics[f"train/loss/{name}"] == value
+
+
+def test_feature_matching_and_perceptual_loss_are_of_maps(face_file: str) -> None:
+    """0 for the real frames themselves; more, the further the made ones are from them."""
+    torch.manual_seed(0)
+    module = composer(weights=LossWeights(matching=1.0, perceptual=1.0))
+    module.feature_networks["face"] = load_face_network(face_file)
+    real, other = torch.rand(2, 2, 3, 3, SIZE, SIZE).unbind(0)
+    module.eval()
+
+    def terms(share: float) -> dict[str, float]:
+        fake = real.lerp(other, share)
+        inflated = module.face_network.feature_maps(real[:, 0] * 255)
+        with torch.no_grad():
+            found = module.generator_losses(inflated, fake, real, torch.zeros(2, 3, CONTEXT))
+        return {name: found[name].item() for name in ("matching", "perceptual")}
+
+    same, near, far = terms(0), terms(0.1), terms(1)
+    for name in same:
+        assert same[name] == 0 < near[name] < far[name]
+
+
+class Blind(nn.Module):
+    """A frame discriminator without maps."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return frames.mean((1, 2, 3))
+
+
+def test_feature_matching_needs_a_trained_discriminator_that_shows_its_maps() -> None:
+    with pytest.raises(InputError, match=r"weights.frame is 0, which leaves it untrained: give both a weight"):
+        composer(weights=LossWeights(frame=0, matching=1.0))
+    with pytest.raises(InputError, match=r"compares D_fr's maps, but Blind has no feature_maps"):
+        check_matching(LossWeights(matching=1.0), Blind())
 
 
 class WithContrast(ComposerModule):
