@@ -3,10 +3,11 @@
 #   WEIGHTS  a folder with mobilefacenet.pt and fer2013_mini_XCEPTION.102-0.66.hdf5 (needs pip install '.[hdf5]')
 REAL := runs/real_faces
 REAL_RUN = S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v $(1) --config experiments/base/trainer.yaml --config experiments/real_faces/real_faces.yaml
-# $(1): run folder, $(2): stage, $(3): more. Starts from nothing, so that no older run's files stay behind.
-REAL_STAGE = @echo "== $(1)"; rm -rf $(REAL)/$(1); mkdir -p $(REAL)/$(1); started=$$SECONDS; \
-	$(call REAL_RUN,fit) --config experiments/demo/$(2).yaml --config experiments/real_faces/$(2).yaml $(3) --run_dir $(REAL)/$(1) \
-		> $(REAL)/$(1)/log.txt 2>&1 || { tail -n 20 $(REAL)/$(1)/log.txt >&2; exit 1; }; echo "   $(1): $$((SECONDS - started)) s"
+# $(1): folder of runs, $(2): run folder, $(3): stage, $(4): more. Starts from nothing, so that no older run's files stay behind.
+REAL_STAGE_IN = @echo "== $(2)"; rm -rf $(1)/$(2); mkdir -p $(1)/$(2); started=$$SECONDS; \
+	$(call REAL_RUN,fit) --config experiments/demo/$(3).yaml --config experiments/real_faces/$(3).yaml $(4) --run_dir $(1)/$(2) \
+		> $(1)/$(2)/log.txt 2>&1 || { tail -n 20 $(1)/$(2)/log.txt >&2; exit 1; }; echo "   $(2): $$((SECONDS - started)) s"
+REAL_STAGE = $(call REAL_STAGE_IN,$(REAL),$(1),$(2),$(3))
 REAL_NETWORKS := --config experiments/demo/representation.yaml --config experiments/real_faces/representation.yaml
 REAL_VOICE := --config experiments/base/speaker_encoder.yaml
 
@@ -14,9 +15,11 @@ REAL_VOICE := --config experiments/base/speaker_encoder.yaml
 real-faces: $(REAL)/table1/table1.md ## both stages and the baselines on real people: CORPUS=DIR WEIGHTS=DIR (3 hours)
 	@cat $(REAL)/table1/table1.md
 
+# $(1): folder of runs, $(2): side of the frames
+REAL_CACHE = @test -d "$(CORPUS)" -a -d "$(WEIGHTS)" || { echo "make: real-faces needs CORPUS=DIR (VoxCeleb2's layout) and WEIGHTS=DIR, got CORPUS='$(CORPUS)' WEIGHTS='$(WEIGHTS)'" >&2; exit 2; }; \
+	$(call DEMO_ENV,1) $(BIN)/s2v prepare --root "$(CORPUS)" --layout voxceleb2 --cache $(1)/cache --size $(2) --workers 2
 $(REAL)/cache/manifest.csv: | $(INSTALLED)
-	@test -d "$(CORPUS)" -a -d "$(WEIGHTS)" || { echo "make: real-faces needs CORPUS=DIR (VoxCeleb2's layout) and WEIGHTS=DIR, got CORPUS='$(CORPUS)' WEIGHTS='$(WEIGHTS)'" >&2; exit 2; }
-	$(call DEMO_ENV,1) $(BIN)/s2v prepare --root "$(CORPUS)" --layout voxceleb2 --cache $(REAL)/cache --size 64 --workers 2
+	$(call REAL_CACHE,$(REAL),64)
 
 # A published speaker encoder lies in a package: its weights are taken out, nothing of it is installed.
 SPEAKER_ENCODER := resemblyzer==0.1.4
@@ -47,3 +50,27 @@ $(REAL)/compose_cpc_alone/last.ckpt: $(call REAL_BEFORE,compose) $(REAL)/distill
 # Beside speech2video the baselines, and all on the same clips.
 $(REAL)/table1/table1.md: $(REAL)/compose/last.ckpt $(REAL)/compose_cpc_alone/last.ckpt $(REAL)/syncnet/last.ckpt
 	S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v table1 --config experiments/table1/real_faces_small.yaml
+
+# The same at 128 x 128, for minutes of a GPU: make real-faces-gpu CORPUS=DIR WEIGHTS=DIR. Speech has no size: stage 1, S2F's
+# voice encoder and the judge of lips are those above.
+REAL_GPU := runs/real_faces_gpu
+REAL_AT_128 := --config experiments/real_faces/gpu.yaml
+
+.PHONY: real-faces-gpu
+real-faces-gpu: $(REAL_GPU)/table1/table1.md ## the same at 128 x 128, where there is a GPU: CORPUS=DIR WEIGHTS=DIR
+	@cat $(REAL_GPU)/table1/table1.md
+
+$(REAL_GPU)/cache/manifest.csv: | $(INSTALLED)
+	$(call REAL_CACHE,$(REAL_GPU),128)
+
+$(REAL_GPU)/identity_teacher/last.ckpt: $(call REAL_BEFORE,identity_teacher) $(REAL_GPU)/cache/manifest.csv
+	$(call REAL_STAGE_IN,$(REAL_GPU),identity_teacher,identity_teacher,$(REAL_AT_128))
+
+$(REAL)/voice_encoder/best.ckpt: $(REAL)/cache/manifest.csv $(REAL)/identity_teacher/last.ckpt
+	@echo "== voice_encoder"; $(call REAL_RUN,fit) --config experiments/baselines/voice_encoder.yaml --config experiments/real_faces/voice_encoder.yaml > /dev/null
+
+$(REAL_GPU)/compose/last.ckpt: experiments/real_faces/compose_gpu.yaml $(REAL)/distill/last.ckpt $(REAL_GPU)/identity_teacher/last.ckpt
+	$(call REAL_STAGE_IN,$(REAL_GPU),compose,compose,$(REAL_NETWORKS) $(REAL_VOICE) $(REAL_AT_128) --config experiments/real_faces/compose_gpu.yaml)
+
+$(REAL_GPU)/table1/table1.md: $(REAL_GPU)/compose/last.ckpt $(REAL)/syncnet/last.ckpt $(REAL)/voice_encoder/best.ckpt
+	S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v table1 --config experiments/table1/real_faces_gpu.yaml

@@ -83,6 +83,16 @@ REAL |= {
     "real s2f_sdfa": ["baselines/sdfa", "real_faces/sdfa", "baselines/s2f_sdfa", "real_faces/s2f_sdfa"],
     "real test": [*REAL["real compose"], "test/keep_clips", "real_faces/judges"],
 }
+ON_GPU = {
+    "identity_teacher": [],
+    "compose": ["real_faces/compose_gpu"],
+    "sdfa": ["real_faces/sdfa_gpu"],
+    "s2f_sdfa": ["real_faces/sdfa_gpu", "real_faces/s2f_sdfa_gpu"],
+}
+REAL |= {
+    f"real {name} on a GPU": [*REAL[f"real {name}"], "real_faces/gpu", *files]
+    for name, files in ON_GPU.items()
+}
 
 ABLATIONS = {
     "emotion_embedding": "distill",
@@ -111,6 +121,7 @@ TABLES = [
     "real_faces",
     "real_faces_unseen",
     "real_faces_small",
+    "real_faces_gpu",
 ]
 """What `s2v table1` takes; tried by test_table1.py."""
 

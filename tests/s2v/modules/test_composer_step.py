@@ -338,7 +338,9 @@ class Blind(nn.Module):
 
 
 def test_feature_matching_needs_a_trained_discriminator_that_shows_its_maps() -> None:
-    with pytest.raises(InputError, match=r"weights.frame is 0, which leaves it untrained: give both a weight"):
+    with pytest.raises(
+        InputError, match=r"weights.frame is 0, which leaves it untrained: give both a weight"
+    ):
         composer(weights=LossWeights(frame=0, matching=1.0))
     with pytest.raises(InputError, match=r"compares D_fr's maps, but Blind has no feature_maps"):
         check_matching(LossWeights(matching=1.0), Blind())
