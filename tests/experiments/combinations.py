@@ -100,6 +100,8 @@ ABLATIONS = {
     "eq3_temperature_2": "distill",
     "finetune_cpc": "distill",
     "frames_per_clip_1": "distill",
+    "feature_matching": "compose, features",
+    "perceptual": "compose, features",
     "similarity_sum": "compose",
     "without_frame_adversary": "compose",
     "without_gradient": "compose",

@@ -210,6 +210,8 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     "similarity_sum": lambda m: m.similarity_reduction == "sum",
     "without_frame_adversary": lambda m: m.weights.frame == 0,
     "without_gradient": lambda m: m.weights.gradient == 0,
+    "feature_matching": lambda m: m.weights.matching == 0.3,
+    "perceptual": lambda m: m.weights.perceptual == 1,
     "without_identity_adversary": lambda m: m.weights.identity == 0,
     "without_similarity": lambda m: m.weights.similarity == 0,
     "without_sync_adversary": lambda m: m.weights.sync == 0,
