@@ -20,7 +20,8 @@ class OneCycle(OneCycleLR):
     def __init__(
         self, optimizer: Optimizer, max_lr: float | list[float], total_steps: int, pct_start: float
     ) -> None:
-        super().__init__(optimizer, max_lr, max(total_steps, math.ceil(2 / pct_start)), pct_start=pct_start)
+        shortest = math.ceil(2 / pct_start) if pct_start else 1
+        super().__init__(optimizer, max_lr, max(total_steps, shortest), pct_start=pct_start)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the saved step, keep this fit's length."""
