@@ -109,6 +109,6 @@ def test_any_length_and_share_can_be_stepped_to_its_end(steps: int, share: float
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
-    assert 0 <= min(rates) and max(rates) <= 1e-2
+    assert min(rates) >= 0 and max(rates) <= 1e-2
     if share:
         assert rates[0] == pytest.approx(1e-2 / 25)
