@@ -22,16 +22,16 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 import torch
+from gpu_settings import failure, gpu_arithmetic
 from speech_networks import NARROW, PAPER, WINDOW_FRAMES, Sizes, at_width, networks, write_speech
 from torch import Tensor
-from training_step import failure
 
 from s2v.freed_memory import keep_freed_memory
 from s2v.generation.pixels import to_pixels
@@ -145,31 +145,17 @@ def sdfa(device: str = "cpu") -> Generate:
     return SDFAStream(SDFA([128, 96]).eval(), still, device=device).frames
 
 
-@contextmanager
-def arithmetic(tf32: bool = False, bfloat16: bool = False) -> Iterator[None]:
-    """On a GPU; afterwards as before."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = tf32
-    try:
-        with torch.autocast("cuda", torch.bfloat16, enabled=bfloat16):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
-
-
 def gpu_systems() -> dict[str, Callable[[], Generate]]:
     """What is compared on a GPU, each to be made in its turn."""
-    device, bfloat16 = "cuda", partial(arithmetic, tf32=True, bfloat16=True)
+    device, bfloat16 = "cuda", partial(gpu_arithmetic, tf32=True, bfloat16=True)
     systems: dict[str, Callable[[], Generate]] = {BASELINE: partial(sdfa, device)}
     for chunk in (64, 256, 1024):
         systems[f"width 1 (paper), chunks of {chunk}"] = partial(ours, PAPER, device, chunk)
     for chunk in (64, 256, 1024):
         systems[f"{STREAMS} at once, chunks of {chunk}"] = partial(together, PAPER, device, chunk)
     return systems | {
-        "width 1, no TF32": lambda: within(arithmetic, ours(PAPER, device)),
-        "width 1, TF32 everywhere": lambda: within(partial(arithmetic, tf32=True), ours(PAPER, device)),
+        "width 1, no TF32": lambda: within(gpu_arithmetic, ours(PAPER, device)),
+        "width 1, TF32 everywhere": lambda: within(partial(gpu_arithmetic, tf32=True), ours(PAPER, device)),
         "width 1, bf16": lambda: within(bfloat16, ours(PAPER, device)),
         "width 1, bf16, chunks of 1024": lambda: within(bfloat16, ours(PAPER, device, 1024)),
         f"{STREAMS} at once, bf16, chunks of 1024": lambda: within(bfloat16, together(PAPER, device, 1024)),

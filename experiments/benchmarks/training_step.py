@@ -20,17 +20,16 @@ another training.
 import argparse
 import gc
 import json
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from types import FrameType
 from typing import Any
 
 import torch
+from gpu_settings import failure, gpu_arithmetic, time_limit
 from speech_networks import NARROW, PAPER, networks
 
 from callbacks.compiled_networks import RECOMPILE_LIMIT
@@ -60,6 +59,10 @@ class Setting:
     cudnn_benchmark: bool = False
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.RMSprop
     options: tuple[tuple[str, bool], ...] = ()
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """Of everything but autocast, which the step has round its forward passes."""
+        return gpu_arithmetic(tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark)
 
 
 SETTINGS = {
@@ -216,7 +219,7 @@ def on_gpu(chosen: dict[str, Setting], args: argparse.Namespace, size: int) -> l
         row: dict[str, Any] = {"setting": name}
         started = time.monotonic()
         try:
-            with time_limit(args.budget - (started - begun)), arithmetic(setting):
+            with time_limit(args.budget - (started - begun)), setting.arithmetic():
                 row |= measure_on_gpu(setting, args, size)
         except Exception as error:
             row["failed"] = failure(error)
@@ -258,47 +261,6 @@ def measure_on_gpu(setting: Setting, args: argparse.Namespace, size: int) -> dic
         "steps": WARM_UP + BLOCKS * args.rounds,
         "terms": terms,
     }
-
-
-@contextmanager
-def arithmetic(setting: Setting) -> Iterator[None]:
-    """TF32 and cuDNN's search for the fastest convolution, on or off; afterwards as before."""
-    before = (
-        torch.get_float32_matmul_precision(),
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cudnn.benchmark,
-    )
-    torch.set_float32_matmul_precision("high" if setting.tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = setting.tf32
-    torch.backends.cudnn.benchmark = setting.cudnn_benchmark
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before[1:]
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """TimeoutError after so many seconds, wherever Python is then."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError("--budget is used up")
-
-    if seconds <= 0:
-        stop(signal.SIGALRM, None)
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def failure(error: Exception) -> str:
-    """In one line."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
 
 
 def told(row: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ import torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "experiments" / "benchmarks"
-SHARED = {"speech_networks"}
+SHARED = {"gpu_settings", "speech_networks"}
 """What others import."""
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 
