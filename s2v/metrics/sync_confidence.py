@@ -16,7 +16,6 @@ from torch.nn import functional
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.models.lip_speech_network import STEPS_PER_FRAME, WINDOW_FRAMES, WINDOW_STEPS, LipSpeechNetwork
-from s2v.models.minimal_filtering import OUTPUTS_AT_ONCE
 from s2v.one_thread_each import Piece, Result, map_on_threads
 
 MIN_FRAMES = WINDOW_FRAMES + 1
@@ -98,10 +97,9 @@ def _in_pieces(
 
 
 def _piece_size(windows: int, most: int, threads: int) -> int:
-    """At most `most` windows a piece, as many pieces a thread; whole tiles of the first convolution where they fit."""
+    """At most `most` windows a piece, as many pieces a thread, all of one size: threads wait for the last of them."""
     rounds = math.ceil(windows / (most * threads))
-    size = math.ceil(windows / (rounds * threads))
-    return min(most, OUTPUTS_AT_ONCE * math.ceil(size / OUTPUTS_AT_ONCE))
+    return math.ceil(windows / (rounds * threads))
 
 
 def shift_distances(lips: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock") -> Tensor:

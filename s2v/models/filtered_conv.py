@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from s2v.models.minimal_filtering import OUTPUTS_AT_ONCE, filtering_matrices
+from s2v.models.minimal_filtering import filtering_matrices
 
 _MOST_POINTS = 9
 """7 outputs of 3 taps at once, or 6 of 4: the largest error is 6e-6 of the largest value, in float32."""
@@ -142,7 +142,7 @@ class FilteredConv:
 
 
 class FilteredWindows:
-    """A 3-d convolution of consecutive frames' windows, five at a time: minimal filtering along time and columns.
+    """A 3-d convolution of consecutive frames' windows, a few at a time: minimal filtering along time and columns.
 
     Args:
         weight: (O, C, K, h, w), float32 on a CPU.
@@ -153,7 +153,7 @@ class FilteredWindows:
         self.columns, self.frames = weight.shape[4], weight.shape[2]
         weight = rearrange(weight, "o c k h w -> k o c h w")
         self.weight, self.stride = _small_filters(weight, stride[1]), stride
-        self._at_points: dict[int, list[list[Tensor]]] = {}
+        self._at_points: dict[tuple[int, int], list[list[Tensor]]] = {}
 
     def laid_out(self, clip: Tensor, workspace: Workspace) -> Tensor:
         """Frames (T, C, H, W) as `__call__` wants them, (T, I, H, s C) in memory of the workspace."""
@@ -173,13 +173,12 @@ class FilteredWindows:
         height = clip.shape[2]
         rows = (height - kernel_rows) // down + 1
         windows = len(clip) - self.frames + 1
-        back, _, of_signal = (part.float() for part in filtering_matrices(OUTPUTS_AT_ONCE, self.frames))
-        back, of_signal = back[:windows], of_signal[:, : len(clip)]  # frames that are missing count as zeros
+        back, of_filter, of_signal = (part.float() for part in filtering_matrices(windows, self.frames))
         times = len(of_signal)
         at_times = workspace.take("at_times", times, tiles.inputs, height * channels)
         torch.mm(of_signal, clip.flatten(1), out=at_times.flatten(1))
         of_tiles = at_times.unfold(1, tiles.points, tiles.step).transpose(2, 3)
-        filters = self._filters(tiles)
+        filters = self._filters(tiles, of_filter)
         result = workspace.take("result", tiles.outputs, windows, rows, out)
         strip = max(1, _STRIP_ELEMENTS // (times * rows * out))
         strip = -(-tiles.number // -(-tiles.number // strip))  # strips of one size
@@ -206,13 +205,13 @@ class FilteredWindows:
                 torch.mm(tiles.back[: len(into)], found[:, at].flatten(1), out=into)
         return result
 
-    def _filters(self, tiles: _Tiles) -> list[list[Tensor]]:
+    def _filters(self, tiles: _Tiles, of_time: Tensor) -> list[list[Tensor]]:
         """(O, C, 1, h) at each point of the columns and of time; the same for all clips of one size."""
-        if tiles.step not in self._at_points:
-            _, of_filter, _ = filtering_matrices(OUTPUTS_AT_ONCE, self.frames)
-            at_points = torch.einsum("pw,tk,kochw->ptoch", tiles.of_filter, of_filter.float(), self.weight)
-            self._at_points[tiles.step] = [
+        key = tiles.step, len(of_time)
+        if key not in self._at_points:
+            at_points = torch.einsum("pw,tk,kochw->ptoch", tiles.of_filter, of_time, self.weight)
+            self._at_points[key] = [
                 [one.contiguous(memory_format=torch.channels_last) for one in some]
                 for some in at_points.unsqueeze(4)
             ]
-        return self._at_points[tiles.step]
+        return self._at_points[key]

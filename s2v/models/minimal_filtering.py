@@ -16,7 +16,7 @@ _EIGHT_POINTS = (0.3, -0.3, 0.6, -0.6, 1.25, -1.25, 2.0, -2.0)
 """Of those tried the ones that lose least: 2 to 3e-6 of the largest value in float32, where 0 and 4 lose 1e-5."""
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def filtering_matrices(outputs: int, taps: int) -> tuple[Tensor, Tensor, Tensor]:
     """`back` (m, n), `of_filter` (n, r), `of_signal` (n, n), float64, n = m + r - 1, so that for a filter g and a
     signal d of n values, back @ ((of_filter @ g) * (of_signal @ d)) is sum_k g[k] d[i + k] for i = 0..m-1.
