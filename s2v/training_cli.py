@@ -54,6 +54,10 @@ SUMMARIES = {
 class TrainingParser(LightningArgumentParser):
     """LightningCLI's parser with one-line errors, and overlays that exchange a class."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Also of the parsers that jsonargparse makes for a class's arguments: an abbreviated option is a misspelt one.
+        super().__init__(*args, **{"allow_abbrev": False} | kwargs)
+
     def _check_value_key(self, action: Any, value: Any, key: str, *args: Any, **kwargs: Any) -> Any:
         """A config that exchanges a class keeps what the configs before gave its arguments as `${...}`.
 
@@ -93,7 +97,7 @@ class TrainingCLI(LightningCLI):
     def __init__(self, args: list[str]) -> None:
         self._asked = args[0]
         set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-        settings = {"parser_mode": "omegaconf+", "allow_abbrev": False}
+        settings = {"parser_mode": "omegaconf+"}
         described = settings | {
             "description": f"{SUMMARIES[self._asked]} Example: s2v {self._asked} {EXAMPLES[self._asked]}",
             "usage": f"s2v {self._asked} --config FILE [--config FILE ...] [--ckpt_path FILE] [--KEY VALUE]",

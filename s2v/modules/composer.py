@@ -82,7 +82,8 @@ class ComposerModule(AdversarialModule):
         identity_discriminator: D_ID: any network from maps (B, C, h, w) of conv5_3, conv4_3 and conv3_3, in a list, to
             scores of any shape, with `normalise_real(maps)`, which makes of a face network's maps such as the
             generator inflates (`IdentityDiscriminator`'s divides them by their scale).
-        frame_discriminator: D_fr: any network from frames (N, 3, S, S) in [-1, 1] to scores of any shape.
+        frame_discriminator: D_fr: any network from frames (N, 3, S, S) in [-1, 1] to scores of any shape; for
+            `weights.matching` with `feature_maps(frames)`, a list of maps (N, C, h, w).
         sync_discriminator: D_sync: any network from contexts (B, T, D) and frames (B, T, 3, S, S) in [-1, 1], paired,
             to scores (B, T).
         stage1_checkpoint: checkpoint of the DistillModule fit; read at the start of a fit.

@@ -85,7 +85,7 @@ def check_matching(weights: Any, frame_discriminator: torch.nn.Module) -> None:
     if not hasattr(frame_discriminator, "feature_maps"):
         raise InputError(
             f"weights.matching compares D_fr's maps, but {type(frame_discriminator).__name__} has no "
-            "feature_maps(frames) that gives a list of them"
+            "feature_maps(frames) that gives a list of them: add it, or set weights.matching to 0"
         )
 
 

@@ -202,15 +202,15 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     "frames_per_clip_1": lambda m: m.frames_per_clip == 1,
     "paper_losses": lambda m: (
         set(asdict(m.weights).values()) == {1.0, 0.0}
-        and m.weights.mouth == 0
+        and m.weights.mouth == m.weights.matching == 0
         and m.similarity_region == "lower"
     ),
     "region_lower": lambda m: m.similarity_region == "lower",
     "region_upper": lambda m: m.similarity_region == "upper",
     "similarity_sum": lambda m: m.similarity_reduction == "sum",
-    "without_frame_adversary": lambda m: m.weights.frame == 0,
+    "without_feature_matching": lambda m: m.weights.matching == 0,
+    "without_frame_adversary": lambda m: m.weights.frame == m.weights.matching == 0,
     "without_gradient": lambda m: m.weights.gradient == 0,
-    "feature_matching": lambda m: m.weights.matching == 0.3,
     "perceptual": lambda m: m.weights.perceptual == 1,
     "without_identity_adversary": lambda m: m.weights.identity == 0,
     "without_similarity": lambda m: m.weights.similarity == 0,

@@ -14,7 +14,7 @@ from tests.conftest import REPOSITORY
 
 @pytest.fixture(scope="module")
 def parser() -> TrainingParser:
-    settings = {"parser_mode": "omegaconf+", "allow_abbrev": False}
+    settings = {"parser_mode": "omegaconf+"}
     inner = TrainingParser(**settings)
     inner.add_argument("--trainer.max_epochs", type=int | None)
     inner.add_argument("--trainer.callbacks", type=list[Callback] | Callback | None)
@@ -81,6 +81,10 @@ CPC = "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc s2v.models
         (
             COMPOSER + "--model.weights.syncc 0.1",
             "model.init_args.weights: LossWeights has no option 'syncc': did you mean sync?",
+        ),
+        (
+            COMPOSER + "--model.weights.matchin 0.1",  # what argparse would take for matching
+            "model.init_args.weights: LossWeights has no option 'matchin': did you mean matching?",
         ),
         (COMPOSER + "--model.weights.sync lots", "model.init_args.weights.sync: expected float, got lots"),
         (

@@ -342,7 +342,7 @@ def test_feature_matching_needs_a_trained_discriminator_that_shows_its_maps() ->
         InputError, match=r"weights.frame is 0, which leaves it untrained: give both a weight"
     ):
         composer(weights=LossWeights(frame=0, matching=1.0))
-    with pytest.raises(InputError, match=r"compares D_fr's maps, but Blind has no feature_maps"):
+    with pytest.raises(InputError, match=r"Blind has no feature_maps.*add it, or set weights.matching to 0"):
         check_matching(LossWeights(matching=1.0), Blind())
 
 
