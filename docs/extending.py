@@ -51,6 +51,10 @@ class PatchDiscriminator(nn.Module):
         """(N, 3, H, W) in [-1, 1] -> scores (N, 1, H / 8, W / 8)."""
         return self.layers(frames)
 
+    def feature_maps(self, frames: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [-1, 1] -> what its layers but the last see, for `weights.matching`."""
+        return [self.layers[:2](frames)]
+
 
 def find_interviews(root: Path) -> list[FoundClip]:
     """Clips `DATE_SPEAKER_EMOTION.mp4` below a folder."""

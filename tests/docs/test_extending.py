@@ -41,6 +41,7 @@ def test_own_loss_term_discriminator_data_set_system_metric_and_teacher(tmp_path
         rows = [row for row in csv.DictReader(file) if row["train/loss/motion"]]
     assert len(rows) == 4 and float(rows[0]["train/loss/motion"]) > 0
     assert float(rows[0]["train/loss/identity"]) > 0  # D_ID, on the teacher's maps
+    assert float(rows[0]["train/loss/matching"]) > 0  # on the own discriminator's maps
     assert config["init_args"]["feature_network"] == "class:mine.SmallFace"
     with (run.parent / "stage1" / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
         assert any(row["train/loss/identity_distill"] for row in csv.DictReader(file))
