@@ -33,7 +33,9 @@ def lips_by_modules(network: SyncNet, lips: torch.Tensor) -> torch.Tensor:
     return network.double().netcnnlip(windows.double()).flatten(1)
 
 
-@pytest.mark.parametrize(("size", "frames"), [(64, 5), (64, 8), (64, 11), (64, 12), (96, 21), (130, 9), (224, 6)])
+@pytest.mark.parametrize(
+    ("size", "frames"), [(64, 5), (64, 8), (64, 11), (64, 12), (96, 21), (130, 9), (224, 6)]
+)
 @torch.no_grad()
 def test_lips_equal_the_modules(size: int, frames: int) -> None:
     network = syncnet(size, 1 / 16)
