@@ -9,8 +9,8 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_info
 from rich.console import Console
+from torch.utils.data import DataLoader
 
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
@@ -191,8 +191,9 @@ class TestReport(Callback):
         teachers = files_trained_with(dict(pl_module.hparams))
         self.report = self._running().report(self._meta(trainer, pl_module), teachers)
         if self.report is None:
-            rank_zero_info("the test had no clips: no report is written")
-            return
+            raise InputError(
+                "the test served no clip, so there is nothing to report: look at the test split and limit_test_batches"
+            )
         folder = Path(self.output_dir or trainer.log_dir or trainer.default_root_dir)
         self.report.write(folder)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped  # as Lightning's own test metrics have it
@@ -227,7 +228,7 @@ def _held_pictures(trainer: pl.Trainer, pl_module: pl.LightningModule) -> HeldPi
     """What the test's clips have to hold against each other: a pass over the loader, nothing is generated."""
     data: Any = getattr(trainer, "datamodule", None)
     fitted = getattr(pl_module, "fitted", None)  # of a module that is tested on a part of the frames
-    loader: Any = trainer.test_dataloaders
+    loader: Any = _another_pass(trainer.test_dataloaders)
     most = trainer.num_test_batches[0]
     held = HeldPictures()
     # the loader draws seeds for its workers; the test shall not notice
@@ -237,6 +238,19 @@ def _held_pictures(trainer: pl.Trainer, pl_module: pl.LightningModule) -> HeldPi
             speaker = _name(getattr(data, "speakers", None), int(batch["speaker"][0]))
             held.add(batch["clip_id"][0], speaker, frames if fitted is None else fitted(frames))
     return held
+
+
+def _another_pass(loader: Any) -> Any:
+    """A loader of the same clips. Kept workers serve one pass at a time: a second one would end the test's own."""
+    if not getattr(loader, "persistent_workers", False):
+        return loader
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=loader.batch_sampler,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        worker_init_fn=loader.worker_init_fn,
+    )
 
 
 def _name(names: list[str] | None, index: int) -> str:

@@ -247,7 +247,8 @@ class TalkingFaceDataModule(LightningDataModule):
         return self._loader(dataset, self.batch_size)
 
     def test_dataloader(self) -> DataLoader[Window]:
-        return self._loader(WholeClipDataset(self._served("test", whole=True)), 1)
+        # kept workers serve one pass at a time, and TestReport looks through the clips within the test's own pass
+        return self._loader(WholeClipDataset(self._served("test", whole=True)), 1, keep_workers=False)
 
     def predict_dataloader(self) -> DataLoader[Window]:
         return self.test_dataloader()
@@ -258,6 +259,7 @@ class TalkingFaceDataModule(LightningDataModule):
         batch_size: int,
         sampler: ExactResumeSampler | None = None,
         drop_last: bool = False,
+        keep_workers: bool = True,
     ) -> DataLoader[Window]:
         return ResumableLoader(
             dataset,
@@ -269,7 +271,7 @@ class TalkingFaceDataModule(LightningDataModule):
             collate_fn=collate_windows,
             generator=torch.Generator().manual_seed(self.seed),
             pin_memory=self.pin_memory,
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=keep_workers and self.num_workers > 0,
             worker_init_fn=_one_thread if self.num_workers > 0 else None,
         )
 

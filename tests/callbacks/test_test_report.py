@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from callbacks.test_report import TestReport
 from data_modules import CremaD
@@ -250,6 +251,22 @@ def test_the_pass_beforehand_draws_no_random_numbers_of_the_test(tmp_path: Path)
         report = TestReport(str(tmp_path), contact_sheet=False, other_frames=other_frames)
         run(tmp_path, report, Drawing(), clips=held_out()[:2])
     assert drawn[:2] == drawn[2:]
+
+
+def _as_it_is(items: list[TalkingFaceBatch]) -> TalkingFaceBatch:
+    return items[0]
+
+
+def test_loader_workers_serve_the_test_and_the_pass_beforehand(crema_d_cache: Path, tmp_path: Path) -> None:
+    """Workers that are kept serve one pass at a time: the second one used to leave the test without clips."""
+    kept = DataLoader(held_out()[:2], collate_fn=_as_it_is, num_workers=1, persistent_workers=True)
+    ours = CremaD(str(crema_d_cache), image_size=64, num_workers=1, max_clips=2)
+    for served in ({"dataloaders": kept}, {"datamodule": ours}):
+        report = TestReport(str(tmp_path), contact_sheet=False)
+        trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[report])
+        trainer.test(SpeakingSquares(), verbose=False, **served)
+        systems = json.loads((tmp_path / "report.json").read_text())["systems"]
+        assert systems[OURS]["total"] == 2 and "mean_image" in systems
 
 
 def test_running_twice_starts_anew(tmp_path: Path) -> None:
