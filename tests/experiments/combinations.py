@@ -93,6 +93,15 @@ REAL |= {
     f"real {name} on a GPU": [*REAL[f"real {name}"], "real_faces/gpu", *files]
     for name, files in ON_GPU.items()
 }
+REAL |= {
+    f"real {name} unseen": [*REAL[f"real {name}"], "real_faces/unseen", *files]
+    for name, files in {
+        "distill": [],
+        "voice_encoder": [],
+        "sdfa": ["real_faces/sdfa_unseen"],
+        "s2f_sdfa": ["real_faces/sdfa_unseen"],
+    }.items()
+}
 
 ABLATIONS = {
     "emotion_embedding": "distill",
@@ -123,6 +132,7 @@ TABLES = [
     "real_faces",
     "real_faces_unseen",
     "real_faces_small",
+    "real_faces_small_unseen",
     "real_faces_gpu",
 ]
 """What `s2v table1` takes; tried by test_table1.py."""

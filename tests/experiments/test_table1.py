@@ -35,7 +35,11 @@ def test_a_tables_stages_are_those_of_the_tests(name: str, monkeypatch: pytest.M
     assert [name for name in names if "," not in name] == list(SYSTEMS)
     assert {name.partition(",")[0] for name in names} == set(SYSTEMS)
     own = name in ("synthetic", "real_faces", "real_faces_unseen")
-    trained = {"real_faces_small": "", "real_faces_gpu": " on a GPU"}.get(name)
+    trained = {
+        "real_faces_small": "",
+        "real_faces_small_unseen": " unseen",
+        "real_faces_gpu": " on a GPU",
+    }.get(name)
     for part in plan.stages:
         files = {item for item in part.arguments if item.endswith(".yaml")}
         wanted = (
