@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
+from callbacks.test_report import TestReport
 from data_modules.clip_cache import read_clip
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
@@ -40,10 +41,16 @@ class MismatchedStills(Callback):
         """Before the report's own set-up, which asks the module for the system's name.
 
         Raises:
-            InputError: the module takes no still.
+            InputError: the module takes no still, or a report comes first, which would be written as SDFA's own.
         """
         if stage != "test":
             return
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        if any(isinstance(callback, TestReport) for callback in callbacks[: callbacks.index(self)]):
+            raise InputError(
+                "SDFA(mismatch)'s report would replace the report of the fit's own test: give a report's file after "
+                "mismatch.yaml, such as --config experiments/test/report.yaml"
+            )
         if not getattr(pl_module, "needs_still", False):
             raise InputError(
                 f"MismatchedStills is for SDFA, which animates a picture; this {type(pl_module).__name__} takes none"

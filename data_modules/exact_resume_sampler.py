@@ -62,19 +62,17 @@ class ResumableLoader(DataLoader[Any]):
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        return _one_line_errors(super().__iter__())
+        # A generator, so that the workers' first batches are drawn when one is asked for: where a schedule asks
+        # for the number of steps, Lightning makes the iterator before it restores a checkpoint's loops.
+        try:
+            yield from super().__iter__()
+        except InputError as error:
+            if "Original Traceback" not in str(error):
+                raise
+            raise InputError(str(error).rsplit("InputError: ", 1)[1].strip()) from None
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to restore."""
-
-
-def _one_line_errors(batches: Iterator[Any]) -> Iterator[Any]:
-    try:
-        yield from batches
-    except InputError as error:
-        if "Original Traceback" not in str(error):
-            raise
-        raise InputError(str(error).rsplit("InputError: ", 1)[1].strip()) from None

@@ -1,5 +1,6 @@
 """The data module every kind of corpus shares: cached clips in, `TalkingFaceBatch`es out."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -272,7 +273,7 @@ class TalkingFaceDataModule(LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),
             pin_memory=self.pin_memory,
             persistent_workers=keep_workers and self.num_workers > 0,
-            worker_init_fn=_one_thread if self.num_workers > 0 else None,
+            worker_init_fn=_begin_worker if self.num_workers > 0 else None,
         )
 
     def _batches_done(self) -> int:
@@ -397,6 +398,11 @@ def _check_no_second_sampler(trainer: Trainer) -> None:
         )
 
 
-def _one_thread(worker: int) -> None:
-    """Workers copy bytes: threads of their own would only take the cores from training."""
+def _begin_worker(worker: int) -> None:
+    """Workers copy bytes: threads of their own would only take the cores from training.
+
+    And SIGUSR1, which SLURM may send to every process of a job, is the fit's to answer: a worker that has inherited
+    Lightning's answer would save and requeue too.
+    """
     torch.set_num_threads(1)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -70,18 +70,29 @@ def run_in_own_process(arguments: list[str]) -> None:
         KeyboardInterrupt: Ctrl-C, after its orderly end.
         SystemExit: after SIGTERM.
     """
-    with subprocess.Popen([sys.executable, "-m", "s2v", *arguments]) as process, passed_on(process):
-        try:
-            status = process.wait()
-        except KeyboardInterrupt:  # the terminal has told both
-            process.wait()
-            raise
+    with subprocess.Popen([sys.executable, "-m", "s2v", *arguments]) as process:
+        status = status_at_end(process)
     if status != 0:
         raise InputError(f"s2v {arguments[0]} ended with status {status}")
 
 
+def status_at_end(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for it; SIGTERM and Ctrl-C end it too, in its own time.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, after its orderly end.
+        SystemExit: after SIGTERM.
+    """
+    with _passed_on(process):
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal has told both
+            process.wait()
+            raise
+
+
 @contextmanager
-def passed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+def _passed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
     """SIGTERM to this process goes to the other one, too, and ends this one once the other has ended."""
     asked_to_end = False
 

@@ -4,6 +4,7 @@ import argparse
 import logging
 import pickle
 import re
+import signal
 import sys
 import warnings
 import zipfile
@@ -85,6 +86,10 @@ class TrainingParser(LightningArgumentParser):
         if parser._subcommands_action is not None:
             parser = next(iter(parser._subcommands_action.choices.values()))
         raise InputError(explain(message, parser._option_string_actions)) from ex
+
+
+ONE_A_TEST = ("callbacks.kept_clips.KeptClips", "callbacks.test_report.TestReport")
+"""What writes a test's files."""
 
 
 class TrainingCLI(LightningCLI):
@@ -171,7 +176,14 @@ class TrainingCLI(LightningCLI):
         return bool(self.config[self._asked].get("ckpt_path") or self._requeued_checkpoint())
 
     def before_instantiate_classes(self) -> None:
-        """Decide about W&B before its logger is made."""
+        """Decide about W&B before its logger is made, and which of a saved config's callbacks a test takes."""
+        config = self.config[self._asked]
+        if self._asked != "fit":
+            config["trainer.callbacks"] = last_reports(config.get("trainer.callbacks"))
+        if self._asked == "predict" and config.get("return_predictions") is None:
+            config["return_predictions"] = (
+                False  # callbacks get the clips; to keep them all takes a split's memory
+            )
         if _names_wandb(self.config[self._asked].get("trainer.logger")) and work_offline_unless_logged_in():
             rank_zero_info(
                 "not logged in to W&B: the run is kept offline (WANDB_MODE=offline; `wandb login`)"
@@ -244,6 +256,9 @@ class TrainingCLI(LightningCLI):
                 "checkpoint is run"
             ) from error
         except RuntimeError as error:
+            if self.trainer.received_sigterm and "killed by signal: Terminated" in str(error):
+                # a group's SIGTERM (of `timeout`, of a cluster) ends loader workers before the fit's own orderly end
+                raise SystemExit(128 + signal.SIGTERM) from None
             path = self.config[subcommand].get("ckpt_path")
             if path and str(error).startswith("Error(s) in loading state_dict"):
                 raise InputError(
@@ -269,6 +284,18 @@ def requeued_checkpoint(folder: Path) -> Path | None:
         if (match := re.fullmatch(r"hpc_ckpt_(\d+)\.ckpt", path.name))
     }
     return found[max(found)] if found else None
+
+
+def last_reports(callbacks: Any) -> Any:
+    """Of each of ONE_A_TEST the last one only: the config of a fit that ended with its test has its own."""
+    if not isinstance(callbacks, list):
+        return callbacks
+    names = [callback.get("class_path") for callback in callbacks]
+    return [
+        callback
+        for place, callback in enumerate(callbacks)
+        if names[place] not in ONE_A_TEST or names[place] not in names[place + 1 :]
+    ]
 
 
 def _names_wandb(logger: Any) -> bool:

@@ -20,7 +20,8 @@ class RetrievesIdentity(PlainHyperparameters):
 
     def keep_for_retrieval(self, heard: Tensor, seen: Tensor, speaker: Tensor) -> None:
         """A batch's vectors (B, D) from speech and from faces, and its speakers (B,)."""
-        self._heard.append((heard.float(), seen.float(), speaker))
+        # a copy: what a loader's worker has sent holds a file descriptor as long as it is kept
+        self._heard.append((heard.float(), seen.float(), speaker.clone()))
 
     def _log_retrieval(self, stage: str) -> None:
         heard, seen, speaker = (torch.cat(part) for part in zip(*self._heard, strict=True))

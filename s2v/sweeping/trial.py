@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s2v.errors import InputError
+from s2v.own_process import status_at_end
 from s2v.reporting.metrics_file import find_metrics_files, read_metrics
 from s2v.sweeping.sweep_file import RUN_ID, SweepFile
 
@@ -33,24 +34,28 @@ def trial_command(sweep: SweepFile, values: dict[str, Any]) -> list[str]:
 def run_trial(sweep: SweepFile, values: dict[str, Any], run_id: str, log: Path) -> Outcome:
     """Run the command from the current folder, its output going to `log`.
 
+    SIGTERM and Ctrl-C end it too, in its own time: the trial is then not told, and its values are tried again.
+
     Raises:
         InputError: the command can't be started.
+        KeyboardInterrupt, SystemExit: after Ctrl-C and SIGTERM.
     """
     environment = os.environ | {"WANDB_RUN_ID": run_id}
     with open(log, "wb") as output:
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 trial_command(sweep, values),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                check=False,
             )
         except OSError as error:
             raise InputError(f"the sweep's command can't be started: {error}") from error
-    if done.returncode != 0:
-        return Outcome(None, f"exit status {done.returncode}: {_last_line(log)}")
+        with process:
+            status = status_at_end(process)
+    if status != 0:
+        return Outcome(None, f"exit status {status}: {_last_line(log)}")
     return reached(sweep, run_folder(sweep, run_id))
 
 

@@ -1,7 +1,10 @@
 """Data modules on a real (synthetic) cache: batches, splits, exact resume, and errors in words."""
 
 import json
+import multiprocessing
+import os
 import shutil
+import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -102,10 +105,11 @@ def test_more_windows_than_clips(crema_d_cache: Path) -> None:
 class Recorder(LightningModule):
     """Keeps what it is served; one weight, so that there is something to train."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheduled: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
         self.seen: list[tuple[str, int, float]] = []
+        self.scheduled = scheduled
 
     def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Tensor:
         self.seen += list(
@@ -117,6 +121,9 @@ class Recorder(LightningModule):
         assert batch["frames"].dtype == torch.uint8
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        if self.scheduled:
+            # as a one-cycle does: Lightning takes the loader for it, before it restores a checkpoint's loops
+            assert self.trainer.estimated_stepping_batches == 10
         return torch.optim.SGD(self.parameters(), 1e-6)
 
 
@@ -128,10 +135,13 @@ def fit(
     resume: Path | None = None,
     limit: int | None = None,
     every: int = 1000,
+    scheduled: bool = False,
 ) -> Recorder:
     trainer = Trainer(
         default_root_dir=folder,
         max_steps=steps,
+        # without a limit of epochs Lightning knows the number of steps without the data
+        max_epochs=3 if scheduled else None,
         accelerator="cpu",
         logger=False,
         enable_progress_bar=False,
@@ -141,7 +151,7 @@ def fit(
         val_check_interval=3,
         callbacks=[ModelCheckpoint(folder, "{step}", every_n_train_steps=every, save_top_k=-1)],
     )
-    model = Recorder()
+    model = Recorder(scheduled)
     trainer.fit(model, module(cache, num_workers=workers, batch_size=4, seed=1), ckpt_path=resume)
     return model
 
@@ -162,10 +172,29 @@ def test_a_resumed_fit_sees_what_an_uninterrupted_one_sees(
         assert resumed.seen == whole.seen[4 * step :]
 
 
-def test_resume_with_epochs_cut_short(tmp_path: Path, crema_d_cache: Path) -> None:
-    whole = fit(tmp_path / "whole", crema_d_cache, 8, limit=3, every=1)
-    resumed = fit(tmp_path / "more", crema_d_cache, 8, resume=tmp_path / "whole" / "step=5.ckpt", limit=3)
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("steps", "settings"),
+    [(8, {"limit": 3}), (10, {"scheduled": True})],
+    ids=["epochs cut short", "a schedule that asks for the steps"],
+)
+def test_a_resumed_fit_draws_no_batch_before_it_knows_where_it_is(
+    tmp_path: Path, crema_d_cache: Path, steps: int, settings: dict[str, Any], workers: int
+) -> None:
+    whole = fit(tmp_path / "whole", crema_d_cache, steps, every=1, **settings)
+    saved = tmp_path / "whole" / "step=5.ckpt"
+    resumed = fit(tmp_path / "more", crema_d_cache, steps, workers, saved, **settings)
     assert resumed.seen == whole.seen[20:]
+
+
+def test_workers_leave_the_requeueing_to_the_fit(crema_d_cache: Path) -> None:
+    loader = module(crema_d_cache, num_workers=1).train_dataloader()
+    batches = iter(loader)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGUSR1)
+    assert len(list(batches)) == len(loader) - 1 and worker.is_alive()
 
 
 def test_loaders_leave_the_global_random_state_alone(crema_d_cache: Path) -> None:

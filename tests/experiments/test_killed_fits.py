@@ -107,8 +107,8 @@ class Fit:
                 steps, done = steps + 1, self.steps_done()
         time.sleep(draw.uniform(0, 2 * self.step_seconds) if wanted else draw.uniform(0, self.start_seconds))
         if with_signal is signal.SIGTERM:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            with contextlib.suppress(ProcessLookupError):  # as `timeout` does: loader workers get it too
+                os.killpg(process.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(60)
         with contextlib.suppress(ProcessLookupError):
@@ -148,6 +148,7 @@ def test_killed_and_resumed(stage: str, on: str, crema_d_cache: Path, stages: Pa
     assert len(set(reached)) >= KILLS / 2, f"the kills came at steps {reached}"
     killed = fits[1].finish()
 
+    assert "Traceback" not in (fits[1].folder / "output.txt").read_text()
     assert whole["global_step"] == killed["global_step"] == STEPS
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         torch.testing.assert_close(killed[part], whole[part], rtol=0, atol=0)

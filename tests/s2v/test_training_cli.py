@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from s2v.cli import main
+from s2v.training_cli import ONE_A_TEST, last_reports
 from tests.s2v.wandb_offline import read_offline_run
 
 BASE = """
@@ -318,3 +319,15 @@ def test_an_open_precision_suits_the_hardware(
     config = yaml.safe_load((tmp_path / "run" / "gan" / "config.yaml").read_text())
     stated = options[-1] if "--trainer.precision" in options else None
     assert config["trainer"]["precision"] == stated  # what was asked for, not what this machine made of it
+
+
+def test_of_a_tests_reports_the_last_one_counts() -> None:
+    """The config of a fit that ended with its test has one already, which writes to the fit's folder."""
+    ema, clips, report = "callbacks.generator_ema.GeneratorEMA", *ONE_A_TEST
+    given = [(clips, "fit"), (report, "fit"), (ema, "a"), (ema, "b"), (report, "test")]
+    callbacks = [{"class_path": name, "init_args": {"output_dir": folder}} for name, folder in given]
+    kept = last_reports(callbacks)
+    assert [(c["class_path"], c["init_args"]["output_dir"]) for c in kept] == [
+        (clips, "fit"), (ema, "a"), (ema, "b"), (report, "test")
+    ]  # fmt: skip
+    assert last_reports(None) is None

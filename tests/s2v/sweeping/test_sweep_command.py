@@ -1,10 +1,12 @@
 """`s2v sweep`: a search that finds what there is to find, can be stopped, and says what went wrong."""
 
 import csv
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,34 @@ def test_a_killed_sweep_tries_its_trial_again() -> None:
     found = rows()
     assert [row["state"] for row in found] == ["complete", "complete", "fail", "complete", "complete"]
     assert found[2]["lr"] == found[3]["lr"] and len({row["lr"] for row in found}) == 4
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_what_ends_a_sweep_lets_its_trial_end_in_order(sent: signal.Signals, status: int) -> None:
+    """A terminal sends Ctrl-C to both, so the test does."""
+    sweep = write_sweep("random", {**LR, "name": {"value": "slow"}})
+    code = "import sys; from s2v.cli import main; sys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *sweep, "--trials", "1"],
+        env={"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 120
+    while not Path("begun").is_file() and time.monotonic() < end:
+        time.sleep(0.05)
+    if sent is signal.SIGINT:
+        os.killpg(process.pid, sent)
+    else:
+        process.send_signal(sent)
+    assert process.wait(60) == status
+    assert Path("ended").is_file()
+    Path("begun").unlink()
+    Path("parabola.py").write_text(Path("parabola.py").read_text().replace('"slow"', '"never"'))
+    assert main([*sweep, "--trials", "1"]) == 0
+    found = rows()
+    assert [row["state"] for row in found] == ["fail", "complete"] and found[0]["lr"] == found[1]["lr"]
 
 
 def test_a_grid_is_gone_through_once(capsys: pytest.CaptureFixture[str]) -> None:
