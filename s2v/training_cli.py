@@ -6,8 +6,11 @@ import pickle
 import re
 import signal
 import sys
+import threading
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -17,7 +20,7 @@ from jsonargparse._common import parser_context
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.trainer.states import TrainerStatus
+from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
@@ -243,7 +246,8 @@ class TrainingCLI(LightningCLI):
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
         try:
-            super()._run_subcommand(subcommand)
+            with _ended_by_sigterm(self.trainer):
+                super()._run_subcommand(subcommand)
         except SystemExit:
             # Lightning turns Ctrl-C into an exit of its own
             if self.trainer.state.status == TrainerStatus.INTERRUPTED and not self.trainer.received_sigterm:
@@ -256,7 +260,7 @@ class TrainingCLI(LightningCLI):
                 "checkpoint is run"
             ) from error
         except RuntimeError as error:
-            if self.trainer.received_sigterm and "killed by signal: Terminated" in str(error):
+            if self.trainer.received_sigterm and str(error).startswith("DataLoader worker (pid"):
                 # a group's SIGTERM (of `timeout`, of a cluster) ends loader workers before the fit's own orderly end
                 raise SystemExit(128 + signal.SIGTERM) from None
             path = self.config[subcommand].get("ckpt_path")
@@ -266,6 +270,27 @@ class TrainingCLI(LightningCLI):
                     "use the config.yaml saved beside it"
                 ) from error
             raise
+
+
+@contextmanager
+def _ended_by_sigterm(trainer: Trainer) -> Iterator[None]:
+    """SIGTERM ends what is no fit, too: Lightning takes note of it, and asks at the end of a training batch only.
+
+    Lightning calls a handler that it finds after its own.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.state.status != TrainerStatus.RUNNING:
+            raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _misfits(message: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,17 @@ class TestedGAN(SmallGAN):
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         TestedGAN.precisions.append(str(self.trainer.precision))
         self.log("test/error", (self(batch[1]) - batch[0]).abs().mean(), batch_size=len(batch[0]))
+
+
+class TerminatedGAN(TestedGAN):
+    """What a cluster does to it in its first test batch."""
+
+    __test__ = False
+    tested = 0
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        TerminatedGAN.tested += 1
+        signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.fixture
@@ -112,3 +124,14 @@ def test_the_fit_is_the_same_with_and_without(configs: list[str], tmp_path: Path
         states.append(torch.load(last, weights_only=True)["state_dict"])
         last.unlink()
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("command", [["test"], ["fit", "--test_after_fit=last"]])
+def test_sigterm_ends_a_test(command: list[str], configs: list[str]) -> None:
+    """Lightning takes note of it and goes on to the test's end."""
+    TerminatedGAN.tested = 0
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        main([command[0], *configs, "--model", f"{__name__}.TerminatedGAN", *command[1:]])
+    assert ended.value.code == 143 and TerminatedGAN.tested == 1
+    assert signal.getsignal(signal.SIGTERM) == before
