@@ -87,7 +87,11 @@ def test_a_killed_sweep_tries_its_trial_again() -> None:
 def test_what_ends_a_sweep_lets_its_trial_end_in_order(sent: signal.Signals, status: int) -> None:
     """A terminal sends Ctrl-C to both, so the test does."""
     sweep = write_sweep("random", {**LR, "name": {"value": "slow"}})
-    code = "import sys; from s2v.cli import main; sys.exit(main(sys.argv[1:]))"
+    # a background job inherits that Ctrl-C is ignored
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from s2v.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code, *sweep, "--trials", "1"],
         env={"PYTHONPATH": str(REPOSITORY)},
