@@ -184,9 +184,8 @@ class TrainingCLI(LightningCLI):
         if self._asked != "fit":
             config["trainer.callbacks"] = last_reports(config.get("trainer.callbacks"))
         if self._asked == "predict" and config.get("return_predictions") is None:
-            config["return_predictions"] = (
-                False  # callbacks get the clips; to keep them all takes a split's memory
-            )
+            # callbacks get the clips; to keep them all takes a split's memory
+            config["return_predictions"] = False
         if _names_wandb(self.config[self._asked].get("trainer.logger")) and work_offline_unless_logged_in():
             rank_zero_info(
                 "not logged in to W&B: the run is kept offline (WANDB_MODE=offline; `wandb login`)"
