@@ -11,9 +11,12 @@ import lightning.pytorch as pl
 import pytest
 import torch
 import yaml
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from s2v.cli import main
 from s2v.training_cli import ONE_A_TEST, last_reports
+from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader
 from tests.s2v.wandb_offline import read_offline_run
 
 BASE = """
@@ -331,3 +334,23 @@ def test_of_a_tests_reports_the_last_one_counts() -> None:
         (clips, "fit"), (ema, "a"), (ema, "b"), (report, "test")
     ]  # fmt: skip
     assert last_reports(None) is None
+
+
+class PredictedClips(ShuffledClips):
+    def predict_dataloader(self) -> DataLoader:
+        return loader()
+
+
+class PredictingGAN(SmallGAN):
+    keeps: list[bool] = []
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        PredictingGAN.keeps.append(self.trainer.predict_loop.return_predictions)
+        return self(batch[1])
+
+
+def test_a_prediction_keeps_no_split_in_memory(configs: list[str]) -> None:
+    more = ["--model", f"{__name__}.PredictingGAN", "--data", f"{__name__}.PredictedClips"]
+    assert main(["predict", *configs, *more]) == 0
+    assert main(["predict", *configs, *more, "--return_predictions=true"]) == 0
+    assert PredictingGAN.keeps == [False] * len(loader()) + [True] * len(loader())
