@@ -148,7 +148,6 @@ def test_killed_and_resumed(stage: str, on: str, crema_d_cache: Path, stages: Pa
     assert len(set(reached)) >= KILLS / 2, f"the kills came at steps {reached}"
     killed = fits[1].finish()
 
-    assert "RuntimeError: DataLoader worker" not in (fits[1].folder / "output.txt").read_text()
     assert whole["global_step"] == killed["global_step"] == STEPS
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         torch.testing.assert_close(killed[part], whole[part], rtol=0, atol=0)

@@ -354,3 +354,24 @@ def test_a_prediction_keeps_no_split_in_memory(configs: list[str]) -> None:
     assert main(["predict", *configs, *more]) == 0
     assert main(["predict", *configs, *more, "--return_predictions=true"]) == 0
     assert PredictingGAN.keeps == [False] * len(loader()) + [True] * len(loader())
+
+
+class EndedWithItsWorkers(pl.Callback):
+    """A group's SIGTERM where the loader has workers: torch raises at whatever line their deaths are heard."""
+
+    def __init__(self, sent: bool) -> None:
+        self.sent = sent
+
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+        if self.sent:
+            signal.raise_signal(signal.SIGTERM)
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
+
+
+def test_a_groups_sigterm_is_status_143_and_no_traceback(configs: list[str]) -> None:
+    more = ["--trainer.callbacks+", f"{__name__}.EndedWithItsWorkers", "--trainer.callbacks.init_args.sent"]
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", *configs, *more, "true"])
+    assert ended.value.code == 143
+    with pytest.raises(RuntimeError, match="killed by signal"):  # somebody else has ended the worker
+        main(["fit", *configs, *more, "false"])
