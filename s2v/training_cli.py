@@ -4,13 +4,9 @@ import argparse
 import logging
 import pickle
 import re
-import signal
 import sys
-import threading
 import warnings
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -20,7 +16,7 @@ from jsonargparse._common import parser_context
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
+from lightning.pytorch.trainer.states import TrainerStatus
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
@@ -32,6 +28,7 @@ from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.own_modules import find_own_modules
 from s2v.precision import choose_precision, cuda_capabilities
+from s2v.sigterm import ended_by_sigterm
 from s2v.wandb_login import work_offline_unless_logged_in
 from s2v.wandb_run import continued_run, ended_run, is_wandb
 from s2v.weight_file import checked_weight_file
@@ -186,7 +183,7 @@ class TrainingCLI(LightningCLI):
         if self._asked == "predict" and config.get("return_predictions") is None:
             # callbacks get the clips; to keep them all takes a split's memory
             config["return_predictions"] = False
-        if _names_wandb(self.config[self._asked].get("trainer.logger")) and work_offline_unless_logged_in():
+        if _names_wandb(config.get("trainer.logger")) and work_offline_unless_logged_in():
             rank_zero_info(
                 "not logged in to W&B: the run is kept offline (WANDB_MODE=offline; `wandb login`)"
             )
@@ -245,7 +242,7 @@ class TrainingCLI(LightningCLI):
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
         try:
-            with _ended_by_sigterm(self.trainer):
+            with ended_by_sigterm(self.trainer):
                 super()._run_subcommand(subcommand)
         except SystemExit:
             # Lightning turns Ctrl-C into an exit of its own
@@ -259,9 +256,6 @@ class TrainingCLI(LightningCLI):
                 "checkpoint is run"
             ) from error
         except RuntimeError as error:
-            if self.trainer.received_sigterm and str(error).startswith("DataLoader worker (pid"):
-                # a group's SIGTERM (of `timeout`, of a cluster) ends loader workers before the fit's own orderly end
-                raise SystemExit(128 + signal.SIGTERM) from None
             path = self.config[subcommand].get("ckpt_path")
             if path and str(error).startswith("Error(s) in loading state_dict"):
                 raise InputError(
@@ -269,27 +263,6 @@ class TrainingCLI(LightningCLI):
                     "use the config.yaml saved beside it"
                 ) from error
             raise
-
-
-@contextmanager
-def _ended_by_sigterm(trainer: Trainer) -> Iterator[None]:
-    """SIGTERM ends what is no fit, too: Lightning takes note of it, and asks at the end of a training batch only.
-
-    Lightning calls a handler that it finds after its own.
-    """
-
-    def end(number: int, frame: Any) -> None:
-        if trainer.state.fn != TrainerFn.FITTING or trainer.state.status != TrainerStatus.RUNNING:
-            raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _misfits(message: str) -> str:
