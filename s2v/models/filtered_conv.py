@@ -14,7 +14,9 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
+from s2v.models.map_pool import MapPool
 from s2v.models.minimal_filtering import filtering_matrices
+from s2v.models.packed_conv import PackedConv
 
 _MOST_POINTS = 9
 """7 outputs of 3 taps at once, or 6 of 4: the largest error is 6e-6 of the largest value, in float32."""
@@ -95,6 +97,48 @@ def _small_filters(weight: Tensor, by: int) -> Tensor:
     return rearrange(weight, "... c h (w s) -> ... (s c) h w", s=by)
 
 
+def _channels_at_infinity(weight: Tensor, columns: int) -> int:
+    """Channels of small filters that have a last tap: a filter's value at infinity is that tap, so others have none."""
+    channels, taps = weight.shape[-3], weight.shape[-1]
+    by = -(-columns // taps)
+    return channels // by * (columns - (taps - 1) * by)
+
+
+class _Outputs:
+    """Where tiles' outputs go, with their rows pooled while they are in the processor's cache."""
+
+    def __init__(
+        self, tiles: _Tiles, others: tuple[int, int, int], pool: MapPool | None, workspace: Workspace
+    ) -> None:
+        """`others`: N, H' and O of the convolution's own maps (W', N, H', O)."""
+        count, rows, channels = others
+        self._tiles, self._pool, self._others = tiles, pool, others
+        self._workspace, width = workspace, tiles.outputs
+        if pool is not None:
+            rows, width = pool.size(rows, width)
+        self._width = width
+        self._maps = workspace.take("result", tiles.outputs, count, rows, channels)
+
+    def take(self, tile: int, at_points: Tensor) -> None:
+        """What is at its points, (P, N * H' * O)."""
+        into = self._maps[self._tiles.written(tile)]
+        back = self._tiles.back[: len(into)]
+        if self._pool is None:
+            torch.mm(back, at_points, out=into.flatten(1))
+        else:
+            brought = self._workspace.take("brought", len(into), *self._others)
+            torch.mm(back, at_points, out=brought.flatten(1))
+            self._pool.rows(brought, into)
+
+    def pooled(self) -> Tensor:
+        """All of them, when each tile has been taken."""
+        if self._pool is None:
+            return self._maps
+        pooled = self._workspace.take("pooled", self._width, *self._maps.shape[1:])
+        self._pool.columns(self._maps, pooled)
+        return pooled
+
+
 class FilteredConv:
     """A convolution of maps (W, N, H, C), float32 on a CPU: as conv2d's without a bias, to rounding.
 
@@ -102,15 +146,23 @@ class FilteredConv:
         weight: (O, C, h, w).
         stride: of rows and of columns.
         padding: zeros on both sides of rows and of columns.
+        pool: max pooling after it.
     """
 
-    def __init__(self, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        pool: MapPool | None = None,
+    ) -> None:
         self.columns = weight.shape[3]
         self.weight, self.stride, self.padding = _small_filters(weight, stride[1]), stride, padding
-        self._at_points: dict[int, list[Tensor]] = {}
+        self.pool = pool
+        self._at_points: dict[int, list[PackedConv]] = {}
 
     def __call__(self, maps: Tensor, workspace: Workspace) -> Tensor:
-        """(W, N, H, C) to (W', N, H', O), in the workspace's "result"."""
+        """(W, N, H, C) to (W', N, H', O), in memory of the workspace."""
         (down, right), (above, left) = self.stride, self.padding
         width, count, height, channels = maps.shape
         out, small_channels, kernel_rows, taps = self.weight.shape
@@ -122,21 +174,24 @@ class FilteredConv:
         for tile in range(tiles.number):
             torch.mm(tiles.of_signal, signal[tiles.read(tile)], out=seen[:, tile].flatten(1))
         products = workspace.take("products", tiles.points, tiles.number, count, rows, out)
-        for into, picture, one in zip(products, seen, self._filters(tiles), strict=True):
-            product = functional.conv2d(picture.permute(0, 3, 1, 2), one, None, (1, down), (0, above))
-            into.copy_(product.permute(0, 2, 3, 1))
-        result = workspace.take("result", tiles.outputs, count, rows, out)
+        pictures = list(seen.permute(0, 1, 4, 2, 3))
+        pictures[-1] = pictures[-1][:, : _channels_at_infinity(self.weight, self.columns)]
+        at_points = products.permute(0, 1, 4, 2, 3)
+        for into, picture, conv in zip(at_points, pictures, self._convs(tiles, pictures), strict=True):
+            conv(picture, into)
+        outputs = _Outputs(tiles, (count, rows, out), self.pool, workspace)
         for tile in range(tiles.number):
-            into = result[tiles.written(tile)].flatten(1)
-            torch.mm(tiles.back[: len(into)], products[:, tile].flatten(1), out=into)
-        return result
+            outputs.take(tile, products[:, tile].flatten(1))
+        return outputs.pooled()
 
-    def _filters(self, tiles: _Tiles) -> list[Tensor]:
-        """(O, C, 1, h) at each point; the same for all maps of one size."""
+    def _convs(self, tiles: _Tiles, pictures: list[Tensor]) -> list[PackedConv]:
+        """At each point; the same for all maps of one size."""
         if tiles.step not in self._at_points:
-            at_points = torch.einsum("pk,ochk->poch", tiles.of_filter, self.weight).unsqueeze(3)
+            filters = torch.einsum("pk,ochk->poch", tiles.of_filter, self.weight).unsqueeze(3)
+            stride, padding = (1, self.stride[0]), (0, self.padding[0])
             self._at_points[tiles.step] = [
-                one.contiguous(memory_format=torch.channels_last) for one in at_points
+                PackedConv(one[:, : picture.shape[1]], stride, padding, picture.shape)
+                for one, picture in zip(filters, pictures, strict=True)
             ]
         return self._at_points[tiles.step]
 
@@ -147,13 +202,14 @@ class FilteredWindows:
     Args:
         weight: (O, C, K, h, w), float32 on a CPU.
         stride: of rows and of columns; in time it is 1. There is no padding.
+        pool: max pooling of each window after it.
     """
 
-    def __init__(self, weight: Tensor, stride: tuple[int, int]) -> None:
+    def __init__(self, weight: Tensor, stride: tuple[int, int], pool: MapPool | None = None) -> None:
         self.columns, self.frames = weight.shape[4], weight.shape[2]
         weight = rearrange(weight, "o c k h w -> k o c h w")
-        self.weight, self.stride = _small_filters(weight, stride[1]), stride
-        self._at_points: dict[tuple[int, int], list[list[Tensor]]] = {}
+        self.weight, self.stride, self.pool = _small_filters(weight, stride[1]), stride, pool
+        self._at_points: dict[tuple[int, int], list[list[PackedConv]]] = {}
 
     def laid_out(self, clip: Tensor, workspace: Workspace) -> Tensor:
         """Frames (T, C, H, W) as `__call__` wants them, (T, I, H, s C) in memory of the workspace."""
@@ -165,7 +221,7 @@ class FilteredWindows:
 
     def __call__(self, clip: Tensor, width: int, workspace: Workspace) -> Tensor:
         """Frames as `laid_out`, (T, I, H, s C), T at most K + 4, whose width was W: (W', T - K + 1, H', O),
-        in the workspace's "result".
+        in memory of the workspace.
         """
         down, right = self.stride
         _, out, channels, kernel_rows, taps = self.weight.shape
@@ -178,8 +234,7 @@ class FilteredWindows:
         at_times = workspace.take("at_times", times, tiles.inputs, height * channels)
         torch.mm(of_signal, clip.flatten(1), out=at_times.flatten(1))
         of_tiles = at_times.unfold(1, tiles.points, tiles.step).transpose(2, 3)
-        filters = self._filters(tiles, of_filter)
-        result = workspace.take("result", tiles.outputs, windows, rows, out)
+        outputs = _Outputs(tiles, (windows, rows, out), self.pool, workspace)
         strip = max(1, _STRIP_ELEMENTS // (times * rows * out))
         strip = -(-tiles.number // -(-tiles.number // strip))  # strips of one size
         for start in range(0, tiles.number, strip):
@@ -196,22 +251,22 @@ class FilteredWindows:
             at_each_time = products.permute(0, 1, 4, 2, 3).unbind()
             of_each_tile = products.view(times, len(some), rows * out).transpose(0, 1)
             to_windows = back.expand(len(some), -1, -1)
-            for at_point, some_filters, brought in zip(pictures, filters, found, strict=True):
-                for into, picture, one in zip(at_each_time, at_point, some_filters, strict=True):
-                    into.copy_(functional.conv2d(picture, one, None, (1, down)))
+            convs = self._convs(tiles, of_filter, pictures.shape[2:])
+            for at_point, some_convs, brought in zip(pictures, convs, found, strict=True):
+                for into, picture, conv in zip(at_each_time, at_point, some_convs, strict=True):
+                    conv(picture, into)
                 torch.bmm(to_windows, of_each_tile, out=brought)
             for at, tile in enumerate(some):
-                into = result[tiles.written(tile)].flatten(1)
-                torch.mm(tiles.back[: len(into)], found[:, at].flatten(1), out=into)
-        return result
+                outputs.take(tile, found[:, at].flatten(1))
+        return outputs.pooled()
 
-    def _filters(self, tiles: _Tiles, of_time: Tensor) -> list[list[Tensor]]:
-        """(O, C, 1, h) at each point of the columns and of time; the same for all clips of one size."""
+    def _convs(self, tiles: _Tiles, of_time: Tensor, pictures: torch.Size) -> list[list[PackedConv]]:
+        """At each point of the columns and of time; the same for all clips of one size."""
         key = tiles.step, len(of_time)
         if key not in self._at_points:
-            at_points = torch.einsum("pw,tk,kochw->ptoch", tiles.of_filter, of_time, self.weight)
+            filters = torch.einsum("pw,tk,kochw->ptoch", tiles.of_filter, of_time, self.weight)
             self._at_points[key] = [
-                [one.contiguous(memory_format=torch.channels_last) for one in some]
-                for some in at_points.unsqueeze(4)
+                [PackedConv(one, (1, self.stride[0]), (0, 0), pictures) for one in some]
+                for some in filters.unsqueeze(4)
             ]
         return self._at_points[key]

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2v.models.filtered_conv import FilteredConv, FilteredWindows, Workspace
+from s2v.models.map_pool import MapPool, Pair
 from s2v.models.minimal_filtering import OUTPUTS_AT_ONCE
-
-Pair = tuple[int, int]
 
 _LIPS_AT_ONCE = 3 * OUTPUTS_AT_ONCE
 _SPEECH_AT_ONCE = 40
@@ -67,66 +65,41 @@ def _filtered(tower: nn.Sequential) -> "_FilteredTower":
         return _towers[tower][1]
 
 
-class _Pool(NamedTuple):
-    """Max pooling of maps (W, N, H, C), by comparing them shifted: max_pool2d writes indices too, and is slower."""
-
-    kernel: Pair
-    stride: Pair
-    padding: Pair
-
-    def __call__(self, maps: Tensor, workspace: Workspace) -> Tensor:
-        """In the workspace's "pooled"."""
-        (above, left), (rows, columns), (down, right) = self.padding, self.kernel, self.stride
-        if above or left:
-            maps = _surrounded(maps, left, above, workspace)
-        maps = _largest(maps, 2, rows, down, "pooled rows", workspace)
-        return _largest(maps, 0, columns, right, "pooled", workspace)
-
-
-def _surrounded(maps: Tensor, left: int, above: int, workspace: Workspace) -> Tensor:
-    """Maps (W, N, H, C) with as many columns and rows of -inf on both sides, in the workspace's "surrounded"."""
-    width, count, height, channels = maps.shape
-    around = workspace.take("surrounded", width + 2 * left, count, height + 2 * above, channels)
-    around[:left], around[left + width :] = -torch.inf, -torch.inf
-    inside = around[left : left + width]
-    inside[:, :, :above], inside[:, :, above + height :] = -torch.inf, -torch.inf
-    inside[:, :, above : above + height] = maps
-    return around
-
-
-def _largest(maps: Tensor, axis: int, kernel: int, stride: int, name: str, workspace: Workspace) -> Tensor:
-    count = (maps.shape[axis] - kernel) // stride + 1
-    index = (slice(None),) * axis
-    first, *others = (
-        maps[(*index, slice(start, start + (count - 1) * stride + 1, stride))] for start in range(kernel)
-    )
-    largest = workspace.take(name, *first.shape)
-    torch.maximum(first, others[0] if others else first, out=largest)
-    for other in others[1:]:
-        torch.maximum(largest, other, out=largest)
-    return largest
-
-
 class _Layer:
-    """A convolution with the batch norm, the pooling and the ReLU that follow it."""
+    """A convolution with the batch norm, the pooling and the ReLU that follow it.
 
-    def __init__(self, conv: nn.Conv2d | nn.Conv3d, norm: nn.BatchNorm2d | nn.BatchNorm3d) -> None:
+    `turned`: what the modules call rows are columns of the maps.
+    """
+
+    def __init__(
+        self, conv: nn.Conv2d | nn.Conv3d, norm: nn.BatchNorm2d | nn.BatchNorm3d, turned: bool
+    ) -> None:
         assert norm.running_mean is not None and norm.running_var is not None and conv.bias is not None
-        self.weight = conv.weight
+        self._turned = turned
+        self.weight = conv.weight.transpose(-1, -2) if turned else conv.weight
         self.scale = norm.weight / (norm.running_var + norm.eps).sqrt()
         self.bias = (conv.bias - norm.running_mean) * self.scale + norm.bias
-        self.stride, self.padding = _in_space(conv.stride), _in_space(conv.padding)
-        self.pool: _Pool | None = None
+        self.stride, self.padding = self._in_space(conv.stride), self._in_space(conv.padding)
+        self.pool: MapPool | None = None
         self._filtered: FilteredConv | None = None
+
+    def follow(self, module: nn.MaxPool2d | nn.MaxPool3d) -> None:
+        """Pooling comes before bias and ReLU, where there are fewer values then: the largest stays the largest."""
+        sizes = (module.kernel_size, module.stride, module.padding)
+        pool = MapPool(*(self._in_space(size) for size in sizes))
+        if pool.kernel != (1, 1):
+            self.pool = pool
+
+    def _in_space(self, size: int | str | tuple[int, ...]) -> Pair:
+        assert not isinstance(size, str)
+        rows, columns = (size, size) if isinstance(size, int) else size[-2:]
+        return (columns, rows) if self._turned else (rows, columns)
 
     def folded(self) -> Tensor:
         """The convolution's weights with the norm's scale, (O, C, [K,] h, w)."""
         return self.weight * self.scale.view(-1, *[1] * (self.weight.dim() - 1))
 
-    def finished(self, maps: Tensor, workspace: Workspace) -> Tensor:
-        """Pooling before bias and ReLU, where there are fewer values: the largest stays the largest."""
-        if self.pool is not None:
-            maps = self.pool(maps, workspace)
+    def finished(self, maps: Tensor) -> Tensor:
         return maps.add_(self.bias).relu_()
 
     def __call__(self, maps: Tensor, workspace: Workspace) -> Tensor:
@@ -139,12 +112,16 @@ class _Layer:
         if self._filtered is None:
             weight = self.folded()
             weight = weight.squeeze(2) if weight.dim() == 5 else weight
-            self._filtered = FilteredConv(weight, self.stride, self.padding)
-        return self.finished(self._filtered(maps, workspace), workspace)
+            self._filtered = FilteredConv(weight, self.stride, self.padding, self.pool)
+        return self.finished(self._filtered(maps, workspace))
 
 
 class _FilteredTower:
-    """A sequence of convolution, batch norm, ReLU and perhaps max pooling; the last convolution sees a whole map."""
+    """A sequence of convolution, batch norm, ReLU and perhaps max pooling; the last convolution sees a whole map.
+
+    The speech tower's columns are its 13 cepstral coefficients: the 11 of a layer take 16 products for 33, the 9 steps
+    of time 14 for 27.
+    """
 
     def __init__(self, tower: nn.Sequential) -> None:
         layers: list[_Layer] = []
@@ -152,17 +129,13 @@ class _FilteredTower:
         for module, following in zip(modules, [*modules[1:], None], strict=True):
             if isinstance(module, nn.Conv2d | nn.Conv3d):
                 assert isinstance(following, nn.BatchNorm2d | nn.BatchNorm3d)
-                layers.append(_Layer(module, following))
+                layers.append(_Layer(module, following, turned=isinstance(module, nn.Conv2d)))
             elif isinstance(module, nn.MaxPool2d | nn.MaxPool3d):
-                pool = _Pool(
-                    *(_in_space(size) for size in (module.kernel_size, module.stride, module.padding))
-                )
-                if pool.kernel != (1, 1):
-                    layers[-1].pool = pool
+                layers[-1].follow(module)
         self.first, *self.layers = layers
         self._of_windows: FilteredWindows | None = None
         if self.first.weight.dim() == 5:
-            self._of_windows = FilteredWindows(self.first.folded(), self.first.stride)
+            self._of_windows = FilteredWindows(self.first.folded(), self.first.stride, self.first.pool)
         self._workspaces: list[Workspace] = []
 
     @contextmanager
@@ -188,7 +161,7 @@ class _FilteredTower:
                 together: Tensor | None = None
                 for at in range(0, windows, OUTPUTS_AT_ONCE):
                     maps = conv(laid_out[at : at + OUTPUTS_AT_ONCE + around], frames.shape[3], workspace)
-                    maps = self.first.finished(maps, workspace)
+                    maps = self.first.finished(maps)
                     if together is None:
                         together = workspace.take("together", len(maps), windows, *maps.shape[2:])
                     together[:, at : at + OUTPUTS_AT_ONCE] = maps
@@ -198,20 +171,17 @@ class _FilteredTower:
 
     def of_pictures(self, pictures: Tensor) -> Tensor:
         """(B, C, H, W) to (B, O), for a first convolution of few channels, which is taken as it is."""
+        assert self.first.pool is None
         weight, features = self.first.folded(), []
         with self._workspace() as workspace:
             for some in pictures.split(_SPEECH_AT_ONCE):
+                some = some.transpose(-1, -2)
                 maps = functional.conv2d(some, weight, None, self.first.stride, self.first.padding)
                 maps = rearrange(maps, "n c h w -> w n h c").contiguous()
-                features.append(self._after_the_first(self.first.finished(maps, workspace), workspace))
+                features.append(self._after_the_first(self.first.finished(maps), workspace))
         return torch.cat(features)
 
     def _after_the_first(self, maps: Tensor, workspace: Workspace) -> Tensor:
         for layer in self.layers:
             maps = layer(maps, workspace)
         return maps[0, :, 0]
-
-
-def _in_space(size: int | str | tuple[int, ...]) -> Pair:
-    assert not isinstance(size, str)
-    return (size, size) if isinstance(size, int) else (size[-2], size[-1])
