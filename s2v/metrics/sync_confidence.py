@@ -77,9 +77,9 @@ def sync_embeddings(
 
         def embed(start: int) -> tuple[Tensor, Tensor]:
             end = min(start + size, windows)
-            seen = syncnet.prepare_lips(frames[start : end + WINDOW_FRAMES - 1].to(place.device)).to(place)
+            seen = frames[start : end + WINDOW_FRAMES - 1].to(place.device)
             steps = slice(start * STEPS_PER_FRAME, (end - 1) * STEPS_PER_FRAME + WINDOW_STEPS)
-            return syncnet.embed_lip_track(seen), syncnet.embed_speech_track(features[steps])
+            return syncnet.embed_frames(seen), syncnet.embed_speech_track(features[steps])
 
         threads = torch.get_num_threads() if place.device.type == "cpu" else 1
         size = _piece_size(windows, chunk, threads)

@@ -30,7 +30,8 @@ def can_be_filtered(tower: nn.Module, maps: Tensor) -> bool:
     """
     return (
         maps.device.type == "cpu"
-        and all(value.dtype == torch.float32 for value in (maps, *tower.parameters()))
+        and maps.dtype in (torch.float32, torch.uint8)
+        and all(value.dtype == torch.float32 for value in tower.parameters())
         and torch.get_num_threads() == 1
         and not tower.training
         and not torch.is_grad_enabled()
@@ -39,7 +40,9 @@ def can_be_filtered(tower: nn.Module, maps: Tensor) -> bool:
 
 
 def lip_features(tower: nn.Sequential, lips: Tensor) -> Tensor:
-    """What SyncNet's lip tower gives for all windows of lips (T, 3, S, S): (T - 4, C), before the dense head."""
+    """What SyncNet's lip tower gives for all windows of lips (T, 3, S, S), float32 or uint8: (T - 4, C), before the
+    dense head.
+    """
     return _filtered(tower).of_windows(lips)
 
 

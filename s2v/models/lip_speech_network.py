@@ -41,12 +41,16 @@ class LipSpeechNetwork(nn.Module, ABC):
         self.image_size = image_size
         self.region: LipRegion = region
 
+    def cut_lips(self, frames: Tensor) -> Tensor:
+        """Frames (T, 3, H, W), RGB, to `region` of them as it is, (T, 3, h, w), BGR."""
+        return cut_box(frames, LIP_REGIONS[self.region]).flip(1)
+
     def prepare_lips(self, frames: Tensor) -> Tensor:
         """Frames (T, 3, H, W), RGB 0..255 (uint8 or float), to lip frames (T, 3, S, S), float, BGR 0..255.
 
         Cuts out `region` and resizes with anti-aliasing. Differentiable for float frames.
         """
-        lips = cut_box(frames, LIP_REGIONS[self.region]).flip(1)
+        lips = self.cut_lips(frames)
         lips = lips if lips.is_floating_point() else lips.float()
         if lips.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)
@@ -68,6 +72,10 @@ class LipSpeechNetwork(nn.Module, ABC):
     def embed_lip_track(self, lips: Tensor) -> Tensor:
         """All windows of one clip (T, 3, S, S): (T - 4, embedding_dim)."""
         return self.embed_lip_tracks(lips.unsqueeze(0))[0]
+
+    def embed_frames(self, frames: Tensor) -> Tensor:
+        """All windows of one clip as it is shown, (T, 3, H, W) RGB 0..255 (uint8 or float): (T - 4, embedding_dim)."""
+        return self.embed_lip_track(self.prepare_lips(frames).to(next(self.parameters())))
 
     def embed_speech_track(self, features: Tensor) -> Tensor:
         """Every window of one clip's features (L, F) that starts on a frame: ((L - 20) // 4 + 1, embedding_dim)."""

@@ -86,3 +86,12 @@ def test_only_where_it_gives_the_same_and_is_faster(threads: int) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             assert not can_be_filtered(tower, lips)
         assert not can_be_filtered(tower.train(), lips)
+
+
+@pytest.mark.parametrize("side", [64, 80])
+@torch.no_grad()
+def test_frames_as_shown_equal_prepared_lips(side: int, threads: int) -> None:
+    network, frames = syncnet(64, 1 / 16), torch.randint(0, 256, (8, 3, side, side), dtype=torch.uint8)
+    exact = network.embed_lip_track(network.prepare_lips(frames))
+    assert torch.equal(network.embed_frames(frames), exact)
+    assert torch.equal(network.embed_frames(frames.float()), exact)
