@@ -67,6 +67,7 @@ def speech_start(path: Path) -> float | None:
 def _decode(container: InputContainer, path: Path) -> "tuple[np.ndarray, float]":
     """Samples, (N,) float32 at 16 kHz, and the start in seconds."""
     pieces: list[np.ndarray] = []
+    waiting: list[np.ndarray] = []
     start, written, rate = 0.0, 0, 0
     mixer = resampler = None
     try:
@@ -90,17 +91,23 @@ def _decode(container: InputContainer, path: Path) -> "tuple[np.ndarray, float]"
                 samples = np.concatenate([np.zeros(round(stray * rate), np.float32), samples])
             elif stray < -_JITTER:
                 samples = samples[round(-stray * rate) :]
-            if samples.size:
-                pieces += _resampled(resampler, samples, rate)
-                written += samples.size
+            waiting.append(samples)
+            written += samples.size
+            if sum(map(len, waiting)) >= rate:  # a second at a time: a call takes longer than a packet's samples
+                pieces += _resampled(resampler, waiting, rate)
+                waiting.clear()
         if resampler is not None:
+            pieces += _resampled(resampler, waiting, rate)
             pieces += [part.to_ndarray().reshape(-1) for part in resampler.resample(None)]
     except (FFmpegError, IndexError) as error:
         raise ClipRefused(f"the audio track of {path.name} cannot be decoded: {plain(error)}") from error
     return np.concatenate([*pieces, np.zeros(0, np.float32)]), start
 
 
-def _resampled(resampler: av.AudioResampler, samples: np.ndarray, rate: int) -> list[np.ndarray]:
+def _resampled(resampler: av.AudioResampler, parts: list[np.ndarray], rate: int) -> list[np.ndarray]:
+    samples = np.concatenate([*parts, np.zeros(0, np.float32)])
+    if not samples.size:
+        return []
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), "fltp", "mono")
     frame.sample_rate, frame.pts = rate, None
     return [part.to_ndarray().reshape(-1) for part in resampler.resample(frame)]
