@@ -12,13 +12,12 @@ from s2v.file_hash import sha256_of_file
 from s2v.metrics.emotion import canonical_emotion
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
+from s2v.models.pictures_in_parts import in_parts
 from s2v.models.senet import FERPLUS_CLASSES
 from s2v.weight_source import file_of_source
 
 if TYPE_CHECKING:
     from s2v.models.fid_inception import FidInception
-
-FACES_AT_ONCE = 32
 
 FER2013_CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """Outputs of the published FER2013 networks (mini-XCEPTION), in order."""
@@ -56,7 +55,7 @@ class FaceJudge:
         was_training = self.network.training
         self.network.eval()
         try:
-            parts = [self.network(part) for part in frames.split(FACES_AT_ONCE)]
+            parts = [self.network(part) for part in in_parts(frames)]
         finally:
             self.network.train(was_training)
         if output not in parts[0]:
@@ -91,7 +90,7 @@ class PerceptualJudge:
             InputError: frames below 31 pixels a side.
         """
         place = next(self.network.parameters()).device
-        pairs = zip(frames.split(FACES_AT_ONCE), real.split(FACES_AT_ONCE), strict=True)
+        pairs = zip(in_parts(frames, place), in_parts(real, place), strict=True)
         parts = [self.network(mine.to(place), theirs.to(place)) for mine, theirs in pairs]
         return float(torch.cat(parts).double().mean())
 
@@ -122,7 +121,7 @@ class FidJudge:
     def features(self, frames: Tensor) -> Tensor:
         """Frames (T, 3, H, W) uint8 RGB -> the features of each, (T, 2048) float32 on the CPU."""
         place = next(self.network.parameters()).device
-        return torch.cat([self.network(part.to(place)).cpu() for part in frames.split(FACES_AT_ONCE)])
+        return torch.cat([self.network(part.to(place)).cpu() for part in in_parts(frames, place)])
 
 
 def load_fid_judge(path: str) -> FidJudge:

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+from s2v.models.pictures_in_parts import in_parts
 
 
 def resize_faces(faces: Tensor, size: int) -> Tensor:
@@ -47,6 +49,12 @@ class FaceNetwork(nn.Module):
         Raises:
             InputError: the network gives neither.
         """
+        if faces.device.type != "cpu" or self.training or torch.is_grad_enabled():
+            return self._outputs(faces)
+        found = [self._outputs(part) for part in in_parts(faces)]
+        return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+
+    def _outputs(self, faces: Tensor) -> dict[str, Tensor]:
         size = getattr(self.network, "image_size", None)
         outputs = self.network(faces.float() if size is None else resize_faces(faces, size))
         if not isinstance(outputs, Mapping) or not outputs.keys() & {"fc7", "fc8", "embedding", "logits"}:

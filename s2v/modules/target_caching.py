@@ -16,7 +16,7 @@ from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.dask_cluster import workplace
 from data_modules.pixel_names import pixel_names
 from s2v.errors import InputError
-from s2v.freed_memory import give_back_freed_memory
+from s2v.freed_memory import give_back_freed_memory, keep_freed_memory
 from s2v.modules.face_source import load_face_network
 from s2v.modules.teacher_cache import TeacherCache, clip_features, fingerprint
 from s2v.one_thread_each import one_thread
@@ -156,6 +156,7 @@ def cache_clip(row: ManifestRow, name: str, made_by: str, job: TargetJob) -> tup
     except InputError as error:
         return row.clip_id, str(error)
     teachers = _loaded(job)
+    keep_freed_memory()  # while the clip is looked at, or the maps of every few frames are fresh pages
     with one_thread():
         pictures = torch.from_numpy(frames).to(job.device)
         cache.write(

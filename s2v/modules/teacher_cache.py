@@ -11,12 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+from s2v.models.pictures_in_parts import in_parts
 from s2v.whole_file import whole_file
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
-
-FRAMES_AT_ONCE = 64
 
 
 def fingerprint(networks: dict[str, nn.Module], settings: Iterable[str]) -> str:
@@ -101,7 +100,7 @@ def clip_features(
         InputError: a teacher has no such output.
     """
     nu = _output(identity, "identity", frames[:1], "embedding")[0]
-    parts = [_output(emotion, "emotion", some, output) for some in frames.split(FRAMES_AT_ONCE)]
+    parts = [_output(emotion, "emotion", some, output) for some in in_parts(frames)]
     return nu, torch.cat(parts)
 
 

@@ -8,7 +8,6 @@ import torch
 
 from s2v.errors import InputError
 from s2v.evaluation.judges import (
-    FACES_AT_ONCE,
     TRAINED_HERE,
     load_emotion_judge,
     load_face_judge,
@@ -16,6 +15,7 @@ from s2v.evaluation.judges import (
 )
 from s2v.file_hash import sha256_of_file
 from s2v.metrics.sync_confidence import sync_scores
+from s2v.models.pictures_in_parts import PICTURES_ON_CPU
 from s2v.models.syncnet import SyncNet
 from s2v.modules.syncnet_training import SyncNetTraining
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
@@ -45,9 +45,9 @@ def test_a_fit_of_ours_is_a_judge(teacher: str) -> None:
     assert judge.class_names == ["happiness", "anger"]
     assert (judge.origin, judge.source) == (TRAINED_HERE, teacher)
     assert judge.sha256 == sha256_of_file(teacher)
-    frames = torch.randint(0, 256, (FACES_AT_ONCE + 3, 3, 40, 40), dtype=torch.uint8)
+    frames = torch.randint(0, 256, (PICTURES_ON_CPU + 3, 3, 40, 40), dtype=torch.uint8)
     logits = judge.look(frames, "logits")
-    assert logits.shape == (FACES_AT_ONCE + 3, 2)
+    assert logits.shape == (PICTURES_ON_CPU + 3, 2)
     torch.testing.assert_close(logits[-1:], judge.look(frames[-1:], "logits"), rtol=1e-4, atol=1e-4)
     assert not judge.network.training
 

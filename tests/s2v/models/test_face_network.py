@@ -59,6 +59,19 @@ def test_embedding_and_logits_are_each_networks_own() -> None:
         assert torch.equal(outputs[name], se(faces().float())[name])
 
 
+def test_many_faces_are_looked_at_a_few_at_a_time_where_nothing_is_learnt() -> None:
+    seen: list[int] = []
+    wrapped, many = FaceNetwork(senet()).eval(), faces(count=9)
+    wrapped.network.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    together = wrapped(many)
+    with torch.no_grad():
+        apart = wrapped(many)
+        wrapped.train()(many)  # batch norms need all of them
+    assert seen == [9, 4, 4, 1, 9]
+    for name in ("embedding", "logits"):
+        torch.testing.assert_close(apart[name], together[name])
+
+
 def test_a_network_without_classes_has_no_logits() -> None:
     assert FaceNetwork(MobileFaceNet().eval())(faces(64)).keys() == {"embedding"}
     assert FaceNetwork(MiniXception().eval())(faces(64)).keys() == {"embedding", "logits"}
