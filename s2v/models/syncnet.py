@@ -129,7 +129,8 @@ class SyncNet(LipSpeechNetwork):
 
     def embed_frames(self, frames: Tensor) -> Tensor:
         """As the base class says; bytes that need no resizing become floats where the faster way copies them."""
-        if frames.dtype == torch.uint8 and can_be_filtered(self.netcnnlip, frames):
+        own_way = type(self).embed_lip_track is SyncNet.embed_lip_track  # a subclass's is asked, with floats
+        if own_way and frames.dtype == torch.uint8 and can_be_filtered(self.netcnnlip, frames):
             lips = self.cut_lips(frames)
             if lips.shape[-2:] == (self.image_size, self.image_size):
                 return self.netfclip(lip_features(self.netcnnlip, lips))
