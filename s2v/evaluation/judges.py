@@ -12,8 +12,8 @@ from s2v.file_hash import sha256_of_file
 from s2v.metrics.emotion import canonical_emotion
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
-from s2v.models.pictures_in_parts import in_parts
 from s2v.models.senet import FERPLUS_CLASSES
+from s2v.pictures_in_parts import in_parts
 from s2v.weight_source import file_of_source
 
 if TYPE_CHECKING:

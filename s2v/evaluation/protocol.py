@@ -47,7 +47,7 @@ from s2v.metrics.emotion import canonical_emotion, clip_emotion
 from s2v.metrics.identity import clip_embedding, identity_cosine
 from s2v.metrics.image_quality import check_clip
 from s2v.metrics.lip_sync import pair_with_later_speech, still_lips, sync_values
-from s2v.metrics.sync_confidence import sync_embeddings
+from s2v.metrics.sync_confidence import lip_embeddings, scored_windows, sync_embeddings
 
 
 @dataclass
@@ -235,24 +235,39 @@ class Protocol:
         assert self.sync is not None
         rows = found.rows
         network, ours = self.sync.network, self.systems[0]
-        if ours in pictures:
-            heard_there = clip.speech if clip.generated_speech is None else clip.generated_speech
-            try:
-                _add_sync(rows[ours], *sync_embeddings(network, pictures[ours], _heard(heard_there)))
-            except InputError as error:
-                rows[ours].reasons.append(str(error))
+        lips: Tensor | None = None
+        heard: Tensor | None = None
+        fault = ""
         try:
             speech = _heard(clip.speech)
             lips, heard = sync_embeddings(network, clip.real, speech)
         except InputError as error:
+            fault = str(error)
+        if ours in pictures:
+            try:
+                _add_sync(rows[ours], *self._embedded(pictures[ours], clip, heard))
+            except InputError as error:
+                rows[ours].reasons.append(str(error))
+        if lips is None or heard is None:
             for name in dict.fromkeys((*OWN_FRAMES, *stills)):
-                rows[name].reasons.append(str(error))
+                rows[name].reasons.append(fault)
             return
         _add_sync(rows[GROUND_TRUTH], lips, heard)
         _add_sync(rows[SHIFTED], *pair_with_later_speech(lips, heard, SHIFTED_BY))
         for name, picture in stills.items():
             _add_sync(rows[name], still_lips(network, picture[0], speech, len(heard)), heard)
         found.lips, found.heard = lips, heard
+
+    def _embedded(self, frames: Tensor, clip: TestClip, heard: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Generated lips beside what is heard with them, `heard` where that is the real video's speech."""
+        assert self.sync is not None
+        network = self.sync.network
+        if clip.generated_speech is not None:
+            return sync_embeddings(network, frames, _heard(clip.generated_speech))
+        speech = _heard(clip.speech)
+        if heard is None or scored_windows(len(frames), len(speech)) > len(heard):
+            return sync_embeddings(network, frames, speech)
+        return lip_embeddings(network, frames, speech), heard
 
     def _swap_speech(self, found: ClipMeasurement, lips: Tensor, voice: _Voice) -> None:
         """Every clip borrows its predecessor's speech."""

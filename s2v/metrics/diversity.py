@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-FRAMES_AT_ONCE = 32
+from s2v.pictures_in_parts import in_parts
+
 SIDE = 32
 """Mean pictures are SIDE x SIDE: that bounds what a test keeps, 12 kB a speaker."""
 
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 def mean_picture(frames: Tensor) -> Tensor:
     """(T, 3, H, W) uint8 -> (3 * 32 * 32,) float32 on the CPU."""
     total = torch.zeros(frames.shape[1:], device=frames.device)
-    for part in frames.split(FRAMES_AT_ONCE):
+    for part in in_parts(frames):
         total += part.float().sum(dim=0)
     mean = (total / len(frames)).unsqueeze(0)
     return functional.interpolate(mean, (SIDE, SIDE), mode="bilinear", antialias=True).flatten().cpu()

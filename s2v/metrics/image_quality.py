@@ -15,6 +15,7 @@ from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.face_regions import RowRegion, cut_rows
+from s2v.pictures_in_parts import in_parts, pictures_at_once
 
 DATA_RANGE = 255.0
 SSIM_WINDOW = 11
@@ -24,8 +25,6 @@ _C1, _C2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
 PSNR_CEILING = 100.0
 """dB given to identical frames, whose PSNR is infinite: one of them would make a clip's mean infinite."""
 
-FRAMES_AT_ONCE = 32
-"""Bounds the memory of a long clip."""
 
 _SSIM_FRAMES = 4
 """So few that SSIM's ten or so float64 copies of them stay in a processor's cache at usual sizes."""
@@ -157,7 +156,7 @@ def frame_psnr(generated: Tensor, real: Tensor, region: RowRegion = "full") -> T
     generated, real = cut_rows(generated, region), cut_rows(real, region)
     values = [
         10 * torch.log10(DATA_RANGE**2 / (mine.float() - theirs.float()).square().mean(dim=(1, 2, 3)))
-        for mine, theirs in zip(generated.split(FRAMES_AT_ONCE), real.split(FRAMES_AT_ONCE), strict=True)
+        for mine, theirs in zip(in_parts(generated), in_parts(real), strict=True)
     ]
     return torch.cat(values).clamp(max=PSNR_CEILING)
 
@@ -186,7 +185,7 @@ def _ratio(generated: float, real: float) -> float:
 
 def _gradient_energy(frames: Tensor) -> float:
     energy = 0.0
-    for part in frames.split(FRAMES_AT_ONCE):
+    for part in in_parts(frames):
         pixels = part.float()
         energy += sum(pixels.diff(dim=axis).square().sum().item() for axis in (-1, -2))
     return energy
@@ -194,7 +193,8 @@ def _gradient_energy(frames: Tensor) -> float:
 
 def _mean_change(frames: Tensor) -> float:
     change = 0.0
-    for start in range(0, len(frames) - 1, FRAMES_AT_ONCE):
-        pixels = frames[start : start + FRAMES_AT_ONCE + 1].float()
+    step = pictures_at_once(frames.device)
+    for start in range(0, len(frames) - 1, step):
+        pixels = frames[start : start + step + 1].float()
         change += pixels.diff(dim=0).abs().sum().item()
     return change / max(frames[1:].numel(), 1)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from s2v.metrics.sync_confidence import MIN_FRAMES, scores_of_curve, shift_distances, sync_embeddings
+from s2v.metrics.sync_confidence import MIN_FRAMES, lip_embeddings, scores_of_curve, shift_distances
 from s2v.models.lip_speech_network import LipSpeechNetwork
 
 VSHIFT = 15
@@ -20,7 +20,7 @@ FALSE_FROM = 5
 
 def still_lips(syncnet: LipSpeechNetwork, frame: Tensor, speech: Tensor, windows: int) -> Tensor:
     """Lip embeddings (W, D) of one frame (3, H, W) uint8 held for W windows: all are the first one's."""
-    lips, _ = sync_embeddings(syncnet, frame.expand(MIN_FRAMES, -1, -1, -1), speech)
+    lips = lip_embeddings(syncnet, frame.expand(MIN_FRAMES, -1, -1, -1), speech)
     return lips[:1].expand(windows, -1)
 
 

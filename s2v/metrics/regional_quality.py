@@ -15,13 +15,13 @@ from torch.nn import functional
 from s2v.face_regions import RowRegion, cut_rows, row_slice
 from s2v.metrics.image_quality import (
     DATA_RANGE,
-    FRAMES_AT_ONCE,
     PSNR_CEILING,
     SSIM_WINDOW,
     check_pair,
     check_ssim_size,
     ssim_maps,
 )
+from s2v.pictures_in_parts import in_parts
 
 SMALL_SIZE = (128, 96)
 """Height and width of the comparison with 128 x 96 systems."""
@@ -52,7 +52,7 @@ def at_size(frames: Tensor, size: tuple[int, int]) -> Tensor:
         return frames
     parts = [
         functional.interpolate(part.float(), size, mode="bilinear", antialias=True)
-        for part in frames.split(FRAMES_AT_ONCE)
+        for part in in_parts(frames)
     ]
     return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
 
@@ -134,9 +134,7 @@ def squared_error(generated: Tensor, real: Tensor) -> Tensor:
     """
     precision = torch.float32 if real.device.type == "mps" else torch.float64
     rows = []
-    for mine, theirs in zip(
-        generated.expand_as(real).split(FRAMES_AT_ONCE), real.split(FRAMES_AT_ONCE), strict=True
-    ):
+    for mine, theirs in zip(in_parts(generated.expand_as(real)), in_parts(real), strict=True):
         # int16 holds every difference exactly
         difference = mine.to(torch.int16) - theirs.to(torch.int16)
         rows.append(difference.to(precision).square().mean(dim=(1, 3)))

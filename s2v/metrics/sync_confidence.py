@@ -6,11 +6,12 @@ offset, and how far it lies below the median shift the confidence (LSE-C).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from s2v.batch import SAMPLES_PER_FRAME
@@ -52,6 +53,38 @@ def sync_embeddings(
     at a time go to the network's device, so that memory does not grow with the clip; on a CPU each thread takes
     as many.
     """
+    windows = _windows_of(frames, speech)
+    place = next(syncnet.parameters())
+    with _evaluated(syncnet):
+        (features,) = _in_pieces(
+            lambda one: syncnet.speech_features(one.double()).to(place), [speech], speech.device
+        )
+
+        def embed(start: int, end: int) -> tuple[Tensor, Tensor]:
+            seen = frames[start : end + WINDOW_FRAMES - 1].to(place.device)
+            steps = slice(start * STEPS_PER_FRAME, (end - 1) * STEPS_PER_FRAME + WINDOW_STEPS)
+            return syncnet.embed_frames(seen), syncnet.embed_speech_track(features[steps])
+
+        pieces = _of_windows(embed, windows, chunk, place.device)
+    lips, heard = zip(*pieces, strict=True)
+    return torch.cat(lips), torch.cat(heard)
+
+
+@torch.no_grad()
+def lip_embeddings(syncnet: LipSpeechNetwork, frames: Tensor, speech: Tensor, chunk: int = 40) -> Tensor:
+    """The lips (W, D) of `sync_embeddings` alone, for speech whose embeddings are there already."""
+    windows = _windows_of(frames, speech)
+    device = next(syncnet.parameters()).device
+
+    def embed(start: int, end: int) -> Tensor:
+        return syncnet.embed_frames(frames[start : end + WINDOW_FRAMES - 1].to(device))
+
+    with _evaluated(syncnet):
+        return torch.cat(_of_windows(embed, windows, chunk, device))
+
+
+def _windows_of(frames: Tensor, speech: Tensor) -> int:
+    """At least one, of frames and speech as they must be."""
     if frames.dim() != 4 or frames.shape[1] != 3 or speech.dim() != 1:
         raise InputError(
             "SyncNet's score expects frames (T, 3, H, W) and speech (N,), "
@@ -67,27 +100,25 @@ def sync_embeddings(
             f"too short for SyncNet's score: {len(frames)} frames and {len(speech)} samples, "
             f"needs {MIN_FRAMES} frames and {MIN_FRAMES * SAMPLES_PER_FRAME} samples"
         )
-    was_training = syncnet.training
-    syncnet.eval()
+    return windows
+
+
+@contextmanager
+def _evaluated(network: nn.Module) -> Iterator[None]:
+    was_training = network.training
+    network.eval()
     try:
-        place = next(syncnet.parameters())
-        (features,) = _in_pieces(
-            lambda one: syncnet.speech_features(one.double()).to(place), [speech], speech.device
-        )
-
-        def embed(start: int) -> tuple[Tensor, Tensor]:
-            end = min(start + size, windows)
-            seen = frames[start : end + WINDOW_FRAMES - 1].to(place.device)
-            steps = slice(start * STEPS_PER_FRAME, (end - 1) * STEPS_PER_FRAME + WINDOW_STEPS)
-            return syncnet.embed_frames(seen), syncnet.embed_speech_track(features[steps])
-
-        threads = torch.get_num_threads() if place.device.type == "cpu" else 1
-        size = _piece_size(windows, chunk, threads)
-        pieces = _in_pieces(embed, range(0, windows, size), place.device)
+        yield
     finally:
-        syncnet.train(was_training)
-    lips, heard = zip(*pieces, strict=True)
-    return torch.cat(lips), torch.cat(heard)
+        network.train(was_training)
+
+
+def _of_windows(
+    embed: Callable[[int, int], Result], windows: int, chunk: int, device: torch.device
+) -> list[Result]:
+    """`embed` of windows start .. end - 1, at most `chunk` at a time."""
+    size = _piece_size(windows, chunk, torch.get_num_threads() if device.type == "cpu" else 1)
+    return _in_pieces(lambda start: embed(start, min(start + size, windows)), range(0, windows, size), device)
 
 
 def _in_pieces(

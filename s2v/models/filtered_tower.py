@@ -21,6 +21,8 @@ from s2v.models.minimal_filtering import OUTPUTS_AT_ONCE
 _LIPS_AT_ONCE = 3 * OUTPUTS_AT_ONCE
 _SPEECH_AT_ONCE = 40
 """Windows that go through a tower together: the intermediates, 220 MB a thread, do not grow with the clip."""
+_SPEECH_AT_LEAST = 10
+"""For fewer oneDNN wants weights laid out otherwise, and lays them out anew, 11 ms, in each call."""
 
 
 def can_be_filtered(tower: nn.Module, maps: Tensor) -> bool:
@@ -178,10 +180,13 @@ class _FilteredTower:
         weight, features = self.first.folded(), []
         with self._workspace() as workspace:
             for some in pictures.split(_SPEECH_AT_ONCE):
-                some = some.transpose(-1, -2)
+                count = len(some)
+                some = functional.pad(some, (0, 0) * 3 + (0, max(0, _SPEECH_AT_LEAST - count))).transpose(
+                    -1, -2
+                )
                 maps = functional.conv2d(some, weight, None, self.first.stride, self.first.padding)
                 maps = rearrange(maps, "n c h w -> w n h c").contiguous()
-                features.append(self._after_the_first(self.first.finished(maps), workspace))
+                features.append(self._after_the_first(self.first.finished(maps), workspace)[:count])
         return torch.cat(features)
 
     def _after_the_first(self, maps: Tensor, workspace: Workspace) -> Tensor:

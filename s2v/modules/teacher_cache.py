@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from s2v.errors import InputError
-from s2v.models.pictures_in_parts import in_parts
+from s2v.pictures_in_parts import in_parts
 from s2v.whole_file import whole_file
 
 if TYPE_CHECKING:

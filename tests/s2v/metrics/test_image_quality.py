@@ -12,13 +12,13 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from s2v.errors import InputError
 from s2v.face_regions import RowRegion
 from s2v.metrics.image_quality import (
-    FRAMES_AT_ONCE,
     PSNR_CEILING,
     frame_psnr,
     frame_ssim,
     motion,
     sharpness,
 )
+from s2v.pictures_in_parts import PICTURES_ON_CPU
 from tests.s2v.metrics.scikit_image_ssim import ssim_of_scikit_image
 
 
@@ -87,7 +87,7 @@ def test_psnr_by_hand() -> None:
 
 
 def test_long_clip_equals_its_pieces() -> None:
-    frames = 2 * FRAMES_AT_ONCE + 3
+    frames = 2 * PICTURES_ON_CPU + 3
     generated, real = structured_clip(frames, 16, 16, 0), structured_clip(frames, 16, 16, 1)
     one_by_one = torch.cat([frame_ssim(generated[i : i + 1], real[i : i + 1]) for i in range(frames)])
     torch.testing.assert_close(frame_ssim(generated, real), one_by_one)
