@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import (
@@ -28,6 +29,7 @@ from s2v.metrics import regional_quality
 from s2v.metrics.image_quality import PSNR_CEILING
 from tests.s2v.evaluation.square_corpus import corpus, mean, of_system, run
 from tests.s2v.evaluation.talking_squares import (
+    LoudnessSyncNet,
     face_judge,
     loudness,
     square_clip,
@@ -275,3 +277,30 @@ def test_where_no_speaker_is_known_there_are_no_such_rows() -> None:
     clip = square_clip("ann", "anger", 1)
     clip.speaker = ""
     assert {row.system for row in with_held([clip]).finish()} == {OURS, *OWN_FRAMES}
+
+
+@pytest.mark.parametrize("frames", [44, 50, 53])
+def test_the_real_videos_speech_is_embedded_once(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours says the same words: the same values as if its own sound track, with these very samples, had been heard."""
+    heard: list[int] = []
+    embed = LoudnessSyncNet.embed_speech_track
+
+    def counted(network: LoudnessSyncNet, mfcc: Tensor) -> Tensor:
+        windows = embed(network, mfcc)
+        heard.append(len(windows))
+        return windows
+
+    monkeypatch.setattr(LoudnessSyncNet, "embed_speech_track", counted)
+
+    def ours(own_sound: bool) -> dict[str, float]:
+        clip = square_clip("ann", "anger", seed=7)
+        clip.speech = torch.cat([clip.speech, clip.speech[: 10 * 640]])
+        clip.generated = torch.cat([clip.real, clip.real])[:frames]
+        clip.generated_speech = clip.speech if own_sound else None
+        heard.clear()
+        return of_system(run([clip]), OURS)[0].values
+
+    once = ours(own_sound=False)
+    assert sum(heard) == (45 if frames <= 50 else 45 + 48)  # a longer video hears more
+    assert once == pytest.approx(ours(own_sound=True), nan_ok=True)
+    assert sum(heard) == 45 + frames - 5
