@@ -29,7 +29,7 @@ from s2v.models.senet import SENet50
 from s2v.models.syncnet import SyncNet
 from s2v.models.vggface import VGGFace
 
-CLIPS = {"prepare": 600, "cache-targets": 20, "score": 60}
+CLIPS = {"prepare": 600, "cache-targets": 40, "score": 60}
 WORKERS = (1, 2)
 
 
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument(
         "--of", nargs="+", choices=list(COMMANDS), default=list(COMMANDS), help="default: all"
     )
-    parser.add_argument("--clips", type=int, help="of each (default 600, 20 and 60)")
+    parser.add_argument("--clips", type=int, help="of each (default 600, 40 and 60)")
     parser.add_argument("--rounds", type=int, default=3, help="default 3")
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/two_workers.json"))
     args = parser.parse_args()
