@@ -26,6 +26,7 @@ from s2v.config_errors import check_syntax, explain, explain_interpolation
 from s2v.constructor_fault import explain_constructor
 from s2v.early_check import check_early
 from s2v.errors import InputError
+from s2v.freed_memory import keep_freed_memory
 from s2v.own_modules import find_own_modules
 from s2v.precision import choose_precision, cuda_capabilities
 from s2v.sigterm import ended_by_sigterm
@@ -224,6 +225,7 @@ class TrainingCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """A hook of LightningCLI's: what a test after the fit lacks is said before the fit."""
+        keep_freed_memory()  # on a CPU a step takes the same tensors as the one before
         if self.config["fit"].get("test_after_fit") is not None:
             check_before_fit(self.trainer, self.model)
 
