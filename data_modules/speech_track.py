@@ -93,7 +93,8 @@ def _decode(container: InputContainer, path: Path) -> "tuple[np.ndarray, float]"
                 samples = samples[round(-stray * rate) :]
             waiting.append(samples)
             written += samples.size
-            if sum(map(len, waiting)) >= rate:  # a second at a time: a call takes longer than a packet's samples
+            # a second at a time: a call takes longer than a packet's samples
+            if sum(map(len, waiting)) >= rate:
                 pieces += _resampled(resampler, waiting, rate)
                 waiting.clear()
         if resampler is not None:

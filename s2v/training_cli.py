@@ -246,9 +246,9 @@ class TrainingCLI(LightningCLI):
         try:
             with ended_by_sigterm(self.trainer):
                 super()._run_subcommand(subcommand)
-        except SystemExit:
+        except SystemExit as exit:
             # Lightning turns Ctrl-C into an exit of its own
-            if self.trainer.state.status == TrainerStatus.INTERRUPTED and not self.trainer.received_sigterm:
+            if self.trainer.state.status == TrainerStatus.INTERRUPTED and exit.code == 1:
                 raise KeyboardInterrupt from None
             raise
         except pickle.UnpicklingError as error:

@@ -368,6 +368,25 @@ class EndedWithItsWorkers(pl.Callback):
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
 
 
+class EndedIn(pl.Callback):
+    """SIGTERM while a fit prepares, before Lightning minds signals, or while it trains or validates."""
+
+    def __init__(self, hook: str) -> None:
+        setattr(self, hook, lambda *args: signal.raise_signal(signal.SIGTERM))
+
+
+@pytest.mark.parametrize("hook", ["on_fit_start", "on_train_batch_end", "on_validation_start"])
+def test_a_stopped_fit_has_not_succeeded(
+    hook: str, configs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested: list[str] = []
+    monkeypatch.setattr("s2v.training_cli.run_closing_test", lambda *args: tested.append("tested"))
+    more = ["--trainer.callbacks+", f"{__name__}.EndedIn", "--trainer.callbacks.init_args.hook", hook]
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", *configs, *more])
+    assert ended.value.code == 143 and not tested
+
+
 def test_a_groups_sigterm_is_status_143_and_no_traceback(configs: list[str]) -> None:
     more = ["--trainer.callbacks+", f"{__name__}.EndedWithItsWorkers", "--trainer.callbacks.init_args.sent"]
     with pytest.raises(SystemExit) as ended:
