@@ -105,6 +105,8 @@ class TalkingFaceDataModule(LightningDataModule):
         self.window_frames = window_frames
         self.num_frames = num_frames
         self.frame_step = frame_step
+        if num_workers < 0:
+            raise InputError(f"num_workers must be 0 or more, {num_workers} came")
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed

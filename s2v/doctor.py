@@ -40,7 +40,13 @@ def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
         help="a clip cache to look at (repeatable)",
     )
     parser.add_argument(
-        "--weights", type=Path, nargs="+", default=[], metavar="FILE", help="files of weights to look at"
+        "--weights",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="files of weights to look at (repeatable)",
     )
 
 

@@ -33,6 +33,7 @@ from s2v.sigterm import ended_by_sigterm
 from s2v.wandb_login import work_offline_unless_logged_in
 from s2v.wandb_run import continued_run, ended_run, is_wandb
 from s2v.weight_file import checked_weight_file
+from s2v.whole_file import check_can_be_made
 
 EXAMPLES = {
     "fit": "--config experiments/base/trainer.yaml --config experiments/data/crema_d.yaml "
@@ -162,8 +163,12 @@ class TrainingCLI(LightningCLI):
                 rank_zero_info(f"SLURM: goes on from {requeued}, of a requeued job (delete it to begin anew)")
             elif self._asked != "fit":
                 rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
-        elif path in ("best", "last", "hpc", "registry") or Path(path).is_dir():
+        elif path in ("best", "last", "hpc", "registry") or _holds_parts(Path(path)):
             return  # Lightning finds these
+        elif Path(path).is_dir():
+            raise InputError(
+                f"--ckpt_path {path} is a folder: name a file in it, as {Path(path) / 'last.ckpt'}"
+            )
         elif not zipfile.is_zipfile(checked_weight_file(path)):
             raise InputError(f"--ckpt_path {path}: truncated, or no checkpoint as `s2v fit` writes them")
 
@@ -179,6 +184,8 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Decide about W&B before its logger is made, and which of a saved config's callbacks a test takes."""
         config = self.config[self._asked]
+        if config.get("run_dir"):
+            check_can_be_made(Path(config["run_dir"]), "--run_dir")
         if self._asked != "fit":
             config["trainer.callbacks"] = last_reports(config.get("trainer.callbacks"))
         if self._asked == "predict" and config.get("return_predictions") is None:
@@ -240,7 +247,38 @@ class TrainingCLI(LightningCLI):
         """Likewise."""
         log_test_table(self.trainer)
 
+    def _check_checkpoints_place(self, subcommand: str) -> None:
+        """Where checkpoints are, and where they will be.
+
+        Raises:
+            InputError: there is none where one is to be tested, or another run's would be written over.
+        """
+        config = self.config[subcommand]
+        callbacks = self.trainer.checkpoint_callbacks
+        folders = [Path(at) for one in callbacks if (at := getattr(one, "dirpath", None))]
+        asked = config.get("ckpt_path")
+        if (
+            asked in ("best", "last")
+            and subcommand != "fit"
+            and not any(any(at.glob("*.ckpt")) for at in folders)
+        ):
+            where = " or ".join(dict.fromkeys(map(str, folders))) or "the config's folders"
+            raise InputError(f"--ckpt_path {asked}: there is no checkpoint in {where}; name its file")
+        run = config.get("run_dir")
+        if subcommand != "fit" or not run or asked:
+            return
+        for folder in folders:
+            if not folder.resolve().is_relative_to(Path(run).resolve()) and any(folder.glob("*.ckpt")):
+                raise InputError(
+                    f"--run_dir {run} does not move what the config has written out: checkpoints would replace those "
+                    f"in {folder}; begin from the configs that run was made of, or give the callback another dirpath"
+                )
+
     def _run_subcommand(self, subcommand: str) -> None:
+        own = type(self.model)
+        if subcommand == "predict" and own.predict_step is LightningModule.predict_step and _is_ours(own):
+            raise InputError(f"{own.__name__} makes no clips: predict takes ComposerModule and SDFAModule")
+        self._check_checkpoints_place(subcommand)
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
         try:
@@ -257,6 +295,12 @@ class TrainingCLI(LightningCLI):
                 f"--ckpt_path {path} holds more than weights and settings, which is not read: nothing in a "
                 "checkpoint is run"
             ) from error
+        except ValueError as error:
+            if "to save the best model" not in str(error):
+                raise
+            raise InputError(
+                "--ckpt_path best is known only to the fit that made it: name the file, as RUN/best.ckpt"
+            ) from error
         except RuntimeError as error:
             path = self.config[subcommand].get("ckpt_path")
             if path and str(error).startswith("Error(s) in loading state_dict"):
@@ -265,6 +309,15 @@ class TrainingCLI(LightningCLI):
                     "use the config.yaml saved beside it"
                 ) from error
             raise
+
+
+def _is_ours(module: type) -> bool:
+    return module.__module__.startswith("s2v.")
+
+
+def _holds_parts(folder: Path) -> bool:
+    """Whether it is a checkpoint of FSDP or DeepSpeed, which is a folder."""
+    return any((folder / name).exists() for name in ("meta.pt", ".metadata", "latest", "checkpoint"))
 
 
 def _misfits(message: str) -> str:

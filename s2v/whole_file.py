@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from s2v.errors import InputError
+
 PARTIAL = ".partial"
 """How the name of everything unfinished ends; it begins with a dot."""
 
@@ -46,6 +48,19 @@ def whole_file(path: Path, durable: bool = False, lone_writer: bool = False) -> 
         with contextlib.suppress(OSError):
             shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
         raise
+
+
+def check_can_be_made(folder: Path, option: str) -> None:
+    """Before the work whose results go there: whether `folder` can be made or written; nothing is made.
+
+    Raises:
+        InputError: something on the way is a file, or may not be written.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise InputError(f"{option} {folder}: expected a folder, but {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {folder}: the folder {there} can't be written")
 
 
 def write_whole_file(path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from s2v.errors import InputError
+from s2v.whole_file import check_can_be_made
 
 if TYPE_CHECKING:
     from s2v.evaluation.protocol import Protocol
@@ -164,6 +165,9 @@ def run_score(args: argparse.Namespace) -> int:
         raise InputError(f"--workers must be at least 1, got {args.workers}")
     if args.trim < 0:
         raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
+    if args.bootstrap < 0:
+        raise InputError(f"--bootstrap must be 0 resamples or more, got {args.bootstrap}")
+    check_can_be_made(args.output, "--output")
     pairs = find_pairs(args.real, args.generated)
     genders = find_genders(args.real)
     pairs = [replace(pair, gender=genders.get(pair.speaker, "")) for pair in pairs]

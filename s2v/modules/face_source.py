@@ -1,6 +1,7 @@
 """Face networks by what a config calls them; only a fit's checkpoint needs Lightning."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -53,6 +54,9 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
         FaceTeacher,  # brings Lightning, whose import takes longer than PyTorch's
     )
 
+    kinds = {".hdf5": "mini_xception", ".h5": "mini_xception", ".onnx": "onnx"}
+    if told := kinds.get(Path(source).suffix):
+        raise InputError(f"{source} is no checkpoint of a fit: say what it holds, {told}:{source}")
     content = read_checkpoint(source, "face teacher")
     if not any(key.startswith("face.network.") for key in content["state_dict"]):
         raise InputError(

@@ -26,14 +26,19 @@ def read_metrics(files: list[Path]) -> dict[str, Series]:
     """Metric -> its values, over all versions of a run.
 
     A version that begins at a step which an earlier one had passed went on from a checkpoint before it, or began
-    anew: what the earlier one says of that step and later ones is replaced, metric by metric.
+    anew: what the earlier one says of that step and later ones is replaced, metric by metric. `s2v validate` trains
+    nothing and logs what it finds as step 0: that replaces nothing.
 
     Raises:
         InputError: no such table.
     """
     merged: dict[str, Series] = {}
     for path in files:
-        for metric, series in _read_version(path).items():
+        found = _read_version(path)
+        trained = any(metric.startswith("train/") for metric in found)
+        for metric, series in found.items():
+            if metric in merged and not trained and series[-1][0] == 0:
+                continue
             earlier = [point for point in merged.get(metric, []) if point[0] < series[0][0]]
             merged[metric] = earlier + series
     return merged

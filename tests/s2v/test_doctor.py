@@ -70,6 +70,7 @@ def test_weights_that_are_none(
     check = check_weights(path)
     assert check.state == "wrong" and found in check.found and mend in check.mend
     assert main(["doctor", "--weights", str(path)]) == 1
+    assert main(["doctor", "--weights", str(path), "--weights", __file__]) == 1  # each counts
     assert f"-> {check.mend}" in capsys.readouterr().out
 
 

@@ -368,6 +368,26 @@ class EndedWithItsWorkers(pl.Callback):
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
 
 
+def test_checkpoints_that_are_not_there_and_others_that_are(
+    configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*options: str) -> str:
+        assert main([*options]) == 2
+        return capsys.readouterr().err
+
+    at = str(tmp_path / "run")
+    assert "there is no checkpoint in" in refused("test", *configs, "--ckpt_path", "last")
+    assert main(["fit", *configs]) == 0
+    assert "is a folder: name a file in it" in refused("test", *configs, "--ckpt_path", at)
+    assert "name the file, as RUN/best.ckpt" in refused("validate", *configs, "--ckpt_path", "best")
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.ckpt"))
+    assert before
+    elsewhere = ["--run_dir", str(tmp_path / "elsewhere")]
+    assert "does not move what the config has written out" in refused("fit", *configs, *elsewhere)
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.ckpt")) == before
+    assert "a folder, but" in refused("fit", *configs, "--run_dir", str(tmp_path / "base.yaml" / "run"))
+
+
 class EndedIn(pl.Callback):
     """SIGTERM while a fit prepares, before Lightning minds signals, or while it trains or validates."""
 

@@ -13,8 +13,16 @@ from callbacks.save_config import SaveConfigBesideCheckpoints
 from data_modules.clip_manifest import write_manifest
 from data_modules.splits import write_split
 from data_modules.synthetic.encode import write_text
+from s2v.errors import InputError
 from s2v.evaluation.mismatch import write_mismatch
-from s2v.whole_file import PARTIAL, partial_beside, remove_partial_files, whole_file, write_whole_file
+from s2v.whole_file import (
+    PARTIAL,
+    check_can_be_made,
+    partial_beside,
+    remove_partial_files,
+    whole_file,
+    write_whole_file,
+)
 from tests.callbacks.small_gan import trainer
 from tests.conftest import REPOSITORY
 
@@ -108,3 +116,14 @@ def test_what_a_kill_leaves_is_found_by_what_removes_it(tmp_path: Path) -> None:
     os.utime(left, (0, 0))
     remove_partial_files(tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check_can_be_made(tmp_path / "new" / "newer", "--output")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(
+            InputError, match=f"--output {folder}: expected a folder, but {tmp_path}/file is a file"
+        ):
+            check_can_be_made(folder, "--output")

@@ -144,6 +144,20 @@ def test_wrong_paths_are_one_line(
     assert says in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(["--bootstrap", "-3"], "--bootstrap must be 0"), (["--output", __file__], "expected a folder, but")],
+)
+def test_what_cannot_be_written_or_counted_is_said_before_videos_are_read(
+    options: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    none = str(tmp_path / "none")
+    assert (
+        main(["score", "--real", none, "--generated", none, "--output", str(tmp_path / "out"), *options]) == 2
+    )
+    assert says in capsys.readouterr().err
+
+
 def test_crema_d_names_tell_speaker_and_emotion(tmp_path: Path) -> None:
     (tmp_path / "1001_DFA_ANG_XX.mp4").touch()
     (pair,) = find_pairs(tmp_path, tmp_path)

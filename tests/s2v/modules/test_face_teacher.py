@@ -122,6 +122,12 @@ def test_loads_published_weights_by_kind(tmp_path: Path) -> None:
 OWN = "class:tests.s2v.modules.own_faces"
 
 
+@pytest.mark.parametrize(("name", "kind"), [("fer.hdf5", "mini_xception"), ("face.onnx", "onnx")])
+def test_published_weights_without_their_kind_say_how(name: str, kind: str) -> None:
+    with pytest.raises(InputError, match=f"say what it holds, {kind}:{name}"):
+        load_face_network(name)
+
+
 def test_a_network_of_ones_own_by_its_class(tmp_path: Path) -> None:
     faces = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     network = Colours()

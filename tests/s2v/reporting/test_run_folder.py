@@ -28,6 +28,18 @@ def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
     }
 
 
+def test_a_validation_afterwards_replaces_no_curve(tmp_path: Path) -> None:
+    """`s2v validate` and `s2v test` begin at step 0, and train nothing."""
+    for number, rows in enumerate((["10,1.0,", "10,,5", "20,,4"], ["0,,3"], ["20,0.5,", "30,,2"])):
+        (tmp_path / f"csv/version_{number}").mkdir(parents=True)
+        text = "\n".join(["step,train/loss,val/loss", *rows, ""])
+        (tmp_path / f"csv/version_{number}/metrics.csv").write_text(text)
+    assert read_metrics(find_metrics_files(tmp_path)) == {
+        "train/loss": [(10, 1.0), (20, 0.5)],
+        "val/loss": [(10, 5.0), (20, 4.0), (30, 2.0)],
+    }
+
+
 def test_what_is_no_finite_number_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("step,loss\n1,nan\n2,inf\n3,word\n4,0.5,surplus\nx,1\n5\n6,1e308\n")
     assert read_metrics(find_metrics_files(tmp_path)) == {"loss": [(4, 0.5)]}
