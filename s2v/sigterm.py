@@ -1,48 +1,54 @@
-"""SIGTERM ends every training command, with status 143 and no traceback."""
+"""SIGTERM ends a command with status 143 and no traceback, and what is to be left in order is."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
 
 STATUS = 128 + signal.SIGTERM
 
 
-def _trains(trainer: Trainer) -> bool:
-    return trainer.state.fn == TrainerFn.FITTING and trainer.state.status == TrainerStatus.RUNNING
-
-
 @contextmanager
-def ended_by_sigterm(trainer: Trainer) -> Iterator[None]:
-    """What Lightning leaves open: it takes note of SIGTERM, and asks at the end of a training batch only.
+def ended_by_sigterm(trainer: "Trainer | None" = None) -> Iterator[None]:
+    """The block ends where it is, like after Ctrl-C; but for the steps of a trainer's fit, which Lightning ends.
 
-    A test, a validation or a prediction ends where it is, as does a fit that has not begun its steps: Lightning sets
-    its own handlers only then. Its orderly end of a fit has no status, which would be the success of a whole one. A
-    group's SIGTERM (of `timeout`, of a cluster) ends loader workers too, of which torch hears before that.
+    Lightning takes note of SIGTERM while a fit steps, and asks at the end of a training batch only. Its orderly end has
+    no status, which would be the success of a whole fit. A group's SIGTERM (of `timeout`, of a cluster) ends loader
+    workers too, of which torch hears before that.
 
     Raises:
         SystemExit: SIGTERM came.
     """
 
     def end(number: int, frame: Any) -> None:
-        if not (trainer.received_sigterm and _trains(trainer)):
+        if trainer is None or not (trainer.received_sigterm and _steps(trainer)):
             raise SystemExit(STATUS)
 
     in_main = threading.current_thread() is threading.main_thread()  # only it may set handlers
     before = signal.signal(signal.SIGTERM, end) if in_main else None  # Lightning calls it after its own
     try:
         yield
-    except SIGTERMException:
-        raise SystemExit(STATUS) from None
+    except SystemExit:
+        if trainer is not None and trainer.received_sigterm:
+            raise SystemExit(STATUS) from None
+        raise
     except RuntimeError as error:
-        if trainer.received_sigterm and str(error).startswith("DataLoader worker (pid"):
+        if (
+            trainer is not None
+            and trainer.received_sigterm
+            and str(error).startswith("DataLoader worker (pid")
+        ):
             raise SystemExit(STATUS) from None
         raise
     finally:
         if in_main:
             signal.signal(signal.SIGTERM, before)
+
+
+def _steps(trainer: "Trainer") -> bool:
+    """Whether a fit runs: only then does Lightning, whose enums are strings, ask."""
+    return trainer.state.fn == "fit" and trainer.state.status == "running"

@@ -6,7 +6,6 @@ import pickle
 import re
 import sys
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -21,6 +20,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
 from callbacks.save_config import SaveConfigBesideCheckpoints
+from s2v.checkpoint_place import check_checkpoint_folders, check_checkpoint_option
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import check_syntax, explain, explain_interpolation
 from s2v.constructor_fault import explain_constructor
@@ -32,7 +32,6 @@ from s2v.precision import choose_precision, cuda_capabilities
 from s2v.sigterm import ended_by_sigterm
 from s2v.wandb_login import work_offline_unless_logged_in
 from s2v.wandb_run import continued_run, ended_run, is_wandb
-from s2v.weight_file import checked_weight_file
 from s2v.whole_file import check_can_be_made
 
 EXAMPLES = {
@@ -163,14 +162,8 @@ class TrainingCLI(LightningCLI):
                 rank_zero_info(f"SLURM: goes on from {requeued}, of a requeued job (delete it to begin anew)")
             elif self._asked != "fit":
                 rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
-        elif path in ("best", "last", "hpc", "registry") or _holds_parts(Path(path)):
-            return  # Lightning finds these
-        elif Path(path).is_dir():
-            raise InputError(
-                f"--ckpt_path {path} is a folder: name a file in it, as {Path(path) / 'last.ckpt'}"
-            )
-        elif not zipfile.is_zipfile(checked_weight_file(path)):
-            raise InputError(f"--ckpt_path {path}: truncated, or no checkpoint as `s2v fit` writes them")
+        else:
+            check_checkpoint_option(path)
 
     def _requeued_checkpoint(self) -> Path | None:
         """What a SLURM job left in the run's folder when it was requeued; Lightning takes it by itself."""
@@ -247,38 +240,11 @@ class TrainingCLI(LightningCLI):
         """Likewise."""
         log_test_table(self.trainer)
 
-    def _check_checkpoints_place(self, subcommand: str) -> None:
-        """Where checkpoints are, and where they will be.
-
-        Raises:
-            InputError: there is none where one is to be tested, or another run's would be written over.
-        """
-        config = self.config[subcommand]
-        callbacks = self.trainer.checkpoint_callbacks
-        folders = [Path(at) for one in callbacks if (at := getattr(one, "dirpath", None))]
-        asked = config.get("ckpt_path")
-        if (
-            asked in ("best", "last")
-            and subcommand != "fit"
-            and not any(any(at.glob("*.ckpt")) for at in folders)
-        ):
-            where = " or ".join(dict.fromkeys(map(str, folders))) or "the config's folders"
-            raise InputError(f"--ckpt_path {asked}: there is no checkpoint in {where}; name its file")
-        run = config.get("run_dir")
-        if subcommand != "fit" or not run or asked:
-            return
-        for folder in folders:
-            if not folder.resolve().is_relative_to(Path(run).resolve()) and any(folder.glob("*.ckpt")):
-                raise InputError(
-                    f"--run_dir {run} does not move what the config has written out: checkpoints would replace those "
-                    f"in {folder}; begin from the configs that run was made of, or give the callback another dirpath"
-                )
-
     def _run_subcommand(self, subcommand: str) -> None:
         own = type(self.model)
         if subcommand == "predict" and own.predict_step is LightningModule.predict_step and _is_ours(own):
             raise InputError(f"{own.__name__} makes no clips: predict takes ComposerModule and SDFAModule")
-        self._check_checkpoints_place(subcommand)
+        check_checkpoint_folders(self.trainer, subcommand, self.config[subcommand])
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
         try:
@@ -313,11 +279,6 @@ class TrainingCLI(LightningCLI):
 
 def _is_ours(module: type) -> bool:
     return module.__module__.startswith("s2v.")
-
-
-def _holds_parts(folder: Path) -> bool:
-    """Whether it is a checkpoint of FSDP or DeepSpeed, which is a folder."""
-    return any((folder / name).exists() for name in ("meta.pt", ".metadata", "latest", "checkpoint"))
 
 
 def _misfits(message: str) -> str:

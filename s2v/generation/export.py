@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2v.errors import InputError
 from s2v.generation.export_plan import Export, plan_exports
-from s2v.whole_file import remove_partial_files
+from s2v.sigterm import ended_by_sigterm
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -112,8 +109,6 @@ def run_export(args: argparse.Namespace) -> int:
     from s2v.freed_memory import keep_freed_memory
 
     keep_freed_memory()
-    for folder in {export.output.parent for export in missing}:
-        remove_partial_files(folder)
     device = choose_device(args.device)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
@@ -128,27 +123,11 @@ def run_export(args: argparse.Namespace) -> int:
         )
     stream = open_system(args.checkpoint, device, args.identity, args.image)
     provenance = Provenance(sha256_of_file(args.checkpoint.removeprefix("sdfa:")), args.mark, len(without))
-    with _ended_by_sigterm():
+    with ended_by_sigterm():  # what is half-written goes, as after Ctrl-C
         failed = export_all(missing, stream, args.threads or 0, provenance)
     if len(exports) > 1 or failed:
         print(f"{len(missing) - failed} written, {kept} kept, {failed} failed")
     return 1 if failed else 0
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """What is half-written goes, as after Ctrl-C; only the main thread may say so."""
-
-    def end(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    in_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, end) if in_main else None
-    try:
-        yield
-    finally:
-        if in_main:
-            signal.signal(signal.SIGTERM, before)
 
 
 def check_checkpoint_file(path: str) -> None:

@@ -97,10 +97,9 @@ def _small_filters(weight: Tensor, by: int) -> Tensor:
     return rearrange(weight, "... c h (w s) -> ... (s c) h w", s=by)
 
 
-def _channels_at_infinity(weight: Tensor, columns: int) -> int:
+def _channels_at_infinity(weight: Tensor, columns: int, by: int) -> int:
     """Channels of small filters that have a last tap: a filter's value at infinity is that tap, so others have none."""
     channels, taps = weight.shape[-3], weight.shape[-1]
-    by = -(-columns // taps)
     return channels // by * (columns - (taps - 1) * by)
 
 
@@ -175,7 +174,7 @@ class FilteredConv:
             torch.mm(tiles.of_signal, signal[tiles.read(tile)], out=seen[:, tile].flatten(1))
         products = workspace.take("products", tiles.points, tiles.number, count, rows, out)
         pictures = list(seen.permute(0, 1, 4, 2, 3))
-        pictures[-1] = pictures[-1][:, : _channels_at_infinity(self.weight, self.columns)]
+        pictures[-1] = pictures[-1][:, : _channels_at_infinity(self.weight, self.columns, right)]
         at_points = products.permute(0, 1, 4, 2, 3)
         for into, picture, conv in zip(at_points, pictures, self._convs(tiles, pictures), strict=True):
             conv(picture, into)

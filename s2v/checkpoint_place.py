@@ -1,0 +1,59 @@
+"""Which checkpoint a command takes and which it will write, looked at before the work."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+from s2v.errors import InputError
+from s2v.weight_file import checked_weight_file
+
+
+def check_checkpoint_option(path: str) -> None:
+    """What can be seen of `--ckpt_path` before anything is built.
+
+    Raises:
+        InputError: no such file, or none that `s2v fit` writes.
+    """
+    if path in ("best", "last", "hpc", "registry") or _holds_parts(Path(path)):
+        return  # Lightning finds these
+    if Path(path).is_dir():
+        raise InputError(f"--ckpt_path {path} is a folder: name a file in it, as {Path(path) / 'last.ckpt'}")
+    if not zipfile.is_zipfile(checked_weight_file(path)):
+        raise InputError(f"--ckpt_path {path}: truncated, or no checkpoint as `s2v fit` writes them")
+
+
+def _holds_parts(folder: Path) -> bool:
+    """Whether it is a checkpoint of FSDP or DeepSpeed, which is a folder."""
+    return any((folder / name).exists() for name in ("meta.pt", ".metadata", "latest", "checkpoint"))
+
+
+def check_checkpoint_folders(trainer: Trainer, subcommand: str, config: Any) -> None:
+    """Where a command's callbacks keep checkpoints.
+
+    Args:
+        trainer: with its callbacks.
+        subcommand: fit, validate, test or predict.
+        config: the subcommand's.
+
+    Raises:
+        InputError: there is none where one is to be tested, or another run's would be written over.
+    """
+    folders = [Path(at) for one in trainer.checkpoint_callbacks if (at := getattr(one, "dirpath", None))]
+    asked, run = config.get("ckpt_path"), config.get("run_dir")
+    if (
+        asked in ("best", "last")
+        and subcommand != "fit"
+        and not any(any(at.glob("*.ckpt")) for at in folders)
+    ):
+        where = " or ".join(dict.fromkeys(map(str, folders))) or "the config's folders"
+        raise InputError(f"--ckpt_path {asked}: there is no checkpoint in {where}; name its file")
+    if subcommand != "fit" or not run or asked:
+        return
+    for folder in folders:
+        if not folder.resolve().is_relative_to(Path(run).resolve()) and any(folder.glob("*.ckpt")):
+            raise InputError(
+                f"--run_dir {run} does not move what the config has written out: checkpoints would replace those "
+                f"in {folder}; begin from the configs that run was made of, or give the callback another dirpath"
+            )
