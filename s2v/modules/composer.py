@@ -30,6 +30,7 @@ from s2v.modules.composer_checks import (
 )
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_teacher import FaceTeacher
+from s2v.modules.frame_augmentation import FrameAugmentation
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_variety import changed, mixed
 
@@ -102,6 +103,8 @@ class ComposerModule(AdversarialModule):
             next sentence then lies far from all that was trained on, and would be drawn as a mixture of people.
         voice_augmentation: changes the speech that a training step reads nu and mu from, while contexts hear it as it
             is. The data module's changes it for all: then a context says less of the mouth, which opens less.
+        frame_augmentation: changes every frame, real or made, before D_fr judges it, for a small corpus; D_sync's and
+            those of feature matching stay as they are.
         clipping: gradient norms' limits.
         accumulate_grad_batches: batches a step.
         optimizer: makes each of the four, at the rates above; RMSprop where none is given, as the paper has it.
@@ -132,6 +135,7 @@ class ComposerModule(AdversarialModule):
         sync_lr: float = 1e-5,
         identity_mixing: float = 0.0,
         voice_augmentation: SpeechAugmentation | None = None,
+        frame_augmentation: FrameAugmentation | None = None,
         clipping: GradientClipping = GradientClipping(),  # noqa: B008
         accumulate_grad_batches: int = 1,
         optimizer: OptimizerCallable | None = None,
@@ -170,6 +174,11 @@ class ComposerModule(AdversarialModule):
             SpeechAugmentation(**voice_augmentation)
             if isinstance(voice_augmentation, dict)
             else voice_augmentation
+        )
+        self.frame_augmentation = (
+            FrameAugmentation(**frame_augmentation)
+            if isinstance(frame_augmentation, dict)
+            else frame_augmentation
         )
         self.clipping = GradientClipping(**clipping) if isinstance(clipping, dict) else clipping
         self.accumulate_grad_batches = accumulate_grad_batches
@@ -299,7 +308,7 @@ class ComposerModule(AdversarialModule):
             identity: Any = d["identity"]
             scores["identity"] = identity(identity.normalise_real(face_maps))
         if self.weights.frame:
-            scores["frame"] = d["frame"](real.flatten(0, 1))
+            scores["frame"] = self._judged_frames(real)
         if self.weights.sync:
             scores["sync"] = d["sync"](contexts, real)
         return scores
@@ -315,7 +324,7 @@ class ComposerModule(AdversarialModule):
         if self.weights.identity:
             scores["identity"] = d["identity"](inflated)
         if self.weights.frame:
-            scores["frame"] = d["frame"](fake.flatten(0, 1))
+            scores["frame"] = self._judged_frames(fake)
         if self.weights.sync:
             frames = real.shape[1]
             shifts = torch.randint(1, max(2, frames), (2,)).tolist()
@@ -327,6 +336,13 @@ class ComposerModule(AdversarialModule):
             pairs = pairs if frames > 1 else pairs[2:]
             scores["sync"] = torch.stack([d["sync"](c, f) for c, f in pairs])
         return scores
+
+    def _judged_frames(self, frames: Tensor) -> Tensor:
+        """D_fr's scores of frames (B, T, 3, S, S) in [-1, 1]."""
+        seen = frames.flatten(0, 1)
+        return self.discriminators["frame"](
+            seen if self.frame_augmentation is None else self.frame_augmentation(seen)
+        )
 
     def generator_losses(
         self, inflated: list[Tensor], fake: Tensor, real: Tensor, contexts: Tensor
@@ -349,7 +365,7 @@ class ComposerModule(AdversarialModule):
         if w.identity:
             terms["identity"] = generator_loss(d["identity"](inflated))
         if w.frame:
-            terms["frame"] = generator_loss(d["frame"](fake.flatten(0, 1)))
+            terms["frame"] = generator_loss(self._judged_frames(fake))
         if w.sync:
             terms["sync"] = generator_loss(d["sync"](contexts, fake))
         if w.similarity:

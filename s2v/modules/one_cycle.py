@@ -9,19 +9,38 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from s2v.errors import InputError
 
+MOMENTUM_CYCLE = (0.85, 0.95)
+"""PyTorch's: at the peak of the learning rate, and at either end."""
+
 
 class OneCycle(OneCycleLR):
     """PyTorch's, except that a resumed fit may be longer or shorter than planned: the new length counts.
 
     A trial of a few steps gets the beginning of the shortest schedule there is: PyTorch divides by
     `pct_start * total_steps - 1`.
+
+    PyTorch's also cycles the momentum, Adam's first beta, from 0.95 to 0.85 and back, whatever it was set to. Here that
+    is so for an optimizer that has one in between, as Adam's 0.9 is; any other is kept: somebody meant it.
     """
 
     def __init__(
         self, optimizer: Optimizer, max_lr: float | list[float], total_steps: int, pct_start: float
     ) -> None:
         shortest = math.ceil(2 / pct_start) if pct_start else 1
-        super().__init__(optimizer, max_lr, max(total_steps, shortest), pct_start=pct_start)
+        low, high = MOMENTUM_CYCLE
+        momenta = [
+            group["betas"][0] if "betas" in group else group.get("momentum")
+            for group in optimizer.param_groups
+        ]
+        super().__init__(
+            optimizer,
+            max_lr,
+            max(total_steps, shortest),
+            pct_start=pct_start,
+            cycle_momentum=all(momentum is not None and low <= momentum <= high for momentum in momenta),
+            base_momentum=low,
+            max_momentum=high,
+        )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the saved step, keep this fit's length."""
@@ -31,6 +50,8 @@ class OneCycle(OneCycleLR):
 
 class OneCycleAtRate(OneCycle):
     """One cycle that peaks at the learning rate the optimizer came with: one line of YAML for several optimizers.
+
+    Momentum is cycled as `OneCycle` says.
 
     Args:
         optimizer: whose rates are the peaks.

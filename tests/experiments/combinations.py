@@ -108,6 +108,7 @@ ABLATIONS = {
     "eq3_as_printed": "distill",
     "eq3_temperature_2": "distill",
     "finetune_cpc": "distill",
+    "frame_augmentation": "compose",
     "frames_per_clip_1": "distill",
     "perceptual": "compose",
     "similarity_sum": "compose",

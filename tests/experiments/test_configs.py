@@ -203,6 +203,7 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     "finetune_cpc": lambda m: (
         m.finetune_cpc and all(p.requires_grad for p in m.representation.cpc.parameters())
     ),
+    "frame_augmentation": lambda m: m.frame_augmentation is not None,
     "frames_per_clip_1": lambda m: m.frames_per_clip == 1,
     "paper_losses": lambda m: (
         set(asdict(m.weights).values()) == {1.0, 0.0}

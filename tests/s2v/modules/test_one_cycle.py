@@ -112,3 +112,35 @@ def test_any_length_and_share_can_be_stepped_to_its_end(steps: int, share: float
     assert min(rates) >= 0 and max(rates) <= 1e-2
     if share:
         assert rates[0] == pytest.approx(1e-2 / 25)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "key"),
+    [
+        (lambda p: torch.optim.Adam(p, lr=1e-2, betas=(0.5, 0.99)), "betas"),
+        (lambda p: torch.optim.RMSprop(p, lr=1e-2), "momentum"),
+        (lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.99), "momentum"),
+        (lambda p: torch.optim.Adagrad(p, lr=1e-2), None),
+    ],
+)
+def test_a_momentum_that_was_asked_for_stays(optimizer: Any, key: str | None) -> None:
+    made = optimizer([torch.nn.Parameter(torch.ones(1))])
+    asked = made.param_groups[0][key] if key else None
+    schedule = OneCycleAtRate(made, total_steps=20)
+    for _ in range(20):
+        assert key is None or made.param_groups[0][key] == asked
+        made.step()
+        schedule.step()
+
+
+def test_adams_usual_momentum_is_cycled_as_pytorch_does() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(1))]
+    mine, theirs = (torch.optim.Adam(weights, lr=1e-2, betas=(0.9, 0.99)) for _ in range(2))
+    schedules = [OneCycleAtRate(mine, total_steps=20), OneCycleLR(theirs, 1e-2, 20, pct_start=0.1)]
+    for _ in range(20):
+        assert mine.param_groups[0]["betas"] == theirs.param_groups[0]["betas"]
+        assert mine.param_groups[0]["lr"] == theirs.param_groups[0]["lr"]
+        for optimizer, schedule in zip((mine, theirs), schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+    assert mine.param_groups[0]["betas"] != (0.9, 0.99)
