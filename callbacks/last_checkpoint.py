@@ -4,10 +4,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_info
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Write `last.ckpt` at each epoch's end and every so many steps.
+    """Write `last.ckpt` at each epoch's end, every so many steps, and at the step in which SIGTERM stops a fit.
 
     Lightning's own `save_last` writes it only when a best checkpoint is written too. And it would write it after an
     epoch's last batch, before the validation: a fit resumed from there counts the epoch as over, and what a kill cut
@@ -16,6 +17,10 @@ class LastCheckpoint(ModelCheckpoint):
     Loggers get a step's metrics after its checkpoint is written: the checkpoint holds them too, and a resumed fit
     logs them (again), in case a kill came between. Resumed at an epoch's end, Lightning would number the loggers'
     steps one too high: they are set right.
+
+    SIGTERM (a scheduler's, `timeout`'s) costs no finished step of a fit in one process, unless it comes in an epoch's
+    last batch, in a validation or among batches whose gradients are added up. Several processes hear of it at different
+    steps, and go on from the last regular save, as after SIGKILL or Ctrl-C.
 
     Args:
         dirpath: folder of the checkpoint.
@@ -32,11 +37,13 @@ class LastCheckpoint(ModelCheckpoint):
         )
         self._last_row: dict[str, Any] = {}
         self._resumed = False
+        self._begun_at = 0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """The loggers' count of steps is the trainer's."""
+        self._begun_at = trainer.global_step
         if self._resumed:
             trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
             self._resumed = False
@@ -47,16 +54,23 @@ class LastCheckpoint(ModelCheckpoint):
         """Save, where it is time, unless the epoch's validation is next."""
         if trainer.is_last_batch:
             return
-        every = self._every_n_train_steps
+        step, every = trainer.global_step, self._every_n_train_steps
         logs_every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if trainer.global_step % every == trainer.global_step % logs_every == 0:
+        stopped = trainer.received_sigterm and trainer.world_size == 1 and step > self._begun_at
+        if (step % every == 0 or stopped) and step % logs_every == 0:
             metrics = trainer.logged_metrics.items()
             self._last_row = {
-                "step": trainer.global_step - 1,
+                "step": step - 1,
                 "metrics": {name: float(value) for name, value in metrics if name.startswith("train/")}
                 | {"epoch": trainer.current_epoch},
             }
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if stopped and not self._should_skip_saving_checkpoint(trainer):
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        if stopped:
+            rank_zero_info(
+                f"SIGTERM: {self.dirpath}/last.ckpt has step {step}; --ckpt_path last goes on from there"
+            )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, whether or not the epoch was the best."""

@@ -404,7 +404,9 @@ def _begin_worker(worker: int) -> None:
     """Workers copy bytes: threads of their own would only take the cores from training.
 
     And SIGUSR1, which SLURM may send to every process of a job, is the fit's to answer: a worker that has inherited
-    Lightning's answer would save and requeue too.
+    Lightning's answer would save and requeue too. So is SIGTERM, which `timeout` and clusters send to all: a fit whose
+    workers die can't finish its step, nor save it. A second one, as of a loader that can't wait, ends the worker.
     """
     torch.set_num_threads(1)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))

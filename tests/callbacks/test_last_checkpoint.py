@@ -1,6 +1,7 @@
 """Where `last.ckpt` stands after a fit was cut off, and that no validation and no row of metrics is lost."""
 
 import csv
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,51 @@ def test_resumed_nothing_is_lost(
         one, other = (torch.load(folder / name, weights_only=True) for folder in (whole, parts))
         assert one["global_step"] == other["global_step"]
         torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
+
+
+class Stopped(pl.Callback):
+    """SIGTERM while a step is made."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step + 1 == self.step:
+            signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("step", [1, 3, 6])
+def test_sigterm_costs_no_finished_step(step: int, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    until = {"max_epochs": 2}
+    fit(whole, "a", LastCheckpoint(str(whole), 1000), until)
+    with pytest.raises(SystemExit):
+        fit(parts, "a", LastCheckpoint(str(parts), 1000), until, Stopped(step))
+    assert torch.load(parts / "last.ckpt", weights_only=True)["global_step"] == step
+    fit(parts, "b", LastCheckpoint(str(parts), 1000), until, resume=True)
+    assert rows(parts) == rows(whole)
+    for name in ("last.ckpt", "best.ckpt"):
+        one, other = (torch.load(folder / name, weights_only=True) for folder in (whole, parts))
+        assert one["global_step"] == other["global_step"]
+        torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
+
+
+def test_sigterm_before_an_epochs_validation_leaves_the_save_before(tmp_path: Path) -> None:
+    """What is saved there would count the epoch as over, and its validation would never be made."""
+    with pytest.raises(SystemExit):
+        fit(tmp_path, "a", LastCheckpoint(str(tmp_path), 3), {"max_epochs": 2}, Stopped(4))
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_sigterm_among_batches_that_are_added_up_saves_nothing(tmp_path: Path) -> None:
+    class Adding(Logged):
+        def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:
+            if batch_idx % 2 == 0:
+                return {}
+            return super().training_step(batch, batch_idx)
+
+    saving = LastCheckpoint(str(tmp_path), 1000)
+    run = trainer(tmp_path, saving, Stopped(2), max_epochs=1)
+    with pytest.raises(SystemExit):
+        run.fit(Adding(), datamodule=ShuffledClips())
+    assert run.global_step == 1 and not (tmp_path / "last.ckpt").exists()

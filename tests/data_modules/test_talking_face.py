@@ -187,14 +187,19 @@ def test_a_resumed_fit_draws_no_batch_before_it_knows_where_it_is(
     assert resumed.seen == whole.seen[20:]
 
 
-def test_workers_leave_the_requeueing_to_the_fit(crema_d_cache: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_workers_leave_requeueing_and_the_end_to_the_fit(crema_d_cache: Path, number: signal.Signals) -> None:
     loader = module(crema_d_cache, num_workers=1).train_dataloader()
     batches, others = iter(loader), multiprocessing.active_children()
     next(batches)
     (worker,) = set(multiprocessing.active_children()) - set(others)
     assert worker.pid is not None
-    os.kill(worker.pid, signal.SIGUSR1)
+    os.kill(worker.pid, number)
     assert len(list(batches)) == len(loader) - 1 and worker.is_alive()
+    if number is signal.SIGTERM:
+        with pytest.raises(RuntimeError, match=rf"pid {worker.pid}.* killed by signal: Terminated"):
+            worker.terminate()
+            worker.join(10)
 
 
 def test_loaders_leave_the_global_random_state_alone(crema_d_cache: Path) -> None:

@@ -165,3 +165,29 @@ def test_killed_and_resumed(stage: str, on: str, crema_d_cache: Path, stages: Pa
     }
     assert not different
     assert not [path for path in fits[1].folder.rglob("*") if path.name.startswith(".")]
+
+
+def test_sigterm_to_all_processes_costs_no_finished_step(
+    crema_d_cache: Path, stages: Path, tmp_path: Path
+) -> None:
+    """As `timeout` and clusters send it; saved is what the step in which it came has made."""
+    fits = [
+        Fit("compose", crema_d_cache, stages, tmp_path / name, ON["two workers"])
+        for name in ("whole", "stopped")
+    ]
+    for one in fits:
+        (one.folder / "every_step.yaml").write_text("{}")  # the stage's own, every 1,000
+    whole = fits[0].finish()
+    process = fits[1].start()
+    while not any(step for step, name in fits[1].metrics() if name.startswith("train/")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    logged = max(step for step, name in fits[1].metrics() if name.startswith("train/"))
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 143
+    output = (tmp_path / "stopped" / "output.txt").read_text()
+    assert fits[1].steps_done() > logged and "Traceback" not in output
+    stopped = fits[1].finish()
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        torch.testing.assert_close(stopped[part], whole[part], rtol=0, atol=0)
+    assert fits[1].metrics() == fits[0].metrics()
