@@ -33,7 +33,11 @@ class Finding:
 def add_detect_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `s2v detect` to `parser`."""
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="videos; the first video stream of each"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="videos, the first stream of each; or folders of them",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
@@ -42,13 +46,10 @@ def run_detect(args: argparse.Namespace) -> int:
     """Print a line for every file; 0 if all carry the mark, 1 if one does not or can't be read.
 
     Raises:
-        InputError: a file is not there.
+        InputError: a file is not there, or a folder has no video.
     """
-    for path in args.files:
-        if not path.is_file():
-            raise InputError(f"there is no file {path}: check the path")
     complete = True
-    for path in args.files:
+    for path in [video for path in args.files for video in videos_at(path)]:
         try:
             finding = examine(path)
         except InputError as error:
@@ -59,6 +60,26 @@ def run_detect(args: argparse.Namespace) -> int:
         print(json.dumps(asdict(finding)) if args.json else in_words(finding))
         sys.stdout.flush()
     return 0 if complete else 1
+
+
+def videos_at(path: Path) -> list[Path]:
+    """A file itself, whatever its name; of a folder all videos in it and below, sorted.
+
+    Raises:
+        InputError: there is no such path, or no video in it.
+    """
+    from data_modules.layouts import VIDEO_SUFFIXES
+
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"there is no file or folder {path}: check the path")
+    videos = [
+        file for file in sorted(path.rglob("*")) if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()
+    ]
+    if not videos:
+        raise InputError(f"there is no video in the folder {path}: check the path")
+    return videos
 
 
 def examine(path: Path) -> Finding:

@@ -85,6 +85,12 @@ def test_detect_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["marked"] and first["metadata"] and first["sidecar"] == str(sidecar_of(ours))
     assert not (second["marked"] or second["metadata"] or second["sidecar"])
+    assert main(["detect", "--json", str(tmp_path)]) == 1
+    in_folder = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
+    assert in_folder == [str(ours), str(plain)]
+    (tmp_path / "empty").mkdir()
+    assert main(["detect", str(tmp_path / "empty"), str(ours)]) == 2
+    assert f"no video in the folder {tmp_path / 'empty'}" in capsys.readouterr().err
     (tmp_path / "text.mp4").write_text("no video")
     assert main(["detect", str(tmp_path / "text.mp4")]) == 1
     assert "can't be read as a video" in capsys.readouterr().err
