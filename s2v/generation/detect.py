@@ -49,7 +49,7 @@ def run_detect(args: argparse.Namespace) -> int:
         InputError: a file is not there, or a folder has no video.
     """
     complete = True
-    for path in [video for path in args.files for video in videos_at(path)]:
+    for path in [video for given in args.files for video in videos_at(given)]:
         try:
             finding = examine(path)
         except InputError as error:
