@@ -19,6 +19,9 @@ from data_modules.container import LOCAL_MEDIA_ONLY
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
 
+LOUDEST = 16.0
+"""Times full scale: what float samples may reach, far above any overshoot, and far below integers written as floats."""
+
 
 class SpeechFile:
     """The sound of one file as float32 blocks in [-1, 1], 16 kHz mono.
@@ -35,7 +38,8 @@ class SpeechFile:
         block_samples: length of every block but the last.
 
     Raises:
-        InputError: there is no such file, it is no recording, or it has no sound track.
+        InputError: there is no such file, it is no recording, or it has no sound track; when iterated, its samples are
+            no numbers from -1 to 1.
     """
 
     def __init__(self, path: str | Path, block_samples: int = SAMPLE_RATE) -> None:
@@ -48,6 +52,8 @@ class SpeechFile:
         with self._open() as container:
             stream = container.streams.best("audio")
             assert stream is not None  # _open has looked
+            # only these hold whatever was written; a decoder may overshoot anyhow where a packet is damaged
+            self._written_floats = stream.codec_context.name.startswith("pcm_f")
             if stream.duration is not None and stream.time_base is not None:
                 duration: float | None = float(stream.duration * stream.time_base)
             elif container.duration is not None:
@@ -117,10 +123,24 @@ class SpeechFile:
                 yield from drain(resampler)
                 resampler, source = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE), kind
             assert resampler is not None
+            self._check(frame)
             frame.pts = None  # sound follows sound: timestamps with holes in them must not confuse the filter
             for converted in resampler.resample(frame):
                 yield converted.to_ndarray()[0]
         yield from drain(resampler)
+
+    def _check(self, frame: AudioFrame) -> None:
+        """Raises InputError for what int16 would silently make full scale: no numbers, or other units."""
+        if not self._written_floats:
+            return
+        peak = float(np.abs(frame.to_ndarray()).max(initial=0.0))  # nan if any is
+        if peak <= LOUDEST:
+            return
+        at = "" if frame.time is None else f" at {frame.time:.2f} s"
+        found = "samples that are no finite numbers" if not np.isfinite(peak) else f"samples of {peak:.4g}"
+        raise InputError(
+            f"expected speech whose samples lie between -1 and 1, but {self.path} has {found}{at}: write the file again"
+        )
 
     def _decoded(self) -> Iterator[AudioFrame]:
         """Yield decoded frames; packets that can't be decoded are counted and left out."""

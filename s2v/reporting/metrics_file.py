@@ -25,9 +25,9 @@ def find_metrics_files(folder: Path) -> list[Path]:
 def read_metrics(files: list[Path]) -> dict[str, Series]:
     """Metric -> its values, over all versions of a run.
 
-    A version that begins at a step which an earlier one had passed went on from a checkpoint before it, or began
-    anew: what the earlier one says of that step and later ones is replaced, metric by metric. `s2v validate` trains
-    nothing and logs what it finds as step 0: that replaces nothing.
+    A version that trained from a step on which an earlier one had passed went on from a checkpoint before it: what the
+    earlier one says of later steps is not of this run, and of that step it is replaced metric by metric. One that
+    began anew replaces all. `s2v validate` trains nothing and logs what it finds as step 0: that replaces nothing.
 
     Raises:
         InputError: no such table.
@@ -35,13 +35,31 @@ def read_metrics(files: list[Path]) -> dict[str, Series]:
     merged: dict[str, Series] = {}
     for path in files:
         found = _read_version(path)
-        trained = any(metric.startswith("train/") for metric in found)
+        begun = _last_step_before(found)
+        if begun is not None:
+            kept = {
+                metric: [point for point in series if point[0] <= begun] for metric, series in merged.items()
+            }
+            merged = {metric: series for metric, series in kept.items() if series}
         for metric, series in found.items():
-            if metric in merged and not trained and series[-1][0] == 0:
+            if metric in merged and begun is None and series[-1][0] == 0:
                 continue
             earlier = [point for point in merged.get(metric, []) if point[0] < series[0][0]]
             merged[metric] = earlier + series
     return merged
+
+
+def _last_step_before(found: dict[str, Series]) -> int | None:
+    """Up to which step earlier versions count beside one that trained; None: it trained nothing.
+
+    A checkpoint's own step is logged again by the fit that goes on from it. A fit that began anew has its first row
+    before as many steps have gone by as lie between its rows.
+    """
+    trained = [series for metric, series in found.items() if metric.startswith("train/")]
+    steps = sorted({step for series in trained for step, _ in series})
+    if not steps:
+        return None
+    return -1 if len(steps) > 1 and steps[0] < steps[1] - steps[0] else steps[0]
 
 
 def _read_version(path: Path) -> dict[str, Series]:

@@ -8,7 +8,8 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -94,6 +95,13 @@ def open_study(sweep: SweepFile, output: Path) -> optuna.Study:
     return study
 
 
+def _mark(study: optuna.Study) -> str:
+    """Of this sweep alone, in its runs' names: one of the same name, removed or elsewhere, may have left its runs."""
+    if "mark" not in study.user_attrs:
+        study.set_user_attr("mark", secrets.token_hex(3))
+    return str(study.user_attrs["mark"])
+
+
 def take_up_stopped(study: optuna.Study) -> None:
     """Trials that a kill has left unfinished count as failed, and their values come next."""
     from optuna.trial import TrialState
@@ -123,7 +131,7 @@ def run_trials(sweep: SweepFile, study: optuna.Study, output: Path, total: int, 
             return
         study.sampler = _sampler(sweep, seed + len(_ended(study)))
         trial = study.ask(sweep.space)
-        run_id = f"{output.name}-{trial.number:04d}"
+        run_id = f"{output.name}-{_mark(study)}-{trial.number:04d}"
         print(f"trial {trial.number}: {_listed(trial.params)}", flush=True)
         trial.set_user_attr("run_id", run_id)
         outcome = run_trial(sweep, trial.params, run_id, output / "logs" / f"{run_id}.log")
@@ -180,7 +188,7 @@ def print_results(sweep: SweepFile, study: optuna.Study, output: Path) -> int:
 
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
     trials.sort(key=lambda trial: trial.value or 0.0, reverse=sweep.maximize)
-    table = Table("trial", sweep.metric, *(name.rpartition("init_args.")[2] for name in sweep.space))
+    table = Table("trial", sweep.metric, *short_names(sweep.space).values())
     for trial in trials:
         cells = [_short(trial.params[name]) for name in sweep.space]
         table.add_row(str(trial.number), f"{trial.value:.6g}", *cells)
@@ -210,6 +218,19 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
             place = place.setdefault(parent, {})
         place[last] = value
     return tree
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Name -> its last words, as many as tell it from the others, without `init_args`."""
+    words = {name: [word for word in name.split(".") if word != "init_args"] for name in names}
+    short = {}
+    for name, own in words.items():
+        for length in range(1, len(own) + 1):
+            tail = own[-length:]
+            if sum(other[-length:] == tail for other in words.values()) == 1:
+                break
+        short[name] = ".".join(tail)
+    return short
 
 
 def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -243,7 +264,10 @@ def _run(sweep: SweepFile, trial: optuna.trial.FrozenTrial) -> str:
 
 
 def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name.rpartition('init_args.')[2]} {_short(value)}" for name, value in values.items())
+    return ", ".join(
+        f"{name} {_short(value)}"
+        for name, value in zip(short_names(values).values(), values.values(), strict=True)
+    )
 
 
 def _short(value: Any) -> str:

@@ -156,6 +156,26 @@ def test_refusals_are_one_line_naming_the_file(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_f64le"])
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (np.nan, "samples that are no finite numbers at 0."),
+        (np.inf, "samples that are no finite numbers at 0."),
+        (-20_000.0, "samples of 2e+04 at 0."),
+    ],
+)
+def test_floats_that_are_no_sound_are_refused(tmp_path: Path, codec: str, value: float, found: str) -> None:
+    rate = 16_000
+    mono = tone_with_click(1.0, rate, CLICK)
+    assert len(read_speech(write_sound(tmp_path / "a.wav", 3 * mono[None], rate, codec, "mono"))) == rate
+    mono[12_000] = value
+    path = write_sound(tmp_path / "b.wav", mono[None], rate, codec, "mono")
+    with pytest.raises(InputError) as raised:
+        read_speech(path)
+    assert f"but {path} has {found}" in str(raised.value)
+
+
 def test_odd_file_names(tmp_path: Path) -> None:
     names = [
         "a b.wav",

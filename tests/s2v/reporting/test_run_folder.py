@@ -40,6 +40,32 @@ def test_a_validation_afterwards_replaces_no_curve(tmp_path: Path) -> None:
     }
 
 
+def versions(folder: Path, *texts: list[str]) -> dict[str, list[tuple[int, float]]]:
+    for number, rows in enumerate(texts):
+        (folder / f"csv/version_{number}").mkdir(parents=True)
+        text = "\n".join(["step,train/loss,val/loss,val/other", *rows, ""])
+        (folder / f"csv/version_{number}/metrics.csv").write_text(text)
+    return read_metrics(find_metrics_files(folder))
+
+
+def test_a_run_that_began_anew_has_nothing_of_the_one_it_replaced(tmp_path: Path) -> None:
+    """It validates less often, and no longer has one of the metrics."""
+    first = ["27,,9,1", "49,1.0,,", "55,,8,1", "99,0.9,,", "149,0.8,,"]
+    assert versions(tmp_path, first, ["49,1.5,,", "55,,6,", "99,1.4,,"]) == {
+        "train/loss": [(49, 1.5), (99, 1.4)],
+        "val/loss": [(55, 6.0)],
+    }
+
+
+def test_a_run_that_went_on_has_nothing_of_what_it_did_again(tmp_path: Path) -> None:
+    first = ["49,1.0,,", "99,0.9,,", "99,,5,1", "149,0.8,,", "160,,4,2"]
+    assert versions(tmp_path, first, ["99,0.9,,", "149,0.7,,", "170,,3,"]) == {
+        "train/loss": [(49, 1.0), (99, 0.9), (149, 0.7)],
+        "val/loss": [(99, 5.0), (170, 3.0)],
+        "val/other": [(99, 1.0)],
+    }
+
+
 def test_what_is_no_finite_number_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("step,loss\n1,nan\n2,inf\n3,word\n4,0.5,surplus\nx,1\n5\n6,1e308\n")
     assert read_metrics(find_metrics_files(tmp_path)) == {"loss": [(4, 0.5)]}

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from s2v.cli import main
+from s2v.sweeping.sweep_command import short_names
 
 COMMAND = ["${interpreter}", "parabola.py", "--run_dir=runs/${oc.env:WANDB_RUN_ID}", "${args}"]
 LR = {"lr": {"min": 0.0, "max": 1.0}}
@@ -157,3 +158,25 @@ def test_one_sweep_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
     with _alone_in(Path("found")):
         assert main([*sweep, "--trials", "1"]) == 2
     assert "another `s2v sweep` runs there" in capsys.readouterr().err
+
+
+def test_a_sweep_s_runs_are_its_own() -> None:
+    """Another of the same name, removed since or elsewhere, has left runs, whose metrics are not this one's."""
+    sweep = write_sweep("random", {**LR, "name": {"value": "good"}})
+    runs = []
+    for output in ("found", "found", "deeper/found"):
+        shutil.rmtree("found", ignore_errors=True)
+        assert main([*sweep[:-1], output, "--trials", "2"]) == 0
+        with open(f"{output}/trials.csv") as file:
+            runs += [row["run"] for row in csv.DictReader(file)]
+    assert len(set(runs)) == 6 and all(Path(run, "metrics.csv").is_file() for run in runs)
+
+
+def test_names_are_as_short_as_tells_them_apart() -> None:
+    names = [
+        "model.init_args.lr",
+        "model.init_args.a.init_args.dropout",
+        "model.init_args.b.init_args.dropout",
+    ]
+    assert list(short_names(names).values()) == ["lr", "a.dropout", "b.dropout"]
+    assert short_names(["lr", "model.lr"]) == {"lr": "lr", "model.lr": "model.lr"}
