@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -196,10 +197,18 @@ def test_workers_leave_requeueing_and_the_end_to_the_fit(crema_d_cache: Path, nu
     assert worker.pid is not None
     os.kill(worker.pid, number)
     assert len(list(batches)) == len(loader) - 1 and worker.is_alive()
-    if number is signal.SIGTERM:
-        with pytest.raises(RuntimeError, match=rf"pid {worker.pid}.* killed by signal: Terminated"):
+
+
+def test_a_second_sigterm_ends_a_worker(crema_d_cache: Path) -> None:
+    loader = module(crema_d_cache, num_workers=1).train_dataloader()
+    batches, others = iter(loader), multiprocessing.active_children()
+    next(batches)
+    (worker,) = set(multiprocessing.active_children()) - set(others)
+    with pytest.raises(RuntimeError, match=rf"pid.* {worker.pid}.* killed by signal: Terminated"):
+        for _ in range(100):  # torch raises where it hears of it; the first takes the worker a moment
             worker.terminate()
-            worker.join(10)
+            time.sleep(0.1)
+    del batches
 
 
 def test_loaders_leave_the_global_random_state_alone(crema_d_cache: Path) -> None:
