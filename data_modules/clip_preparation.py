@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from s2v.errors import InputError
 
 @dataclass(frozen=True)
 class PreparationSettings:
-    """What decides the bytes of a cache file; a change makes every clip anew."""
+    """What decides the bytes of a cache file; with others every clip must be made anew."""
 
     size: int = 128
     """Frames are size x size pixels."""
@@ -55,6 +55,29 @@ class PreparationSettings:
 
     def key(self) -> str:
         return json.dumps(self.as_stored(), sort_keys=True)
+
+    @classmethod
+    def of_key(cls, key: str) -> "PreparationSettings":
+        """What `key` came from; settings that another version had are left out."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in json.loads(key).items() if name in known})
+
+    def unlike(self, other: "PreparationSettings") -> str:
+        """Those that `other` has otherwise, as options of `s2v prepare`."""
+        others = other._as_options()
+        return " ".join(option for option in self._as_options() if option not in others)
+
+    def _as_options(self) -> list[str]:
+        plain = {
+            name: value for name, value in asdict(self).items() if name not in ("detector", "jpeg_quality")
+        }
+        return [
+            *(f"--{name.replace('_', '-')} {value}" for name, value in plain.items()),
+            f"--detector {self.detector}" if self.detector else "no --detector",
+            f"--cache-format jpeg --jpeg-quality {self.jpeg_quality}"
+            if self.jpeg_quality
+            else "--cache-format raw",
+        ]
 
 
 def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: PreparationSettings) -> ManifestRow:

@@ -13,20 +13,29 @@ def read_consent(path: Path) -> dict[str, bool]:
     """Speaker -> whether they agreed, from a CSV file with the columns `speaker` and `consent` (yes or no).
 
     Raises:
-        InputError: no such file, other columns, an answer that is neither, or a speaker with two answers.
+        InputError: no such file, other columns, a row cut short, an answer that is neither, or a speaker with two
+            answers.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            reader = csv.DictReader(stream)
+            rows, columns = list(reader), reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"--consent {path} can't be read: {getattr(error, 'strerror', None) or error}"
         ) from error
+    if missing := [name for name in ("speaker", "consent") if name not in columns]:
+        raise InputError(
+            f"--consent {path}: the columns speaker and consent were expected, {' and '.join(missing)} is missing; "
+            "name them in its first line"
+        )
     consent: dict[str, bool] = {}
     for line, row in enumerate(rows, start=2):
         speaker, answer = row.get("speaker"), row.get("consent")
         if speaker is None or answer is None:
-            raise InputError(f"--consent {path}: the columns speaker and consent were expected")
+            raise InputError(
+                f"--consent {path}, row {line} is cut short: a speaker and yes or no were expected"
+            )
         said = _SAID.get(answer.strip().lower())
         if said is None:
             raise InputError(f"--consent {path}, row {line}: yes or no was expected, {answer!r} came")

@@ -9,8 +9,8 @@ One's own is a function from the corpus folder to its clips, named as `package.m
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s2v.errors import InputError
@@ -62,12 +62,15 @@ class FoundClip:
     """Path (relative) of a part that should be there and is not."""
 
 
-def find_clips(root: Path, layout: str) -> list[FoundClip]:
+def find_clips(root: Path, layout: str, known: Mapping[str, str] | None = None) -> list[FoundClip]:
     """Every clip under `root`, sorted by id.
+
+    Of several files of one stem (a.mp4, a.mov) one has the plain id, the others' ids have their suffixes.
 
     Args:
         root: the corpus.
         layout: one of LAYOUTS, or the import path of a function like those.
+        known: id -> video, of an earlier look: these keep their ids, and files that came later take others.
 
     Raises:
         InputError: `root` is no folder, the layout is unknown, or nothing of that layout lies there.
@@ -79,14 +82,38 @@ def find_clips(root: Path, layout: str) -> list[FoundClip]:
     clips = find(root)
     if not isinstance(clips, list) or not all(isinstance(clip, FoundClip) for clip in clips):
         raise InputError(f"layout {layout}: a list of data_modules.layouts.FoundClip was expected")
+    clips.sort(key=lambda clip: (clip.clip_id, clip.video))
     unique: dict[str, FoundClip] = {}
-    for clip in sorted(clips, key=lambda clip: (clip.clip_id, clip.video)):
-        # two files of one stem (a.mp4, a.mov): the second keeps its suffix in its id, so that each has a row
+    new = []
+    ids = _ids_by_video(known or {})
+    for clip in clips:
+        kept = next(
+            (name for name in ids.get(clip.video, ()) if _is_id_of(name, clip) and name not in unique), ""
+        )
+        if kept:
+            unique[kept] = replace(clip, clip_id=kept)
+        else:
+            new.append(clip)
+    for clip in new:
         clip_id = clip.clip_id if clip.clip_id not in unique else clip.clip_id + Path(clip.video).suffix
         while clip_id in unique:
             clip_id += "+"
-        unique[clip_id] = FoundClip(**{**clip.__dict__, "clip_id": clip_id})
+        unique[clip_id] = replace(clip, clip_id=clip_id)
     return [unique[clip_id] for clip_id in sorted(unique)]
+
+
+def _ids_by_video(known: Mapping[str, str]) -> dict[str, list[str]]:
+    """A layout of one's own may make several clips of one video."""
+    ids: dict[str, list[str]] = {}
+    for clip_id in sorted(known):
+        ids.setdefault(known[clip_id], []).append(clip_id)
+    return ids
+
+
+def _is_id_of(name: str, clip: FoundClip) -> bool:
+    """Whether `find_clips` may have named the clip so; else the layout names it otherwise now."""
+    longer = clip.clip_id + Path(clip.video).suffix
+    return name == clip.clip_id or (name.startswith(longer) and not name[len(longer) :].strip("+"))
 
 
 def layout_for_prepare(layout: str) -> str:

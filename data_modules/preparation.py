@@ -21,7 +21,7 @@ from data_modules.gender import find_genders
 from data_modules.layouts import FoundClip, find_clips
 from data_modules.preparation_job import PreparationJob, close_children, prepare_in_child
 from data_modules.preparation_progress import PreparationProgress
-from data_modules.preparation_records import RECORDS_FOLDER, Record, read_records, still_true
+from data_modules.preparation_records import RECORDS_FOLDER, Record, read_records, still_true, thrown_away
 from data_modules.speech_track import SPEECH_RATE
 from s2v.errors import InputError
 from s2v.whole_file import remove_partial_files
@@ -73,14 +73,16 @@ def prepare(
     consent: Path | None = None,
     without_consent: bool = False,
     dask: str = "",
+    overwrite: bool = False,
 ) -> PreparationSummary:
     """Decodes every clip under `root` into `cache`, and writes `manifest.csv` with a row for each.
 
     Clips go through `workers` child processes; one that takes more than `time_limit` seconds is killed,
-    its clip refused. Finished clips are skipped the next time unless their source, the settings or their
-    cache file changed; `verify` reads every cache file, so that one is made anew whose bytes changed and
-    whose size and time did not. May be stopped at any moment, and run several times at once. With a `jpeg_quality`
-    of 1 to 100 frames are stored as JPEG, else as pixels.
+    its clip refused. Finished clips are skipped the next time unless their source or their cache file changed;
+    `verify` reads every cache file, so that one is made anew whose bytes changed and whose size and time did not.
+    Usable clips that were made with other settings are an error, before anything is changed; with `overwrite` they
+    are made anew. May be stopped at any moment, and run several times at once. With a `jpeg_quality` of 1 to 100
+    frames are stored as JPEG, else as pixels.
 
     `dask`, the address of a Dask scheduler or the path of its file, has its workers do the same, `workers` unused;
     they must see `root` and `cache` at the same paths.
@@ -90,17 +92,17 @@ def prepare(
     The speakers' gender goes into the manifest where the corpus has a table of it (`find_genders`).
 
     Raises:
-        InputError: wrong root, layout, settings, detector, table or cluster, or the cache cannot be written.
+        InputError: wrong root, layout, settings, detector, table or cluster, usable clips that were made with other
+            settings, or the cache cannot be written.
     """
     root, cache = Path(root).absolute(), Path(cache).absolute()
     settings = _checked_settings(
         size, fps, crop, detector, min_seconds, max_seconds, max_av_difference, jpeg_quality
     )
     answers = _answers(consent, cache)
-    clips = find_clips(root, layout)
-    said = SaidOfSpeakers(answers, find_genders(root, [layout]))
-    _make_writable(cache)
     records = read_records(cache)
+    clips = find_clips(root, layout, _known_ids(cache, records))
+    said = SaidOfSpeakers(answers, find_genders(root, [layout]))
     key = settings.key()
     done: dict[str, Record] = {}
     found = len(clips)
@@ -112,6 +114,9 @@ def prepare(
         }
         clips = [clip for clip in clips if clip.clip_id not in done]
     turned_away = len(done)
+    if not overwrite:
+        _check_nothing_is_thrown_away(clips, records, cache, settings)
+    _make_writable(cache)
     for clip in clips:
         record = records.get(clip.clip_id)
         if record and still_true(record, clip, root, cache, key, time_limit):
@@ -244,6 +249,11 @@ def _checked_settings(
         raise InputError(f"crop {crop!r} is unknown: none, center or face was expected")
     if detector is not None and crop != "face":
         raise InputError(f"a detector is only used with crop face, not with crop {crop}")
+    if not 0 <= min_seconds <= max_seconds:
+        raise InputError(
+            f"--min-seconds {min_seconds:g} --max-seconds {max_seconds:g}: 0 or more was expected, and the second "
+            "no smaller than the first"
+        )
     if not 0 <= jpeg_quality <= 100:
         raise InputError(f"a JPEG quality of 1 to 100 was expected, {jpeg_quality} came")
     weights = str(Path(detector).absolute()) if detector is not None else ""
@@ -262,6 +272,36 @@ def _make_writable(cache: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"the cache folder {cache} cannot be written: {error.strerror}") from error
+
+
+def _known_ids(cache: Path, records: Mapping[str, Record]) -> dict[str, str]:
+    """Clip id -> source of an earlier preparation: as the manifest says, or a run that did not come to write it."""
+    try:
+        rows = read_manifest(cache / MANIFEST_NAME)
+    except (InputError, OSError):  # there is none yet, or it is damaged and written anew
+        rows = []
+    sources = {row.source for row in rows}
+    known = {name: record["row"]["source"] for name, record in records.items()}
+    known = {name: source for name, source in known.items() if source not in sources}
+    return known | {row.clip_id: row.source for row in rows}
+
+
+def _check_nothing_is_thrown_away(
+    clips: list[FoundClip], records: Mapping[str, Record], cache: Path, settings: PreparationSettings
+) -> None:
+    """A wrong option may cost days of decoding: usable clips with other settings are not made anew unasked."""
+    key = settings.key()
+    found = [records[clip.clip_id] for clip in clips if clip.clip_id in records]
+    others = Counter(record["settings"] for record in found if thrown_away(record, cache, key))
+    if not others:
+        return
+    theirs = PreparationSettings.of_key(others.most_common(1)[0][0])
+    made = theirs.unlike(settings) or "settings of another version"
+    asked = settings.unlike(theirs) or "those of this version"
+    raise InputError(
+        f"{cache} holds {others.total()} finished clips made with {made}, but {asked} is asked: give another --cache, "
+        "or what it was made with, or --overwrite to make them anew"
+    )
 
 
 def _answers(consent: Path | None, cache: Path) -> dict[str, bool] | None:

@@ -120,12 +120,18 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         help="read all cached clips too, and make those anew that are damaged (without: those whose size or "
         "time of change differs)",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="make clips anew that are there with another size, crop, rate, format or limit (without: that is refused)",
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
 
 
 def run_prepare(args: argparse.Namespace) -> int:
-    """Prepares and prints one line. Refused clips are no failure: the manifest says why, the status is 0."""
+    """Prepares and prints one line. Refused clips are no failure as long as one is usable: the manifest says why."""
     from data_modules.preparation import prepare
+    from s2v.errors import InputError
 
     judge = _sync_judge(args)
     summary = prepare(
@@ -147,8 +153,13 @@ def run_prepare(args: argparse.Namespace) -> int:
         consent=args.consent,
         without_consent=args.without_consent,
         dask=args.dask,
+        overwrite=args.overwrite,
     )
     reasons = ", ".join(f"{kind}: {count}" for kind, count in summary.reasons.items())
+    if not summary.ok:
+        raise InputError(
+            f"none of the {summary.found} clips found is usable ({reasons}): {summary.manifest} says why of each"
+        )
     print(
         f"{summary.found} clips found, {summary.ok} ok, {summary.refused} refused"
         + (f" ({reasons})" if reasons else "")

@@ -58,6 +58,16 @@ def still_true(
     return row["status"] == "refused" or record["cached"] == _stamp(cache_dir / row["cache_file"])
 
 
+def thrown_away(record: Record, cache_dir: Path, settings: str) -> bool:
+    """Whether a clip is usable and its cache file as it was written, but made with other settings than these."""
+    row = record["row"]
+    return (
+        row["status"] == "ok"
+        and record["settings"] != settings
+        and record["cached"] == _stamp(cache_dir / row["cache_file"])
+    )
+
+
 def append_record(journal: Path, record: Record) -> None:
     journal.parent.mkdir(parents=True, exist_ok=True)
     with open(journal, "ab") as stream:

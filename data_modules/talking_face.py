@@ -335,7 +335,7 @@ class TalkingFaceDataModule(LightningDataModule):
         if (header.height, header.width) != (self.image_size, self.image_size):
             raise InputError(
                 f"the clips in {self.cache_dir} are {header.width} x {header.height} pixels, image_size "
-                f"is {self.image_size}; set image_size, or run `{self._prepare_command()}`"
+                f"is {self.image_size}; set image_size, or run `{self._prepare_command()} --overwrite`"
             )
         self._cached_crop = self._checked_crop(header)
         self._split = self._subset(self._make_split(every), {row.clip_id: row for row in usable})
@@ -351,7 +351,7 @@ class TalkingFaceDataModule(LightningDataModule):
         if crop is not None and (crop == "face") != (self.crop == "face"):
             raise InputError(
                 f"the clips in {self.cache_dir} were prepared with --crop {crop}, data.init_args.crop is {self.crop}; "
-                f"set data.init_args.crop={crop}, or run `{self._prepare_command()}`"
+                f"set data.init_args.crop={crop}, or run `{self._prepare_command()} --overwrite`"
             )
         return crop
 

@@ -144,12 +144,14 @@ def check_cache(path: Path) -> Check:
 
 
 def check_weights(path: Path) -> Check:
-    """What a file of weights is, by its beginning, and its hash."""
+    """What a file of weights is, by its outline, whether all of it is there, and its hash."""
     try:
         from s2v.file_hash import sha256_of_file
         from s2v.weight_file import checked_weight_file
+        from s2v.weight_outline import kind_of_weights
 
-        return Check("ok", "weights", f"{checked_weight_file(path)} sha256 {sha256_of_file(path)}")
+        kind = kind_of_weights(checked_weight_file(path))
+        return Check("ok", "weights", f"{path} ({kind}) sha256 {sha256_of_file(path)}")
     except (InputError, OSError) as error:
         message, _, mend = str(error).rpartition(": ")
         return Check("wrong", "weights", message or str(error), mend)

@@ -37,7 +37,13 @@ def test_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([("name", "consent"), ("ann", "yes")], "columns speaker and consent"),
+        (
+            [("name", "consent"), ("ann", "yes")],
+            "columns speaker and consent were expected, speaker is missing",
+        ),
+        ([("name", "agreed")], "speaker and consent is missing"),
+        ([], "speaker and consent is missing"),
+        ([("speaker", "consent"), ("ann",)], "row 2 is cut short"),
         ([("speaker", "consent"), ("ann", "perhaps")], "row 2: yes or no was expected, 'perhaps' came"),
         ([("speaker", "consent"), ("ann", "yes"), ("ann", "no")], "row 3: speaker 'ann' has two answers"),
     ],

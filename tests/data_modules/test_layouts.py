@@ -77,6 +77,24 @@ def test_folder(tmp_path: Path) -> None:
     ]
 
 
+def test_known_ids_stay(tmp_path: Path) -> None:
+    touch(tmp_path, "b.avi", "b.mov", "b.mov.mp4", "c.mov")
+    known = {"b": "b.mov", "b.mov": "gone.mp4", "other": "c.mov"}
+    assert {clip.clip_id: clip.video for clip in find_clips(tmp_path, "folder", known)} == {
+        "b": "b.mov",
+        "b.avi": "b.avi",
+        "b.mov": "b.mov.mp4",  # a stem like an id with a suffix
+        "c": "c.mov",  # the layout called it otherwise then
+    }
+    known = {"b.mov": "b.mov"}  # whose neighbour was taken away
+    assert {clip.clip_id: clip.video for clip in find_clips(tmp_path, "folder", known)} == {
+        "b": "b.avi",
+        "b.mov": "b.mov",
+        "b.mov.mp4": "b.mov.mp4",
+        "c": "c.mov",
+    }
+
+
 @pytest.mark.parametrize("layout", ["crema_d", "voxceleb2", "folder"])
 def test_wrong_roots_say_what_was_looked_for_and_found(tmp_path: Path, layout: str) -> None:
     with pytest.raises(InputError, match="does not exist"):

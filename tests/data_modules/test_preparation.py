@@ -145,11 +145,67 @@ def test_only_what_is_missing_or_changed_is_done(tmp_path: Path) -> None:
     assert run(root, cache).skipped == 6
     assert run(root, cache, verify=True).skipped == 5
     check_sound(cache, 6)
-    assert run(root, cache, size=24).skipped == 0
+    assert run(root, cache, size=24, overwrite=True).skipped == 0
     assert read_clip(cache / rows(cache)["speaker1/1"].cache_file)[0].shape[2:] == (24, 24)
     shutil.rmtree(root / "speaker2")
     assert run(root, cache, size=24).found == 5
     assert "speaker2/2" not in rows(cache)
+
+
+def test_finished_clips_are_not_thrown_away_unasked(tmp_path: Path) -> None:
+    root, cache = folder_of(tmp_path / "corpus", 3), tmp_path / "cache"
+    write_clip(root / "speaker0" / "short.mp4", 0.6)
+    assert run(root, cache).ok == 3
+
+    def state() -> dict[str, tuple[int, bytes]]:
+        files = [path for path in cache.rglob("*") if path.is_file()]
+        return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    before = state()
+    others: list[tuple[dict[str, object], str, str]] = [
+        ({"size": 24}, "--size 24", "--size 16"),
+        ({"min_seconds": 0.5}, "--min-seconds 0.5", "--min-seconds 1.0"),
+        ({"fps": 20, "crop": "center"}, "--fps 20 --crop center", "--fps 25 --crop none"),
+    ]
+    for given, asked, made in others:
+        with pytest.raises(InputError) as caught:
+            run(root, cache, **given)
+        assert str(caught.value) == (
+            f"{cache} holds 3 finished clips made with {made}, but {asked} is asked: give another --cache, or what it "
+            "was made with, or --overwrite to make them anew"
+        )
+        assert state() == before
+    os.utime(root / "speaker1" / "1.mp4")  # as a copy of the corpus has it: still the same recording
+    with pytest.raises(InputError, match="3 finished clips"):
+        run(root, cache, size=24)
+    assert run(root, cache).ok == 3
+    for name in ("speaker0/0", "speaker1/1"):
+        (cache / rows(cache)[name].cache_file).unlink()
+    with pytest.raises(InputError, match="1 finished clips"):
+        run(root, cache, size=24)
+    (cache / rows(cache)["speaker2/2"].cache_file).unlink()
+    assert run(root, cache, size=24).ok == 3  # nothing finished is left to lose
+
+
+def test_a_new_file_takes_no_id(tmp_path: Path) -> None:
+    """An id's split stays with its recording, whatever is put beside it."""
+    root, cache = tmp_path / "corpus", tmp_path / "cache"
+    write_clip(root / "anna" / "ok.mp4", 1.2)
+    run(root, cache)
+    write_clip(root / "anna" / "ok.mov", 1.2, sound=tone(1.2, pitch=500))
+    write_clip(root / "anna" / "ok.avi", 1.2, sound=tone(1.2, pitch=600))
+    assert run(root, cache).skipped == 1
+    expected = {"anna/ok": "anna/ok.mp4", "anna/ok.avi": "anna/ok.avi", "anna/ok.mov": "anna/ok.mov"}
+    assert {name: row.source for name, row in rows(cache).items()} == expected
+    (cache / "manifest.csv").unlink()  # as a kill before the first one
+    assert run(root, cache).skipped == 3
+    (root / "anna" / "ok.avi").unlink()
+    (root / "anna" / "ok.mp4").rename(tmp_path / "ok.mp4")
+    assert run(root, cache).skipped == 1
+    assert {name: row.source for name, row in rows(cache).items()} == {"anna/ok.mov": "anna/ok.mov"}
+    (tmp_path / "ok.mp4").rename(root / "anna" / "ok.mp4")
+    assert run(root, cache).skipped == 2
+    assert rows(cache)["anna/ok"].source == "anna/ok.mp4"
 
 
 def test_jpeg_cache(tmp_path: Path) -> None:
@@ -158,7 +214,11 @@ def test_jpeg_cache(tmp_path: Path) -> None:
     assert run(root, cache).ok == 2
     assert "jpeg" not in PreparationSettings().key()
     raw = {name: read_clip(cache / row.cache_file)[0] for name, row in rows(cache).items()}
-    summary = run(root, cache, jpeg_quality=95)
+    with pytest.raises(
+        InputError, match="made with --cache-format raw, but --cache-format jpeg --jpeg-quality 95 is"
+    ):
+        run(root, cache, jpeg_quality=95)
+    summary = run(root, cache, jpeg_quality=95, overwrite=True)
     assert (summary.ok, summary.skipped) == (2, 0)
     assert run(root, cache, jpeg_quality=95).skipped == 2
     for name, row in rows(cache).items():
@@ -208,6 +268,8 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         "fps must divide 16000": {"fps": 30},
         "8 to 2048": {"size": 4},
         "crop 'nose' is unknown": {"crop": "nose"},
+        "--min-seconds 5 --max-seconds 2: 0 or more": {"min_seconds": 5.0, "max_seconds": 2.0},
+        "--min-seconds nan": {"min_seconds": float("nan")},
         "no face detector at": {"crop": "face", "detector": tmp_path / "none.onnx"},
         "only used with crop face": {"detector": tmp_path / "none.onnx"},
     }.items():

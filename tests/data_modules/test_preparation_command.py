@@ -9,6 +9,7 @@ import pytest
 
 from data_modules.clip_manifest import read_manifest
 from data_modules.preparation_command import add_prepare_arguments, run_prepare
+from s2v.cli import main
 from s2v.errors import InputError
 from tests.conftest import REPOSITORY
 from tests.dask_processes import start_worker
@@ -33,6 +34,25 @@ def test_summary_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             f"manifest: {tmp_path / 'cache' / 'manifest.csv'}\n"
         )
     assert [row.speaker for row in read_manifest(tmp_path / "cache" / "manifest.csv")] == ["ann", "ann"]
+
+
+def test_no_usable_clip_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        write_clip(tmp_path / "corpus" / "ann" / f"{name}.mp4", 1.2)
+    arguments = ["prepare", "--root", str(tmp_path / "corpus"), "--layout", "folder", "--size", "16",
+                 "--cache", str(tmp_path / "cache"), "--no-progress"]  # fmt: skip
+    assert main([*arguments, "--min-seconds", "5"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "s2v: error: none of the 2 clips found is usable (too short: 2): "
+        f"{tmp_path / 'cache' / 'manifest.csv'} says why of each\n",
+    )
+    assert len(read_manifest(tmp_path / "cache" / "manifest.csv")) == 2
+    assert main(arguments) == 0  # refused ones are nothing to lose
+    assert main([*arguments, "--size", "24"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main([*arguments, "--size", "24", "--overwrite"]) == 0
+    assert main([*arguments, "--min-seconds", "5", "--max-seconds", "2"]) == 2
 
 
 OWN_LAYOUT = """

@@ -243,7 +243,7 @@ def test_a_cache_of_another_crop_is_refused(crema_d_cache: Path, crema_d_corpus:
     assert str(raised.value) == (
         f"the clips in {crema_d_cache} were prepared with --crop none, data.init_args.crop is face; set "
         f"data.init_args.crop=none, or run `s2v prepare --root {crema_d_corpus} --layout crema_d --cache "
-        f"{crema_d_cache} --size 64 --crop face`"
+        f"{crema_d_cache} --size 64 --crop face --overwrite`"
     )
     alike = module(crema_d_cache, crop="center")  # the same pixels under another name
     assert alike.cached_crop == "none"
@@ -270,7 +270,7 @@ def test_the_crop_is_the_clips_own_word(
     if kept is None:
         assert data.cached_crop is None and len(data.clips("train")) > 0
     else:
-        with pytest.raises(InputError, match=r"with --crop face, data.init_args.crop is none; .*--size 64`$"):
+        with pytest.raises(InputError, match=r"with --crop face, data.* is none; .*--size 64 --overwrite`$"):
             data.look_at_clips()
 
 
