@@ -422,7 +422,11 @@ class Normalised(SmallGAN):
 
 @pytest.mark.parametrize(
     ("strategy", "reason"),
-    [("ddp", "leaves out the others' parameters"), ("ddp_spawn", "has spectral normalisation")],
+    [
+        ("auto", "leaves out the others' parameters"),
+        ("ddp", "leaves out the others'"),
+        ("ddp_spawn", "has spectral normalisation"),
+    ],
 )
 def test_strategies_that_can_not_work_name_the_one_that_does(
     strategy: str, reason: str, configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
