@@ -25,6 +25,6 @@ def check_strategy(strategy: Strategy, module: LightningModule) -> None:
     several = len(getattr(module, "optimizer_names", ())) > 1
     if several and not strategy._ddp_kwargs.get("find_unused_parameters"):
         raise InputError(
-            f"trainer.strategy ddp, which several devices mean by themselves: each optimizer of {type(module).__name__} "
+            f"trainer.strategy ddp, which several devices mean by themselves: an optimizer of {type(module).__name__} "
             f"leaves out the others' parameters, which DDP must be told; {INSTEAD}"
         )
