@@ -8,12 +8,12 @@ import lightning.pytorch as pl
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from s2v.errors import InputError
 from s2v.wandb_run import RUN_ID
-from s2v.whole_file import write_whole_file
+from s2v.whole_file import whole_file, why_unwritten
 
 
 class SaveConfigBesideCheckpoints(SaveConfigCallback):
@@ -79,10 +79,27 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
         text = self._text()
         name, suffix = os.path.splitext(self.config_filename)
         kind = "" if stage == "fit" else f".{getattr(stage, 'value', stage)}"
-        write_whole_file(_run_folder(trainer) / f"{name}{kind}{suffix}", text.encode())
-        if stage == "fit":
-            for logger in trainer.loggers:
-                logger.log_hyperparams(yaml.safe_load(text))
+        file = _run_folder(trainer) / f"{name}{kind}{suffix}"
+        try:
+            with whole_file(file) as partial:
+                partial.write_bytes(text.encode())
+                if stage == "fit":  # before the file has its name: all of them are there, or none
+                    _log_hyperparameters(trainer, yaml.safe_load(text))
+        except OSError as error:
+            raise InputError(
+                f"the config {file} can't be written ({why_unwritten(error)}); make room, or choose another run_dir"
+            ) from error
+
+
+def _log_hyperparameters(trainer: pl.Trainer, config: dict[str, Any]) -> None:
+    """To every logger; the file that CSVLogger opens and can't fill is removed."""
+    for logger in trainer.loggers:
+        try:
+            logger.log_hyperparams(config)
+        except OSError:
+            if isinstance(logger, CSVLogger):
+                Path(logger.log_dir, logger.experiment.NAME_HPARAMS_FILE).unlink(missing_ok=True)
+            raise
 
 
 def _run_folder(trainer: pl.Trainer) -> Path:

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from s2v.errors import InputError
-from s2v.whole_file import whole_file
+from s2v.whole_file import whole_file, why_unwritten
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -31,6 +31,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             with whole_file(target, durable=True, lone_writer=True) as partial, partial.open("wb") as stream:
                 torch.save(checkpoint, stream)
         except (OSError, RuntimeError) as error:  # PyTorch's writer turns a full disk into a RuntimeError
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
             older = f"the one before, {target}, is whole: go on from it" if target.exists() else "make room"
-            raise InputError(f"the checkpoint {target} can't be written ({reason}); {older}") from error
+            raise InputError(
+                f"the checkpoint {target} can't be written ({why_unwritten(error)}); {older}"
+            ) from error

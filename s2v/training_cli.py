@@ -30,9 +30,10 @@ from s2v.freed_memory import keep_freed_memory
 from s2v.own_modules import find_own_modules
 from s2v.precision import choose_precision, cuda_capabilities
 from s2v.sigterm import ended_by_sigterm
+from s2v.strategy_check import check_strategy
 from s2v.wandb_login import work_offline_unless_logged_in
 from s2v.wandb_run import continued_run, ended_run, is_wandb
-from s2v.whole_file import check_can_be_made
+from s2v.whole_file import DISK_IS_FULL, check_can_be_made, check_room, why_unwritten
 
 EXAMPLES = {
     "fit": "--config experiments/base/trainer.yaml --config experiments/data/crema_d.yaml "
@@ -91,6 +92,9 @@ class TrainingParser(LightningArgumentParser):
 
 ONE_A_TEST = ("callbacks.kept_clips.KeptClips", "callbacks.test_report.TestReport")
 """What writes a test's files."""
+
+ROOM_TO_BEGIN = 2**20
+"""Bytes that a fit's config, hyperparameters and first metrics fit in, before any checkpoint."""
 
 
 class TrainingCLI(LightningCLI):
@@ -179,6 +183,8 @@ class TrainingCLI(LightningCLI):
         config = self.config[self._asked]
         if config.get("run_dir"):
             check_can_be_made(Path(config["run_dir"]), "--run_dir")
+            if self._asked == "fit":
+                check_room(Path(config["run_dir"]), ROOM_TO_BEGIN, "--run_dir")
         if self._asked != "fit":
             config["trainer.callbacks"] = last_reports(config.get("trainer.callbacks"))
         if self._asked == "predict" and config.get("return_predictions") is None:
@@ -245,6 +251,8 @@ class TrainingCLI(LightningCLI):
         if subcommand == "predict" and own.predict_step is LightningModule.predict_step and _is_ours(own):
             raise InputError(f"{own.__name__} makes no clips: predict takes ComposerModule and SDFAModule")
         check_checkpoint_folders(self.trainer, subcommand, self.config[subcommand])
+        if subcommand == "fit":
+            check_strategy(self.trainer.strategy, self.model)
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
         try:
@@ -260,6 +268,14 @@ class TrainingCLI(LightningCLI):
             raise InputError(
                 f"--ckpt_path {path} holds more than weights and settings, which is not read: nothing in a "
                 "checkpoint is run"
+            ) from error
+        except OSError as error:
+            if why_unwritten(error) != DISK_IS_FULL:
+                raise
+            place = error.filename or self.config[subcommand].get("run_dir") or self.trainer.default_root_dir
+            raise InputError(
+                f"{DISK_IS_FULL}: {subcommand} could not write to {place}; make room"
+                + (", then go on with --ckpt_path last" if subcommand == "fit" else "")
             ) from error
         except ValueError as error:
             if "to save the best model" not in str(error):

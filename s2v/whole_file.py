@@ -1,8 +1,10 @@
 """Files and folders that are whole or not there: written under another name beside their own, then renamed."""
 
 import contextlib
+import errno
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,6 +14,8 @@ from s2v.errors import InputError
 
 PARTIAL = ".partial"
 """How the name of everything unfinished ends; it begins with a dot."""
+
+DISK_IS_FULL = "the disk is full"
 
 
 def partial_beside(path: Path, lone_writer: bool = False) -> Path:
@@ -50,17 +54,59 @@ def whole_file(path: Path, durable: bool = False, lone_writer: bool = False) -> 
         raise
 
 
+def why_unwritten(error: BaseException) -> str:
+    """What kept something from being written, in words: the system's reason, also where PyTorch hides it.
+
+    PyTorch's writer ends the file after a failed write, and the RuntimeError that this raises is about its own state.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    if cause is None:
+        return " ".join(str(error).split())[:120]
+    if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DISK_IS_FULL
+    into = f": {cause.filename2}" if cause.filename2 else ""
+    return f"{cause.strerror}{into}" if cause.strerror else str(cause)
+
+
 def check_can_be_made(folder: Path, option: str) -> None:
-    """Before the work whose results go there: whether `folder` can be made or written; nothing is made.
+    """Before the work whose results go there: whether `folder` can be made or written; nothing is left.
 
     Raises:
         InputError: something on the way is a file, or may not be written.
     """
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    there = _nearest_there(folder)
     if not there.is_dir():
         raise InputError(f"{option} {folder}: expected a folder, but {there} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"{option} {folder}: the folder {there} can't be written")
+    try:  # root may write anywhere, and yet not in /proc
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{option} {folder}: the folder {there} can't be written ({why_unwritten(error)})"
+        ) from error
+
+
+def check_room(folder: Path, least: int, option: str) -> None:
+    """Before the work whose results go there: whether the disk of `folder` has `least` bytes left.
+
+    Raises:
+        InputError: it has not.
+    """
+    left = shutil.disk_usage(_nearest_there(folder)).free
+    if left < least:
+        raise InputError(
+            f"{option} {folder}: its disk has {left >> 10} KB left, {least >> 10} KB are needed to begin; make room, "
+            "or choose another folder"
+        )
+
+
+def _nearest_there(folder: Path) -> Path:
+    """`folder`, or what there is on the way to it."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
 
 
 def write_whole_file(path: Path, content: bytes) -> None:

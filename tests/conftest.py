@@ -70,6 +70,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def fill_disk(folder: Path, left: int) -> None:
+    """Leaves `left` bytes, rounded up to whole pages, of the file system that `folder` lies on."""
+    rest = shutil.disk_usage(folder).free - left
+    with (folder / "filler").open("ab") as filler:
+        filler.write(b"x" * (rest - rest % 4096))
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder with real recordings and weights that lies beside a checkout ($S2V_SHARED, ../shared)."""

@@ -38,6 +38,7 @@ def page(
     notes: list[str],
     faults: list[tuple[str, str, str]],
     definitions: dict[str, str],
+    averages: str,
     sheet: bytes | None = None,
     first: Collection[str] | None = None,
 ) -> str:
@@ -49,6 +50,7 @@ def page(
         notes: sentences on where the numbers come from.
         faults: (clip, system, reason) of what could not be measured.
         definitions: what each metric means.
+        averages: a sentence on what the table's numbers are.
         sheet: a PNG of real and generated frames.
         first: rows shown at once, the others below a line to open; None: all.
     """
@@ -61,7 +63,7 @@ def page(
         f"<title>Test report</title><style>{_STYLE}</style></head><body>",
         "<h1>Test report</h1>",
         _numbers(header, shown),
-        "<p>Mean over clips with 95 % bootstrap interval, resampled by speaker.</p>",
+        f"<p>{escape(averages)}</p>",
     ]
     if len(shown) < len(table):
         parts.append(f"<details><summary>All metrics</summary>{_numbers(header, table)}</details>")

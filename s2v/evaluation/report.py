@@ -8,6 +8,7 @@ report.json: {"systems": {SYSTEM: {METRIC: {"mean", "low", "high", "n"}, "scored
 import io
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -33,7 +34,7 @@ from s2v.evaluation.report_rows import finite, write_csv, write_json
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, READ_FIRST, SystemSummary, own_metrics
-from s2v.whole_file import whole_file, write_whole_file
+from s2v.whole_file import whole_file
 
 _NARROW = 7
 _SHORT = {
@@ -59,26 +60,27 @@ class Report:
     """Of the contact sheet; none, no sheet."""
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the files, each atomically; their paths."""
+        """Write the files, all of them or, where one can't be written, none; their paths."""
         sheet = contact_sheet_png(self.strips) if self.strips else None
         rows: dict[str, Callable[[TextIO], None]] = {
             "report.json": lambda stream: write_json(stream, self._head(), self.rows, self._clip_metrics),
             "report.csv": lambda stream: write_csv(stream, self.rows, self._clip_metrics),
         }
-        for name, write in rows.items():
-            with (
-                whole_file(folder / name) as partial,
-                partial.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream,
-            ):
-                write(stream)
         contents = {
             "report.md": self.as_markdown().encode("utf-8", "surrogateescape"),
             "report.html": self.as_html(sheet).encode("utf-8", "backslashreplace"),
         }
         if sheet is not None:
             contents["contact_sheet.png"] = sheet
-        for name, content in contents.items():
-            write_whole_file(folder / name, content)
+        with ExitStack() as stack:  # they get their names when all are written
+            partials = {name: stack.enter_context(whole_file(folder / name)) for name in (*rows, *contents)}
+            for name, write in rows.items():
+                with partials[name].open(
+                    "w", encoding="utf-8", errors="surrogateescape", newline="\n"
+                ) as stream:
+                    write(stream)
+            for name, content in contents.items():
+                partials[name].write_bytes(content)
         return [folder / name for name in (*rows, *contents)]
 
     def _head(self) -> dict[str, Any]:
@@ -101,6 +103,7 @@ class Report:
             faults=faults,
             definitions=self._definitions,
             sheet=sheet,
+            averages=self._averages,
             first=(*READ_FIRST, *self._own, "scored"),
         )
 
@@ -119,7 +122,7 @@ class Report:
         ]
         lines = ["# Test report", "", _line(header), _line(["---"] * len(header))]
         lines += [_line([row[0], row[1], *row[2:]]) for row in self.table()]
-        lines += ["", "Mean over clips with 95 % bootstrap interval, resampled by speaker.", ""]
+        lines += ["", self._averages, ""]
         lines += [f"* {escaped(note)}" for note in self.notes()]
         faults = [row for row in self.rows if row.reasons]
         if faults:
@@ -166,6 +169,14 @@ class Report:
         if left_out:
             table.caption = f"{left_out} more metrics and the intervals are in the report"
         return table
+
+    @property
+    def _averages(self) -> str:
+        """What the table's numbers are."""
+        found = (value for summary in self.systems.values() for value in summary.values())
+        if any(math.isfinite(value.low) for value in found):
+            return "Mean over clips with 95 % bootstrap interval, resampled by speaker."
+        return "Mean over clips, without intervals: these take resamples (bootstrap above 0) and two speakers or more."
 
     @property
     def _own(self) -> dict[str, str]:

@@ -167,6 +167,7 @@ def run_score(args: argparse.Namespace) -> int:
         raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
     if args.bootstrap < 0:
         raise InputError(f"--bootstrap must be 0 resamples or more, got {args.bootstrap}")
+    _check_device(args.device)
     check_can_be_made(args.output, "--output")
     pairs = find_pairs(args.real, args.generated)
     genders = find_genders(args.real)
@@ -266,6 +267,16 @@ def _write(report: "Report", folder: Path) -> None:
         report.write(folder)
     except OSError as error:
         raise InputError(f"the report can't be written to {folder}: {error.strerror or error}") from error
+
+
+def _check_device(device: str) -> None:
+    """Whether there is such a device, also where no judge needs one: the report names it."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {device}: {str(error).splitlines()[0]}") from error
 
 
 def _move(protocol: "Protocol", device: str) -> None:

@@ -125,6 +125,8 @@ def read_result(path: Path, key: StudyKey) -> Participant:
 
 def _parsed(path: Path) -> Any:
     try:
+        if path.is_dir():
+            raise MalformedResult("a folder: give the files in it, as FOLDER/*.json")
         if not path.is_file():
             raise MalformedResult("no such file")
         with path.open("rb") as file:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from s2v.errors import InputError
 from s2v.generation.export_plan import Export, plan_exports
 from s2v.sigterm import ended_by_sigterm
+from s2v.whole_file import DISK_IS_FULL, check_can_be_made, why_unwritten
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -180,10 +181,23 @@ def export_all(exports: list[Export], stream: FrameStream, threads: int, provena
                 say(f"wrote {export.output}: {frames} frames, {frames / stream.fps:.2f} s{note}")
             except (InputError, OSError, FFmpegError) as error:
                 failed += 1
-                message = str(error).replace("\n", " ")
+                fault = str(error) if isinstance(error, InputError) else unwritten(export, error)
+                message = fault.replace("\n", " ")
                 console.print(f"failed: {message}", markup=False, highlight=False, soft_wrap=True)
             progress.advance(files)
     return failed
+
+
+def unwritten(export: Export, error: Exception) -> str:
+    """Why a video could not be made, and what to do; `error` is the system's or FFmpeg's."""
+    reason, remedy = why_unwritten(error), "check that file and the folder of --output"
+    try:
+        check_can_be_made(export.output.parent, "the folder")
+    except InputError as fault:
+        reason, remedy = str(fault), "choose another --output"
+    if reason.endswith(DISK_IS_FULL):
+        remedy = "make room, or choose another --output"
+    return f"{export.speech} can't be made into {export.output}: {reason}; {remedy}"
 
 
 def say(line: str) -> None:

@@ -82,6 +82,7 @@ def choose_clips(runs: Iterable[Run], most: int) -> list[str]:
 def place_videos(runs: list[Run], clips: list[str], beside: Path, budget: int) -> dict[str, list[ShownVideo]]:
     """Embed videos until `budget` bytes are used, copy the rest into `beside` under names of our own."""
     from s2v.reporting.report_page import ShownVideo
+    from s2v.whole_file import whole_file
 
     shown: dict[str, list[ShownVideo]] = {}
     for clip_number, clip in enumerate(clips, 1):
@@ -96,8 +97,8 @@ def place_videos(runs: list[Run], clips: list[str], beside: Path, budget: int) -
                 video = ShownVideo(run.name, source, "")
             else:
                 name = f"clip{clip_number}-run{run_number}.mp4"
-                beside.mkdir(exist_ok=True)
-                shutil.copyfile(path, beside / name)
+                with whole_file(beside / name) as partial:
+                    shutil.copyfile(path, partial)
                 video = ShownVideo(run.name, f"{quote(beside.name)}/{name}", name)
             shown.setdefault(clip, []).append(video)
     return shown

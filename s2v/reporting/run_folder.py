@@ -46,14 +46,20 @@ def read_run(name: str, folder: Path) -> Run:
         raise InputError(f"no run folder {folder}")
     config = folder / "config.yaml"
     reports = [folder / report for report in REPORTS if (folder / report).is_file()]
+    found = find_metrics_files(folder)
     run = Run(
         name,
-        read_metrics(find_metrics_files(folder)),
+        read_metrics(found),
         read_config(config) if config.is_file() else None,
         read_report(reports[0]) if reports else None,
         find_run_videos(folder),
     )
     if not (run.metrics or run.config or run.report or run.videos):
+        if found:
+            raise InputError(
+                f"{folder}: {found[-1]} has no finite value of any metric (rows are unfinished, or nan and inf), and "
+                "there is no report.json, config.yaml or .mp4 of a run: leave it out, or wait until it has logged"
+            )
         below = sorted({path.parent.name for path in folder.glob("*/config.yaml")})
         hint = f"; there are runs below it: {', '.join(below)}" if below else ""
         raise InputError(f"{folder}: no metrics.csv, report.json, config.yaml or .mp4 of a run{hint}")

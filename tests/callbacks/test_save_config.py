@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import CSVLogger
 from callbacks.save_config import SaveConfigBesideCheckpoints, _flat
 from s2v.errors import InputError
 from tests.callbacks.small_gan import SmallGAN, loader, trainer
+from tests.conftest import fill_disk
 
 
 def saver(lr: float) -> SaveConfigBesideCheckpoints:
@@ -110,3 +111,16 @@ def test_keys_of_nested_configs_and_lists() -> None:
         "trainer.logger": [],
         "x": None,
     }
+
+
+@pytest.mark.parametrize("left", [0, 4096])
+def test_on_a_full_disk_there_is_no_half_of_it(left: int, small_disk: Path) -> None:
+    """Room for nothing, or for the config but not for the same in CSVLogger's file."""
+    run = small_disk / "run"
+    run.mkdir()
+    logger = CSVLogger(run, name="", version="")
+    fill_disk(small_disk, left)
+    fit = trainer(run, saver(0.1), logger=logger, max_steps=1)
+    with pytest.raises(InputError, match=r"config\.yaml can't be written \(the disk is full\); make room"):
+        fit.fit(SmallGAN(), loader())
+    assert list(run.iterdir()) == []

@@ -14,7 +14,7 @@ import torch
 
 from s2v.checkpoint_io import WholeCheckpointIO
 from s2v.errors import InputError
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, fill_disk
 from tests.full import FULL
 
 WRITER = """
@@ -66,3 +66,12 @@ def test_a_full_disk_is_one_line_and_the_old_checkpoint_stays(tmp_path: Path) ->
     assert "\n" not in str(raised.value)
     assert torch.load(path, weights_only=True) == {"number": 1}
     assert os.listdir(tmp_path) == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("left", [0, 8192])
+def test_a_full_disk_is_called_full(left: int, small_disk: Path) -> None:
+    """Where something could still be written, PyTorch's own error comes after the system's, and hides it."""
+    fill_disk(small_disk, left)
+    with pytest.raises(InputError, match=r"last\.ckpt can't be written \(the disk is full\); make room$"):
+        WholeCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, small_disk / "last.ckpt")
+    assert os.listdir(small_disk) == ["filler"]

@@ -93,7 +93,8 @@ def test_the_test_is_in_the_fit_s_run_and_says_what_s2v_test_says(
     ("more", "line"),
     [
         (["--model", "tests.callbacks.small_gan.SmallGAN"], "--test_after_fit: SmallGAN has no test"),
-        (["--trainer.devices=2"], "--test_after_fit: a test is made on one device"),
+        (["--trainer.devices=2", "--trainer.strategy=ddp_find_unused_parameters_true"],
+         "--test_after_fit: a test is made on one device"),
         (["--trainer.callbacks+=callbacks.test_report.TestReport",
           "--trainer.callbacks.init_args.syncnet=none.ckpt"], "no file at none.ckpt"),
         (["--test_after_fit=newest"], "newest"),

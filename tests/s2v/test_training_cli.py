@@ -12,11 +12,13 @@ import pytest
 import torch
 import yaml
 from torch import Tensor
+from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader
 
 from s2v.cli import main
 from s2v.training_cli import ONE_A_TEST, last_reports
 from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader
+from tests.conftest import fill_disk
 from tests.s2v.wandb_offline import read_offline_run
 
 BASE = """
@@ -386,6 +388,55 @@ def test_checkpoints_that_are_not_there_and_others_that_are(
     assert "does not move what the config has written out" in refused("fit", *configs, *elsewhere)
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.ckpt")) == before
     assert "a folder, but" in refused("fit", *configs, "--run_dir", str(tmp_path / "base.yaml" / "run"))
+
+
+class FillDisk(pl.Callback):
+    """Another program takes the rest of the disk after the first step."""
+
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+        fill_disk(Path(trainer.default_root_dir).parent, 0)
+
+
+def test_a_disk_that_fills_up_is_one_line(
+    configs: list[str], small_disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = f"--trainer.default_root_dir={small_disk / 'run'}"
+    run = f"--run_dir={small_disk / 'run'}"
+    assert main(["fit", *configs, here, run]) == 2
+    assert f"--run_dir {small_disk / 'run'}: its disk has 640 KB left" in one_error_line(capsys)
+    assert list(small_disk.iterdir()) == []
+    monkeypatch.setattr("s2v.training_cli.ROOM_TO_BEGIN", 1)
+    fills = ["--trainer.callbacks+", f"{__name__}.FillDisk", "--trainer.log_every_n_steps", "1"]
+    flushes = ["--trainer.logger.init_args.flush_logs_every_n_steps", "1"]
+    assert main(["fit", *configs, here, run, *fills, *flushes]) == 2
+    assert "the disk is full" in one_error_line(capsys)
+
+
+class Normalised(SmallGAN):
+    """With spectral normalisation, as D_fr and D_sync have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        spectral_norm(self.generator[0])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reason"),
+    [
+        ("auto", "leaves out the others' parameters"),
+        ("ddp", "leaves out the others'"),
+        ("ddp_spawn", "has spectral normalisation"),
+    ],
+)
+def test_strategies_that_can_not_work_name_the_one_that_does(
+    strategy: str, reason: str, configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.yaml").write_text(f"model: {__name__}.Normalised\n")
+    two = ["--trainer.devices=2", f"--trainer.strategy={strategy}"]
+    assert main(["fit", "--config", configs[1], "--config", str(tmp_path / "model.yaml"), *two]) == 2
+    line = one_error_line(capsys)
+    assert reason in line and "experiments/base/ddp.yaml" in line
+    assert not (tmp_path / "run").exists()
 
 
 class EndedIn(pl.Callback):

@@ -1,5 +1,6 @@
 """A file under its name is whole; nothing else is left, unless by a kill, and that is removed later."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -18,9 +19,11 @@ from s2v.evaluation.mismatch import write_mismatch
 from s2v.whole_file import (
     PARTIAL,
     check_can_be_made,
+    check_room,
     partial_beside,
     remove_partial_files,
     whole_file,
+    why_unwritten,
     write_whole_file,
 )
 from tests.callbacks.small_gan import trainer
@@ -127,3 +130,29 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(tmp_path: Path) ->
             InputError, match=f"--output {folder}: expected a folder, but {tmp_path}/file is a file"
         ):
             check_can_be_made(folder, "--output")
+
+
+def test_a_folder_of_the_system_can_hold_nothing() -> None:
+    """Root may write there by its permissions, and can't."""
+    if not Path("/proc").is_dir():
+        pytest.skip("this system has no /proc")
+    with pytest.raises(InputError, match="--output /proc/x: the folder /proc can't be written"):
+        check_can_be_made(Path("/proc/x"), "--output")
+
+
+def test_too_little_room_is_told_before_the_work(tmp_path: Path) -> None:
+    check_room(tmp_path / "new", 1, "--run_dir")
+    with pytest.raises(
+        InputError, match=r"new: its disk has \d+ KB left, .*make room, or choose another folder"
+    ):
+        check_room(tmp_path / "new", 2**80, "--run_dir")
+
+
+def test_why_something_was_not_written(tmp_path: Path) -> None:
+    assert why_unwritten(OSError(errno.ENOSPC, "No space left on device", "file")) == "the disk is full"
+    assert why_unwritten(RuntimeError("no\nfile")) == "no file"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError) as raised:
+        os.replace(tmp_path / "file", tmp_path / "folder")
+    assert why_unwritten(raised.value) == f"Is a directory: {tmp_path / 'folder'}"

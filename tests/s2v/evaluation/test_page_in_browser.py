@@ -33,6 +33,7 @@ def written(folder: Path, note: str = "data: here") -> Path:
         [note],
         [("a" * 60, "speech2video", "no sound")],
         {"ssim": "how alike"},
+        "Mean over clips.",
         sheet,
         first=metrics[:3],
     )

@@ -14,6 +14,7 @@ from rich.console import Console
 from s2v.evaluation.clip_rows import CALIBRATION, ClipRow
 from s2v.evaluation.report import Report, _four_digits
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, summarise
+from tests.conftest import fill_disk
 
 OURS = "speech2video"
 
@@ -108,6 +109,23 @@ def test_markdown_marks_calibration_and_teachers(report: Report) -> None:
     assert "not known" in by_judge["sync"]
     assert "left out" in by_judge["other"]
     assert "* clip,0, speech2video: no sound; too dark" in lines
+
+
+def test_without_intervals_the_report_says_so(report: Report) -> None:
+    assert "Mean over clips with 95 % bootstrap interval" in report.as_markdown()
+    alone = Report(report.rows, summarise(report.rows, resamples=0), report.meta)
+    for text in (alone.as_markdown(), alone.as_html()):
+        assert "Mean over clips, without intervals" in text and "bootstrap interval" not in text
+
+
+def test_a_full_disk_leaves_the_older_report_as_it_was(report: Report, small_disk: Path) -> None:
+    folder = small_disk / "score"
+    before = {path: path.read_bytes() for path in report.write(folder)}
+    report.meta["dataset"] = "Another"
+    fill_disk(small_disk, sum(map(len, before.values())) - len(report.as_html()) // 2)
+    with pytest.raises(OSError):
+        report.write(folder)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_rows_that_say_the_same_fill_no_page(report: Report) -> None:

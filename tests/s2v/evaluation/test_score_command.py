@@ -146,7 +146,11 @@ def test_wrong_paths_are_one_line(
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [(["--bootstrap", "-3"], "--bootstrap must be 0"), (["--output", __file__], "expected a folder, but")],
+    [
+        (["--bootstrap", "-3"], "--bootstrap must be 0"),
+        (["--output", __file__], "expected a folder, but"),
+        (["--device", "foo"], "--device foo: "),
+    ],
 )
 def test_what_cannot_be_written_or_counted_is_said_before_videos_are_read(
     options: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -77,8 +77,10 @@ def test_a_malformed_result_is_left_out_with_its_reason(
 
 def test_what_is_no_file_is_malformed(key: StudyKey, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")  # reading it would wait for ever
-    collected = collect([tmp_path, tmp_path / "none.json", tmp_path / "pipe.json"], key, ExclusionRules())
+    collected = collect([tmp_path / "none.json", tmp_path / "pipe.json"], key, ExclusionRules())
     assert {reason for _, reason in collected.left_out} == {"malformed: no such file"}
+    folder = collect([tmp_path], key, ExclusionRules())
+    assert folder.left_out == [(tmp_path.name, "malformed: a folder: give the files in it, as FOLDER/*.json")]
 
 
 def test_rules(key: StudyKey, tmp_path: Path) -> None:

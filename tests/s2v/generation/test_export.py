@@ -19,7 +19,7 @@ from s2v.generation.sidecar import names_this_video
 from s2v.generation.speech_file import read_speech
 from s2v.generation.streaming import generate_clip
 from s2v.modules.composer import ComposerModule
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, fill_disk
 from tests.s2v.generation.composer_checkpoint import WINDOW_FRAMES, write_composer_checkpoint
 from tests.s2v.generation.media import write_silent_video, write_sound
 from tests.s2v.generation.networks import speech_like
@@ -157,6 +157,36 @@ def test_where_the_sidecar_cannot_be_written_there_is_no_video(
     assert export(checkpoint, "--speech", speech, "--output", tmp_path / "new" / "video.mp4") == 1
     assert "failed: " in capsys.readouterr().err
     assert os.listdir(tmp_path / "new") == ["video.mp4.json"]
+
+
+def failure(error: str) -> str:
+    (line,) = [line for line in error.splitlines() if line.startswith("failed: ")]
+    return line.removeprefix("failed: ")
+
+
+def test_a_video_that_cannot_be_written_is_named_with_its_recording(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data.yaml").touch()
+    folders = [tmp_path / "data.yaml", *[Path("/proc/s2v")][: Path("/proc").is_dir()]]
+    for folder in folders:
+        output = folder / "video.mp4"
+        assert export(checkpoint, "--speech", speech, "--output", output) == 1
+        line = failure(capsys.readouterr().err)
+        assert line.startswith(f"{speech} can't be made into {output}: the folder {folder}: ")
+        assert line.endswith("; choose another --output")
+
+
+def test_a_full_disk_is_named_with_the_recording(
+    checkpoint: str, speech: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill_disk(small_disk, 20_000)
+    output = small_disk / "video.mp4"
+    assert export(checkpoint, "--speech", speech, "--output", output) == 1
+    assert failure(capsys.readouterr().err) == (
+        f"{speech} can't be made into {output}: the disk is full; make room, or choose another --output"
+    )
+    assert os.listdir(small_disk) == ["filler"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from s2v.cli import main
 from s2v.evaluation.summary import METRICS
 from s2v.reporting.report_page import report_page
 from s2v.reporting.run_folder import Run
+from tests.conftest import fill_disk
 from tests.s2v.browser import chromium, thrice
 from tests.s2v.reporting.runs import EVIL, report, write_run
 
@@ -109,6 +110,17 @@ def test_videos_beside_the_page_have_names_of_ours(folder: Path) -> None:
     said = next(text for text in page.texts("p") if "inside this page" in text)
     assert said.startswith("0 videos are inside this page, 3 lie beside it in beside_files")
     assert "media-src data: 'self'" in str(page.all("meta"))
+
+
+def test_a_full_disk_leaves_no_half_of_a_video(
+    folder: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = (folder / "plain" / "videos" / "hello.mp4").stat().st_size
+    fill_disk(small_disk, size - 4096)
+    output = small_disk / "a.html"
+    assert main(["report", str(folder / "plain"), "--output", str(output), "--embed", "0"]) == 2
+    assert f"{output} can't be written: " in capsys.readouterr().err
+    assert [path.name for path in small_disk.rglob("*") if path.is_file()] == ["filler"]
 
 
 def test_what_is_no_comparison_is_said() -> None:

@@ -71,6 +71,15 @@ def test_what_is_no_finite_number_is_left_out(tmp_path: Path) -> None:
     assert read_metrics(find_metrics_files(tmp_path)) == {"loss": [(4, 0.5)]}
 
 
+@pytest.mark.parametrize("rows", ["step,loss\n1,", "step,loss\n1,nan\n2,inf\n"])
+def test_a_run_that_has_logged_nothing_yet_is_told_so(rows: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(rows)
+    with pytest.raises(InputError, match=r"metrics\.csv has no finite value of any metric .* leave it out"):
+        read_run("a", tmp_path)
+    (tmp_path / "config.yaml").write_text("a: 1\n")
+    assert read_run("a", tmp_path).config == {"a": "1"}  # there is something to show
+
+
 def test_a_table_without_steps_is_refused(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("time,loss\n1,2\n")
     with pytest.raises(InputError, match="no column `step`"):
