@@ -71,7 +71,13 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
                 rank_zero_info(f"resuming with {key} = {now.get(key)}; it was {before.get(key)}")
 
     def _text(self) -> str:
-        self._dumped = self._dumped or self.parser.dump(self.config, skip_none=False)
+        if not self._dumped:
+            config = self.config.clone()
+            if self._fitting and config.get("ckpt_path"):
+                config["ckpt_path"] = (
+                    None  # whoever takes the run's config, to validate or fit, would take that one too
+                )
+            self._dumped = self.parser.dump(config, skip_none=False)
         return self._dumped
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

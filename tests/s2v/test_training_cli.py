@@ -109,6 +109,8 @@ def test_fit_then_resume_where_the_command_line_wins_then_validate(
     assert main(["fit", *configs, *resume]) == 0
     assert saved(last)["global_step"] == 8
     assert saved(last)["hyper_parameters"]["lr"] == 0.5  # not the checkpoint's 0.002
+    # what takes the run's config names its checkpoint, or has none
+    assert yaml.safe_load((folder / "config.yaml").read_text())["ckpt_path"] is None
 
     alone = ["--config", str(folder / "config.yaml"), "--ckpt_path", str(last)]
     assert main(["validate", *alone]) == 0
