@@ -1,12 +1,12 @@
 """Data modules on a real (synthetic) cache: batches, splits, exact resume, and errors in words."""
 
+import contextlib
 import json
 import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -204,10 +204,13 @@ def test_a_second_sigterm_ends_a_worker(crema_d_cache: Path) -> None:
     batches, others = iter(loader), multiprocessing.active_children()
     next(batches)
     (worker,) = set(multiprocessing.active_children()) - set(others)
-    with pytest.raises(RuntimeError, match=rf"pid.* {worker.pid}.* killed by signal: Terminated"):
-        for _ in range(100):  # torch raises where it hears of it; the first takes the worker a moment
+    for _ in range(100):  # the first is the fit's, and takes the worker a moment
+        with contextlib.suppress(RuntimeError):  # wherever torch hears of the end
             worker.terminate()
-            time.sleep(0.1)
+            worker.join(0.1)
+        if not worker.is_alive():
+            break
+    assert worker.exitcode == -signal.SIGTERM
     del batches
 
 
