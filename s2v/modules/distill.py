@@ -269,8 +269,11 @@ class DistillModule(RetrievesIdentity):
 
     def configure_optimizers(self) -> Any:
         """RMSprop on what is trained, as the paper uses for all its training."""
-        optimizer = torch.optim.RMSprop([p for p in self.parameters() if p.requires_grad], lr=self.lr)
-        return optimizer if self.schedule == "constant" else with_one_cycle(self, optimizer, self.lr)
+        trained = [p for p in self.parameters() if p.requires_grad]
+        if self.schedule == "constant":
+            return torch.optim.RMSprop(trained, lr=self.lr)
+        # with momentum, which is cycled too: without it the demo's students know less
+        return with_one_cycle(self, torch.optim.RMSprop(trained, lr=self.lr, momentum=0.9), self.lr)
 
 
 def load_cpc_weights(cpc: CPC, path: str, prediction: FuturePrediction | None = None) -> None:
