@@ -211,8 +211,9 @@ def test_the_same_file_is_searched_without_wandb(
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     assert main(["sweep", "small.yaml", "--trials", "1"]) == 0
     best = yaml.safe_load((tmp_path / "runs" / "sweeps" / "small" / "best.yaml").read_text(encoding="utf-8"))
-    config = yaml.safe_load((tmp_path / "runs/crema_d/sweeps/small-0000/config.yaml").read_text("utf-8"))
-    metrics = (tmp_path / "runs/crema_d/sweeps/small-0000/csv/version_0/metrics.csv").read_text("utf-8")
+    (run,) = (tmp_path / "runs/crema_d/sweeps").iterdir()
+    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    metrics = (run / "csv/version_0/metrics.csv").read_text("utf-8")
     assert "test/loss" in metrics.splitlines()[0].split(",")  # each trial ends with its test, too
     assert 1e-5 <= best["model"]["init_args"]["lr"] <= 3e-3
     assert config["model"]["init_args"]["lr"] == best["model"]["init_args"]["lr"]
