@@ -10,7 +10,7 @@ from s2v.errors import InputError
 from s2v.modules.cpc_pretraining import CPCPretraining
 from s2v.modules.one_cycle import OneCycleAtRate
 from tests.s2v.modules.small_faces import SmallFaces, trainer
-from tests.s2v.modules.small_modules import representation
+from tests.s2v.modules.small_modules import distill, representation
 
 
 class Rates(pl.Callback):
@@ -144,3 +144,19 @@ def test_adams_usual_momentum_is_cycled_as_pytorch_does() -> None:
             optimizer.step()
             schedule.step()
     assert mine.param_groups[0]["betas"] != (0.9, 0.99)
+
+
+def test_stage_1_s_one_cycle_cycles_the_momentum_of_its_rmsprop() -> None:
+    module = distill(schedule="one_cycle")
+    module.trainer = pl.Trainer(max_steps=20, max_epochs=-1, logger=False, accelerator="cpu")
+    module.trainer.strategy.connect(module)
+    module.trainer.fit_loop.max_batches = 1
+    found = module.configure_optimizers()
+    (group,), momenta = found["optimizer"].param_groups, []
+    for _ in range(20):
+        momenta.append(group["momentum"])
+        found["optimizer"].step()
+        found["lr_scheduler"]["scheduler"].step()
+    assert momenta[0] == pytest.approx(0.95) and min(momenta) == pytest.approx(0.85)
+    assert isinstance(distill().configure_optimizers(), torch.optim.RMSprop)
+    assert distill().configure_optimizers().param_groups[0]["momentum"] == 0  # the paper's
