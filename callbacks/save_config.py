@@ -74,9 +74,8 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
         if not self._dumped:
             config = self.config.clone()
             if self._fitting and config.get("ckpt_path"):
-                config["ckpt_path"] = (
-                    None  # whoever takes the run's config, to validate or fit, would take that one too
-                )
+                # whoever takes the run's config, to validate or fit, would take that one too
+                config["ckpt_path"] = None
             self._dumped = self.parser.dump(config, skip_none=False)
         return self._dumped
 

@@ -62,6 +62,13 @@ class FoundClip:
     """Path (relative) of a part that should be there and is not."""
 
 
+def videos_below(folder: Path) -> list[Path]:
+    """All videos in a folder and below, sorted."""
+    return [
+        path for path in sorted(folder.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+    ]
+
+
 def find_clips(root: Path, layout: str, known: Mapping[str, str] | None = None) -> list[FoundClip]:
     """Every clip under `root`, sorted by id.
 

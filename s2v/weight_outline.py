@@ -94,8 +94,6 @@ def _check_old_torch(stream: BinaryIO, size: int) -> str:
         content.load()
         names = _Outline(stream).load()
         end = stream.tell() + sum(8 + content.storages[name] for name in names)
-    except _Unknown:
-        raise
     except Exception as error:  # whatever a pickle ends in that was cut or damaged
         raise _CutShort(
             f"a file of {kind} whose list of weights breaks off ({type(error).__name__})"
@@ -119,9 +117,8 @@ class _Outline(pickle.Unpickler):
         if reference[0] == "storage":
             _, kind, name, _, count, *_ = reference
             self.storages[name] = count * _STORED_BYTES.get(kind.__name__.removesuffix("Storage"), 0)
-        return (
-            reference[1] if reference[0] == "module" else _StandIn()
-        )  # a module's class comes with its source
+        # a module's class comes with its source
+        return reference[1] if reference[0] == "module" else _StandIn()
 
 
 class _StandIn:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data_modules.clip_refused import ClipRefused
 from data_modules.decode import decode_frames, frames_on_screen, probe_video
-from data_modules.layouts import CREMA_D_EMOTIONS, VIDEO_SUFFIXES
+from data_modules.layouts import CREMA_D_EMOTIONS, videos_below
 from data_modules.speech_track import decode_speech
 from s2v.batch import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from s2v.errors import InputError
@@ -79,9 +79,7 @@ def find_pairs(real: Path, generated: Path) -> list[VideoPair]:
 def find_videos(folder: Path) -> dict[str, Path]:
     """A folder's videos by their path below it, without suffix; raises InputError for two of one name."""
     videos: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
-            continue
+    for path in videos_below(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in videos:
             raise InputError(f"two videos of one name: {videos[name]} and {path}; keep one of them")

@@ -68,15 +68,13 @@ def videos_at(path: Path) -> list[Path]:
     Raises:
         InputError: there is no such path, or no video in it.
     """
-    from data_modules.layouts import VIDEO_SUFFIXES
+    from data_modules.layouts import videos_below
 
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise InputError(f"there is no file or folder {path}: check the path")
-    videos = [
-        file for file in sorted(path.rglob("*")) if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()
-    ]
+    videos = videos_below(path)
     if not videos:
         raise InputError(f"there is no video in the folder {path}: check the path")
     return videos

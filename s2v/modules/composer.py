@@ -153,8 +153,7 @@ class ComposerModule(AdversarialModule):
         self.stage1_checkpoint = stage1_checkpoint
         self.feature_network = feature_network
         self.window_frames = window_frames
-        # from a checkpoint of a module made in Python they come as dicts
-        self.weights = LossWeights(**weights) if isinstance(weights, dict) else weights
+        self.weights: LossWeights = _made(LossWeights, weights)
         check_matching(self.weights, frame_discriminator)
         self.similarity_region: RowRegion = similarity_region
         self.similarity_reduction: Literal["mean", "sum"] = similarity_reduction
@@ -170,17 +169,9 @@ class ComposerModule(AdversarialModule):
                 f"identity_mixing must be at least 0 and below 0.5, where nu is another's, got {identity_mixing}"
             )
         self.identity_mixing = identity_mixing
-        self.voice_augmentation = (
-            SpeechAugmentation(**voice_augmentation)
-            if isinstance(voice_augmentation, dict)
-            else voice_augmentation
-        )
-        self.frame_augmentation = (
-            FrameAugmentation(**frame_augmentation)
-            if isinstance(frame_augmentation, dict)
-            else frame_augmentation
-        )
-        self.clipping = GradientClipping(**clipping) if isinstance(clipping, dict) else clipping
+        self.voice_augmentation: SpeechAugmentation | None = _made(SpeechAugmentation, voice_augmentation)
+        self.frame_augmentation: FrameAugmentation | None = _made(FrameAugmentation, frame_augmentation)
+        self.clipping: GradientClipping = _made(GradientClipping, clipping)
         self.accumulate_grad_batches = accumulate_grad_batches
         self.optimizer = optimizer or torch.optim.RMSprop
         self.scheduler = scheduler
@@ -425,3 +416,8 @@ class ComposerModule(AdversarialModule):
                 "set model.init_args.scheduler to one that counts steps or epochs"
             )
         return optimizers, schedulers
+
+
+def _made(kind: type, settings: Any) -> Any:
+    """Settings as they are, or of the dict as which they come from a checkpoint of a module made in Python."""
+    return kind(**settings) if isinstance(settings, dict) else settings
