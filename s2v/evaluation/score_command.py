@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -149,6 +150,7 @@ def run_score(args: argparse.Namespace) -> int:
     """Scores, writes the report, prints table and summary; 0 if anything was scored, otherwise 2."""
     from dataclasses import replace
 
+    import torch
     from rich.console import Console
     from rich.progress import track
 
@@ -167,7 +169,8 @@ def run_score(args: argparse.Namespace) -> int:
         raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
     if args.bootstrap < 0:
         raise InputError(f"--bootstrap must be 0 resamples or more, got {args.bootstrap}")
-    _check_device(args.device)
+    with _using(args.device):  # also where no judge needs one: the report names it
+        torch.empty(0, device=args.device)
     check_can_be_made(args.output, "--output")
     pairs = find_pairs(args.real, args.generated)
     genders = find_genders(args.real)
@@ -188,7 +191,8 @@ def run_score(args: argparse.Namespace) -> int:
         metrics=tuple(args.metric),
     )
     protocol = job.protocol()
-    _move(protocol, args.device)
+    with _using(args.device):
+        protocol.move_to(args.device)
     teachers = _teachers(args.checkpoint, args.teacher)
     scoring = Scoring(protocol, bootstrap=args.bootstrap)
     errors = Console(stderr=True)
@@ -269,19 +273,11 @@ def _write(report: "Report", folder: Path) -> None:
         raise InputError(f"the report can't be written to {folder}: {error.strerror or error}") from error
 
 
-def _check_device(device: str) -> None:
-    """Whether there is such a device, also where no judge needs one: the report names it."""
-    import torch
-
+@contextmanager
+def _using(device: str) -> Iterator[None]:
+    """What PyTorch says of a device, in a line."""
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {device}: {str(error).splitlines()[0]}") from error
-
-
-def _move(protocol: "Protocol", device: str) -> None:
-    try:
-        protocol.move_to(device)
+        yield
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {device}: {str(error).splitlines()[0]}") from error
 
