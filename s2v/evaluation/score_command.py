@@ -11,7 +11,6 @@ from s2v.errors import InputError
 from s2v.whole_file import check_can_be_made
 
 if TYPE_CHECKING:
-    from s2v.evaluation.protocol import Protocol
     from s2v.evaluation.report import Report
     from s2v.evaluation.video_crop import VideoCrop
 
