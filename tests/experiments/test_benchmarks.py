@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import torch
 
+from s2v.generation.speech_file import SpeechFile
+from s2v.models.sdfa import SDFA
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "experiments" / "benchmarks"
 SHARED = {"gpu_settings", "speech_networks"}
@@ -103,3 +106,24 @@ def test_a_fit_of_data_wait_clocks_every_counted_step(benchmark: Any, tmp_path: 
     found = waits.fit(steps.composer(False, 64), tmp_path, args, workers=0, synchronise=False)
     assert 0 < found["wait_seconds"] < found["step_seconds"]
     assert found["share"] == pytest.approx(found["wait_seconds"] / found["step_seconds"])
+
+
+def test_sdfa_as_published_makes_the_frames_of_our_own(benchmark: Any, tmp_path: Path) -> None:
+    """Two ways to one result: the identity's half of each block computed once, or in every frame."""
+    generation = benchmark("generation")
+    torch.manual_seed(0)
+    network, still = SDFA([32, 24], width=0.25), torch.randint(0, 256, (3, 32, 24), dtype=torch.uint8)
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            norm.momentum = 1.0
+    with torch.no_grad():  # statistics of what comes, so that frames are not all grey
+        network(torch.randn(2, 6400), torch.rand(2, 3, 32, 24) * 2 - 1)
+    network.eval()
+    speech = benchmark("speech_networks").write_speech(tmp_path / "speech.wav", 1.0)
+    published, own = (
+        torch.cat(list(make(network, still)(SpeechFile(speech)))).int()
+        for make in (generation.sdfa_as_published, generation.sdfa)
+    )
+    assert own.shape == (25, 3, 32, 24)
+    assert own.float().std() > 1, "frames of one colour say nothing"
+    assert (published - own).abs().max() <= 1
