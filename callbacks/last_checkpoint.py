@@ -25,9 +25,10 @@ class LastCheckpoint(ModelCheckpoint):
     Args:
         dirpath: folder of the checkpoint.
         every_n_train_steps: steps from one to the next.
+        name: the checkpoint's file is `name`.ckpt; another than "last" where last.ckpt stands for a finished fit.
     """
 
-    def __init__(self, dirpath: str, every_n_train_steps: int = 1000) -> None:
+    def __init__(self, dirpath: str, every_n_train_steps: int = 1000, name: str = "last") -> None:
         super().__init__(
             dirpath,
             every_n_train_steps=every_n_train_steps,
@@ -35,6 +36,7 @@ class LastCheckpoint(ModelCheckpoint):
             save_last=True,
             enable_version_counter=False,
         )
+        self.CHECKPOINT_NAME_LAST = name
         self._last_row: dict[str, Any] = {}
         self._resumed = False
         self._begun_at = 0
@@ -68,9 +70,8 @@ class LastCheckpoint(ModelCheckpoint):
         if stopped and not self._should_skip_saving_checkpoint(trainer):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         if stopped:
-            rank_zero_info(
-                f"SIGTERM: {self.dirpath}/last.ckpt has step {step}; --ckpt_path last goes on from there"
-            )
+            path = f"{self.dirpath}/{self.CHECKPOINT_NAME_LAST}.ckpt"
+            rank_zero_info(f"SIGTERM: {path} has step {step}; --ckpt_path {path} goes on from there")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, whether or not the epoch was the best."""

@@ -326,6 +326,8 @@ class TalkingFaceDataModule(LightningDataModule):
         if not manifest.is_file():
             raise InputError(f"no prepared clips in {self.cache_dir}; run `{self._prepare_command()}`")
         every = read_manifest(manifest)
+        if not every:
+            raise InputError(f"{manifest} has no clip yet; let `{self._prepare_command()}` finish")
         usable = [row for row in every if row.ok]
         if not usable:
             raise InputError(

@@ -3,10 +3,14 @@
 #   WEIGHTS  a folder with mobilefacenet.pt and fer2013_mini_XCEPTION.102-0.66.hdf5 (needs pip install '.[hdf5]')
 REAL := runs/real_faces
 REAL_RUN = S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v $(1) --config experiments/base/trainer.yaml --config experiments/real_faces/real_faces.yaml
-# $(1): folder of runs, $(2): run folder, $(3): stage, $(4): more. Starts from nothing, so that no older run's files stay behind.
-REAL_STAGE_IN = @echo "== $(2)"; rm -rf $(1)/$(2); mkdir -p $(1)/$(2); started=$$SECONDS; \
-	$(call REAL_RUN,fit) --config experiments/demo/$(3).yaml --config experiments/real_faces/$(3).yaml $(4) --run_dir $(1)/$(2) \
-		> $(1)/$(2)/log.txt 2>&1 || { tail -n 20 $(1)/$(2)/log.txt >&2; exit 1; }; echo "   $(2): $$((SECONDS - started)) s"
+# $(1): folder of runs, $(2): run folder, $(3): stage, $(4): more. Goes on with an interrupted run, unless something it stands on
+# is newer; otherwise starts from nothing, so that no older run's files stay behind.
+REAL_STAGE_IN = @part=$(1)/$(2)/unfinished.ckpt; resume=; \
+	if [ -s $$part ] && [ -z "$$(find $^ -newer $$part)" ]; then resume="--ckpt_path $$part"; else rm -rf $(1)/$(2); fi; \
+	echo "== $(2)$${resume:+, from where it was interrupted}"; mkdir -p $(1)/$(2); started=$$SECONDS; \
+	$(call REAL_RUN,fit) --config experiments/demo/$(3).yaml --config experiments/real_faces/$(3).yaml $(4) \
+		--config experiments/real_faces/unfinished.yaml --run_dir $(1)/$(2) $$resume \
+		>> $(1)/$(2)/log.txt 2>&1 || { tail -n 20 $(1)/$(2)/log.txt >&2; exit 1; }; rm -f $$part; echo "   $(2): $$((SECONDS - started)) s"
 REAL_STAGE = $(call REAL_STAGE_IN,$(REAL),$(1),$(2),$(3))
 REAL_NETWORKS := --config experiments/demo/representation.yaml --config experiments/real_faces/representation.yaml
 REAL_VOICE := --config experiments/base/speaker_encoder.yaml

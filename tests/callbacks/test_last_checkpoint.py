@@ -145,6 +145,13 @@ def test_sigterm_costs_no_finished_step(step: int, tmp_path: Path) -> None:
         torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
 
 
+def test_another_name_leaves_last_to_what_is_finished(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        fit(tmp_path, "a", LastCheckpoint(str(tmp_path), 1000, "unfinished"), {"max_epochs": 2}, Stopped(3))
+    assert torch.load(tmp_path / "unfinished.ckpt", weights_only=True)["global_step"] == 3
+    assert not (tmp_path / "last.ckpt").exists()
+
+
 def test_sigterm_before_an_epochs_validation_leaves_the_save_before(tmp_path: Path) -> None:
     """What is saved there would count the epoch as over, and its validation would never be made."""
     with pytest.raises(SystemExit):

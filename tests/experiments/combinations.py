@@ -59,15 +59,16 @@ DEMO = {
 }
 
 REAL = {
-    "real cpc": ["demo/cpc", "real_faces/cpc"],
-    "real identity_teacher": ["demo/identity_teacher", "real_faces/identity_teacher"],
-    "real syncnet": ["demo/syncnet", "real_faces/syncnet"],
+    "real cpc": ["demo/cpc", "real_faces/cpc", "real_faces/unfinished"],
+    "real identity_teacher": ["demo/identity_teacher", "real_faces/identity_teacher", "real_faces/unfinished"],
+    "real syncnet": ["demo/syncnet", "real_faces/syncnet", "real_faces/unfinished"],
     "real distill": [
         "demo/distill",
         "real_faces/distill",
         "demo/representation",
         "real_faces/representation",
         "base/speaker_encoder",
+        "real_faces/unfinished",
     ],
     "real compose": [
         "demo/compose",
@@ -75,6 +76,7 @@ REAL = {
         "demo/representation",
         "real_faces/representation",
         "base/speaker_encoder",
+        "real_faces/unfinished",
     ],
 }
 REAL |= {
