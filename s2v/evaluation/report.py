@@ -33,7 +33,14 @@ from s2v.evaluation.markdown_text import escaped
 from s2v.evaluation.report_rows import finite, write_csv, write_json
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
-from s2v.evaluation.summary import CLIP_METRICS, METRICS, READ_FIRST, SystemSummary, own_metrics
+from s2v.evaluation.summary import (
+    CLIP_METRICS,
+    METRICS,
+    READ_FIRST,
+    SystemSummary,
+    averages_note,
+    own_metrics,
+)
 from s2v.whole_file import whole_file
 
 _NARROW = 7
@@ -174,9 +181,7 @@ class Report:
     def _averages(self) -> str:
         """What the table's numbers are."""
         found = (value for summary in self.systems.values() for value in summary.values())
-        if any(math.isfinite(value.low) for value in found):
-            return "Mean over clips with 95 % bootstrap interval, resampled by speaker."
-        return "Mean over clips, without intervals: these take resamples (bootstrap above 0) and two speakers or more."
+        return averages_note(any(math.isfinite(value.low) for value in found))
 
     @property
     def _own(self) -> dict[str, str]:

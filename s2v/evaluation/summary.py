@@ -87,6 +87,13 @@ READ_FIRST = (
 """What the field reads first: the rows of a terminal's table; the files have all."""
 
 
+def averages_note(with_intervals: bool) -> str:
+    """What a table's numbers are."""
+    if with_intervals:
+        return "Mean over clips with 95 % bootstrap interval, resampled by speaker."
+    return "Mean over clips, without intervals: these take resamples (bootstrap above 0) and two speakers or more."
+
+
 class SystemSummary(dict[str, Estimate]):
     """Metric name -> estimate of one system, for the metrics that were measured at all."""
 

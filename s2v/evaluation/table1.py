@@ -12,7 +12,7 @@ from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
 from s2v.evaluation.retrieval import gender_note
-from s2v.evaluation.summary import METRICS, own_metrics
+from s2v.evaluation.summary import METRICS, averages_note, own_metrics
 from s2v.metrics.regional_quality import METRICS as PIXEL_METRICS
 from s2v.metrics.regional_quality import SIZES
 from s2v.whole_file import write_whole_file
@@ -117,7 +117,8 @@ class Table1:
             ]
             coverage = f"{values['scored']}/{values['total']}"
             lines.append(_line([_titled(name), *cells, coverage]))
-        lines += ["", "Mean over clips with 95 % bootstrap interval, resampled by speaker.", ""]
+        found = (values.get(metric) for values in self.systems.values() for metric in self._metrics)
+        lines += ["", averages_note(any(value and value["low"] is not None for value in found)), ""]
         if (closed := self.ssim_gap_closed()) is not None:
             lines += [f"speech2video closes {closed:.0%} of the SSIM gap between S2F+SDFA and SDFA.", ""]
         others = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from s2v.evaluation.clip_rows import CALIBRATION
-from s2v.evaluation.summary import BETTER, METRICS, own_metrics
+from s2v.evaluation.summary import BETTER, METRICS, averages_note, own_metrics
 from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
 from s2v.reporting.config_file import differing_keys
 from s2v.reporting.run_folder import Run
@@ -98,8 +98,10 @@ def _test_section(runs: list[Run]) -> list[str]:
     parts = ["<h2>Test</h2>"]
     parts += [f'<p class="warning">{escape(text)}</p>' for text in _incomparable(tested)]
     parts.append(_table([*columns, ("scored", "clips")], rows, "test results", sortable=True))
+    cells = [cell for _, _, summary in found for metric in metrics if (cell := _estimate(summary, metric))]
+    averages = averages_note(any(low is not None for _, low, _ in cells))
     parts.append(
-        '<p class="note">Mean over clips; in brackets the 95 % bootstrap interval, resampled by speaker. '
+        f'<p class="note">{averages} '
         "Grey rows calibrate: they say what the judges make of real frames, of wrong speech, of a still.</p>"
     )
     tested_on = [

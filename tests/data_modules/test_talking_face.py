@@ -297,6 +297,9 @@ def test_empty_parts_and_no_usable_clip(crema_d_cache: Path, tmp_path: Path) -> 
     write_manifest(tmp_path / "manifest.csv", [replace(rows[0], status="refused", reason="silent")])
     with pytest.raises(InputError, match="none of the 1 clips"):
         module(tmp_path).setup()
+    write_manifest(tmp_path / "manifest.csv", [])  # as prepare leaves it when it begins
+    with pytest.raises(InputError, match=r"manifest\.csv has no clip yet; let `s2v prepare .*` finish"):
+        module(tmp_path).setup()
 
 
 def test_short_clips_are_left_out_with_a_notice(

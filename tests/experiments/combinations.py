@@ -60,7 +60,11 @@ DEMO = {
 
 REAL = {
     "real cpc": ["demo/cpc", "real_faces/cpc", "real_faces/unfinished"],
-    "real identity_teacher": ["demo/identity_teacher", "real_faces/identity_teacher", "real_faces/unfinished"],
+    "real identity_teacher": [
+        "demo/identity_teacher",
+        "real_faces/identity_teacher",
+        "real_faces/unfinished",
+    ],
     "real syncnet": ["demo/syncnet", "real_faces/syncnet", "real_faces/unfinished"],
     "real distill": [
         "demo/distill",

@@ -57,6 +57,10 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     assert "Speakers weighted alike" not in table.as_markdown()  # reports of older versions
     table.systems["SDFA"]["ssim"]["by_speaker"] = 0.65
     assert table.as_markdown().count("| ssim | 0.650 | - | - | - |") == 1
+    assert "Mean over clips with 95 % bootstrap interval, resampled by speaker." in lines
+    for values in table.systems.values():
+        values["ssim"] |= {"low": None, "high": None}
+    assert "bootstrap interval" not in table.as_markdown() and "without intervals" in table.as_markdown()
     assert [path.name for path in table.write(tmp_path / "out")] == ["table1.json", "table1.csv", "table1.md"]
     assert "gender labels" not in table.as_markdown()
     table.meta["SDFA"]["genders"] = {
