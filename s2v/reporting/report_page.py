@@ -98,8 +98,10 @@ def _test_section(runs: list[Run]) -> list[str]:
     parts = ["<h2>Test</h2>"]
     parts += [f'<p class="warning">{escape(text)}</p>' for text in _incomparable(tested)]
     parts.append(_table([*columns, ("scored", "clips")], rows, "test results", sortable=True))
-    cells = [cell for _, _, summary in found for metric in metrics if (cell := _estimate(summary, metric))]
-    averages = averages_note(any(low is not None for _, low, _ in cells))
+    estimates = [
+        cell for _, _, summary in found for metric in metrics if (cell := _estimate(summary, metric))
+    ]
+    averages = averages_note(any(low is not None for _, low, _ in estimates))
     parts.append(
         f'<p class="note">{averages} '
         "Grey rows calibrate: they say what the judges make of real frames, of wrong speech, of a still.</p>"
