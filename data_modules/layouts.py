@@ -63,10 +63,8 @@ class FoundClip:
 
 
 def videos_below(folder: Path) -> list[Path]:
-    """All videos in a folder and below, sorted."""
-    return [
-        path for path in sorted(folder.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-    ]
+    """All videos in a folder and below, sorted: through links, but for hidden files and folders, as layouts see it."""
+    return sorted(path for path in map(folder.joinpath, _videos_below(folder)) if path.is_file())
 
 
 def find_clips(root: Path, layout: str, known: Mapping[str, str] | None = None) -> list[FoundClip]:
@@ -89,6 +87,8 @@ def find_clips(root: Path, layout: str, known: Mapping[str, str] | None = None) 
     clips = find(root)
     if not isinstance(clips, list) or not all(isinstance(clip, FoundClip) for clip in clips):
         raise InputError(f"layout {layout}: a list of data_modules.layouts.FoundClip was expected")
+    if not clips:  # one's own function; those here have said what they looked for
+        raise InputError(f"layout {layout}: it lists no clip of {root}, where {_contents(root)} was found")
     clips.sort(key=lambda clip: (clip.clip_id, clip.video))
     unique: dict[str, FoundClip] = {}
     new = []

@@ -152,6 +152,39 @@ def _parameters(cls: type) -> dict[str, Any]:
     }
 
 
+def overruled_options(args: list[str]) -> dict[str, str]:
+    """Option -> the config after it that sets its key to something else: it has no effect, as the order decides.
+
+    Args:
+        args: a command's arguments, whose configs `check_syntax` has read.
+    """
+    stated: dict[str, Any] = {}
+    overruled: dict[str, str] = {}
+    for arg, after in pairwise([*args, ""]):
+        option, is_set, value = arg.partition("=")
+        value = value if is_set else after
+        if option in ("--config", "-c"):
+            content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+            for name in [name for name in stated if _differs(content, name[2:].split("."), stated[name])]:
+                overruled[name] = value
+        elif option.startswith("--"):
+            overruled.pop(option, None)
+            try:
+                stated[option] = yaml.safe_load(value)
+            except yaml.YAMLError:
+                stated[option] = value
+    return overruled
+
+
+def _differs(content: Any, parts: list[str], value: Any) -> bool:
+    """Whether a config has the key of these parts, with another value."""
+    for part in parts:
+        if not isinstance(content, dict) or part not in content:
+            return False
+        content = content[part]
+    return bool(content != value)
+
+
 def check_syntax(args: list[str]) -> None:
     """Read every config that `args` name, to say which file and line is not YAML (jsonargparse does not).
 

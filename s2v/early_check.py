@@ -41,6 +41,12 @@ def check_early(parts: Iterable[Any], stage: str, goes_on: bool) -> None:
 def _check_source(source: str, purpose: str) -> None:
     for file in files_of_source(source):
         if not Path(file).is_file():
+            newest = Path(file).with_name("last.ckpt")
+            if Path(file).name == "best.ckpt" and newest.is_file():
+                raise InputError(
+                    f"{purpose}: no file at {file}, whose training was stopped before its first validation: go on with "
+                    f"it from {newest}, or give that"
+                )
             raise InputError(f"{purpose}: no file at {file}; train or fetch it first, or give another path")
         try:
             checked_weight_file(file)

@@ -65,14 +65,20 @@ def read_weight_file(path: str | Path, with_arrays: bool = False) -> dict[str, A
         with torch.serialization.safe_globals(numpy_arrays() if with_arrays else []):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # each kind of damage raises another exception in torch.load
-        reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"{file} ({file.stat().st_size} bytes) can't be read as PyTorch weights: truncated, damaged, "
-            f"of another kind, or holding more than tensors ({type(error).__name__}: {reason})"
+            f"{file} ({file.stat().st_size} bytes) can't be read as PyTorch weights: {why_not_loaded(error)}"
         ) from error
     if not isinstance(content, Mapping):
         raise InputError(f"{file} holds a {type(content).__name__}, expected a dictionary of weights")
     return {str(key): value for key, value in content.items()}
+
+
+def why_not_loaded(error: Exception) -> str:
+    """What torch.load's restricted reader says, in a line and without its advice to execute the file."""
+    if named := re.search(r"Unsupported global: GLOBAL (\S+)", str(error)):
+        return f"it holds more than tensors ({named[1]}), which is not executed: save a network's state_dict() alone"
+    reason = " ".join(str(error).split())[:120]
+    return f"truncated, damaged, of another kind, or holding more than tensors ({type(error).__name__}: {reason})"
 
 
 def read_state_dict(path: str | Path) -> StateDict:

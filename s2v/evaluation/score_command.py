@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NOTHING_SCORED = 2
 CROP_SIZE = 128
 """Pixels, as `s2v prepare` has it."""
+FILES = ("syncnet", "identity_judge", "emotion_judge", "lpips", "fid", "landmarks", "checkpoint", "detector")
+"""Options that name a file: without one something is left out."""
 TRIM = 5
 """Frames by which decoders, encoders and systems of another frame rate usually differ at a clip's end, and more."""
 Item = TypeVar("Item")
@@ -161,6 +163,8 @@ def run_score(args: argparse.Namespace) -> int:
     from s2v.evaluation.video_pairs import find_pairs, read_pair, real_frames
     from s2v.file_hash import sha256_of_file
 
+    if empty := [name.replace("_", "-") for name in FILES if getattr(args, name) == ""]:
+        raise InputError(f"--{empty[0]} is empty: give a file, or leave the option out")
     crop = _crop(args)
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers must be at least 1, got {args.workers}")

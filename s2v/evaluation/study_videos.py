@@ -39,6 +39,13 @@ def shared_clips(real: Path, systems: dict[str, Path]) -> dict[str, dict[str, Pa
     return {clip: {name: found[name][clip] for name in found} for clip in sorted(shared)}
 
 
+def missing_clips(real: Path, systems: dict[str, Path]) -> dict[str, int]:
+    """Folder -> how many of the other folders' clips it lacks, so that none is shown; only where some are."""
+    found = {name: set(find_videos(folder)) for name, folder in {**systems, REAL: real}.items()}
+    every = set.union(*found.values())
+    return {name: len(every - videos) for name, videos in found.items() if every - videos}
+
+
 def emotions_by_name(clips: list[str]) -> dict[str, str]:
     """Clip -> emotion, for clips whose names are CREMA-D's."""
     found = {clip: VideoPair(clip, None, None).emotion for clip in clips}

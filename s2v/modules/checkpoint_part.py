@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from s2v.errors import InputError
-from s2v.weight_file import checked_weight_file
+from s2v.weight_file import checked_weight_file, why_not_loaded
 
 
 def read_checkpoint(path: str, purpose: str) -> dict[str, Any]:
@@ -27,11 +27,7 @@ def read_checkpoint(path: str, purpose: str) -> dict[str, Any]:
     except InputError as error:  # it is empty, a Git-LFS pointer or a web page
         raise InputError(f"{purpose}: expected a checkpoint, but {error}") from None
     except Exception as error:  # each kind of damage raises another exception in torch.load
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(
-            f"{purpose}: {path} is no readable checkpoint: truncated, damaged or of another kind "
-            f"({type(error).__name__}: {reason})"
-        ) from None
+        raise InputError(f"{purpose}: {path} is no readable checkpoint: {why_not_loaded(error)}") from None
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise InputError(f"{purpose}: {path} has no state_dict; expected a checkpoint written by `s2v fit`")
     return content

@@ -49,6 +49,16 @@ def read_metrics(files: list[Path]) -> dict[str, Series]:
     return merged
 
 
+def last_entry(files: list[Path], metric: str) -> str:
+    """What the newest row with `metric` says of it, nan and inf too, as it is written; empty where none has it."""
+    for path in reversed(files):
+        with open(path, encoding="utf-8", errors="replace", newline="") as file:
+            said = [text for row in csv.DictReader(file) if (text := row.get(metric))]
+        if said:
+            return said[-1]
+    return ""
+
+
 def _last_step_before(found: dict[str, Series]) -> int | None:
     """Up to which step earlier versions count beside one that trained; None: it trained nothing.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from s2v.errors import InputError
 from s2v.own_process import status_at_end
-from s2v.reporting.metrics_file import find_metrics_files, read_metrics
+from s2v.reporting.metrics_file import find_metrics_files, last_entry, read_metrics
 from s2v.sweeping.sweep_file import RUN_ID, SweepFile
 
 
@@ -65,8 +65,12 @@ def run_folder(sweep: SweepFile, run_id: str) -> Path:
 
 
 def reached(sweep: SweepFile, folder: Path) -> Outcome:
-    """The metric's last value, which is what W&B compares as well."""
-    metrics = read_metrics(find_metrics_files(folder))
+    """The metric's last value, which is what W&B compares as well; a trial whose last one is no number has failed."""
+    files = find_metrics_files(folder)
+    metrics = read_metrics(files)
+    last = last_entry(files, sweep.metric)
+    if last.strip().lower().lstrip("+-") in ("nan", "inf"):
+        return Outcome(None, f"{sweep.metric} is {last.strip()} in the end: it diverged")
     if sweep.metric in metrics:
         return Outcome(metrics[sweep.metric][-1][1])
     known = ", ".join(sorted(metrics)) or "none"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_modules import VideoFolder
-from data_modules.layouts import LAYOUTS, find_clips, layout_for_prepare
+from data_modules.layouts import LAYOUTS, find_clips, layout_for_prepare, videos_below
 from s2v.errors import InputError
 
 
@@ -75,6 +75,14 @@ def test_folder(tmp_path: Path) -> None:
         ("bob/b.webm", "bob"),
         ("c", ""),
     ]
+
+
+def test_a_folder_s_videos_are_those_of_its_layout(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere", "2.MOV", "._2.MOV")
+    corpus = touch(tmp_path / "corpus", "ann/1.mp4", "ann/._1.mp4", ".trash/ann/3.mp4", "ann/notes.txt")
+    (corpus / "ben").symlink_to(tmp_path / "elsewhere")
+    videos = [path.relative_to(corpus).as_posix() for path in videos_below(corpus)]
+    assert videos == [clip.video for clip in find_clips(corpus, "folder")] == ["ann/1.mp4", "ben/2.MOV"]
 
 
 def test_known_ids_stay(tmp_path: Path) -> None:
@@ -150,6 +158,14 @@ def test_a_function_of_ones_own(own: Path) -> None:
     assert layout_for_prepare("takes") == "own_layouts.find_takes"
     assert layout_for_prepare("own_layouts.find_takes") == "own_layouts.find_takes"
     assert layout_for_prepare("crema_d") == "crema_d"
+
+
+def test_a_function_of_ones_own_that_lists_nothing(own: Path, tmp_path: Path) -> None:
+    touch(tmp_path / "sound", "1.wav")
+    with pytest.raises(InputError) as caught:
+        find_clips(tmp_path / "sound", "own_layouts.find_takes")
+    line = f"layout own_layouts.find_takes: it lists no clip of {tmp_path / 'sound'}, where '1.wav' was found"
+    assert str(caught.value) == line
 
 
 class Takes(VideoFolder):

@@ -83,6 +83,15 @@ def test_every_judge_of_a_report_is_missed_early(judge: str, tmp_path: Path) -> 
     check_early([report], "fit", goes_on=False)
 
 
+def test_a_training_stopped_before_its_first_validation_is_named(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").touch()
+    report = TestReport(identity_judge=str(tmp_path / "best.ckpt"))
+    with pytest.raises(
+        InputError, match=r"best\.ckpt, whose training .*: go on with it from .*/last\.ckpt, or give"
+    ):
+        check_early([report], "test", goes_on=True)
+
+
 def test_a_test_without_its_judge_leaves_no_run(
     crema_d_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

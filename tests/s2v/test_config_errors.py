@@ -6,7 +6,7 @@ import pytest
 from lightning.pytorch import Callback, LightningModule
 
 from s2v.cli import main
-from s2v.config_errors import check_syntax
+from s2v.config_errors import check_syntax, overruled_options
 from s2v.errors import InputError
 from s2v.training_cli import TrainingParser
 from tests.conftest import REPOSITORY
@@ -174,3 +174,13 @@ def test_a_misspelt_loss_weight_in_a_file_is_named_with_its_place(
 def test_a_good_config_passes(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("trainer:\n  max_epochs: ${model.lr}\n")
     check_syntax(["fit", "--config", str(tmp_path / "config.yaml")])
+
+
+def test_options_before_a_config_that_sets_them(tmp_path: Path) -> None:
+    config = str(tmp_path / "config.yaml")
+    Path(config).write_text("run_dir: runs/a\ntrainer: {max_steps: 4}\n")
+    for form in (["-c", config], ["--config", config], [f"--config={config}"]):
+        before = ["fit", "--run_dir", "runs/b", "--trainer.max_steps=4", "--seed_everything", "1", *form]
+        assert overruled_options(before) == {"--run_dir": config}  # max_steps is the same
+        assert overruled_options([*before, "--run_dir=runs/b"]) == {}
+        assert overruled_options(["fit", *form, "--run_dir", "runs/b"]) == {}

@@ -279,6 +279,14 @@ def test_help_names_no_hundreds_of_networks(capsys: pytest.CaptureFixture[str]) 
     assert said.count("known subclasses: any torch.nn.Module)") == 3 and "torch.nn.ReLU" not in said
 
 
+def test_an_option_that_a_later_config_overrules_is_named(tmp_path: Path) -> None:
+    (tmp_path / "late.yaml").write_text("run_dir: runs/a\n")
+    with pytest.warns(
+        UserWarning, match=r"--run_dir has no effect, .*late\.yaml overrules it: put options after"
+    ):
+        assert main(["fit", "--run_dir", "runs/b", "--config", str(tmp_path / "late.yaml")]) == 2  # no model
+
+
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--help"]) == 0
     assert "Example: s2v fit --config" in " ".join(capsys.readouterr().out.split())

@@ -240,6 +240,10 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="more than tensors") as error:
         weights.load_syncnet(path)
     only_line(error)
+    assert str(error.value).endswith(
+        "it holds more than tensors (torch.nn.modules.linear.Linear), which is not executed: save a network's "
+        "state_dict() alone"
+    )
 
 
 def test_missing_extra_and_misshapen_keys_are_named(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ def test_wrong_paths_are_one_line(
         (["--bootstrap", "-3"], "--bootstrap must be 0"),
         (["--output", __file__], "expected a folder, but"),
         (["--device", "foo"], "--device foo: "),
+        (["--lpips", ""], "--lpips is empty: give a file, or leave the option out"),
     ],
 )
 def test_what_cannot_be_written_or_counted_is_said_before_videos_are_read(
@@ -163,9 +164,10 @@ def test_what_cannot_be_written_or_counted_is_said_before_videos_are_read(
 
 
 def test_crema_d_names_tell_speaker_and_emotion(tmp_path: Path) -> None:
-    (tmp_path / "1001_DFA_ANG_XX.mp4").touch()
-    (pair,) = find_pairs(tmp_path, tmp_path)
-    assert (pair.speaker, pair.emotion) == ("1001", "anger")
+    for name in ("1001_DFA_ANG_XX", "1040_ITH_SAD_X"):  # the second has one letter in the corpus, too
+        (tmp_path / f"{name}.mp4").touch()
+    pairs = find_pairs(tmp_path, tmp_path)
+    assert [(pair.speaker, pair.emotion) for pair in pairs] == [("1001", "anger"), ("1040", "sadness")]
 
 
 def test_sound_that_starts_late_stays_late(tmp_path: Path) -> None:

@@ -323,3 +323,15 @@ def test_a_study_that_can_not_be_made_leaves_nothing(
     args[3] = f"ours={tmp_path / 'elsewhere'}"
     assert main([*args, str(tmp_path / "study")]) == 2
     assert "no video of one name in every folder (ours: 1 videos, real: 2 videos)" in capsys.readouterr().err
+
+
+def test_clips_that_not_every_folder_has_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = write_videos(tmp_path / "real", CLIPS, 200)
+    ours = write_videos(tmp_path / "ours", [CLIPS[0], "extra"], 100)
+    args = ["--systems", f"ours={ours}", "--real", str(real), "--output", str(tmp_path / "study")]
+    assert main(["study", "create", *args]) == 0
+    assert "warning: 1 clips are in every folder, no other is shown (ours lacks 1, real lacks 1)" in (
+        capsys.readouterr().out
+    )

@@ -41,7 +41,7 @@ def pickled(content: object) -> bytes:
     ("content", "says"),
     [
         (b"", "is empty"),
-        (b"these are words, not weights\n" * 40, "no readable checkpoint: truncated, damaged or of another kind"),
+        (b"these are words, not weights\n" * 40, "no readable checkpoint: truncated, damaged, of another kind"),
         (b"trainer:\n  max_steps: 4\n", "no readable checkpoint"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "is a Git-LFS pointer"),
         (b"<!DOCTYPE html><html><title>404</title></html>", "is a web page"),

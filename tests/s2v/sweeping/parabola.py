@@ -1,7 +1,8 @@
 """A training that takes no time: `python parabola.py --run_dir=DIR --lr=X --name=N` ends with the loss (X - 0.25) ** 2.
 
-It writes metrics.csv as CSVLogger does. `--name=bad` fails, `--name=slow` waits to be stopped and takes a second
-to end; while a file `stop` lies in the current folder, it kills the process that started it, as the machine would.
+It writes metrics.csv as CSVLogger does. `--name=bad` fails, `--name=nan` ends with a loss that is no number,
+`--name=slow` waits to be stopped and takes a second to end; while a file `stop` lies in the current folder, it
+kills the process that started it, as the machine would.
 """
 
 import os
@@ -28,4 +29,5 @@ if Path("stop").exists():
     os.kill(os.getppid(), signal.SIGKILL)
 folder.mkdir(parents=True)
 loss = (float(options["lr"]) - 0.25) ** 2
-(folder / "metrics.csv").write_text(f"step,val/loss\n1,{loss + 1}\n2,{loss}\n")
+last = "nan" if options["name"] == "nan" else loss
+(folder / "metrics.csv").write_text(f"step,val/loss\n1,{loss + 1}\n2,{last}\n")
