@@ -96,7 +96,8 @@ class MouthSyncNet(LipSpeechNetwork):
         """
         windows = speech.to(self.taper).unfold(-1, FRAME_SAMPLES, STEP_SAMPLES) * self.taper
         power = torch.fft.rfft(windows).abs().square() / FRAME_SAMPLES
-        logs = torch.log(power @ self.filters + _QUIETEST)
+        with torch.autocast(power.device.type, enabled=False):  # logarithms in bfloat16 are off by 0.06
+            logs = torch.log(power @ self.filters + _QUIETEST)
         return logs - logs.mean(dim=-2, keepdim=True)
 
     def embed_lip_tracks(self, lips: Tensor) -> Tensor:
