@@ -23,7 +23,7 @@ _QUIETEST = 1.0
 
 
 class MouthSyncNet(LipSpeechNetwork):
-    """0.44 M parameters where SyncNet has 13.6 M: learns lips from minutes of video.
+    """0.42 M parameters where SyncNet has 13.6 M: learns lips from minutes of video.
 
     Frames go through the lip tower one by one and meet in time at its end, so that a clip costs little more than
     its frames. Speech features are log-mels, each band less its mean over the clip: how loud, and which
