@@ -32,7 +32,8 @@ DEFINITIONS = {
     "sync_prefers_true": "share of clips whose best shift within 1 frame is nearer than every shift of "
     "5 to 15 frames, both ways, on real windows alone (unrelated speech: about 0.1)",
     "sync_prefers_true_pairs": "share of those shifts farther than no shift (unrelated speech: about 0.5)",
-    "identity_rank1": "nearest by cosine among all test speakers' mean real embeddings, own clip left out",
+    "identity_rank1": "nearest by cosine among all test speakers' mean real embeddings, own clip left out where the "
+    "speaker has others in the test; where not, the real clip is compared with itself and ground_truth is 1",
     "identity_rank5": "own speaker among the five nearest; by chance 5 / speakers; only with more speakers than that",
     "identity_rank10": "likewise among the ten nearest",
     "identity_cosine": "with the same clip's real frames",
