@@ -41,6 +41,7 @@ DEFINITIONS = {
     "gender, as the corpus' table says it; only clips whose other speakers are labelled and of both genders",
     "emotion": "highest mean probability over frames; true: the clip's label, or for an unlabelled clip the "
     "judge's class on the real frames (column emotion_reference of the CSV says which)",
+    "emotion_macro_f1": "mean F1 of the emotions that are true of some clip; others count only as misses of these",
     "ground_truth_shifted": "speech 10 frames ahead of the pictures; mouths: the real one 10 frames late",
     "ground_truth_swapped": "the speech of the clip before in the list",
     "still_frame": "the clip's first frame held; pictures compared from the second frame on",
