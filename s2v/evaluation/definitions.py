@@ -32,7 +32,8 @@ DEFINITIONS = {
     "sync_prefers_true": "share of clips whose best shift within 1 frame is nearer than every shift of "
     "5 to 15 frames, both ways, on real windows alone (unrelated speech: about 0.1)",
     "sync_prefers_true_pairs": "share of those shifts farther than no shift (unrelated speech: about 0.5)",
-    "identity_rank1": "nearest by cosine among all test speakers' mean real embeddings, own clip left out",
+    "identity_rank1": "nearest by cosine among all test speakers' mean real embeddings, own clip left out where the "
+    "speaker has others in the test; where not, the real clip is compared with itself and ground_truth is 1",
     "identity_rank5": "own speaker among the five nearest; by chance 5 / speakers; only with more speakers than that",
     "identity_rank10": "likewise among the ten nearest",
     "identity_cosine": "with the same clip's real frames",
@@ -40,6 +41,7 @@ DEFINITIONS = {
     "gender, as the corpus' table says it; only clips whose other speakers are labelled and of both genders",
     "emotion": "highest mean probability over frames; true: the clip's label, or for an unlabelled clip the "
     "judge's class on the real frames (column emotion_reference of the CSV says which)",
+    "emotion_macro_f1": "mean F1 of the emotions that are true of some clip; others count only as misses of these",
     "ground_truth_shifted": "speech 10 frames ahead of the pictures; mouths: the real one 10 frames late",
     "ground_truth_swapped": "the speech of the clip before in the list",
     "still_frame": "the clip's first frame held; pictures compared from the second frame on",

@@ -6,7 +6,11 @@ from torch import Tensor
 
 
 def info_nce(
-    predictions: Tensor, positives: Tensor, negatives: Tensor, temperature: float = 0.1
+    predictions: Tensor,
+    positives: Tensor,
+    negatives: Tensor,
+    temperature: float = 0.1,
+    own: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """InfoNCE (van den Oord et al. 2018): tell the true future latent from negatives.
 
@@ -18,6 +22,7 @@ def info_nce(
         positives: (N, D) the true latents.
         negatives: (M, D) latents from other places, shared by all predictions.
         temperature: divides the cosines.
+        own: (N, M), which of the negatives are the prediction's own true latent: these are left out.
 
     Returns:
         The mean cross-entropy in nats (log(M + 1) is chance) and the share of predictions whose positive
@@ -26,6 +31,8 @@ def info_nce(
     predictions = F.normalize(predictions, dim=-1) / temperature
     positive = (predictions * F.normalize(positives, dim=-1)).sum(dim=-1, keepdim=True)
     negative = predictions @ F.normalize(negatives, dim=-1).T
+    if own is not None:
+        negative = negative.masked_fill(own, -torch.inf)
     logits = torch.cat([positive, negative], dim=-1)
     labels = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
     accuracy = (positive > negative.amax(dim=-1, keepdim=True)).float().mean()

@@ -10,6 +10,8 @@ class FuturePrediction(nn.Module):
     """Predict the latents of the next steps from the context, each step ahead by a linear map of its own.
 
     Negatives come from all clips of the batch: telling them apart takes the speaker's voice as well as the sounds.
+    Where the latent that is predicted is among them, which in a single clip of two seconds is every second time, it is
+    left out: it would be right and wrong at once.
 
     Args:
         channels: size of a latent.
@@ -37,11 +39,13 @@ class FuturePrediction(nn.Module):
         latents = standardise(latents, self.target_norm)
         contexts = standardise(contexts, self.context_norm)
         flat = latents.flatten(0, 1)
+        places = torch.arange(len(flat), device=flat.device).view(latents.shape[:2])
         losses, accuracies = [], []
         for ahead, predictor in enumerate(self.predictors, start=1):
             predicted = predictor(contexts[:, :-ahead]).flatten(0, 1)
             drawn = torch.randint(len(flat), (self.negatives,), device=flat.device)
-            loss, accuracy = info_nce(predicted, latents[:, ahead:].flatten(0, 1), flat[drawn])
+            own = places[:, ahead:].reshape(-1, 1) == drawn
+            loss, accuracy = info_nce(predicted, latents[:, ahead:].flatten(0, 1), flat[drawn], own=own)
             losses.append(loss)
             accuracies.append(accuracy)
         return torch.stack(losses).mean(), torch.stack(accuracies).mean()

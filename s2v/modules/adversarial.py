@@ -1,5 +1,7 @@
 """What adversarial trainings share: several optimizers by hand, and one count of steps, the generator's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, cast
 
 import torch
@@ -52,17 +54,22 @@ class AdversarialModule(PlainHyperparameters):
         return number == 0 or number % self.accumulate_grad_batches == 0, number == 0
 
     def _optimizer_step(self, name: str) -> None:
+        """One optimizer's step; the generator's is a batch's last."""
         optimizer = self._optimizers[name]
         limit = getattr(self.clipping, name, None)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if limit is not None:
             # with 16-mixed the gradients still carry the scaler's factor
-            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
             self.clip_gradients(
                 cast(torch.optim.Optimizer, optimizer),
                 gradient_clip_val=limit * (scaler.get_scale() if scaler is not None else 1.0),
                 gradient_clip_algorithm="norm",
             )
-        optimizer.step()
+        if scaler is not None and name != "generator":
+            with _same_scale(scaler):
+                optimizer.step()
+        else:
+            optimizer.step()
         optimizer.zero_grad()
 
     def _step_schedulers(self) -> None:
@@ -87,6 +94,18 @@ class AdversarialModule(PlainHyperparameters):
         shared = cast(Tensor, self.trainer.strategy.reduce(own, reduce_op="mean"))
         for buffer, mean in zip(buffers, shared.split([b.numel() for b in buffers]), strict=True):
             buffer.copy_(mean.view_as(buffer))
+
+
+@contextmanager
+def _same_scale(scaler: Any) -> Iterator[None]:
+    """Lightning has 16-mixed's scaler choose its next factor after each optimizer's step. The discriminators' gradients
+    are of one backward pass and all carry the factor it had then: it chooses once, after the last step.
+    """
+    scaler.update = lambda: None
+    try:
+        yield
+    finally:
+        del scaler.update
 
 
 def weighted_sum(terms: dict[str, Tensor], weights: Any) -> Tensor:

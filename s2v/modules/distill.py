@@ -9,6 +9,7 @@ from torch import Tensor
 
 from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
 from s2v.errors import InputError
+from s2v.generation.context_stream import count_frames
 from s2v.generation.portrait import hear_portrait
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.cpc import CPC
@@ -201,7 +202,10 @@ class DistillModule(RetrievesIdentity):
     def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
         latents, contexts = self.hear(batch["speech"])
         voice = self.representation.voice(batch["speech"])
-        nu, mu = self.representation.students(contexts[:, -1], voice)
+        if stage == "test":
+            nu, mu = self.heard_in_windows(batch["speech"])
+        else:
+            nu, mu = self.representation.students(contexts[:, -1], voice)
         nu_target, mu_target = self.teacher_features(batch)
         for kind, student, teacher in (("identity", nu, nu_target), ("emotion", mu, mu_target)):
             if student.shape != teacher.shape:
@@ -225,8 +229,6 @@ class DistillModule(RetrievesIdentity):
         size = len(nu)
         self.log_dict({f"{stage}/loss/{name}": value for name, value in terms.items()}, batch_size=size)
         self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=size)
-        if stage == "test":
-            nu = self.heard_in_windows(batch["speech"])
         if stage != "train":
             self._log_agreement(nu, mu, nu_target, mu_target, batch, stage)
         return loss
@@ -255,16 +257,23 @@ class DistillModule(RetrievesIdentity):
         """Eq. 2, identity retrieval and emotion agreement on held-out clips."""
         self._step(batch, "val")
 
-    def heard_in_windows(self, speech: Tensor) -> Tensor:
-        """nu (B, identity_dim) of whole clips (B, N) as export takes it: the mean over windows like training's."""
+    def heard_in_windows(self, speech: Tensor) -> tuple[Tensor, Tensor]:
+        """nu (B, identity_dim) and mu (B, emotion_dim) of whole clips (B, N) as export takes them.
+
+        The students hear windows like training's: nu is the mean over windows, mu, known at each window's centre, the
+        mean over frames, as mu* is.
+        """
         data: Any = getattr(self.trainer, "datamodule", None)
         fps = data.clips("test")[0].fps if hasattr(data, "clips") else FPS
         frames = getattr(data, "window_frames", None)
         samples = speech.shape[1] if frames is None else round(frames * SAMPLE_RATE / fps)
-        return torch.cat([hear_portrait(self.representation, [clip], samples, fps).nu for clip in speech])
+        portraits = [hear_portrait(self.representation, [clip], samples, fps) for clip in speech]
+        centres = [(frame + 0.5) / fps for frame in range(count_frames(speech.shape[1], fps))]
+        mus = [portrait.emotion_at(centres).mean(dim=1) for portrait in portraits]
+        return torch.cat([portrait.nu for portrait in portraits]), torch.cat(mus)
 
     def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
-        """The same on test clips, with nu as export takes it."""
+        """The same on test clips, with nu and mu as export takes them."""
         self._step(batch, "test")
 
     def configure_optimizers(self) -> Any:

@@ -1,6 +1,7 @@
 """Splits: functions of names alone, disjoint, complete, and as even as the names allow."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,20 @@ def test_seen_has_every_speaker_in_every_part(clips: int) -> None:
     split = make_split(rows, "seen")
     for part in PARTS:
         assert len({speaker[name] for name in split[part]}) == 7
+
+
+def test_copies_of_a_file_lie_in_one_part() -> None:
+    """Under other names, and in another speaker's folder: no test clip was trained on."""
+    rows = [replace(row, sha256=f"bytes of {row.clip_id}") for row in corpus(3, 20)]
+    copies = [replace(row, clip_id=f"{row.clip_id}_copy") for row in rows]
+    strays = [replace(row, clip_id=f"{row.clip_id}_stray", speaker="1099") for row in rows[:5]]
+    split = make_split([*strays, *copies, *rows], "seen")
+    content = {row.clip_id: row.sha256 for row in (*rows, *copies, *strays)}
+    assert sorted(name for part in PARTS for name in split[part]) == sorted(content)
+    parts = [{content[name] for name in split[part]} for part in PARTS]
+    assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+    alone = make_split(rows, "seen")
+    assert all(set(alone[part]) <= set(split[part]) for part in PARTS)
 
 
 def test_seen_is_stable_when_other_speakers_come() -> None:

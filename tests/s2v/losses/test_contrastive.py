@@ -24,6 +24,15 @@ def test_info_nce_chance_is_log_of_the_choices() -> None:
     assert accuracy.item() == 0
 
 
+def test_info_nce_leaves_out_the_positive_among_the_negatives() -> None:
+    """Two predictions, each with the other's latent and its own among the negatives: one other is left to each."""
+    latents = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    loss, accuracy = info_nce(latents, latents, latents, temperature=1.0, own=torch.eye(2, dtype=torch.bool))
+    # cosines 1 and 0: logits (1, 0)
+    assert loss.item() == pytest.approx(-math.log(math.e / (math.e + 1)))
+    assert accuracy.item() == 1
+
+
 def test_matching_by_hand() -> None:
     """Two windows, at distance 0 from their own speech and 1 from the other's: logits 0 and -1."""
     embeddings = torch.tensor([[[0.0], [1.0]]])

@@ -56,6 +56,13 @@ def test_features_are_log_mels_less_their_mean(network: MouthSyncNet) -> None:
     assert mfcc_frames(16_000) == 99
 
 
+def test_features_stay_in_float32_under_autocast(network: MouthSyncNet) -> None:
+    sound = speech(1.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = network.speech_features(sound)
+    torch.testing.assert_close(features, network.speech_features(sound), rtol=0, atol=0)
+
+
 def test_loudness_does_not_matter(network: MouthSyncNet) -> None:
     sound = speech(0.5)
     torch.testing.assert_close(

@@ -231,6 +231,20 @@ def test_clips_what_float16s_scaler_has_scaled(tmp_path: Path, face_file: str) -
     assert gradients.norm("generator") == pytest.approx(1e-3, rel=1e-2)
 
 
+def test_all_gradients_of_a_step_carry_one_factor_of_float16s_scaler(tmp_path: Path, face_file: str) -> None:
+    """A scaler that would double its factor after each optimizer's step, and one that keeps it for long."""
+    norms, factors = [], []
+    for interval in (1, 1000):
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=interval)
+        gradients = Gradients()
+        half = MixedPrecision("16-mixed", "cpu", scaler=scaler)
+        fit(tmp_path, composer(feature_network=face_file), Seed(), gradients, plugins=[half])
+        norms.append({name: gradients.norm(name) for name in NAMES})
+        factors.append(scaler.get_scale())
+    assert norms[0] == pytest.approx(norms[1], rel=1e-2)
+    assert factors == [2048.0, 1024.0]
+
+
 def test_two_accumulated_batches_equal_one_of_double_size(tmp_path: Path, face_file: str) -> None:
     """In eval mode, where batch norm does not mix clips, and with discriminators that wait for the generator."""
     results = []

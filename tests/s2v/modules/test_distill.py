@@ -85,19 +85,34 @@ def test_retrieval_is_among_all_speakers_and_not_a_batchs(module: DistillModule)
     assert logged["test/identity_retrieval_by_speaker"].item() == pytest.approx((0.5 + 1 + 1 + 0) / 4)
 
 
-def test_a_test_hears_identity_in_windows_as_export_does(module: DistillModule) -> None:
+def test_a_test_hears_in_windows_as_export_does(module: DistillModule) -> None:
     """Clips of 0.64 s, windows of 0.24 s: two of them, and the last 0.24 s."""
     module.trainer.datamodule = SimpleNamespace(window_frames=6)  # type: ignore[attr-defined]
-    speech = batch(clips=2)["speech"]
-    assert speech.shape == (2, 10_240)
+    logged: dict[str, Any] = {}
+    module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign, assignment]
+    module.log_dict = lambda values, **_: logged.update(values)  # type: ignore[method-assign, assignment]
+    clips = batch(clips=2)
+    assert clips["speech"].shape == (2, 10_240)
     with torch.no_grad():
-        windows = [speech[:, start : start + 3_840] for start in (0, 3_840, 6_400)]
-        nus = [
-            module.representation.students(module.representation.contexts(window)[:, -1], None)[0]
+        windows = [clips["speech"][:, start : start + 3_840] for start in (0, 3_840, 6_400)]
+        heard = [
+            module.representation.students(module.representation.contexts(window)[:, -1], None)
             for window in windows
         ]
-        torch.testing.assert_close(module.heard_in_windows(speech), torch.stack(nus).mean(dim=0))
-    assert not torch.allclose(nus[0], nus[1], atol=1e-3)
+        # 16 frames, from 0.02 s to 0.62 s; the windows' centres
+        knots, frames = [0.12, 0.36, 0.52], [0.02 + 0.04 * frame for frame in range(16)]
+        shares = torch.tensor([np.interp(frames, knots, row).mean() for row in np.eye(3)]).float()
+        nu = torch.stack([nu for nu, _ in heard]).mean(dim=0)
+        mu = torch.einsum("w,wbe->be", shares, torch.stack([mu for _, mu in heard]))
+        found = module.heard_in_windows(clips["speech"])
+        torch.testing.assert_close(found, (nu, mu))
+        torch.manual_seed(0)
+        module.test_step(clips, 0)
+        torch.manual_seed(0)
+        expected = module.losses(nu, mu, *module.teacher_features(clips))
+    for name, value in expected.items():
+        torch.testing.assert_close(logged[f"test/loss/{name}"], value)
+    assert not torch.allclose(heard[0][0], heard[1][0], atol=1e-3)
 
 
 def test_mu_is_the_mean_over_all_frames_when_k_is_their_number(module: DistillModule) -> None:
