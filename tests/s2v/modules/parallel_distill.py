@@ -2,7 +2,7 @@
 `python -m tests.s2v.modules.parallel_distill FOLDER CACHE IDENTITY_TEACHER EMOTION_TEACHER PROCESSES`.
 
 Rank 0 leaves `PROCESSES.pt` in FOLDER: the students' weights before and after 20 steps of four clips, shared out
-among the processes.
+among the processes, and what they are worth on the validation clips.
 """
 
 import sys
@@ -38,11 +38,15 @@ def main(folder: Path, cache: str, identity_teacher: str, emotion_teacher: str, 
         max_steps=STEPS,
         max_epochs=-1,
         use_distributed_sampler=False,
+        limit_val_batches=1.0,
+        check_val_every_n_epoch=STEPS,
+        precision="64-true",  # where rounding is no excuse: RMSprop divides by what may be rounding itself
     )
     fit.fit(module, datamodule=data)
+    metrics = fit.validate(module, datamodule=data)[0]
     if fit.global_rank == 0:
         after = {name: p.detach() for name, p in module.representation.named_parameters()}
-        left = {"steps": fit.global_step, "before": before, "after": after}
+        left = {"steps": fit.global_step, "before": before, "after": after, "metrics": metrics}
         torch.save(left, folder / f"{processes}.pt")
 
 

@@ -41,7 +41,7 @@ def test_two_processes_train_one_composer(crema_d_cache: Path, face_file: str, t
 def test_two_processes_end_with_the_weights_of_one(
     crema_d_cache: Path, teachers_dir: Path, tmp_path: Path
 ) -> None:
-    """Stage 1, 20 steps of the same four clips: shared out between two processes, or all in one."""
+    """Stage 1, 20 steps of the same four clips: shared out between two processes, or all in one; and its metrics."""
     teachers = teachers_dir / "identity.ckpt", teachers_dir / "emotion.ckpt"
     for processes in (1, 2):
         run("parallel_distill", tmp_path, crema_d_cache, *teachers, processes)
@@ -51,3 +51,5 @@ def test_two_processes_end_with_the_weights_of_one(
     for name, start in one["before"].items():
         if "cpc" not in name:
             assert (one["after"][name] - start).abs().max() > 1e-3, name  # there is something to compare
+    assert two["metrics"] == pytest.approx(one["metrics"], abs=1e-5)
+    assert {"val/loss", "val/identity_cosine", "val/identity_retrieval"} <= set(one["metrics"])
