@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -152,11 +152,12 @@ def _parameters(cls: type) -> dict[str, Any]:
     }
 
 
-def overruled_options(args: list[str]) -> dict[str, str]:
+def overruled_options(args: list[str], configs: Mapping[str, dict]) -> dict[str, str]:
     """Option -> the config after it that sets its key to something else: it has no effect, as the order decides.
 
     Args:
-        args: a command's arguments, whose configs `check_syntax` has read.
+        args: a command's arguments.
+        configs: their configs, from `read_configs`.
     """
     stated: dict[str, Any] = {}
     overruled: dict[str, str] = {}
@@ -164,9 +165,9 @@ def overruled_options(args: list[str]) -> dict[str, str]:
         option, is_set, value = arg.partition("=")
         value = value if is_set else after
         if option in ("--config", "-c"):
-            content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
-            for name in [name for name in stated if _differs(content, name[2:].split("."), stated[name])]:
-                overruled[name] = value
+            for name, said in stated.items():
+                if _differs(configs.get(value), name[2:].split("."), said):
+                    overruled[name] = value
         elif option.startswith("--"):
             overruled.pop(option, None)
             try:
@@ -185,14 +186,15 @@ def _differs(content: Any, parts: list[str], value: Any) -> bool:
     return bool(content != value)
 
 
-def check_syntax(args: list[str]) -> None:
-    """Read every config that `args` name, to say which file and line is not YAML (jsonargparse does not).
+def read_configs(args: list[str]) -> dict[str, dict]:
+    """Path -> content of every config that `args` name, to say which file and line is not YAML (jsonargparse does not).
 
     Raises:
         InputError: a file can't be read, or is not a YAML mapping.
     """
     paths = [value for option, value in pairwise(args) if option in ("--config", "-c")]
     paths += [arg.partition("=")[2] for arg in args if arg.startswith("--config=")]
+    configs = {}
     for path in paths:
         try:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -208,3 +210,5 @@ def check_syntax(args: list[str]) -> None:
             ) from None
         if not isinstance(content, dict):
             raise InputError(f"--config {path}: expected keys and values (trainer:, model:, data:), got none")
+        configs[path] = content
+    return configs

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.checkpoint_place import check_checkpoint_folders, check_checkpoint_option
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
-from s2v.config_errors import check_syntax, explain, explain_interpolation, overruled_options
+from s2v.config_errors import explain, explain_interpolation, overruled_options, read_configs
 from s2v.constructor_fault import explain_constructor
 from s2v.early_check import check_early
 from s2v.errors import InputError
@@ -150,8 +150,7 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, with one line for what is wrong."""
-        check_syntax(args)
-        for option, config in overruled_options(args).items():
+        for option, config in overruled_options(args, read_configs(args)).items():
             rank_zero_warn(f"{option} has no effect, {config} overrules it: put options after all --config")
         try:
             self.config = parser.parse_args(args)

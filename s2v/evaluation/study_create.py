@@ -52,10 +52,17 @@ def run_create(args: argparse.Namespace) -> int:
 
     from s2v.evaluation.study_page import study_page
     from s2v.evaluation.study_plan import REAL, SHIFTED, default_trials, plan_study
-    from s2v.evaluation.study_videos import emotions_by_name, missing_clips, shared_clips, write_study_video
+    from s2v.evaluation.study_videos import (
+        emotions_by_name,
+        find_study_videos,
+        missing_clips,
+        shared_clips,
+        write_study_video,
+    )
 
     systems = parse_systems(args.systems)
-    sources = shared_clips(args.real, systems)
+    found = find_study_videos(args.real, systems)
+    sources = shared_clips(found)
     emotions = emotions_by_name(list(sources))
     trials = args.trials if args.trials is not None else default_trials(list(systems))
     items = plan_study(list(sources), list(systems), emotions, trials, args.seed)
@@ -77,7 +84,7 @@ def run_create(args: argparse.Namespace) -> int:
     if len(sizes) > 1:
         listing = "; ".join(f"{w}x{h}: {', '.join(sorted(who))}" for (h, w), who in sorted(sizes.items()))
         print(f"warning: pictures differ in size, which may tell systems apart ({listing})")
-    if missing := missing_clips(args.real, systems):
+    if missing := missing_clips(found):
         counts = ", ".join(f"{name} lacks {count}" for name, count in missing.items())
         print(f"warning: {len(sources)} clips are in every folder, no other is shown ({counts})")
     if not study["emotions"]:

@@ -21,17 +21,29 @@ QUIETEST = 0.01
 """Sound whose peak is below this share of full scale is taken for silence."""
 
 
-def shared_clips(real: Path, systems: dict[str, Path]) -> dict[str, dict[str, Path]]:
-    """Clips of which the real folder and every system have a video: clip -> system -> file, sorted.
+Videos = dict[str, dict[str, Path]]
+"""Of each folder, the systems' and the real one's: clip -> file."""
+
+
+def find_study_videos(real: Path, systems: dict[str, Path]) -> Videos:
+    """The videos of the real folder and of every system.
 
     Raises:
-        InputError: a folder that is not there, or no name that all of them have.
+        InputError: a folder that is not there, or two videos of one name in it.
     """
     folders = {**systems, REAL: real}
     for name, folder in folders.items():
         if not folder.is_dir():
             raise InputError(f"no folder {folder}: expected the videos of {name}")
-    found = {name: find_videos(folder) for name, folder in folders.items()}
+    return {name: find_videos(folder) for name, folder in folders.items()}
+
+
+def shared_clips(found: Videos) -> dict[str, dict[str, Path]]:
+    """Clips of which every folder has a video: clip -> system -> file, sorted.
+
+    Raises:
+        InputError: there is no name that all of them have.
+    """
     shared = set.intersection(*(set(videos) for videos in found.values()))
     if not shared:
         counts = ", ".join(f"{name}: {len(videos)} videos" for name, videos in found.items())
@@ -39,11 +51,10 @@ def shared_clips(real: Path, systems: dict[str, Path]) -> dict[str, dict[str, Pa
     return {clip: {name: found[name][clip] for name in found} for clip in sorted(shared)}
 
 
-def missing_clips(real: Path, systems: dict[str, Path]) -> dict[str, int]:
+def missing_clips(found: Videos) -> dict[str, int]:
     """Folder -> how many of the other folders' clips it lacks, so that none is shown; only where some are."""
-    found = {name: set(find_videos(folder)) for name, folder in {**systems, REAL: real}.items()}
-    every = set.union(*found.values())
-    return {name: len(every - videos) for name, videos in found.items() if every - videos}
+    every = set().union(*found.values())
+    return {name: len(every) - len(videos) for name, videos in found.items() if len(videos) < len(every)}
 
 
 def emotions_by_name(clips: list[str]) -> dict[str, str]:

@@ -21,9 +21,8 @@ from s2v.evaluation.video_crop import VideoCrop
 MOST_BYTES = 2 * 2**30
 """A video larger than this when decoded is a row with its reason: scoring holds a pair at a time."""
 
-_CREMA_D_NAME = re.compile(
-    r"(\d{4})_[A-Z]{3}_([A-Z]{3})_[A-Z]{1,2}"
-)  # 1040_ITH_SAD_X is one of the corpus' own
+# 1040_ITH_SAD_X is one of the corpus' own
+_CREMA_D_NAME = re.compile(r"(\d{4})_[A-Z]{3}_([A-Z]{3})_[A-Z]{1,2}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from lightning.pytorch import Callback, LightningModule
 
 from s2v.cli import main
-from s2v.config_errors import check_syntax, overruled_options
+from s2v.config_errors import overruled_options, read_configs
 from s2v.errors import InputError
 from s2v.training_cli import TrainingParser
 from tests.conftest import REPOSITORY
@@ -143,7 +143,7 @@ def test_names_the_file_that_is_no_config(
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError) as caught:
-        check_syntax(["fit", *form.format(path).split()])
+        read_configs(["fit", *form.format(path).split()])
     assert f"--config {path}" in str(caught.value) and line in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -173,14 +173,17 @@ def test_a_misspelt_loss_weight_in_a_file_is_named_with_its_place(
 
 def test_a_good_config_passes(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("trainer:\n  max_epochs: ${model.lr}\n")
-    check_syntax(["fit", "--config", str(tmp_path / "config.yaml")])
+    read_configs(["fit", "--config", str(tmp_path / "config.yaml")])
 
 
 def test_options_before_a_config_that_sets_them(tmp_path: Path) -> None:
+    def overruled(args: list[str]) -> dict[str, str]:
+        return overruled_options(args, read_configs(args))
+
     config = str(tmp_path / "config.yaml")
     Path(config).write_text("run_dir: runs/a\ntrainer: {max_steps: 4}\n")
     for form in (["-c", config], ["--config", config], [f"--config={config}"]):
         before = ["fit", "--run_dir", "runs/b", "--trainer.max_steps=4", "--seed_everything", "1", *form]
-        assert overruled_options(before) == {"--run_dir": config}  # max_steps is the same
-        assert overruled_options([*before, "--run_dir=runs/b"]) == {}
-        assert overruled_options(["fit", *form, "--run_dir", "runs/b"]) == {}
+        assert overruled(before) == {"--run_dir": config}  # max_steps is the same
+        assert overruled([*before, "--run_dir=runs/b"]) == {}
+        assert overruled(["fit", *form, "--run_dir", "runs/b"]) == {}

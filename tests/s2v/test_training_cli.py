@@ -203,6 +203,7 @@ def test_divergence_is_one_line(configs: list[str], capsys: pytest.CaptureFixtur
             ["--trainer.max_epochs", "${nope.x}"],
             "the config's trainer.max_epochs: Interpolation key 'nope.x'",
         ),
+        (["--config"], "argument -c/--config: expected one argument"),
         (["--ckpt_path", "nope.ckpt"], "no weights at nope.ckpt"),
         (["--ckpt_path", "{folder}/pointer.ckpt"], "is a Git-LFS pointer"),
         (["--ckpt_path", "{folder}/words.ckpt"], "no checkpoint as `s2v fit` writes them"),
