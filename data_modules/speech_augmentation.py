@@ -1,8 +1,10 @@
 """Speech made a little different each time it is heard: what a small corpus lacks in recordings of one voice."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+import torch
+from torch import Tensor
 
 EQUALISER_BANDS = 8
 """Points, evenly spaced on a mel scale from 0 to 8 kHz, between which the equaliser's gain is interpolated."""
@@ -22,28 +24,34 @@ class SpeechAugmentation:
     equaliser_db: float = 3.0
     noise_snr_db: float | None = 20.0
 
-    def __call__(self, speech: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        """Speech (N,) float32 in [-1, 1] at 16 kHz -> the same, changed as `draw` says."""
-        changed = speech.astype(np.float32)
+    def __call__(self, speech: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Speech (B, N) in [-1, 1] at 16 kHz -> the same, each row changed by itself, where it lies.
+
+        Args:
+            speech: floating point, on any device.
+            generator: what draws, on that device; None: PyTorch's own there.
+        """
+        heard = speech.float()
+        place: Any = {"device": speech.device, "generator": generator}
         if self.equaliser_db:
-            changed = equalised(changed, self.equaliser_db * draw.standard_normal(EQUALISER_BANDS))
+            gains = self.equaliser_db * torch.randn(len(heard), EQUALISER_BANDS, **place)
+            heard = equalised(heard, gains)
         if self.noise_snr_db is not None:
-            snr = self.noise_snr_db + 30 * draw.random()
-            loudness = float(np.sqrt(np.mean(changed**2)))
-            noise = draw.standard_normal(len(changed), dtype=np.float32)
-            changed = changed + np.float32(loudness * 10 ** (-snr / 20)) * noise
-        gain = 10 ** (self.gain_db * (2 * draw.random() - 1) / 20)
-        return np.clip(gain * changed, -1, 1).astype(np.float32)
+            snr = self.noise_snr_db + 30 * torch.rand(len(heard), 1, **place)
+            loudness = heard.square().mean(dim=1, keepdim=True).sqrt()
+            heard = heard + loudness * 10 ** (-snr / 20) * torch.randn(heard.shape, **place)
+        gain = 10 ** (self.gain_db * (2 * torch.rand(len(heard), 1, **place) - 1) / 20)
+        return (gain * heard).clamp(-1, 1).to(speech.dtype)
 
 
-def equalised(speech: np.ndarray, gains_db: np.ndarray) -> np.ndarray:
-    """Speech (N,) with gains in dB at points evenly spaced on the mel scale, and in between by interpolation.
+def equalised(speech: Tensor, gains_db: Tensor) -> Tensor:
+    """Speech (B, N) at 16 kHz with each row's gains (B, P), dB, at P points evenly spaced on the mel scale.
 
-    Zero phase, so that no sound moves in time.
+    In between gains are interpolated. Zero phase, so that no sound moves in time.
     """
-    spectrum = np.fft.rfft(speech, n=len(speech))
-    mels = 2595 * np.log10(1 + np.linspace(0, 8000, len(spectrum)) / 700)
-    points = np.linspace(0, 2595 * np.log10(1 + 8000 / 700), len(gains_db))
-    return np.fft.irfft(spectrum * 10 ** (np.interp(mels, points, gains_db) / 20), n=len(speech)).astype(
-        np.float32
-    )
+    spectrum = torch.fft.rfft(speech)
+    mels = torch.log1p(torch.linspace(0, 8000, spectrum.shape[-1], device=speech.device) / 700)
+    place = mels / mels[-1] * (gains_db.shape[-1] - 1)
+    below = place.long().clamp(max=gains_db.shape[-1] - 2)
+    response = torch.lerp(gains_db[:, below], gains_db[:, below + 1], place - below)
+    return torch.fft.irfft(spectrum * 10 ** (response / 20), n=speech.shape[-1])

@@ -114,7 +114,9 @@ class WindowDataset(Dataset[Window]):
             frames, still = np.ascontiguousarray(frames[..., ::-1]), np.ascontiguousarray(still[..., ::-1])
         heard = _floats(speech)
         if self.random and self.augmentation is not None:
-            heard = self.augmentation(heard, np.random.default_rng([self.seed, epoch, index, 1]))
+            seed = np.random.default_rng([self.seed, epoch, index, 1]).integers(2**62)
+            draw_change = torch.Generator().manual_seed(int(seed))
+            heard = self.augmentation(torch.from_numpy(heard)[None], draw_change)[0].numpy()
         return _window(clip, frames, heard, still, start, first, self.frame_step)
 
 

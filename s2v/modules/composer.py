@@ -32,7 +32,7 @@ from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frame_augmentation import FrameAugmentation
 from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.identity_variety import changed, mixed
+from s2v.modules.identity_variety import mixed
 
 
 @dataclass
@@ -248,7 +248,7 @@ class ComposerModule(AdversarialModule):
         self._count_only_generator_steps()
         real = normalise(batch["frames"])
         with torch.no_grad():
-            heard = changed(batch["speech"], self.voice_augmentation)
+            heard = self.voice_augmentation(batch["speech"]) if self.voice_augmentation else None
             contexts, nu, mu = self.representation(batch["speech"], batch["frame_times"], heard)
             nu = mixed(nu, self.identity_mixing)
             face_maps = self.face_network.feature_maps(batch["still"]) if self.weights.identity else []
