@@ -102,7 +102,7 @@ def test_face_networks(make: Callable[[], nn.Module], full_float32: None) -> Non
     for name, value in exact.items():
         # float32 itself can be further off where a network is ill-conditioned, as SENet with random weights is
         rounding, error = ((found[name] - value).norm() / value.norm() for found in (here, there))
-        assert error < max(1e-4, 2 * rounding), f"{name}: {error:.1e}, the CPU's {rounding:.1e}"
+        assert error < max(1e-4, 4 * rounding), f"{name}: {error:.1e}, the CPU's {rounding:.1e}"
 
 
 @pytest.mark.parametrize("make", [lambda: SyncNet(64, 0.25), MouthSyncNet], ids=["SyncNet", "MouthSyncNet"])

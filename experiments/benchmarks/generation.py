@@ -283,7 +283,7 @@ def main() -> None:
         BASELINE: sdfa(*sdfa_and_picture()),
         "width 1 (paper), as trained": as_trained(PAPER),
         "width 1 (paper)": ours(PAPER),
-        "width 0.7": ours(at_width(0.7)),
+        "width 0.7 (default)": ours(at_width(0.7)),
         "width 0.5": ours(at_width(0.5)),
         "width 0.4": ours(at_width(0.4)),
         "width 0.25": ours(at_width(0.25)),

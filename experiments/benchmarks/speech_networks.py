@@ -37,7 +37,7 @@ class Sizes:
 
 
 PAPER = Sizes(256, 256, 512, 4096, 8, width=1.0, feature_width=1.0)
-"""experiments/compose/compose.yaml with base/representation.yaml."""
+"""experiments/compose/compose.yaml with base/representation.yaml and the generator at width 1."""
 NARROW = Sizes(64, 128, 256, 512, 7, width=0.4, feature_width=0.125)
 """experiments/demo and real_faces."""
 
