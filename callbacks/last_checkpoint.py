@@ -53,12 +53,13 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save, where it is time, unless the epoch's validation is next."""
-        if trainer.is_last_batch:
+        """Save, where it is time, unless the epoch's validation is next or the batch only added to gradients."""
+        # a resumed fit would otherwise write the step it began at once more, in the midst of the next one's batches
+        if trainer.is_last_batch or trainer.global_step == self._begun_at:
             return
         step, every = trainer.global_step, self._every_n_train_steps
         logs_every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        stopped = trainer.received_sigterm and trainer.world_size == 1 and step > self._begun_at
+        stopped = trainer.received_sigterm and trainer.world_size == 1
         if (step % every == 0 or stopped) and step % logs_every == 0:
             metrics = trainer.logged_metrics.items()
             self._last_row = {

@@ -15,7 +15,8 @@ class ReproducibleRandomness(pl.Callback):
     """Seed Python, NumPy and torch from (seed, batches trained so far, rank) before each training batch.
 
     Lightning checkpoints no generator's state; with this there is none to save. Evaluation batches are seeded
-    by their own number, so that two validations of one model agree and training does not notice them.
+    by their own number, so that two validations of one model agree and training does not notice them; in all processes
+    alike, as each validates all clips: ModelCheckpoint saves the best where all of them call it that.
 
     Args:
         seed: None takes the run's (`seed_everything`), or 0 without one.
@@ -24,9 +25,9 @@ class ReproducibleRandomness(pl.Callback):
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
 
-    def _set(self, trainer: pl.Trainer, *counters: int) -> None:
+    def _set(self, rank: int, *counters: int) -> None:
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
-        sequence = np.random.SeedSequence([seed, trainer.global_rank, *counters])
+        sequence = np.random.SeedSequence([seed, rank, *counters])
         for_python, for_numpy, for_torch = sequence.generate_state(3).tolist()
         random.seed(for_python)
         np.random.seed(for_numpy)
@@ -36,7 +37,8 @@ class ReproducibleRandomness(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Seed by the number of batches begun since training's first start, restarts included."""
-        self._set(trainer, TRAINING, trainer.fit_loop.epoch_loop.batch_progress.total.ready)
+        batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        self._set(trainer.global_rank, TRAINING, batches)
 
     def on_validation_batch_start(
         self,
@@ -47,7 +49,7 @@ class ReproducibleRandomness(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Seed by the batch's number in its loader."""
-        self._set(trainer, EVALUATION, dataloader_idx, batch_idx)
+        self._set(0, EVALUATION, dataloader_idx, batch_idx)
 
     on_test_batch_start = on_validation_batch_start
     on_predict_batch_start = on_validation_batch_start

@@ -55,7 +55,8 @@ class FaceJudge:
         was_training = self.network.training
         self.network.eval()
         try:
-            parts = [self.network(part) for part in in_parts(frames)]
+            place = next(self.network.parameters(), frames).device  # one made of ONNX may have no parameters
+            parts = [self.network(part.to(place)) for part in in_parts(frames, place)]
         finally:
             self.network.train(was_training)
         if output not in parts[0]:

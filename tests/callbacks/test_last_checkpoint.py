@@ -171,3 +171,29 @@ def test_sigterm_among_batches_that_are_added_up_saves_nothing(tmp_path: Path) -
     with pytest.raises(SystemExit):
         run.fit(Adding(), datamodule=ShuffledClips())
     assert run.global_step == 1 and not (tmp_path / "last.ckpt").exists()
+
+
+def test_batches_added_up_after_a_resume_do_not_replace_the_save(tmp_path: Path) -> None:
+    """Killed once more one batch into the next step, whose gradients no checkpoint holds, the fit is still exact."""
+
+    class Killed(pl.Callback):
+        def __init__(self, batch: int) -> None:
+            self.batch = batch
+
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.fit_loop.epoch_loop.batch_progress.total.ready == self.batch:
+                raise ZeroDivisionError
+
+    def fit_two_a_step(folder: Path, *more: pl.Callback) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        last = folder / "last.ckpt"
+        run = trainer(folder, ReproducibleRandomness(0), LastCheckpoint(str(folder), 1), *more, max_epochs=2)
+        module, ckpt_path = SmallGAN(batches_a_step=2), last if last.exists() else None
+        run.fit(module, datamodule=ShuffledClips(), ckpt_path=ckpt_path)
+        return module.state_dict()
+
+    whole = fit_two_a_step(tmp_path / "whole")
+    for batch in (3, 4):
+        with pytest.raises(ZeroDivisionError):
+            fit_two_a_step(tmp_path / "parts", Killed(batch))
+    torch.testing.assert_close(fit_two_a_step(tmp_path / "parts"), whole, rtol=0, atol=0)

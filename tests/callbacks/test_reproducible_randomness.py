@@ -56,6 +56,15 @@ def test_each_rank_draws_other_numbers() -> None:
     assert all(one != other for one, other in zip(*found, strict=True))
 
 
+def test_all_ranks_validate_by_the_same_draws() -> None:
+    found = []
+    for rank in (0, 1):
+        process: Any = SimpleNamespace(global_rank=rank)
+        ReproducibleRandomness(3).on_validation_batch_start(process, SmallGAN(), None, 0)
+        found.append(Draws.draw())
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("stop", [1, 3, 4, 5])
 def test_resumed_run_draws_what_the_uninterrupted_one_does(tmp_path: Path, stop: int) -> None:
     whole = draws(tmp_path, max_steps=8).training

@@ -52,6 +52,15 @@ def test_a_fit_of_ours_is_a_judge(teacher: str) -> None:
     assert not judge.network.training
 
 
+def test_frames_go_where_the_judge_is(teacher: str) -> None:
+    """`s2v score --device` moves the judges alone. No GPU is needed to see where the frames come; only numbers are."""
+    judge, places = load_emotion_judge(teacher), []
+    judge.network.to("meta").register_forward_pre_hook(lambda _, faces: places.append(faces[0].device.type))
+    with pytest.raises(NotImplementedError, match="meta"):
+        judge.look(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "logits")
+    assert places == ["meta"]
+
+
 def test_an_identity_judge_keeps_its_names_but_is_no_emotion_judge(speakers: str) -> None:
     judge = load_face_judge(speakers)
     assert judge.class_names == ["ann", "ben", "cem"]
