@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
+from callbacks.evenly_spaced import evenly_spaced
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.kept_clip import KeptClip, kept_clip_files
@@ -28,9 +29,7 @@ class KeptClips(Callback):
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Which clips: evenly spaced, since a sorted split begins with one speaker's. Those kept before are removed."""
-        total = int(sum(trainer.num_test_batches))
-        count = min(self.num_clips, total)
-        self._chosen = {number * total // count for number in range(count)}
+        self._chosen = set(evenly_spaced(int(sum(trainer.num_test_batches)), self.num_clips))
         for path in kept_clip_files(self.output_dir):
             path.unlink()
 

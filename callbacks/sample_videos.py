@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from callbacks.evenly_spaced import evenly_spaced
 from callbacks.generated_clip import check_generates_clips, generated_clip
 from data_modules.windows import WholeClipDataset, Window, WindowDataset
 from s2v.batch import FPS, SAMPLES_PER_FRAME
@@ -114,9 +115,7 @@ class SampleVideos(pl.Callback):
         dataset: Dataset[Window] = loader.dataset  # type: ignore[union-attr]
         if isinstance(dataset, WindowDataset):
             dataset = WholeClipDataset(dataset.clips)
-        total = len(dataset)  # type: ignore[arg-type]
-        count = min(self.num_clips, total)
-        return [dataset[number * total // count] for number in range(count)]
+        return [dataset[place] for place in evenly_spaced(len(dataset), self.num_clips)]  # type: ignore[arg-type]
 
 
 def make_sample(module: pl.LightningModule, clip: Window, max_seconds: float) -> Sample:

@@ -1,13 +1,16 @@
 """SyncNet's confidence, distance and offset of clips generated during validation."""
 
+import math
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
+from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 
+from callbacks.evenly_spaced import evenly_spaced
 from callbacks.generated_clip import check_generates_clips, generated_clip
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
@@ -19,8 +22,9 @@ from s2v.metrics.sync_confidence import MIN_FRAMES, sync_scores
 class SyncConfidenceCallback(Callback):
     """Logs val/sync_confidence, val/sync_distance and val/sync_offset_abs, the mean offset without its sign.
 
-    Takes the speech of the first validation windows, lets the module speak all of it as export would (see
-    `GeneratesClips`), and scores the two together. With several processes, each of which sees all windows as this
+    Takes the speech of evenly spaced validation windows, the same each time (of the first ones where the loader does
+    not say how many there are), lets the module speak all of it as export would (see `GeneratesClips`), and scores
+    the two together. With several processes, each of which sees all windows as this
     project's data modules serve them, they share out the work.
 
     Args:
@@ -39,6 +43,8 @@ class SyncConfidenceCallback(Callback):
         self.every_n_epochs = every_n_epochs
         self._judge: SyncJudge | None = None
         self._windows: list[tuple[Tensor, Tensor]] = []
+        self._chosen: frozenset[int] = frozenset()
+        """Positions of this rank's windows among all that a validation serves."""
         self._seen = 0
         self.means = {
             name: MeanMetric(nan_strategy="error") for name in ("confidence", "distance", "offset_abs")
@@ -55,8 +61,11 @@ class SyncConfidenceCallback(Callback):
             self._judge = load_sync_judge(self.syncnet)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the last validation's windows."""
+        """Forget the last validation's windows, and choose: a sorted data set begins with one speaker's."""
         self._windows, self._seen = [], 0
+        total = _served_windows(trainer)
+        chosen = evenly_spaced(self.max_clips if total is None else total, self.max_clips)
+        self._chosen = frozenset(chosen[trainer.global_rank :: trainer.world_size])
 
     def on_validation_batch_end(
         self,
@@ -67,7 +76,7 @@ class SyncConfidenceCallback(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep speech and still of this rank's share of the first windows."""
+        """Keep speech and still of this rank's share of the chosen windows."""
         frames = batch["speech"].shape[1] // SAMPLES_PER_FRAME
         if frames < MIN_FRAMES:
             raise InputError(
@@ -75,7 +84,7 @@ class SyncConfidenceCallback(Callback):
                 "raise window_frames or leave the callback out"
             )
         for speech, still in zip(batch["speech"], batch["still"], strict=True):
-            if self._seen < self.max_clips and self._seen % trainer.world_size == trainer.global_rank:
+            if self._seen in self._chosen:
                 self._windows.append((speech.cpu(), still.cpu()))
             self._seen += 1
 
@@ -99,3 +108,17 @@ class SyncConfidenceCallback(Callback):
                 self.means["offset_abs"].update(abs(scores.offset))  # early and late must not cancel out
         for name, mean in self.means.items():
             pl_module.log(f"val/sync_{name}", mean.compute().float())
+
+
+def _served_windows(trainer: pl.Trainer) -> int | None:
+    """How many windows a validation serves this rank, within limit_val_batches; None where that can't be known."""
+    loaders: Any = trainer.val_dataloaders
+    loaders = loaders if isinstance(loaders, list | tuple) else [loaders]
+    total = 0
+    for loader, batches in zip(loaders, trainer.num_val_batches, strict=False):
+        if not isinstance(loader, DataLoader) or loader.batch_size is None or not math.isfinite(batches):
+            return None
+        if not hasattr(loader.dataset, "__len__"):
+            return None
+        total += min(int(batches) * loader.batch_size, len(loader.dataset))
+    return total

@@ -95,6 +95,7 @@ class TestReport(Callback):
         self.report: Report | None = None
         self._protocol: Protocol | None = None
         self._scoring: Scoring | None = None
+        self._sentences: dict[str, str] = {}
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.early_check`.
@@ -153,6 +154,7 @@ class TestReport(Callback):
         protocol = self._protocol
         if self.other_frames:
             protocol.hold(_held_pictures(trainer, pl_module))
+        self._sentences = getattr(getattr(trainer, "datamodule", None), "sentences", {})
         self._scoring = Scoring(protocol, self.contact_sheet, self.bootstrap, self.max_strips)
         protocol.move_to(pl_module.device)
 
@@ -183,6 +185,7 @@ class TestReport(Callback):
             # a stream's frames come on the CPU
             generated=None if generated is None else generated.to(real.device),
             speech=as_int16(batch["speech"][0]),
+            sentence=self._sentences.get(batch["clip_id"][0], ""),
         )
         self._running().add(clip)
 

@@ -143,6 +143,12 @@ class TalkingFaceDataModule(LightningDataModule):
         return {row.speaker: row.gender for row in self._rows.values() if row.gender}
 
     @property
+    def sentences(self) -> dict[str, str]:
+        """Clip id -> what is said in it, of those whose sentence the manifest says."""
+        self._read()
+        return {row.clip_id: row.sentence for row in self._rows.values() if row.sentence}
+
+    @property
     def fps(self) -> float:
         """Stored frames a second, the same in all clips of a cache."""
         self._read()

@@ -26,6 +26,8 @@ class ClipMeasurement:
     """(W, D), of the real frames, for another clip's speech."""
     heard: Tensor | None = None
     """(W, D), of the speech, for another clip's lips."""
+    sentence: str = ""
+    """What is said; empty where unknown."""
     strip: Strip | None = None
     """For the contact sheet."""
     clip: TestClip | None = None

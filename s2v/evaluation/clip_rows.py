@@ -46,6 +46,8 @@ class TestClip:
     """Likewise, what is heard beside the generated frames; None: the same speech."""
     gender: str = ""
     """The speaker's; empty where unlabelled."""
+    sentence: str = ""
+    """A name of what is said, the same for the same words; empty where unknown."""
 
 
 @dataclass

@@ -43,7 +43,8 @@ DEFINITIONS = {
     "judge's class on the real frames (column emotion_reference of the CSV says which)",
     "emotion_macro_f1": "mean F1 of the emotions that are true of some clip; others count only as misses of these",
     "ground_truth_shifted": "speech 10 frames ahead of the pictures; mouths: the real one 10 frames late",
-    "ground_truth_swapped": "the speech of the clip before in the list",
+    "ground_truth_swapped": "the speech of the nearest clip before in the list that says another sentence (the first "
+    "clips: of the last such one); where sentences are not known, of the clip before",
     "still_frame": "the clip's first frame held; pictures compared from the second frame on",
     "another_clip": "first frame of the speaker's first clip in the list (for that one: of the second), held",
     "mean_image": "mean picture of the speaker's other clips, held",

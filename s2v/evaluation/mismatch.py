@@ -16,8 +16,8 @@ COLUMNS = ("clip_id", "still_of")
 def mismatched_clips(speakers: Mapping[str, str]) -> dict[str, str]:
     """For each clip, one of another speaker: a function of the clips' names alone, not of their order.
 
-    Among all clips of other speakers the one is taken whose name, hashed together with the clip's own, comes first:
-    every run and machine draws the same, and the drawn speakers are spread evenly.
+    The hash of the clip's name chooses first the other speaker, then one of that speaker's clips: every run and machine
+    draws the same, all other speakers are equally likely, and a clip takes one hash, however many there are.
 
     Args:
         speakers: clip id -> speaker.
@@ -25,21 +25,23 @@ def mismatched_clips(speakers: Mapping[str, str]) -> dict[str, str]:
     Raises:
         InputError: there is one speaker only.
     """
-    if len(set(speakers.values())) < 2:
+    clips_of: dict[str, list[str]] = {}
+    for clip, speaker in sorted(speakers.items()):
+        clips_of.setdefault(speaker, []).append(clip)
+    names = sorted(clips_of)
+    if len(names) < 2:
         raise InputError(
             "SDFA(mismatch) takes another speaker's frame, but the test split has one speaker only"
         )
+    places = {name: place for place, name in enumerate(names)}
 
-    def drawn(clip: str, other: str) -> str:
-        return hashlib.sha256(f"{clip}\n{other}".encode("utf-8", "surrogateescape")).hexdigest()
+    def drawn(clip: str, speaker: str) -> str:
+        digest = hashlib.sha256(clip.encode("utf-8", "surrogateescape")).hexdigest()
+        rest, place = divmod(int(digest, 16), len(names) - 1)
+        others = clips_of[names[place + (place >= places[speaker])]]  # the own speaker is skipped
+        return others[rest % len(others)]
 
-    return {
-        clip: min(
-            (other for other, theirs in speakers.items() if theirs != speaker),
-            key=lambda other: drawn(clip, other),
-        )
-        for clip, speaker in sorted(speakers.items())
-    }
+    return {clip: drawn(clip, speaker) for clip, speaker in sorted(speakers.items())}
 
 
 def write_mismatch(path: Path, chosen: Mapping[str, str]) -> None:

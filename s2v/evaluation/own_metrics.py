@@ -10,6 +10,7 @@ from torch import Tensor
 
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
+from s2v.evaluation.borrowed_speech import BorrowedSpeech
 from s2v.evaluation.clip_measurement import ClipMeasurement
 from s2v.evaluation.clip_metric import ClipMetric, ShownClip
 from s2v.evaluation.clip_rows import GROUND_TRUTH, SHIFTED, SHIFTED_BY, STILL, SWAPPED, ClipRow, TestClip
@@ -48,11 +49,8 @@ class OwnMetrics:
         for metric in self.metrics:
             self._declare(metric)
         self._hearing = [metric for metric in self.metrics if metric.hears]
-        self._first: tuple[int, TestClip] | None = None
-        """Place of the row that waits for the last clip's speech, and its clip."""
-        self._last: Tensor | None = None
-        """Speech of the clip before."""
-        self._heard = 0
+        self._borrowed: BorrowedSpeech[tuple[int, TestClip]] = BorrowedSpeech()
+        """Of samples (N,); the place of a row that waits for them, and its clip."""
 
     def _declare(self, metric: ClipMetric) -> None:
         kind = f"{type(metric).__module__}.{type(metric).__qualname__}"
@@ -130,7 +128,7 @@ class OwnMetrics:
             found.clip = replace(clip, generated=None, generated_speech=None)
 
     def take(self, found: ClipMeasurement, index: int) -> None:
-        """Clip by clip in the test's order: every clip borrows its predecessor's speech.
+        """Clip by clip in the test's order: every clip borrows another one's speech, see `BorrowedSpeech`.
 
         Args:
             found: what `measure` filled in.
@@ -142,27 +140,21 @@ class OwnMetrics:
         if isinstance(found.clip.speech, str):
             _give_reason(row, found.clip.speech)
             return
-        if self._last is None:
-            self._first = (index, found.clip)
-        else:
-            self._swap(row, found.clip, self._last)
-        self._last = found.clip.speech
-        self._heard += 1
+        borrowed = self._borrowed.take(found.sentence, found.clip.speech, (index, found.clip))
+        if borrowed is not None:
+            self._swap(row, found.clip, borrowed)
 
     def finish(self, rows: RowTable) -> None:
-        """The first clip borrows the last one's speech."""
-        if self._first is None or self._last is None:
-            return
-        index, clip = self._first
-        row = rows[index]
-        if self._heard == 1:
-            _give_reason(row, "no other clip to take speech from")
-        else:
-            self._swap(row, clip, self._last)
-        rows[index] = row
-        self._first = None
+        """The first clips, which found no other speech before them, borrow it now."""
+        for (index, clip), borrowed in self._borrowed.finish():
+            row = rows[index]
+            self._swap(row, clip, borrowed)
+            rows[index] = row
 
-    def _swap(self, row: ClipRow, clip: TestClip, speech: Tensor) -> None:
+    def _swap(self, row: ClipRow, clip: TestClip, speech: Tensor | str) -> None:
+        if isinstance(speech, str):
+            _give_reason(row, speech)
+            return
         count = min(len(clip.real), len(speech) // SAMPLES_PER_FRAME)
         real = clip.real[:count]
         for metric in self._hearing:

@@ -1,21 +1,22 @@
 """The test protocol: every clip, as the system made it and as calibration systems would, is a row.
 
 Calibration rows say what a metric can tell apart: the ground truth itself, the ground truth beside its own
-speech shifted by 10 frames, beside another clip's speech, and the clip's first frame held still; where
-`HeldPictures` are at hand, also a frame of another clip of the speaker, the mean of the speaker's other clips and
-another speaker's frame, held still. A clip that can't be measured stays a row and says why.
+speech shifted by 10 frames, beside another clip's speech (of another sentence where sentences are known), and the
+clip's first frame held still; where `HeldPictures` are at hand, also a frame of another clip of the speaker, the mean
+of the speaker's other clips and another speaker's frame, held still. A clip that can't be measured stays a row and
+says why.
 
 What compares pixels (SSIM, PSNR, LPIPS, sharpness, motion) needs a generated clip of the real one's size and number of
 frames; lips, identity, emotion, landmarks, FID and the speakers' spread are measured on whatever frames there are.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from s2v.errors import InputError
+from s2v.evaluation.borrowed_speech import BorrowedSpeech
 from s2v.evaluation.clip_embeddings import ClipEmbeddings
 from s2v.evaluation.clip_measurement import ClipMeasurement
 from s2v.evaluation.clip_rows import (
@@ -48,14 +49,6 @@ from s2v.metrics.identity import clip_embedding, identity_cosine
 from s2v.metrics.image_quality import check_clip
 from s2v.metrics.lip_sync import pair_with_later_speech, still_lips, sync_values
 from s2v.metrics.sync_confidence import lip_embeddings, scored_windows, sync_embeddings
-
-
-@dataclass
-class _Voice:
-    """A clip's speech embeddings (W, D), kept until the next clip has borrowed them."""
-
-    clip_id: str
-    heard: Tensor
 
 
 class Protocol:
@@ -106,9 +99,8 @@ class Protocol:
         self.spread = SpeakerSpread()
         self.rows = RowTable()
         self._embeddings = ClipEmbeddings()
-        self._last: _Voice | None = None
-        self._first: tuple[int, Tensor, _Voice] | None = None
-        """Index of the row that waits for the last clip's speech, its clip's lips (W, D) and speech."""
+        self._borrowed: BorrowedSpeech[tuple[int, Tensor]] = BorrowedSpeech()
+        """Of embeddings (W, D); the index of a row that waits for them, and its clip's lips (W, D)."""
 
     def hold(self, held: HeldPictures) -> None:
         """Hold these pictures against the clips to come: more calibration rows, if any speaker is known."""
@@ -125,13 +117,13 @@ class Protocol:
         self.own.move_to(device)
 
     def add(self, clip: TestClip) -> dict[str, ClipRow]:
-        """Measure one clip; its rows by system. Identity ranks and the first swap wait for `finish`."""
+        """Measure one clip; its rows by system. Identity ranks and the first swaps wait for `finish`."""
         return self.take(self.measure(clip))
 
     def measure(self, clip: TestClip) -> ClipMeasurement:
         """What the clip alone tells, kept nowhere: `take` does, in the test's order, perhaps in another process."""
         rows = self._new_rows(clip.clip_id, clip.speaker, clip.gender)
-        found = ClipMeasurement(clip.clip_id, clip.speaker, rows)
+        found = ClipMeasurement(clip.clip_id, clip.speaker, rows, sentence=clip.sentence)
         pictures = {GROUND_TRUTH: clip.real}
         generated = generated_frames(clip)
         if isinstance(generated, str):
@@ -170,9 +162,12 @@ class Protocol:
                 self.split_fid.add_features(name, features)
         if self.identity is not None:
             self._embeddings.append(found.embeddings)
+        swapped = len(self.rows) + list(found.rows).index(SWAPPED)
         if found.lips is not None and found.heard is not None:
-            self._swap_speech(found, found.lips, _Voice(found.clip_id, found.heard))
-        self.own.take(found, len(self.rows) + list(found.rows).index(SWAPPED))
+            borrowed = self._borrowed.take(found.sentence, found.heard, (swapped, found.lips))
+            if borrowed is not None:
+                _add_swap(found.rows[SWAPPED], found.lips, borrowed)
+        self.own.take(found, swapped)
         for row in found.rows.values():
             self.rows.append(row)
         return found.rows
@@ -191,8 +186,11 @@ class Protocol:
         return {name: ClipRow(clip_id, speaker, name, gender=gender) for name in self.systems}
 
     def finish(self) -> RowTable:
-        """All rows, complete: a speaker's gallery and the first clip's swap need all clips."""
-        self._close_circle_of_swaps()
+        """All rows, complete: a speaker's gallery and the first clips' swaps need all clips."""
+        for (index, lips), borrowed in self._borrowed.finish():
+            row = self.rows[index]
+            _add_swap(row, lips, borrowed)
+            self.rows[index] = row
         self.own.finish(self.rows)
         if self.identity is not None:
             add_retrieval(self.rows, self._embeddings)
@@ -269,27 +267,6 @@ class Protocol:
             return sync_embeddings(network, frames, speech)
         return lip_embeddings(network, frames, speech), heard
 
-    def _swap_speech(self, found: ClipMeasurement, lips: Tensor, voice: _Voice) -> None:
-        """Every clip borrows its predecessor's speech."""
-        if self._last is None:
-            self._first = (len(self.rows) + list(found.rows).index(SWAPPED), lips, voice)
-        else:
-            _add_sync(found.rows[SWAPPED], lips, self._last.heard)
-        self._last = voice
-
-    def _close_circle_of_swaps(self) -> None:
-        """The first clip borrows the last one's speech, as every other clip its predecessor's."""
-        if self._first is None or self._last is None:
-            return
-        index, lips, voice = self._first
-        row = self.rows[index]
-        if self._last is voice:
-            row.reasons.append("no other clip to take speech from")
-        else:
-            _add_sync(row, lips, self._last.heard)
-        self.rows[index] = row
-        self._first = None
-
 
 def _heard(speech: Tensor | str) -> Tensor:
     """Raises InputError with the reason where there is none."""
@@ -308,6 +285,14 @@ def generated_frames(clip: TestClip) -> Tensor | str:
         except InputError as error:
             return str(error)
     return clip.generated
+
+
+def _add_swap(row: ClipRow, lips: Tensor, borrowed: Tensor | str) -> None:
+    """What another clip's speech makes of the lips, or why there is none."""
+    if isinstance(borrowed, str):
+        row.reasons.append(borrowed)
+    else:
+        _add_sync(row, lips, borrowed)
 
 
 def _add_sync(row: ClipRow, lips: Tensor, heard: Tensor) -> None:

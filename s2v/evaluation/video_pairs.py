@@ -22,7 +22,7 @@ MOST_BYTES = 2 * 2**30
 """A video larger than this when decoded is a row with its reason: scoring holds a pair at a time."""
 
 # 1040_ITH_SAD_X is one of the corpus' own
-_CREMA_D_NAME = re.compile(r"(\d{4})_[A-Z]{3}_([A-Z]{3})_[A-Z]{1,2}")
+_CREMA_D_NAME = re.compile(r"(?P<speaker>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_[A-Z]{1,2}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class VideoPair:
     def speaker(self) -> str:
         """CREMA-D's number where the name is one of CREMA-D's, otherwise the first subfolder; else empty."""
         if match := _CREMA_D_NAME.fullmatch(Path(self.clip_id).name):
-            return match[1]
+            return match["speaker"]
         parts = Path(self.clip_id).parts
         return parts[0] if len(parts) > 1 else ""
 
@@ -48,7 +48,13 @@ class VideoPair:
     def emotion(self) -> str:
         """By CREMA-D's name; else empty."""
         match = _CREMA_D_NAME.fullmatch(Path(self.clip_id).name)
-        return CREMA_D_EMOTIONS.get(match[2], "") if match else ""
+        return CREMA_D_EMOTIONS.get(match["emotion"], "") if match else ""
+
+    @property
+    def sentence(self) -> str:
+        """By CREMA-D's name; else empty."""
+        match = _CREMA_D_NAME.fullmatch(Path(self.clip_id).name)
+        return match["sentence"] if match else ""
 
     @property
     def unpaired(self) -> str:
@@ -130,6 +136,7 @@ def read_pair(pair: VideoPair, own_sound: bool = True, crop: VideoCrop | None = 
         speech,
         heard if own_sound else None,
         gender=pair.gender,
+        sentence=pair.sentence,
     )
 
 

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import lightning.pytorch as pl
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from callbacks.sync_confidence import SyncConfidenceCallback
 from s2v.batch import TalkingFaceBatch
@@ -30,7 +32,7 @@ def validation(frames: int = 20) -> list[TalkingFaceBatch]:
     return [square_batch(CLIPS[:2], frames), square_batch(CLIPS[2:], frames)]
 
 
-def trainer(callback: SyncConfidenceCallback, folder: Path, epochs: int = 1) -> pl.Trainer:
+def trainer(callback: SyncConfidenceCallback, folder: Path, epochs: int = 1, **settings: Any) -> pl.Trainer:
     return pl.Trainer(
         accelerator="cpu",
         devices=1,
@@ -41,6 +43,7 @@ def trainer(callback: SyncConfidenceCallback, folder: Path, epochs: int = 1) -> 
         default_root_dir=folder,
         max_epochs=epochs,
         callbacks=[callback],
+        **settings,
     )
 
 
@@ -56,11 +59,65 @@ def expected(syncnet: str, clips: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("clips", [1, 3])
-def test_logs_the_mean_over_the_first_windows(syncnet: str, clips: int, tmp_path: Path) -> None:
+def test_logs_the_mean_over_the_chosen_windows(syncnet: str, clips: int, tmp_path: Path) -> None:
+    """Of the first ones where batches come ready made, so that nobody knows how many windows there are."""
     run = trainer(SyncConfidenceCallback(syncnet, max_clips=clips), tmp_path)
     run.validate(SpeakingSquares(), datamodule=Squares(val=validation()), verbose=False)
     found = {name: value.item() for name, value in run.callback_metrics.items()}
     assert found == pytest.approx(expected(syncnet, clips), rel=1e-4)
+
+
+class SortedWindows(pl.LightningDataModule):
+    """Ten windows of each of four speakers, sorted, eight a batch; the speech of a window is its number / 1000."""
+
+    def train_dataloader(self) -> Any:
+        return self.val_dataloader()
+
+    def val_dataloader(self) -> Any:
+        return DataLoader(range(40), batch_size=8, collate_fn=_numbered)  # type: ignore[arg-type]
+
+
+def _numbered(numbers: list[int]) -> dict[str, torch.Tensor]:
+    speech = torch.tensor(numbers)[:, None].expand(-1, 20 * 640) / 1000
+    return {"speech": speech, "still": torch.zeros(len(numbers), 3, 32, 32, dtype=torch.uint8)}
+
+
+class Listening(SpeakingSquares):
+    """Notes which windows of `SortedWindows` it was asked to speak."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[int] = []
+
+    def generate_clip(self, speech: torch.Tensor, num_frames: int) -> torch.Tensor:
+        self.heard.append(round(float(speech[0]) * 1000))
+        return super().generate_clip(torch.full_like(speech, 0.1), num_frames)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Any:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("clips", "limit", "expected"),
+    [(4, 1.0, [0, 10, 20, 30]), (4, 2, [0, 4, 8, 12]), (4, 0.4, [0, 4, 8, 12]), (50, 1.0, list(range(40)))],
+)
+def test_windows_are_evenly_spaced(
+    clips: int, limit: int | float, expected: list[int], tmp_path: Path
+) -> None:
+    """The first windows of a sorted data set are one speaker's."""
+    callback, system = SyncConfidenceCallback("in memory", max_clips=clips), Listening()
+    callback._judge = sync_judge()
+    trainer(callback, tmp_path, limit_val_batches=limit).validate(
+        system, datamodule=SortedWindows(), verbose=False
+    )
+    assert system.heard == expected
+
+
+def test_a_fits_windows_are_those_of_a_bare_validation(tmp_path: Path) -> None:
+    callback, system = SyncConfidenceCallback("in memory", max_clips=4), Listening()
+    callback._judge = sync_judge()
+    trainer(callback, tmp_path, epochs=2, limit_train_batches=1).fit(system, datamodule=SortedWindows())
+    assert system.heard == [0, 10, 20, 30] * 2  # two sanity batches are not all there is
 
 
 class OutOfStep(SpeakingSquares):
@@ -99,14 +156,15 @@ def test_every_nth_validation_of_a_fit_and_never_the_sanity_check(syncnet: str, 
     assert system.asked == 2 * 2  # after epochs 2 and 4
 
 
-def test_ranks_share_out_the_first_windows(syncnet: str) -> None:
+def test_ranks_share_out_the_windows(syncnet: str) -> None:
     """Every rank is served all windows."""
     first = []
     for rank in range(2):
         callback, process = (
             SyncConfidenceCallback(syncnet, max_clips=3),
-            SimpleNamespace(world_size=2, global_rank=rank),
+            SimpleNamespace(world_size=2, global_rank=rank, val_dataloaders=None, num_val_batches=[2]),
         )
+        callback.on_validation_epoch_start(process, SpeakingSquares())  # type: ignore[arg-type]
         for batch in [*validation(), *validation()]:
             callback.on_validation_batch_end(process, SpeakingSquares(), None, batch, 0)  # type: ignore[arg-type]
         first.append([speech for speech, _ in callback._windows])

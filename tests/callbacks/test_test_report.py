@@ -16,7 +16,9 @@ from callbacks.test_report import TestReport
 from data_modules import CremaD
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.evaluation.clip_rows import CALIBRATION, OWN_FRAMES
+from s2v.evaluation.clip_measurement import ClipMeasurement
+from s2v.evaluation.clip_rows import CALIBRATION, OWN_FRAMES, TestClip
+from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.summary import METRICS
 from s2v.file_hash import sha256_of_file, sha256_of_list
 from s2v.metrics.image_quality import frame_psnr
@@ -267,6 +269,24 @@ def test_loader_workers_serve_the_test_and_the_pass_beforehand(crema_d_cache: Pa
         trainer.test(SpeakingSquares(), verbose=False, **served)
         systems = json.loads((tmp_path / "report.json").read_text())["systems"]
         assert systems[OURS]["total"] == 2 and "mean_image" in systems
+
+
+def test_the_manifests_sentences_reach_the_protocol(
+    crema_d_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: dict[str, str] = {}
+    measure = Protocol.measure
+
+    def noted(protocol: Protocol, clip: TestClip) -> ClipMeasurement:
+        said[clip.clip_id] = clip.sentence
+        return measure(protocol, clip)
+
+    monkeypatch.setattr(Protocol, "measure", noted)
+    data = CremaD(str(crema_d_cache), image_size=64, num_workers=0, max_clips=2)
+    report = TestReport(str(tmp_path), contact_sheet=False, other_frames=False)
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[report])
+    trainer.test(SpeakingSquares(), datamodule=data, verbose=False)
+    assert said == {row.clip_id: row.clip_id.split("_")[1] for row in data.clips("test")}
 
 
 def test_running_twice_starts_anew(tmp_path: Path) -> None:

@@ -77,6 +77,11 @@ def test_split_lists_lie_beside_the_cache(crema_d_cache: Path, split: str) -> No
         assert (crema_d_cache / "splits" / split / f"{part}.txt").read_text().split() == names
 
 
+def test_sentences_of_clips(crema_d_cache: Path) -> None:
+    found = module(crema_d_cache).sentences
+    assert len(found) == 36 and all(name.split("_")[1] == sentence for name, sentence in found.items())
+
+
 def test_lists_by_hand(crema_d_cache: Path, tmp_path: Path) -> None:
     names = [row.clip_id for row in read_manifest(crema_d_cache / "manifest.csv")]
     for part, chosen in (("train", names[:6]), ("val", names[6:8]), ("test", names[8:9])):

@@ -92,6 +92,14 @@ def test_who_hears_is_asked_about_shifted_and_swapped_speech() -> None:
     assert measured([own], FirstSample())[OURS][0].values["first_sample"] == 7
 
 
+def test_speech_is_borrowed_from_another_sentence() -> None:
+    clips = [clip(number) for number in range(6)]
+    for one, sentence in zip(clips, ("DFA", "DFA", "IEO", "IEO", "TIE", "TIE"), strict=True):
+        one.sentence = sentence
+    borrowed = [row.values["first_sample"] for row in measured(clips, FirstSample())[SWAPPED]]
+    assert borrowed == [5000, 5000, 1000, 1000, 3000, 3000]
+
+
 def test_a_clip_alone_has_no_other_speech_and_a_mute_one_no_value() -> None:
     rows = measured([clip(1)], FirstSample())
     assert rows[SWAPPED][0].reasons == ["no other clip to take speech from"]

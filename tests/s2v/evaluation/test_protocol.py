@@ -1,6 +1,7 @@
 """The protocol on clips whose truth is known: every calibration row must say what it is."""
 
 import math
+import pickle
 
 import pytest
 import torch
@@ -130,6 +131,35 @@ def test_swapped_speech_is_the_clip_befores_and_the_first_takes_the_last() -> No
     assert [row.values["sync_within_one"] for row in swapped] == [0, 1, 0, 1]
 
 
+def moods_of_sentences() -> list[TestClip]:
+    """As CREMA-D sorts them; a person's takes of a sentence are in step, whatever the mood."""
+    clips = []
+    for number, (who, what) in enumerate((who, what) for who in ("ann", "ben") for what in ("DFA", "IEO")):
+        for emotion in ("anger", "happiness"):
+            clip = square_clip(who, emotion, seed=number)
+            clip.clip_id, clip.sentence = f"{who}_{what}_{emotion}", what
+            clips.append(clip)
+    return clips
+
+
+def test_swapped_speech_is_of_another_sentence() -> None:
+    clips = moods_of_sentences()
+    swapped = of_system(run(clips), SWAPPED)
+    assert all(row.scored for row in swapped)
+    assert [row.values["sync_within_one"] for row in swapped] == [0] * 8
+    for clip in clips:
+        clip.sentence = ""
+    # every other row then hears the same words in step
+    assert [row.values["sync_within_one"] for row in of_system(run(clips), SWAPPED)] == [0, 1] * 4
+
+
+def test_what_was_measured_elsewhere_borrows_the_same_speech() -> None:
+    here, elsewhere = (Protocol(sync=sync_judge()) for _ in range(2))
+    for clip in moods_of_sentences():
+        here.take(pickle.loads(pickle.dumps(elsewhere.measure(clip))))
+    assert list(here.finish()) == list(run(moods_of_sentences(), identity=None, emotion=None))
+
+
 def test_swap_with_a_shorter_neighbour() -> None:
     rows = run([square_clip("ann", "anger", 1, frames=40), square_clip("ben", "anger", 2, frames=60)])
     assert all(row.scored for row in rows)
@@ -221,7 +251,9 @@ def test_no_pictures_are_kept() -> None:
         protocol.add(clip)
     kept = [value for found in protocol._embeddings for value in found.values()]
     assert max(value.numel() for value in kept) == 3
-    assert protocol._last is not None and protocol._last.heard.shape == (45, 5)
+    kept_voices = (protocol._borrowed._newest, protocol._borrowed._other)
+    assert all(voice is not None and voice.speech.shape == (45, 5) for voice in kept_voices)
+    assert [lips.shape for _, (_, lips) in protocol._borrowed._waiting] == [(45, 5)]
 
 
 def with_held(clips: list[TestClip]) -> Protocol:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from s2v.cli import main
-from s2v.evaluation.video_pairs import find_pairs, read_video
+from s2v.evaluation.clip_rows import TestClip
+from s2v.evaluation.video_pairs import VideoPair, find_pairs, read_pair, read_video
 from s2v.file_hash import sha256_of_file
 from tests.data_modules.media import tone, write_media
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
@@ -163,11 +164,19 @@ def test_what_cannot_be_written_or_counted_is_said_before_videos_are_read(
     assert says in capsys.readouterr().err
 
 
-def test_crema_d_names_tell_speaker_and_emotion(tmp_path: Path) -> None:
+def test_crema_d_names_tell_speaker_emotion_and_sentence(tmp_path: Path) -> None:
     for name in ("1001_DFA_ANG_XX", "1040_ITH_SAD_X"):  # the second has one letter in the corpus, too
         (tmp_path / f"{name}.mp4").touch()
     pairs = find_pairs(tmp_path, tmp_path)
     assert [(pair.speaker, pair.emotion) for pair in pairs] == [("1001", "anger"), ("1040", "sadness")]
+    assert [pair.sentence for pair in pairs] == ["DFA", "ITH"]
+    assert VideoPair("ann/clip", None, None).sentence == ""
+
+
+def test_a_pairs_sentence_reaches_the_protocol(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "1001_DFA_ANG_XX.mp4", pictures(0), sound=tone(1))
+    clip = read_pair(VideoPair(path.stem, path, None))
+    assert isinstance(clip, TestClip) and clip.sentence == "DFA"
 
 
 def test_sound_that_starts_late_stays_late(tmp_path: Path) -> None:
