@@ -76,7 +76,7 @@ def test_gaps_are_filled_with_silence(tmp_path: Path) -> None:
     assert np.abs(samples[24200:]).max() > 16000
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.ts", "mp2"), ("a.aac", "aac")])
+@pytest.mark.parametrize(("name", "codec"), [("a.ts", "mp2")])
 def test_a_track_may_change_from_mono_to_stereo(tmp_path: Path, name: str, codec: str) -> None:
     """Broadcasts do at the end of a programme: the tone goes on, as loud as before."""
     samples = decode_speech(write_changing_sound(tmp_path / name, codec)).samples.astype(float) / 32768
