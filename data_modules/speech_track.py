@@ -69,22 +69,27 @@ def _decode(container: InputContainer, path: Path) -> "tuple[np.ndarray, float]"
     pieces: list[np.ndarray] = []
     waiting: list[np.ndarray] = []
     start, written, rate = 0.0, 0, 0
-    mixer = resampler = None
+    mixer = resampler = source = None
     try:
         for frame in container.decode(container.streams.audio[0]):
-            if mixer is None or resampler is None:
+            if resampler is None:
                 rate, start = frame.sample_rate, float(frame.time or 0.0)
-                # to integers: only then does FFmpeg scale the mix so that it cannot overflow
-                mixer = av.AudioResampler("s32p", "mono", rate)
                 resampler = av.AudioResampler("fltp", "mono", SPEECH_RATE)
             if frame.sample_rate != rate:
                 raise ClipRefused(
                     f"the sample rate of {path.name} changes from {rate} to {frame.sample_rate}"
                 )
+            # transport streams and ADTS may change channels on the way: finish one mix, begin the next
+            if mixer is None or source != (frame.format.name, frame.layout.name):
+                rest = _mixed(mixer, None)
+                waiting.append(rest)
+                written += rest.size
+                # to integers: only then does FFmpeg scale the mix so that it cannot overflow
+                mixer = av.AudioResampler("s32p", "mono", rate)
+                source = (frame.format.name, frame.layout.name)
             stray = frame.time - (start + written / rate) if frame.time is not None else 0.0
             frame.pts = None
-            mixed = [part.to_ndarray().reshape(-1) for part in mixer.resample(frame)]
-            samples = np.concatenate([*mixed, np.zeros(0, np.int32)]).astype(np.float32) / 2**31
+            samples = _mixed(mixer, frame)
             if stray > _LONGEST_GAP:
                 raise ClipRefused(f"the audio of {path.name} jumps by {stray:.0f} s")
             if stray > _JITTER:
@@ -100,9 +105,17 @@ def _decode(container: InputContainer, path: Path) -> "tuple[np.ndarray, float]"
         if resampler is not None:
             pieces += _resampled(resampler, waiting, rate)
             pieces += [part.to_ndarray().reshape(-1) for part in resampler.resample(None)]
-    except (FFmpegError, IndexError) as error:
+    except (FFmpegError, IndexError, ValueError) as error:
         raise ClipRefused(f"the audio track of {path.name} cannot be decoded: {plain(error)}") from error
     return np.concatenate([*pieces, np.zeros(0, np.float32)]), start
+
+
+def _mixed(mixer: av.AudioResampler | None, frame: av.AudioFrame | None) -> np.ndarray:
+    """A frame's samples, (N,) float32 at their own rate; of no frame, what the mixer still holds."""
+    # None is what a mixer with nothing to do answers
+    parts = [part for part in mixer.resample(frame) if part is not None] if mixer is not None else []
+    mixed = np.concatenate([*(part.to_ndarray().reshape(-1) for part in parts), np.zeros(0, np.int32)])
+    return mixed.astype(np.float32) / 2**31
 
 
 def _resampled(resampler: av.AudioResampler, parts: list[np.ndarray], rate: int) -> list[np.ndarray]:

@@ -91,8 +91,8 @@ def run_export(args: argparse.Namespace) -> int:
     Raises:
         InputError: the arguments or the checkpoint are wrong; nothing has been written then.
     """
-    if args.threads is not None and args.threads < 1:
-        raise InputError(f"--threads must be at least 1, got {args.threads}")
+    if args.threads is not None and not 1 <= args.threads <= 1024:
+        raise InputError(f"--threads must be 1 to 1024, got {args.threads}")
     if not args.checkpoint.startswith("sdfa:"):
         check_checkpoint_file(args.checkpoint)
     exports = plan_exports(args.speech, args.output)

@@ -80,3 +80,39 @@ def write_clip(path: Path, seconds: float = 2.0, **kwargs: object) -> Path:
     """An ordinary talking clip: 25 fps shades and a tone of the same length."""
     arguments: dict = {"frames": shades(round(seconds * 25)), "sound": tone(seconds), **kwargs}
     return write_media(path, **arguments)
+
+
+def write_changing_sound(
+    path: Path, codec: str, frames: Sequence[np.ndarray] = (), rate: int = 48000
+) -> Path:
+    """A second of tone in mono and then one in stereo, in one track; with pictures (H, W, 3) at 25 fps, if any."""
+    base = Fraction(1, rate)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg2video", rate=25) if len(frames) else None
+        track = container.add_stream(codec, rate=rate, layout="mono")
+        if video is not None:
+            video.height, video.width = frames[0].shape[:2]
+            video.pix_fmt = "yuv420p"
+            for pixels in frames:
+                container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(video.encode(None))
+        packets, start = [], 0
+        for channels, layout in ((1, "mono"), (2, "stereo")):
+            encoder = av.CodecContext.create(codec, "w")
+            assert isinstance(encoder, av.AudioCodecContext)
+            encoder.sample_rate, encoder.layout, encoder.time_base = rate, layout, base
+            encoder.format = {"mp2": "s16", "aac": "fltp"}[codec]
+            encoder.open()
+            steps = encoder.frame_size
+            sound = tone(-(-rate // steps) * steps / rate, rate, channels)
+            for first in range(0, sound.shape[1], steps):
+                piece = np.ascontiguousarray(sound[:, first : first + steps].T).reshape(1, -1)
+                frame = av.AudioFrame.from_ndarray(piece, format="flt", layout=layout)
+                frame.sample_rate, frame.pts, frame.time_base = rate, start + first, base
+                packets += encoder.encode(frame)
+            packets += encoder.encode(None)
+            start += sound.shape[1]
+        for packet in packets:
+            packet.stream = track
+            container.mux(packet)
+    return path

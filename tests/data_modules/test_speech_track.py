@@ -11,7 +11,7 @@ import pytest
 from data_modules.clip_refused import ClipRefused
 from data_modules.speech_track import SPEECH_RATE, decode_speech
 from s2v.batch import SAMPLE_RATE
-from tests.data_modules.media import shades, tone, write_media
+from tests.data_modules.media import shades, tone, write_changing_sound, write_media
 
 
 def test_the_rate_is_the_batch_contracts() -> None:
@@ -74,6 +74,28 @@ def test_gaps_are_filled_with_silence(tmp_path: Path) -> None:
     assert abs(len(samples) - 40000) <= 40
     assert np.abs(samples[16200:23800]).max() == 0
     assert np.abs(samples[24200:]).max() > 16000
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.ts", "mp2")])
+def test_a_track_may_change_from_mono_to_stereo(tmp_path: Path, name: str, codec: str) -> None:
+    """Broadcasts do at the end of a programme: the tone goes on, as loud as before."""
+    samples = decode_speech(write_changing_sound(tmp_path / name, codec)).samples.astype(float) / 32768
+    assert len(samples) / SPEECH_RATE == pytest.approx(2, abs=0.1)
+    for begin in (0.2, 1.2):
+        part = samples[round(begin * SPEECH_RATE) :][: SPEECH_RATE // 2]
+        spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)))) / (len(part) / 4)
+        assert spectrum.argmax() == 110  # 220 Hz in half a second
+        assert spectrum[110] == pytest.approx(0.5, abs=0.02)  # its amplitude; AAC's peaks stray more
+
+
+def test_sound_that_cannot_be_mixed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(mixer: object, frame: object) -> np.ndarray:
+        raise ValueError("no such layout")
+
+    path = write_media(tmp_path / "a.wav", sound=tone(1.0))
+    monkeypatch.setattr("data_modules.speech_track._mixed", refuse)
+    with pytest.raises(ClipRefused, match=r"the audio track of a\.wav cannot be decoded: no such layout"):
+        decode_speech(path)
 
 
 def test_silence_is_refused(tmp_path: Path) -> None:

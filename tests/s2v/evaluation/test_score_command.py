@@ -13,7 +13,7 @@ from s2v.cli import main
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.video_pairs import VideoPair, find_pairs, read_pair, read_video
 from s2v.file_hash import sha256_of_file
-from tests.data_modules.media import tone, write_media
+from tests.data_modules.media import tone, write_changing_sound, write_media
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
 
 
@@ -185,6 +185,15 @@ def test_sound_that_starts_late_stays_late(tmp_path: Path) -> None:
     assert isinstance(speech, torch.Tensor)
     assert frames.shape == (50, 3, 64, 64) and len(speech) == 50 * 640
     assert speech[:7500].abs().max() < 100 < speech[8500:16000].abs().max()
+
+
+def test_sound_may_change_its_channels(tmp_path: Path) -> None:
+    """A broadcast's mono becomes stereo; `read_pair` ended with a traceback."""
+    real = write_changing_sound(tmp_path / "real.ts", "mp2", pictures(0, count=50))
+    clip = read_pair(VideoPair("a", real, write_media(tmp_path / "a.mp4", pictures(1), sound=tone(1))))
+    assert not isinstance(clip, str) and torch.is_tensor(clip.speech)
+    for second in clip.speech.float().split(16_000):
+        assert second[4000:12_000].abs().max() / 32768 == pytest.approx(0.5, abs=0.02)
 
 
 def test_genders_of_the_real_videos_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -296,6 +296,7 @@ def test_wrong_arguments_are_one_line(
         (["--speech", tmp_path / "none.wav", "--output", tmp_path / "a.mp4"], "none.wav"),
         (["--speech", speech, "--output", speech], "videos are MP4"),
         (["--speech", speech, "--output", tmp_path / "a.mp4", "--threads", "0"], "--threads"),
+        (["--speech", speech, "--output", tmp_path / "a.mp4", "--threads", "100000"], "1 to 1024"),
         (["--speech", speech], "--output"),
     ]:
         assert export(checkpoint, *arguments) == 2  # type: ignore[misc]
