@@ -6,7 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from callbacks.evenly_spaced import evenly_spaced
+from data_modules.evenly_spaced import evenly_spaced
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.kept_clip import KeptClip, kept_clip_files

@@ -12,8 +12,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from callbacks.evenly_spaced import evenly_spaced
 from callbacks.generated_clip import check_generates_clips, generated_clip
+from data_modules.evenly_spaced import evenly_spaced
 from data_modules.windows import WholeClipDataset, Window, WindowDataset
 from s2v.batch import FPS, SAMPLES_PER_FRAME
 from s2v.errors import InputError

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 
-from callbacks.evenly_spaced import evenly_spaced
 from callbacks.generated_clip import check_generates_clips, generated_clip
+from data_modules.evenly_spaced import evenly_spaced
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.evaluation.judges import SyncJudge, load_sync_judge

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data_modules.clip_cache import CachedClip, read_header
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
+from data_modules.evenly_spaced import evenly_spaced
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
 from data_modules.layouts import layout_for_prepare
 from data_modules.pixel_names import pixel_names
@@ -381,7 +382,10 @@ class TalkingFaceDataModule(LightningDataModule):
             wanted = set(self._wanted_speakers)
             split = {part: [name for name in split[part] if rows[name].speaker in wanted] for part in PARTS}
         if self.max_clips is not None:
-            split = {part: _spread(split[part], self.max_clips) for part in PARTS}
+            split = {
+                part: [split[part][place] for place in evenly_spaced(len(split[part]), self.max_clips)]
+                for part in PARTS
+            }
         return split
 
     def _prepare_command(self) -> str:
@@ -390,13 +394,6 @@ class TalkingFaceDataModule(LightningDataModule):
         size = f" --size {self.image_size}" if self.image_size != 128 else ""
         crop = f" --crop {self.crop}" if self.crop != "none" else ""
         return f"s2v prepare --root {root} --layout {layout} --cache {self.cache_dir}{size}{crop}"
-
-
-def _spread(names: list[str], count: int) -> list[str]:
-    """`count` of the names, evenly spaced: a sorted list begins with one speaker's clips alone."""
-    if len(names) <= count:
-        return names
-    return [names[position * len(names) // count] for position in range(count)]
 
 
 def _check_no_second_sampler(trainer: Trainer) -> None:

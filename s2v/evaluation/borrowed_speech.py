@@ -8,7 +8,7 @@ from torch import Tensor
 
 NOBODY = "no other clip to take speech from"
 MOST_WAITING = 32
-"""CREMA-D has at most 18 clips of one sentence in a row."""
+"""CREMA-D has 16 clips of one sentence in a row: IEO, five moods at three levels each, and neutral."""
 TOO_MANY = f"the test begins with more than {MOST_WAITING} clips of one sentence: no other speech at hand"
 
 Borrower = TypeVar("Borrower")

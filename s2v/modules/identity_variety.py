@@ -1,4 +1,4 @@
-"""More of what a speaker may sound like than a small corpus has: stage 2 varies, in training, what nu is read from."""
+"""More than a small corpus has of what nu may be: stage 2 varies it in training."""
 
 import torch
 from torch import Tensor
