@@ -230,14 +230,28 @@ def _find_folder(root: Path) -> list[FoundClip]:
 
 
 def _videos_below(root: Path) -> Iterator[str]:
-    """Relative paths ('/' between parts) of all video files below `root`; hidden ones are left out."""
+    """Relative paths ('/' between parts) of all video files below `root`; hidden ones are left out.
+
+    Links to folders are followed, but not to one that the link itself lies in: its videos would come again and again.
+    """
     for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not _leads_back(folder, name)
+        )
         below = os.path.relpath(folder, root)
         prefix = "" if below == "." else below.replace(os.sep, "/") + "/"
         for name in sorted(names):
             if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not name.startswith("."):
                 yield prefix + name
+
+
+def _leads_back(folder: str, name: str) -> bool:
+    """Whether a subfolder is a link to `folder` or to one on the way to it, which may lead through links too."""
+    path = os.path.join(folder, name)
+    if not os.path.islink(path):
+        return False
+    there, here = os.path.realpath(path), Path(folder).absolute()
+    return any(os.path.realpath(above) == there for above in (here, *here.parents))
 
 
 def _names(folder: Path) -> list[str]:

@@ -57,7 +57,7 @@ def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:
     """Reads lists written by hand or by `write_split`; clips that are not usable here are left out.
 
     Raises:
-        InputError: a list is missing, or a clip is in two parts.
+        InputError: a list is missing or not UTF-8, or a clip is in two parts.
     """
     usable = {row.clip_id for row in rows if row.ok}
     split: Split = {}
@@ -66,11 +66,18 @@ def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:
         path = folder / f"{part}.txt"
         if not path.is_file():
             raise InputError(f"no list {path}: a folder with train.txt, val.txt and test.txt was expected")
-        names = [
-            line.encode("ascii", "backslashreplace").decode("unicode_escape")
-            for line in path.read_text(encoding="utf-8").split("\n")
-            if line
-        ]
+        try:
+            lines = path.read_text(encoding="utf-8-sig").split(
+                "\n"
+            )  # some editors begin with a byte-order mark
+            names = [
+                line.encode("ascii", "backslashreplace").decode("unicode_escape") for line in lines if line
+            ]
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path} can't be read ({error.reason}): a list of clip ids in UTF-8 was expected, a backslash in an "
+                "id written as \\\\"
+            ) from error
         for name in names:
             if name in where:
                 raise InputError(f"{path} repeats clip {name!r}, which is already in {where[name]}")

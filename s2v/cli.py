@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from s2v import __version__
 from s2v.errors import InputError
 from s2v.nearest_name import did_you_mean
+from s2v.sigterm import ended_by_sigterm
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -217,7 +218,9 @@ def _dispatch(args: list[str]) -> int:
     if name not in COMMANDS:
         hint = did_you_mean(name, [*TRAINING, *COMMANDS, *GROUPS])
         raise InputError(f"unknown command {name!r}{hint} (s2v --help lists them)")
-    return COMMANDS[name].run(parser_of(name).parse_strictly(rest)) or 0
+    arguments = parser_of(name).parse_strictly(rest)
+    with ended_by_sigterm():  # half-written files and other processes are cleared away as after Ctrl-C
+        return COMMANDS[name].run(arguments) or 0
 
 
 def main(args: list[str] | None = None) -> int:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from s2v.errors import InputError
 from s2v.generation.export_plan import Export, plan_exports
-from s2v.sigterm import ended_by_sigterm
 from s2v.whole_file import DISK_IS_FULL, check_can_be_made, why_unwritten
 
 if TYPE_CHECKING:
@@ -124,8 +123,7 @@ def run_export(args: argparse.Namespace) -> int:
         )
     stream = open_system(args.checkpoint, device, args.identity, args.image)
     provenance = Provenance(sha256_of_file(args.checkpoint.removeprefix("sdfa:")), args.mark, len(without))
-    with ended_by_sigterm():  # what is half-written goes, as after Ctrl-C
-        failed = export_all(missing, stream, args.threads or 0, provenance)
+    failed = export_all(missing, stream, args.threads or 0, provenance)
     if len(exports) > 1 or failed:
         print(f"{len(missing) - failed} written, {kept} kept, {failed} failed")
     return 1 if failed else 0

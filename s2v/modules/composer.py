@@ -164,6 +164,9 @@ class ComposerModule(AdversarialModule):
             "frame": frame_lr,
             "sync": sync_lr,
         }
+        for name, rate in self.learning_rates.items():  # they are set past the optimizers' own check
+            if not 0 <= rate < float("inf"):
+                raise InputError(f"{name}_lr must be 0 or more and finite, got {rate}")
         if not 0 <= identity_mixing < 0.5:
             raise InputError(
                 f"identity_mixing must be at least 0 and below 0.5, where nu is another's, got {identity_mixing}"

@@ -85,6 +85,17 @@ def test_a_folder_s_videos_are_those_of_its_layout(tmp_path: Path) -> None:
     assert videos == [clip.video for clip in find_clips(corpus, "folder")] == ["ann/1.mp4", "ben/2.MOV"]
 
 
+def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
+    """To the own folder, to one above, and by two links in turn: each video once, or for ever."""
+    corpus = touch(tmp_path / "corpus", "ann/1.mp4", "ben/2.mp4")
+    (corpus / "ann" / "self").symlink_to(".")
+    (corpus / "ann" / "up").symlink_to("..")
+    (corpus / "ben" / "away").symlink_to(touch(tmp_path / "elsewhere", "3.mp4"))
+    (tmp_path / "elsewhere" / "back").symlink_to(corpus / "ben")
+    videos = [path.relative_to(corpus).as_posix() for path in videos_below(corpus)]
+    assert videos == ["ann/1.mp4", "ben/2.mp4", "ben/away/3.mp4"]
+
+
 def test_known_ids_stay(tmp_path: Path) -> None:
     touch(tmp_path, "b.avi", "b.mov", "b.mov.mp4", "c.mov")
     known = {"b": "b.mov", "b.mov": "gone.mp4", "other": "c.mov"}

@@ -136,3 +136,17 @@ def test_a_list_that_leaks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "val.txt").unlink()
     with pytest.raises(InputError, match=r"no list .*val\.txt"):
         read_split(tmp_path, rows)
+
+
+def test_lists_of_other_editors(tmp_path: Path) -> None:
+    """A byte-order mark is no part of the first name; what is not UTF-8 is one line."""
+    rows = corpus(1, 3)
+    split = {part: [row.clip_id] for part, row in zip(("train", "val", "test"), rows, strict=True)}
+    write_split(tmp_path, split)
+    for path in tmp_path.glob("*.txt"):
+        path.write_text(path.read_text(), encoding="utf-8-sig", newline="\r\n")
+    assert read_split(tmp_path, rows) == split
+    for content in ("M\u00fcller\n".encode("latin-1"), b"a\\N\n"):
+        (tmp_path / "val.txt").write_bytes(content)
+        with pytest.raises(InputError, match=r"val\.txt can't be read .* in UTF-8 was expected"):
+            read_split(tmp_path, rows)

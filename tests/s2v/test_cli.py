@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import pytest
 import s2v
 from s2v.cli import COMMANDS, TRAINING, main
 from s2v.nearest_name import did_you_mean
+from s2v.whole_file import whole_file
 
 
 def test_help_lists_every_command_at_once_and_imports_no_torch() -> None:
@@ -105,6 +107,21 @@ def test_a_reader_who_leaves_early_gets_no_traceback(args: str, tmp_path: Path) 
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait() == 141
+
+
+def test_sigterm_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(args: object) -> int:
+        with whole_file(tmp_path / "report.json") as partial:
+            partial.write_text("{")
+            signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr("s2v.doctor.run_doctor", stopped)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor"])
+    assert ended.value.code == 143 and signal.getsignal(signal.SIGTERM) == before
+    assert not list(tmp_path.iterdir())
 
 
 def test_synthesize_writes_the_corpus_it_was_asked_for(

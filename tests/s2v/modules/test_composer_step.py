@@ -1,5 +1,6 @@
 """The composer's training step: what it optimises, and that its shortcuts change nothing."""
 
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,14 @@ def test_each_player_has_its_own_rmsprop_at_the_papers_rate(tmp_path: Path) -> N
         assert [id(p) for p in optimizer.param_groups[0]["params"]] == [id(p) for p in network.parameters()]
     asked = composer(generator_lr=1.0, identity_lr=2.0, frame_lr=3.0, sync_lr=4.0).configure_optimizers()
     assert [optimizer.param_groups[0]["lr"] for optimizer in asked] == [1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"), [("generator_lr", -1.0), ("frame_lr", math.nan), ("sync_lr", math.inf)]
+)
+def test_rates_that_would_train_wrongly_are_refused(name: str, rate: float) -> None:
+    with pytest.raises(InputError, match=f"{name} must be 0 or more and finite, got {rate}"):
+        composer(**{name: rate})
 
 
 def test_other_optimizers_take_the_four_rates_too() -> None:
