@@ -74,7 +74,7 @@ class FoldedFrameDecoder:
         self.seed_shift = decoder.seed.bias + decoder.seed.weight @ shift
         self.decoder = decoder
         self.stages = [FoldedUpsampling(cast(JoinedUpsampling, stage)) for stage in decoder.stages]
-        self.to_rgb = in_blocks_of_four(cast(nn.Conv2d, decoder.to_rgb[0]))
+        self.to_rgb, self.rgb_stride = blocks_of_four(decoder)
         sizes = [self.seed_size * 2**number for number in range(1, len(self.stages) + 1)]
         self.largest_values = max(
             len(stage.shift) * size**2 for stage, size in zip(self.stages, sizes, strict=True)
@@ -96,7 +96,7 @@ class FoldedFrameDecoder:
         for stage, identity in zip(self.stages, identity_parts, strict=True):
             x = stage(x, identity)
         weight, bias = self.to_rgb
-        blocks = functional.conv2d(x, weight, bias, stride=2, padding=1).tanh_()
+        blocks = functional.conv2d(x, weight, bias, stride=self.rgb_stride, padding=1).tanh_()
         return rearrange(blocks, "(b t) (y x c) h w -> b t c (h y) (w x)", b=len(contexts), y=2, x=2)
 
 
@@ -104,6 +104,19 @@ def folded_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution without bias, followed by its batch norm."""
     scale, shift = norm_as_affine(norm)
     return channels_last(conv.weight * scale.view(-1, 1, 1, 1)), shift
+
+
+def blocks_of_four(decoder: FrameDecoder) -> tuple[tuple[Tensor, Tensor], int]:
+    """Weight, bias and stride of the convolution (padding 1) that makes 2x2 pixels at a time of the last features.
+
+    Its channels are (row, column, colour); a `subpixel` decoder's own are (colour, row, column).
+    """
+    conv = cast(nn.Conv2d, decoder.to_rgb[0])
+    if not decoder.subpixel:
+        return in_blocks_of_four(conv), 2
+    assert conv.bias is not None
+    weight = rearrange(conv.weight.detach(), "(c p) i h w -> (p c) i h w", p=4)
+    return (channels_last(weight), rearrange(conv.bias.detach(), "(c p) -> (p c)", p=4).contiguous()), 1
 
 
 def in_blocks_of_four(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
