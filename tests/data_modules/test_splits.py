@@ -56,6 +56,85 @@ def test_copies_of_a_file_lie_in_one_part() -> None:
     assert all(set(alone[part]) <= set(split[part]) for part in PARTS)
 
 
+LABELS = {"unseen": "speaker", "sentences": "sentence", "official": "speaker"}
+
+
+def hashed(rows: list[ManifestRow]) -> list[ManifestRow]:
+    """No two of one file; every fourth speaker is one of the authors' test."""
+    return [
+        replace(
+            row,
+            sha256=f"bytes of {row.clip_id}",
+            official_split="dev" if int(row.speaker) % 4 else "test",
+        )
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "val", "test"),
+    [
+        ("unseen", {"1000"}, {"1007"}),
+        ("sentences", {"005"}, {"000"}),
+        ("official", {"1007"}, {"1000", "1004"}),
+    ],
+)
+def test_without_copies_lists_stay_what_they_are(kind: str, val: set[str], test: set[str]) -> None:
+    """As made before copies were looked for: published lists, and what was trained by them."""
+    rows = hashed(corpus(8, 7))
+    label = {row.clip_id: getattr(row, LABELS[kind]) for row in rows}
+    split = make_split(rows, kind)
+    assert sorted(name for part in PARTS for name in split[part]) == sorted(label)
+    parts = {part: {label[name] for name in split[part]} for part in PARTS}
+    assert parts == {"train": set(label.values()) - val - test, "val": val, "test": test}
+    assert make_split([replace(row, sha256="") for row in rows], kind) == split
+
+
+@pytest.mark.parametrize("kind", ["unseen", "sentences"])
+def test_speakers_and_sentences_that_share_a_file_stay_together(kind: str) -> None:
+    """By way of others too: of a chain of three each but the first has a copy of the one before."""
+    rows, field = hashed(corpus(8, 7)), LABELS[kind]
+    first, second, third = {
+        "unseen": ("1007", "1003", "1000"),  # of test, train and val, were there no copies
+        "sentences": ("000", "002", "005"),
+    }[kind]
+    by_label = {value: [row for row in rows if getattr(row, field) == value] for value in (first, second)}
+    copies = [
+        replace(by_label[first][1], clip_id="copy 1", **{field: second}),
+        replace(by_label[second][2], clip_id="copy 2", **{field: third}),
+    ]
+    split = make_split([*rows, *copies], kind)
+    part_of = {name: part for part in PARTS for name in split[part]}
+    assert sorted(part_of) == sorted(row.clip_id for row in (*rows, *copies))
+    assert (
+        len(
+            {
+                part_of[row.clip_id]
+                for row in (*rows, *copies)
+                if getattr(row, field) in (first, second, third)
+            }
+        )
+        == 1
+    )
+    assert all(split.values())
+    assert make_split([*reversed(copies), *reversed(rows)], kind) == split
+
+
+def test_official_trains_on_no_copy_of_a_test_clip() -> None:
+    """And validates by none of a training clip: speakers of dev that share a file are held out together, or not."""
+    rows = hashed(corpus(8, 7))
+    of = {name: [row for row in rows if row.speaker == name] for name in ("1000", "1003", "1007")}
+    tested = replace(of["1000"][0], clip_id="of test", speaker="1003", official_split="dev")
+    split = make_split([tested, *rows], "official")
+    assert split == make_split(rows, "official")  # the authors' test is complete, the copy left out
+    shared = replace(of["1007"][0], clip_id="of val", speaker="1003")
+    split = make_split([shared, *rows], "official")
+    part_of = {name: part for part in PARTS for name in split[part]}
+    assert len(part_of) == len(rows) + 1
+    assert len({part_of[name] for name in ("of val", *(row.clip_id for row in of["1003"] + of["1007"]))}) == 1
+    assert split["val"] and split["train"]
+
+
 def test_seen_is_stable_when_other_speakers_come() -> None:
     few, many = make_split(corpus(3, 10), "seen"), make_split(corpus(9, 10), "seen")
     assert all(set(few[part]) <= set(many[part]) for part in PARTS)
