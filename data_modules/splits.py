@@ -6,7 +6,7 @@ the same, and 70/15/15 of it are taken.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 
 from data_modules.clip_manifest import ManifestRow
@@ -60,10 +60,12 @@ def split_of(rows: Sequence[ManifestRow], split: str) -> Split:
 def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:
     """Reads lists written by hand or by `write_split`; clips that are not usable here are left out.
 
+    Names that the manifest does not have at all, usable or not, are told in a line for each list.
+
     Raises:
-        InputError: a list is missing or not UTF-8, or a clip is in two parts.
+        InputError: a list is missing or not UTF-8, the manifest has none of its names, or a clip is in two parts.
     """
-    usable = {row.clip_id for row in rows if row.ok}
+    usable = {row.clip_id: row.ok for row in rows}
     split: Split = {}
     where: dict[str, str] = {}
     for part in PARTS:
@@ -74,20 +76,36 @@ def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:
             lines = path.read_text(encoding="utf-8-sig").split(
                 "\n"
             )  # some editors begin with a byte-order mark
-            names = [
-                line.encode("ascii", "backslashreplace").decode("unicode_escape") for line in lines if line
-            ]
+            names = [line.encode("ascii", "backslashreplace").decode("unicode_escape") for line in lines]
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{path} can't be read ({error.reason}): a list of clip ids in UTF-8 was expected, a backslash in an "
                 "id written as \\\\"
             ) from error
+        # what was typed or pasted ends in spaces, but so may the name of a clip
+        names = [name for name in (line if line in usable else line.strip() for line in names) if name]
+        _report_unknown(path, names, usable)
         for name in names:
             if name in where:
                 raise InputError(f"{path} repeats clip {name!r}, which is already in {where[name]}")
             where[name] = str(path)
-        split[part] = sorted(name for name in names if name in usable)
+        split[part] = sorted(name for name in names if usable.get(name))
     return split
+
+
+def _report_unknown(path: Path, names: Sequence[str], known: Container[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return
+    first = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+    text = f"{path} names {len(unknown)} clips of {len(names)} that the manifest does not have: {first}"
+    if len(unknown) == len(names):
+        raise InputError(
+            f"{text}; ids as in the column clip_id of manifest.csv were expected (an empty list is an empty part)"
+        )
+    from lightning.pytorch.utilities import rank_zero_info  # slow to import, and seldom needed
+
+    rank_zero_info(f"{text}; they are left out: misspelt, or not prepared?")
 
 
 def _seen(rows: Sequence[ManifestRow]) -> Split:

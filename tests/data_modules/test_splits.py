@@ -229,3 +229,51 @@ def test_lists_of_other_editors(tmp_path: Path) -> None:
         (tmp_path / "val.txt").write_bytes(content)
         with pytest.raises(InputError, match=r"val\.txt can't be read .* in UTF-8 was expected"):
             read_split(tmp_path, rows)
+
+
+def test_spaces_round_a_name_are_no_part_of_it_unless_the_clip_is_called_so(tmp_path: Path) -> None:
+    rows = [ManifestRow(name, "ok") for name in ("plain", "ends ", " begins", "b", "b ", " ")]
+    (tmp_path / "train.txt").write_text("plain  \n\t\n   \nends \n begins\n")
+    (tmp_path / "val.txt").write_text("b\n \n")
+    (tmp_path / "test.txt").write_text("b \n")
+    split = {"train": [" begins", "ends ", "plain"], "val": [" ", "b"], "test": ["b "]}
+    assert read_split(tmp_path, rows) == split
+    write_split(tmp_path, split)
+    assert read_split(tmp_path, rows) == split
+    (tmp_path / "val.txt").write_text("plain\t\n")
+    with pytest.raises(InputError, match=r"val\.txt repeats clip 'plain'"):
+        read_split(tmp_path, rows)
+
+
+def test_names_of_no_clip_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One line for a list; a refused clip is known, and no misspelling."""
+    rows = [*corpus(1, 3), ManifestRow("bad", "refused", "silent")]
+    first, second, third = (row.clip_id for row in rows[:3])
+    strangers = ["1", "2 ", "3", "4"]
+    (tmp_path / "train.txt").write_text("\n".join([first, "bad", *strangers]))
+    (tmp_path / "val.txt").write_text(f"{second}\n")
+    (tmp_path / "test.txt").write_text(f"{third}\n")
+    with caplog.at_level("INFO"):
+        split = read_split(tmp_path, rows)
+    assert split == {"train": [first], "val": [second], "test": [third]}
+    (line,) = caplog.messages
+    path = tmp_path / "train.txt"
+    assert line.startswith(f"{path} names 4 clips of 6 that the manifest does not have: '1', '2', '3', ...;")
+    assert "\n" not in line
+    (tmp_path / "train.txt").write_text(f"{first}\nbad\n")
+    assert read_split(tmp_path, rows)["train"] == [first]
+    assert caplog.messages == [line]
+
+
+def test_a_list_of_other_names_altogether_is_refused(tmp_path: Path) -> None:
+    """Files' names for clips', say; an empty list is an empty part."""
+    rows = corpus(1, 3)
+    for part, text in (("train", rows[0].clip_id), ("val", ""), ("test", f"{rows[1].clip_id}.mp4\n")):
+        (tmp_path / f"{part}.txt").write_text(text)
+    with pytest.raises(
+        InputError, match=r"test\.txt names 1 clips of 1 .*: '1000_001_0\.mp4'; .*clip_id"
+    ) as told:
+        read_split(tmp_path, rows)
+    assert "\n" not in str(told.value)
+    (tmp_path / "test.txt").write_text("")
+    assert read_split(tmp_path, rows) == {"train": [rows[0].clip_id], "val": [], "test": []}
