@@ -61,7 +61,7 @@ class MismatchedStills(Callback):
         """Read or write the list.
 
         Raises:
-            InputError: the list does not fit the test split, or all of that is one speaker.
+            InputError: the list does not fit the test split, or all of that is one speaker, or a clip has none.
         """
         data: Any = getattr(trainer, "datamodule", None)
         clips = cast(list[CachedClip], data.clips("test"))

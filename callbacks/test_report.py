@@ -52,7 +52,7 @@ class TestReport(Callback):
         lpips: file of torchvision's AlexNet weights for LPIPS; likewise.
         fid: file of the Inception of FID (`s2v.weights.FID_FILE`); likewise. Slow without a GPU.
         landmarks: dlib's 68 landmarks for blinks and mouths, a .dat file or "dlib" (extra `landmarks`); likewise.
-        contact_sheet: draw one (a strip for each speaker and emotion, at most `max_strips`).
+        contact_sheet: draw one (a strip for each speaker, or clip without one, and emotion, at most `max_strips`).
         system: name of what is tested, in the report; None: the module's `system_name`, or speech2video.
         bootstrap: resamples behind each 95 % interval.
         max_strips: bounds the contact sheet.

@@ -13,8 +13,8 @@ def read_consent(path: Path) -> dict[str, bool]:
     """Speaker -> whether they agreed, from a CSV file with the columns `speaker` and `consent` (yes or no).
 
     Raises:
-        InputError: no such file, other columns, a row cut short, an answer that is neither, or a speaker with two
-            answers.
+        InputError: no such file, other columns, a row cut short, an answer that is neither, a yes without a
+            speaker, or a speaker with two answers.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
@@ -39,6 +39,12 @@ def read_consent(path: Path) -> dict[str, bool]:
         said = _SAID.get(answer.strip().lower())
         if said is None:
             raise InputError(f"--consent {path}, row {line}: yes or no was expected, {answer!r} came")
+        if (
+            said and not speaker.strip()
+        ):  # else all clips without a speaker, strangers, would have agreed by it
+            raise InputError(
+                f"--consent {path}, row {line} says yes for nobody: a speaker was expected before it"
+            )
         if consent.setdefault(speaker.strip(), said) != said:
             raise InputError(f"--consent {path}, row {line}: speaker {speaker!r} has two answers")
     return consent

@@ -90,6 +90,7 @@ def read_genders(path: Path, table: GenderTable) -> dict[str, str]:
         gender = _SAID.get(said.lower())
         if gender is None:
             raise InputError(f"{path}, row {line}: male, female or nothing was expected, {said!r} came")
-        if gender and genders.setdefault(speaker, gender) != gender:
+        # clips without a speaker are of many people: a row without a name says nothing of them
+        if speaker and gender and genders.setdefault(speaker, gender) != gender:
             raise InputError(f"{path}, row {line}: speaker {speaker!r} has two genders")
     return genders

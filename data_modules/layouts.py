@@ -2,7 +2,7 @@
 
 CREMA-D    `VideoFlash/1001_DFA_ANG_XX.flv` with `AudioWAV/1001_DFA_ANG_XX.wav`
 VoxCeleb2  `[dev|test/]mp4/id00012/VIDEO/00001.mp4`
-folder     any folder of videos; the first subfolder names the speaker
+folder     any folder of videos; the first subfolder names the speaker, loose files have none
 
 One's own is a function from the corpus folder to its clips, named as `package.module.function`.
 """

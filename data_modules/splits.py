@@ -6,7 +6,7 @@ the same, and 70/15/15 of it are taken.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 
 from data_modules.clip_manifest import ManifestRow
@@ -22,9 +22,13 @@ Split = dict[str, list[str]]
 def make_split(rows: Sequence[ManifestRow], kind: str) -> Split:
     """Splits the usable clips.
 
-    kind: `seen` by clip, each speaker of three clips or more in all parts, copies of one file in one part; `unseen`
-    by speaker; `sentences` by sentence; `official` as the corpus' authors say (validation: 5 % of their training
-    speakers).
+    kind: `seen` by clip, each speaker of three clips or more in all parts (clips without a speaker as if they had one
+    between them); `unseen` by speaker; `sentences` by sentence; `official` as the corpus' authors say (validation: 5 %
+    of their training speakers).
+
+    Copies of one file (the same `sha256`) never lie in two parts, whoever they are said to be of: `seen` deals them out
+    together, `unseen` and `sentences` all speakers or sentences that share one, and so does `official` for validation;
+    of the authors' training clips it leaves out those that are copies of their test clips.
 
     Raises:
         InputError: unknown kind, or the labels it needs are missing.
@@ -56,10 +60,12 @@ def split_of(rows: Sequence[ManifestRow], split: str) -> Split:
 def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:
     """Reads lists written by hand or by `write_split`; clips that are not usable here are left out.
 
+    Names that the manifest does not have at all, usable or not, are told in a line for each list.
+
     Raises:
-        InputError: a list is missing or not UTF-8, or a clip is in two parts.
+        InputError: a list is missing or not UTF-8, the manifest has none of its names, or a clip is in two parts.
     """
-    usable = {row.clip_id for row in rows if row.ok}
+    usable = {row.clip_id: row.ok for row in rows}
     split: Split = {}
     where: dict[str, str] = {}
     for part in PARTS:
@@ -70,20 +76,36 @@ def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:
             lines = path.read_text(encoding="utf-8-sig").split(
                 "\n"
             )  # some editors begin with a byte-order mark
-            names = [
-                line.encode("ascii", "backslashreplace").decode("unicode_escape") for line in lines if line
-            ]
+            names = [line.encode("ascii", "backslashreplace").decode("unicode_escape") for line in lines]
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{path} can't be read ({error.reason}): a list of clip ids in UTF-8 was expected, a backslash in an "
                 "id written as \\\\"
             ) from error
+        # what was typed or pasted ends in spaces, but so may the name of a clip
+        names = [name for name in (line if line in usable else line.strip() for line in names) if name]
+        _report_unknown(path, names, usable)
         for name in names:
             if name in where:
                 raise InputError(f"{path} repeats clip {name!r}, which is already in {where[name]}")
             where[name] = str(path)
-        split[part] = sorted(name for name in names if name in usable)
+        split[part] = sorted(name for name in names if usable.get(name))
     return split
+
+
+def _report_unknown(path: Path, names: Sequence[str], known: Container[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return
+    first = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+    text = f"{path} names {len(unknown)} clips of {len(names)} that the manifest does not have: {first}"
+    if len(unknown) == len(names):
+        raise InputError(
+            f"{text}; ids as in the column clip_id of manifest.csv were expected (an empty list is an empty part)"
+        )
+    from lightning.pytorch.utilities import rank_zero_info  # slow to import, and seldom needed
+
+    rank_zero_info(f"{text}; they are left out: misspelt, or not prepared?")
 
 
 def _seen(rows: Sequence[ManifestRow]) -> Split:
@@ -117,7 +139,11 @@ def _official(rows: Sequence[ManifestRow]) -> Split:
             "mp4/ below test/ and run `s2v prepare` again, or use split 'seen' or 'unseen'"
         )
     test = [row.clip_id for row in rows if row.official_split == "test"]
-    dev = _grouped([row for row in rows if row.official_split == "dev"], lambda row: row.speaker)
+    tested = {row.sha256 for row in rows if row.official_split == "test"} - {""}
+    dev = _grouped_with_copies(
+        [row for row in rows if row.official_split == "dev" and row.sha256 not in tested],
+        lambda row: row.speaker,
+    )
     held_out = set(_in_hash_order(dev)[: max(1, round(0.05 * len(dev)))] if len(dev) > 1 else [])
     return {
         "train": [name for speaker, names in dev.items() if speaker not in held_out for name in names],
@@ -133,7 +159,7 @@ def _by_label(rows: Sequence[ManifestRow], label: Callable[[ManifestRow], str], 
             f"this split needs a {word} for every clip; {len(unlabelled)} of {len(rows)} have none, "
             f"the first is {unlabelled[0]!r}; use split 'seen'"
         )
-    groups = _grouped(rows, label)
+    groups = _grouped_with_copies(rows, label)
     return {
         part: [name for value in values for name in groups[value]]
         for part, values in _portions(groups).items()
@@ -160,6 +186,28 @@ def _grouped(rows: Sequence[ManifestRow], label: Callable[[ManifestRow], str]) -
     for row in rows:
         groups[label(row)].append(row.clip_id)
     return groups
+
+
+def _grouped_with_copies(
+    rows: Sequence[ManifestRow], label: Callable[[ManifestRow], str]
+) -> dict[str, list[str]]:
+    """As `_grouped`, but labels that share a file, directly or by way of others, are one group, named by their first.
+
+    Union-find; the first in the alphabet leads, so that the order of rows does not matter.
+    """
+    leader: dict[str, str] = {label(row): label(row) for row in rows}
+    holder: dict[str, str] = {}
+
+    def led_by(name: str) -> str:
+        while leader[name] != name:
+            leader[name] = name = leader[leader[name]]  # the next way is half as long
+        return name
+
+    for row in rows:
+        if row.sha256:
+            one, other = led_by(label(row)), led_by(holder.setdefault(row.sha256, label(row)))
+            leader[max(one, other)] = min(one, other)
+    return _grouped(rows, lambda row: led_by(label(row)))
 
 
 _KINDS: dict[str, Callable[[Sequence[ManifestRow]], Split]] = {

@@ -44,7 +44,7 @@ class TalkingFaceDataModule(LightningDataModule):
         max_clips: at most so many clips of each part; None: all.
         windows_per_clip: windows drawn from each clip in an epoch.
         windows_per_speaker: windows drawn from each speaker in an epoch, in place of `windows_per_clip`: for corpora
-            where some speakers have far more clips than others.
+            where some speakers have far more clips than others. A clip without a speaker counts as one.
         speaker_exponent: with `windows_per_speaker`, a speaker of n clips gives n to this power times as many windows:
             0 is every speaker alike, 1 every clip alike, 0.5 the compromise of multilingual training (Devlin et al.,
             2019), where few people with much video teach how lips move and many with little who they are.
@@ -127,7 +127,7 @@ class TalkingFaceDataModule(LightningDataModule):
 
     @property
     def speakers(self) -> list[str]:
-        """Names of the speakers, sorted; a batch's `speaker` indexes them."""
+        """Names of the speakers, sorted, of those whom the manifest names; a batch's `speaker` indexes them."""
         self._read()
         return self._speakers
 
@@ -211,7 +211,8 @@ class TalkingFaceDataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """A checkpoint says which of the speakers it was trained on had not agreed to it, for `s2v export`."""
-        unasked = {row.speaker for row in self.clips("train") if row.consent == "no"}
+        # strangers are not one person: a clip without a speaker stands for itself
+        unasked = {row.speaker or row.clip_id for row in self.clips("train") if row.consent == "no"}
         return {WITHOUT_CONSENT: sorted(unasked)} if unasked else {}
 
     def train_dataloader(self) -> DataLoader[Window]:
@@ -320,7 +321,7 @@ class TalkingFaceDataModule(LightningDataModule):
                 self.cache_dir / row.cache_file,
                 row.frames,
                 int(row.fps),
-                speakers[row.speaker],
+                speakers.get(row.speaker, -1),
                 emotions.get(row.emotion, -1),
             )
             for row in long
@@ -351,7 +352,7 @@ class TalkingFaceDataModule(LightningDataModule):
         chosen = [
             row for row in usable if self._wanted_speakers is None or row.speaker in self._wanted_speakers
         ]
-        self._speakers = sorted({row.speaker for row in chosen})
+        self._speakers = sorted({row.speaker for row in chosen if row.speaker})
         self._emotions = sorted({row.emotion for row in chosen if row.emotion})
         self._rows = {row.clip_id: row for row in chosen}
 

@@ -19,7 +19,7 @@ from s2v.batch import TalkingFaceBatch
 
 @dataclass(frozen=True)
 class Clip:
-    """A usable clip and its labels as numbers."""
+    """A usable clip and its labels as numbers, -1 where it has none."""
 
     clip_id: str
     path: Path
@@ -50,7 +50,8 @@ class WindowDataset(Dataset[Window]):
     the same. `random=False` takes the middle instead, always, and changes nothing.
 
     An epoch has `windows_per_clip` windows of each clip. With `windows_per_speaker` it has windows_per_speaker * n **
-    speaker_exponent of a speaker with n clips instead, rounded, and these clips take turns from epoch to epoch.
+    speaker_exponent of a speaker with n clips instead, rounded, and these clips take turns from epoch to epoch. Clips
+    without a speaker are strangers to each other, each a speaker of one clip.
     """
 
     def __init__(
@@ -76,9 +77,9 @@ class WindowDataset(Dataset[Window]):
         self.flip = flip
         self.random = random
         self.augmentation = augmentation
-        of_speaker: dict[int, list[Clip]] = {}
+        of_speaker: dict[int | str, list[Clip]] = {}
         for clip in self.clips:
-            of_speaker.setdefault(clip.speaker, []).append(clip)
+            of_speaker.setdefault(clip.speaker if clip.speaker >= 0 else clip.clip_id, []).append(clip)
         self._of_speaker = list(of_speaker.values())
         # windows in an epoch up to and with each speaker's; none where every clip gives the same number
         self._ends: list[int] = []

@@ -14,7 +14,8 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 """640 speech samples pass while one stored frame is shown."""
 
 WITHOUT_CONSENT = "speakers_without_consent"
-"""Under this name a data module's part of a checkpoint lists speakers who had not agreed to be trained on."""
+"""Under this name a data module's part of a checkpoint lists who had not agreed to be trained on: speakers, and clips
+whose speaker is unknown."""
 
 
 class TalkingFaceBatch(TypedDict):
@@ -38,7 +39,7 @@ class TalkingFaceBatch(TypedDict):
     """(B, 3, H, W) uint8 RGB: the clip's first frame (the identity teacher's input, D_ID's still face)."""
 
     speaker: Tensor
-    """(B,) int64: index into the data module's `speakers`."""
+    """(B,) int64: index into the data module's `speakers`; -1 where the clip's speaker is unknown."""
 
     emotion: Tensor
     """(B,) int64: index into the data module's `emotions`; -1 where the clip has no label."""

@@ -21,7 +21,8 @@ class Estimate:
     n: int
     """Clips it rests on."""
     by_speaker: float = float("nan")
-    """Mean of the speakers' own means: who has many clips counts no more than who has few; nan for no mean."""
+    """Mean of the speakers' own means: who has many clips counts no more than who has few. Clips without a speaker are
+    left out; nan for no mean."""
 
 
 def drawn_speakers(speakers: int, resamples: int, seed: int) -> Floats:
@@ -56,7 +57,10 @@ def estimate(
 
 
 def mean_estimate(values: list[float], speakers: list[str], resamples: int, seed: int) -> Estimate:
-    """Mean over clips and its interval; nan values are left out, and speakers who have no others."""
+    """Mean over clips and its interval; nan values are left out, and speakers who have no others.
+
+    Clips without a speaker ("") are resampled together, as if they were of one: nobody knows that they are independent.
+    """
     known = [(value, speaker) for value, speaker in zip(values, speakers, strict=True) if value == value]
     names = {name: index for index, name in enumerate(sorted({speaker for _, speaker in known}))}
     totals = np.zeros((len(names), 2))
@@ -67,4 +71,5 @@ def mean_estimate(values: list[float], speakers: list[str], resamples: int, seed
         return sums[:, 0] / sums[:, 1]
 
     found = estimate(totals, mean, len(known), resamples, seed)
-    return replace(found, by_speaker=float(mean(totals).mean())) if known else found
+    named = totals[[index for name, index in names.items() if name]]
+    return replace(found, by_speaker=float(mean(named).mean())) if len(named) else found

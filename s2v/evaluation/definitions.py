@@ -1,7 +1,9 @@
 """What each number of a report means, in a line; the report carries them."""
 
 DEFINITIONS = {
-    "averages": "frame -> clip -> data set; low and high: 95 % bootstrap, resampled by speaker",
+    "averages": "frame -> clip -> data set; low and high: 95 % bootstrap, resampled by speaker, clips without one "
+    "together",
+    "by_speaker": "mean of the speakers' own means; clips without a speaker are left out",
     "ssim": "RGB, data range 255, Gaussian 11 x 11, sigma 1.5, border of 5 pixels left out",
     "psnr": "dB, RGB, data range 255, per frame; identical frames count 100",
     "psnr_clip": "dB of the whole clip's mean squared error, not the mean of the frames' dB",

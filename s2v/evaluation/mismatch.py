@@ -23,8 +23,9 @@ def mismatched_clips(speakers: Mapping[str, str]) -> dict[str, str]:
         speakers: clip id -> speaker.
 
     Raises:
-        InputError: there is one speaker only.
+        InputError: there is one speaker only, or a clip has none.
     """
+    _check_known(speakers)
     clips_of: dict[str, list[str]] = {}
     for clip, speaker in sorted(speakers.items()):
         clips_of.setdefault(speaker, []).append(clip)
@@ -61,8 +62,9 @@ def read_mismatch(path: Path, speakers: Mapping[str, str]) -> dict[str, str]:
         speakers: clip id -> speaker, of all clips of the test split.
 
     Raises:
-        InputError: it is no such list, or lacks a clip, or pairs a clip with its own speaker.
+        InputError: it is no such list, or lacks a clip, or pairs a clip with its own speaker, or a clip has none.
     """
+    _check_known(speakers)
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) != COLUMNS:
@@ -78,3 +80,14 @@ def read_mismatch(path: Path, speakers: Mapping[str, str]) -> dict[str, str]:
                 "this test split: delete the file and a list for this split is written"
             )
     return {clip: chosen[clip] for clip in speakers}
+
+
+def _check_known(speakers: Mapping[str, str]) -> None:
+    """Nobody can say that a clip without a speaker is of ANOTHER speaker than any other clip."""
+    unknown = sorted(clip for clip, speaker in speakers.items() if not speaker)
+    if unknown:
+        raise InputError(
+            f"SDFA(mismatch) takes another speaker's frame, but {len(unknown)} of {len(speakers)} clips of the test "
+            f"split have no speaker, the first is {unknown[0]!r}: give each person a subfolder and run `s2v prepare` "
+            "again, or name the speakers to test on in data.init_args.speakers"
+        )

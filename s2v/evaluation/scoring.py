@@ -27,7 +27,7 @@ class Scoring:
 
     Args:
         protocol: with its judges.
-        contact_sheet: keep a strip for each speaker and emotion, at most `max_strips`.
+        contact_sheet: keep a strip for each speaker, or clip without one, and emotion, at most `max_strips`.
         bootstrap: resamples behind each 95 % interval.
         max_strips: bounds the contact sheet.
     """
@@ -51,7 +51,7 @@ class Scoring:
 
     def add(self, clip: TestClip) -> dict[str, ClipRow]:
         """Measure one clip; its rows by system."""
-        key = (clip.speaker, clip.emotion)
+        key = _strip_key(clip.clip_id, clip.speaker, clip.emotion)
         rows = self.take(measure_clip(self.protocol, clip, self._has_room_for(key)), clip.emotion)
         give_back_freed_memory()
         return rows
@@ -63,7 +63,7 @@ class Scoring:
         for size in (found.size, found.generated_size):
             if size is not None and size[0] != size[1]:
                 self.oblong.add(size)
-        key = (found.speaker, emotion)
+        key = _strip_key(found.clip_id, found.speaker, emotion)
         if found.strip is not None and self._has_room_for(key):
             self.strips[key] = found.strip
         return self.protocol.take(found)
@@ -133,6 +133,11 @@ class Scoring:
         }
 
 
+def _strip_key(clip_id: str, speaker: str, emotion: str) -> tuple[str, str]:
+    """Clips that share it share a strip, which it names: clips without a speaker are strangers, and share none."""
+    return speaker or clip_id, emotion
+
+
 def measure_clip(protocol: Protocol, clip: TestClip, with_strip: bool) -> ClipMeasurement:
     """What one clip tells, with a strip for the contact sheet if there are two rows of pictures to show."""
     found = protocol.measure(clip)
@@ -141,6 +146,6 @@ def measure_clip(protocol: Protocol, clip: TestClip, with_strip: bool) -> ClipMe
     if isinstance(generated, Tensor):
         found.generated_size = (generated.shape[-1], generated.shape[-2])
     if with_strip and isinstance(generated, Tensor):
-        title = " ".join(filter(None, (clip.speaker, clip.emotion))) or clip.clip_id
+        title = " ".join(filter(None, _strip_key(clip.clip_id, clip.speaker, clip.emotion)))
         found.strip = strip_of(title, {"real": clip.real, "generated": generated}, FPS)
     return found

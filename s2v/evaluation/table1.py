@@ -135,7 +135,7 @@ class Table1:
         return "\n".join([*lines, *self._by_speaker(), "", *self._notes()]) + "\n"
 
     def _by_speaker(self) -> list[str]:
-        """What is read first once more, with speakers weighted alike; nothing where the reports are too old to say."""
+        """What is read first once more, with speakers weighted alike; nothing where no report says it."""
         names = list(self.systems)
         lines = []
         for metric in map(self._compared, BY_SPEAKER):
@@ -145,7 +145,15 @@ class Table1:
         if not lines:
             return []
         head = [_line(["metric", *map(_titled, names)]), _line(["---"] * (1 + len(names)))]
-        return ["", "## Speakers weighted alike", "", "Mean of the speakers' own means.", "", *head, *lines]
+        return [
+            "",
+            "## Speakers weighted alike",
+            "",
+            "Mean of the speakers' own means; clips without a speaker are left out.",
+            "",
+            *head,
+            *lines,
+        ]
 
     def ssim_gap_closed(self) -> float | None:
         """See `gap_closed`; None where one of the three systems is not there."""

@@ -11,7 +11,8 @@ class RetrievesIdentity(PlainHyperparameters):
     """A module that hears faces in voices: logs `val/` and `test/identity_retrieval` at each epoch's end.
 
     Over the whole split, since batches of a sorted list have few speakers; and `identity_retrieval_by_speaker`, the
-    mean of the speakers' own shares, where some have many clips and others few.
+    mean of the speakers' own shares, where some have many clips and others few. Clips whose speaker is unknown are left
+    out; nothing is logged where fewer than two speakers are left, since there is no face to mistake for the own.
     """
 
     def __init__(self) -> None:
@@ -19,13 +20,17 @@ class RetrievesIdentity(PlainHyperparameters):
         self._heard: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def keep_for_retrieval(self, heard: Tensor, seen: Tensor, speaker: Tensor) -> None:
-        """A batch's vectors (B, D) from speech and from faces, and its speakers (B,)."""
+        """A batch's vectors (B, D) from speech and from faces, and its speakers (B,), -1 for unknown."""
         # a copy: what a loader's worker has sent holds a file descriptor as long as it is kept
         self._heard.append((heard.float(), seen.float(), speaker.clone()))
 
     def _log_retrieval(self, stage: str) -> None:
         heard, seen, speaker = (torch.cat(part) for part in zip(*self._heard, strict=True))
         self._heard.clear()
+        known = speaker >= 0
+        heard, seen, speaker = heard[known], seen[known], speaker[known]
+        if len(speaker.unique()) < 2:
+            return
         right = finds_own_face(heard, seen, speaker).float()
         self.log(f"{stage}/identity_retrieval", right.mean(), prog_bar=True)
         by_speaker = torch.stack([right[speaker == name].mean() for name in speaker.unique()])

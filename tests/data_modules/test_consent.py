@@ -34,6 +34,11 @@ def test_answers(tmp_path: Path) -> None:
     assert answer_of("ann", None) == ""
 
 
+def test_an_empty_row_is_nobodys_consent(tmp_path: Path) -> None:
+    consent = read_consent(table(tmp_path / "a.csv", ("speaker", "consent"), ("ann", "yes"), ("", "")))
+    assert answer_of("", consent) == "no"
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
@@ -45,6 +50,10 @@ def test_answers(tmp_path: Path) -> None:
         ([], "speaker and consent is missing"),
         ([("speaker", "consent"), ("ann",)], "row 2 is cut short"),
         ([("speaker", "consent"), ("ann", "perhaps")], "row 2: yes or no was expected, 'perhaps' came"),
+        (
+            [("speaker", "consent"), ("ann", "yes"), (" ", "yes")],
+            "row 3 says yes for nobody: a speaker was expected",
+        ),
         ([("speaker", "consent"), ("ann", "yes"), ("ann", "no")], "row 3: speaker 'ann' has two answers"),
     ],
 )

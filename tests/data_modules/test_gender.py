@@ -31,6 +31,11 @@ def test_crema_ds_table(tmp_path: Path) -> None:
     assert find_genders(tmp_path, ["voxceleb2", "folder"]) == {}
 
 
+def test_a_row_without_a_name_says_nothing_of_clips_without_a_speaker(tmp_path: Path) -> None:
+    (tmp_path / "speakers.csv").write_text("speaker,gender\nanna,f\n,m\n")
+    assert find_genders(tmp_path, ["folder"]) == {"anna": "female"}
+
+
 def test_a_layout_of_ones_own_has_a_folders_table(tmp_path: Path) -> None:
     assert find_genders(tmp_path, ["interviews"]) == {}
     (tmp_path / "speakers.csv").write_text("speaker,gender\nanna,f\n")

@@ -56,6 +56,85 @@ def test_copies_of_a_file_lie_in_one_part() -> None:
     assert all(set(alone[part]) <= set(split[part]) for part in PARTS)
 
 
+LABELS = {"unseen": "speaker", "sentences": "sentence", "official": "speaker"}
+
+
+def hashed(rows: list[ManifestRow]) -> list[ManifestRow]:
+    """No two of one file; every fourth speaker is one of the authors' test."""
+    return [
+        replace(
+            row,
+            sha256=f"bytes of {row.clip_id}",
+            official_split="dev" if int(row.speaker) % 4 else "test",
+        )
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "val", "test"),
+    [
+        ("unseen", {"1000"}, {"1007"}),
+        ("sentences", {"005"}, {"000"}),
+        ("official", {"1007"}, {"1000", "1004"}),
+    ],
+)
+def test_without_copies_lists_stay_what_they_are(kind: str, val: set[str], test: set[str]) -> None:
+    """As made before copies were looked for: published lists, and what was trained by them."""
+    rows = hashed(corpus(8, 7))
+    label = {row.clip_id: getattr(row, LABELS[kind]) for row in rows}
+    split = make_split(rows, kind)
+    assert sorted(name for part in PARTS for name in split[part]) == sorted(label)
+    parts = {part: {label[name] for name in split[part]} for part in PARTS}
+    assert parts == {"train": set(label.values()) - val - test, "val": val, "test": test}
+    assert make_split([replace(row, sha256="") for row in rows], kind) == split
+
+
+@pytest.mark.parametrize("kind", ["unseen", "sentences"])
+def test_speakers_and_sentences_that_share_a_file_stay_together(kind: str) -> None:
+    """By way of others too: of a chain of three each but the first has a copy of the one before."""
+    rows, field = hashed(corpus(8, 7)), LABELS[kind]
+    first, second, third = {
+        "unseen": ("1007", "1003", "1000"),  # of test, train and val, were there no copies
+        "sentences": ("000", "002", "005"),
+    }[kind]
+    by_label = {value: [row for row in rows if getattr(row, field) == value] for value in (first, second)}
+    copies = [
+        replace(by_label[first][1], clip_id="copy 1", **{field: second}),
+        replace(by_label[second][2], clip_id="copy 2", **{field: third}),
+    ]
+    split = make_split([*rows, *copies], kind)
+    part_of = {name: part for part in PARTS for name in split[part]}
+    assert sorted(part_of) == sorted(row.clip_id for row in (*rows, *copies))
+    assert (
+        len(
+            {
+                part_of[row.clip_id]
+                for row in (*rows, *copies)
+                if getattr(row, field) in (first, second, third)
+            }
+        )
+        == 1
+    )
+    assert all(split.values())
+    assert make_split([*reversed(copies), *reversed(rows)], kind) == split
+
+
+def test_official_trains_on_no_copy_of_a_test_clip() -> None:
+    """And validates by none of a training clip: speakers of dev that share a file are held out together, or not."""
+    rows = hashed(corpus(8, 7))
+    of = {name: [row for row in rows if row.speaker == name] for name in ("1000", "1003", "1007")}
+    tested = replace(of["1000"][0], clip_id="of test", speaker="1003", official_split="dev")
+    split = make_split([tested, *rows], "official")
+    assert split == make_split(rows, "official")  # the authors' test is complete, the copy left out
+    shared = replace(of["1007"][0], clip_id="of val", speaker="1003")
+    split = make_split([shared, *rows], "official")
+    part_of = {name: part for part in PARTS for name in split[part]}
+    assert len(part_of) == len(rows) + 1
+    assert len({part_of[name] for name in ("of val", *(row.clip_id for row in of["1003"] + of["1007"]))}) == 1
+    assert split["val"] and split["train"]
+
+
 def test_seen_is_stable_when_other_speakers_come() -> None:
     few, many = make_split(corpus(3, 10), "seen"), make_split(corpus(9, 10), "seen")
     assert all(set(few[part]) <= set(many[part]) for part in PARTS)
@@ -150,3 +229,51 @@ def test_lists_of_other_editors(tmp_path: Path) -> None:
         (tmp_path / "val.txt").write_bytes(content)
         with pytest.raises(InputError, match=r"val\.txt can't be read .* in UTF-8 was expected"):
             read_split(tmp_path, rows)
+
+
+def test_spaces_round_a_name_are_no_part_of_it_unless_the_clip_is_called_so(tmp_path: Path) -> None:
+    rows = [ManifestRow(name, "ok") for name in ("plain", "ends ", " begins", "b", "b ", " ")]
+    (tmp_path / "train.txt").write_text("plain  \n\t\n   \nends \n begins\n")
+    (tmp_path / "val.txt").write_text("b\n \n")
+    (tmp_path / "test.txt").write_text("b \n")
+    split = {"train": [" begins", "ends ", "plain"], "val": [" ", "b"], "test": ["b "]}
+    assert read_split(tmp_path, rows) == split
+    write_split(tmp_path, split)
+    assert read_split(tmp_path, rows) == split
+    (tmp_path / "val.txt").write_text("plain\t\n")
+    with pytest.raises(InputError, match=r"val\.txt repeats clip 'plain'"):
+        read_split(tmp_path, rows)
+
+
+def test_names_of_no_clip_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One line for a list; a refused clip is known, and no misspelling."""
+    rows = [*corpus(1, 3), ManifestRow("bad", "refused", "silent")]
+    first, second, third = (row.clip_id for row in rows[:3])
+    strangers = ["1", "2 ", "3", "4"]
+    (tmp_path / "train.txt").write_text("\n".join([first, "bad", *strangers]))
+    (tmp_path / "val.txt").write_text(f"{second}\n")
+    (tmp_path / "test.txt").write_text(f"{third}\n")
+    with caplog.at_level("INFO"):
+        split = read_split(tmp_path, rows)
+    assert split == {"train": [first], "val": [second], "test": [third]}
+    (line,) = caplog.messages
+    path = tmp_path / "train.txt"
+    assert line.startswith(f"{path} names 4 clips of 6 that the manifest does not have: '1', '2', '3', ...;")
+    assert "\n" not in line
+    (tmp_path / "train.txt").write_text(f"{first}\nbad\n")
+    assert read_split(tmp_path, rows)["train"] == [first]
+    assert caplog.messages == [line]
+
+
+def test_a_list_of_other_names_altogether_is_refused(tmp_path: Path) -> None:
+    """Files' names for clips', say; an empty list is an empty part."""
+    rows = corpus(1, 3)
+    for part, text in (("train", rows[0].clip_id), ("val", ""), ("test", f"{rows[1].clip_id}.mp4\n")):
+        (tmp_path / f"{part}.txt").write_text(text)
+    with pytest.raises(
+        InputError, match=r"test\.txt names 1 clips of 1 .*: '1000_001_0\.mp4'; .*clip_id"
+    ) as told:
+        read_split(tmp_path, rows)
+    assert "\n" not in str(told.value)
+    (tmp_path / "test.txt").write_text("")
+    assert read_split(tmp_path, rows) == {"train": [rows[0].clip_id], "val": [], "test": []}

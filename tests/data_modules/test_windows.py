@@ -143,6 +143,14 @@ def test_speakers_with_more_clips_give_more_windows_by_a_power(
     assert turns == [windows[1]] * 3
 
 
+def test_clips_without_a_speaker_take_no_turns(clips: list[Clip]) -> None:
+    """Two clips of nobody known, two of speaker 0: three people, and those of nobody are served in each epoch."""
+    loose = [replace(clip, speaker=0 if number % 2 else -1) for number, clip in enumerate(clips)]
+    dataset = WindowDataset(loose, 40, 16, windows_per_speaker=1)
+    served = [[dataset[epoch, index]["clip_id"] for index in range(len(dataset))] for epoch in range(2)]
+    assert served == [["0", "1", "2"], ["0", "3", "2"]]
+
+
 def test_augmentation_changes_training_speech_alone(clips: list[Clip]) -> None:
     plain = WindowDataset(clips, 40, 16, seed=3)[2, 1]
     loud = SpeechAugmentation(gain_db=6, equaliser_db=0, noise_snr_db=None)

@@ -44,6 +44,15 @@ def test_speakers_with_more_clips_weigh_more() -> None:
     assert found.mean == 0.75 and found.by_speaker == 0.5
 
 
+def test_clips_without_a_speaker_are_no_speaker() -> None:
+    """They count in the mean and are drawn together, but have no share in the speakers' own means."""
+    found = mean_estimate([1.0, 1.0, 1.0, 0.0, 5.0, 4.0], ["a", "a", "a", "b", "", ""], 1000, 0)
+    assert found.mean == 2.0 and found.by_speaker == 0.5
+    assert (found.low, found.high) == (0.0, 4.5)  # of draws of b alone, and of the two strangers alone
+    flat = mean_estimate([0.25, 0.75], ["", ""], 1000, 0)
+    assert flat.mean == 0.5 and all(math.isnan(value) for value in (flat.by_speaker, flat.low, flat.high))
+
+
 def test_same_seed_same_interval() -> None:
     values, speakers = [0.1, 0.9, 0.4, 0.3], ["a", "b", "c", "d"]
     assert mean_estimate(values, speakers, 50, 3) == mean_estimate(values, speakers, 50, 3)

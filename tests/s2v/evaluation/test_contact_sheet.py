@@ -1,5 +1,6 @@
 """The sheet shows what it is given, where it says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from s2v.evaluation.contact_sheet import (
     draw_contact_sheet,
     strip_of,
 )
+from s2v.evaluation.protocol import Protocol
+from s2v.evaluation.scoring import Scoring
+from tests.s2v.evaluation.talking_squares import square_clip
 
 
 def grey_clip(frames: int, size: int = 20, start: int = 0) -> torch.Tensor:
@@ -62,6 +66,20 @@ def test_pictures_lie_in_rows_and_columns(tmp_path: Path) -> None:
     # titles are written in the margin, and stay there
     assert pixels[:, MARGIN : TEXT_WIDTH - MARGIN].min() < 100
     assert pixels[: MARGIN + 18, TEXT_WIDTH - MARGIN : TEXT_WIDTH].min() == 255
+
+
+def test_each_clip_without_a_speaker_has_a_strip_of_its_own() -> None:
+    scoring = Scoring(Protocol("ours"), bootstrap=0)
+    for name, speaker, emotion in (
+        ("a/0", "a", ""),
+        ("a/1", "a", ""),
+        ("k", "", ""),
+        ("l", "", "anger"),
+        ("m", "", "anger"),
+    ):
+        clip = square_clip("ann", "anger", seed=0, frames=6)
+        scoring.add(replace(clip, clip_id=name, speaker=speaker, emotion=emotion))
+    assert [strip.title for strip in scoring.strips.values()] == ["a", "k", "l anger", "m anger"]
 
 
 def test_no_strips_is_an_error() -> None:

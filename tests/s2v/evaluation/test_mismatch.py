@@ -77,3 +77,16 @@ def test_errors(tmp_path: Path) -> None:
     write_mismatch(tmp_path / "own.csv", {"ann/0": "ann/1"})
     with pytest.raises(InputError, match="no clip of another speaker"):
         read_mismatch(tmp_path / "own.csv", {"ann/0": "ann", "ann/1": "ann", "bob/0": "bob"})
+
+
+@pytest.mark.parametrize("speakers", [{"k": "", "l": ""}, {"ann/0": "ann", "bob/0": "bob", "k": ""}])
+def test_a_clip_without_a_speaker_has_no_other_one(speakers: dict[str, str], tmp_path: Path) -> None:
+    """It may be anybody's, the other clip's speaker too."""
+    words = (
+        rf"{sum(not name for name in speakers.values())} of {len(speakers)} clips .* have no speaker, .* 'k'"
+    )
+    with pytest.raises(InputError, match=words):
+        mismatched_clips(speakers)
+    write_mismatch(tmp_path / "list.csv", {"k": "ann/0", "ann/0": "k", "bob/0": "k", "l": "k"})
+    with pytest.raises(InputError, match=words):
+        read_mismatch(tmp_path / "list.csv", speakers)

@@ -2,12 +2,14 @@
 
 import os
 
+import pytest
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from s2v.modules.identity_retrieval import RetrievesIdentity, finds_own_face
 
-ANN, BEN = 0, 1
+ANN, BEN, UNKNOWN = 0, 1, -1
 
 
 def test_a_voice_finds_the_mean_face_of_its_speaker() -> None:
@@ -27,6 +29,30 @@ def test_what_all_share_says_nothing() -> None:
         True,
         True,
     ]
+
+
+def logged_of(voices: Tensor, faces: Tensor, speakers: list[int]) -> dict[str, float]:
+    module, logged = RetrievesIdentity(), {}
+    module.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign, assignment]
+    module.keep_for_retrieval(voices, faces, torch.tensor(speakers))
+    module._log_retrieval("val")
+    assert not module._heard
+    return logged
+
+
+def test_clips_without_a_speaker_are_nobody() -> None:
+    """Neither voices that look for a face nor, taken together, a face to be found."""
+    faces = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 2.0], [9.0, 9.0], [5.0, 9.0]])
+    voices = torch.tensor([[2.0, 0.0], [1.5, 0.5], [0.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
+    found = logged_of(voices, faces, [ANN, ANN, BEN, UNKNOWN, UNKNOWN])
+    assert found == logged_of(voices[:3], faces[:3], [ANN, ANN, BEN])
+    assert found == {"val/identity_retrieval": 1.0, "val/identity_retrieval_by_speaker": 1.0}
+
+
+@pytest.mark.parametrize("speakers", [[UNKNOWN] * 3, [ANN, ANN, UNKNOWN], [ANN] * 3])
+def test_one_face_is_not_looked_for(speakers: list[int]) -> None:
+    """1.0 would be no merit: there is nobody to mistake it for."""
+    assert logged_of(torch.eye(3), torch.eye(3), speakers) == {}
 
 
 def test_a_long_test_holds_no_file_descriptors() -> None:
