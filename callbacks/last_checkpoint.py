@@ -6,6 +6,8 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
+from s2v.step_counters import go_on_logging_at
+
 
 class LastCheckpoint(ModelCheckpoint):
     """Write `last.ckpt` at each epoch's end, every so many steps, and at the step in which SIGTERM stops a fit.
@@ -47,7 +49,7 @@ class LastCheckpoint(ModelCheckpoint):
         """The loggers' count of steps is the trainer's."""
         self._begun_at = trainer.global_step
         if self._resumed:
-            trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+            go_on_logging_at(trainer, trainer.global_step)
             self._resumed = False
 
     def on_train_batch_end(

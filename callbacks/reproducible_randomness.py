@@ -8,6 +8,8 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from s2v.step_counters import batches_begun
+
 TRAINING, EVALUATION = 0, 1
 
 
@@ -37,8 +39,7 @@ class ReproducibleRandomness(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Seed by the number of batches begun since training's first start, restarts included."""
-        batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        self._set(trainer.global_rank, TRAINING, batches)
+        self._set(trainer.global_rank, TRAINING, batches_begun(trainer))
 
     def on_validation_batch_start(
         self,

@@ -34,6 +34,7 @@ from s2v.evaluation.speech_samples import as_int16
 from s2v.evaluation.summary import SystemSummary
 from s2v.file_hash import sha256_of_file
 from s2v.models.face_landmarks import trees_file
+from s2v.step_counters import logged_step
 
 OURS = "speech2video"
 
@@ -199,7 +200,7 @@ class TestReport(Callback):
             )
         folder = Path(self.output_dir or trainer.log_dir or trainer.default_root_dir)
         self.report.write(folder)
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped  # as Lightning's own test metrics have it
+        step = logged_step(trainer)  # as Lightning's own test metrics have it
         for logger in trainer.loggers:
             logger.log_metrics(_logged(self.report.systems), step=step)
             if isinstance(logger, WandbLogger):

@@ -21,6 +21,7 @@ from data_modules.splits import PARTS, Split, split_of, write_split
 from data_modules.windows import Clip, WholeClipDataset, Window, WindowDataset, collate_windows
 from s2v.batch import WITHOUT_CONSENT
 from s2v.errors import InputError
+from s2v.step_counters import batches_begun
 
 
 class TalkingFaceDataModule(LightningDataModule):
@@ -287,7 +288,7 @@ class TalkingFaceDataModule(LightningDataModule):
         )
 
     def _batches_done(self) -> int:
-        return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready if self.trainer is not None else 0
+        return batches_begun(self.trainer) if self.trainer is not None else 0
 
     def _batches_per_epoch(self) -> int:
         limit = self.trainer.num_training_batches if self.trainer is not None else float("inf")

@@ -1,6 +1,7 @@
 """Which checkpoint a command takes and which it will write, looked at before the work."""
 
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ def check_checkpoint_option(path: str) -> None:
     Raises:
         InputError: no such file, or none that `s2v fit` writes.
     """
-    if path in ("best", "last", "hpc", "registry") or _holds_parts(Path(path)):
+    registry = path == "registry" and find_spec("litmodels") is not None  # a file otherwise
+    if path in ("best", "last", "hpc") or registry or _holds_parts(Path(path)):
         return  # Lightning finds these
     if Path(path).is_dir():
         raise InputError(f"--ckpt_path {path} is a folder: name a file in it, as {Path(path) / 'last.ckpt'}")
@@ -42,6 +44,11 @@ def check_checkpoint_folders(trainer: Trainer, subcommand: str, config: Any) -> 
     """
     folders = [Path(at) for one in trainer.checkpoint_callbacks if (at := getattr(one, "dirpath", None))]
     asked, run = config.get("ckpt_path"), config.get("run_dir")
+    if asked == "hpc" and not any(Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt")):
+        raise InputError(
+            f"--ckpt_path hpc: no SLURM job has left a checkpoint (hpc_ckpt_*.ckpt) in {trainer.default_root_dir}; "
+            "name a file"
+        )
     if (
         asked in ("best", "last")
         and subcommand != "fit"

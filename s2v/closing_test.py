@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from s2v.errors import InputError
+from s2v.step_counters import go_on_logging_at
 
 Which = Literal["best", "last"]
 
@@ -60,7 +61,7 @@ def run_closing_test(
     root = fitted.default_root_dir  # the run's folder
     trainer = Trainer(**{**config, "callbacks": callbacks, "default_root_dir": root})
     # the loggers' steps go on where the fit ended, they do not begin anew
-    trainer.fit_loop.epoch_loop._batches_that_stepped = fitted.global_step
+    go_on_logging_at(trainer, fitted.global_step)
     trainer.test(model, datamodule=data, ckpt_path=path)
     return trainer
 

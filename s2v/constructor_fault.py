@@ -11,6 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
 from s2v.errors import InputError
+from s2v.lightning_refusal import refused_by, with_option
 
 
 def explain_constructor(error: Exception, config: Namespace) -> str | None:
@@ -23,10 +24,14 @@ def explain_constructor(error: Exception, config: Namespace) -> str | None:
     own = next((link for link in _chain(error) if not _is_jsonargparse(link)), None)
     if own is None:
         return _listed_reason(str(error)) if isinstance(error, ValueError) else None
+    cls = _constructed(own)
+    if cls is Trainer and refused_by(own).startswith("lightning."):
+        # its accelerators and plugins refuse by TypeError, and by ImportError what is not installed
+        refusals = (ValueError, TypeError, ImportError, MisconfigurationException)
+        return with_option(own) if isinstance(own, refusals) else None
     if not isinstance(own, ValueError | MisconfigurationException):
         return None
     reason = " ".join(str(own).split())
-    cls = _constructed(own)
     if cls is None:
         return reason if isinstance(own, InputError) else None
     if cls is Trainer:

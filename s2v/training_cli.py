@@ -27,10 +27,12 @@ from s2v.constructor_fault import explain_constructor
 from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.freed_memory import keep_freed_memory
+from s2v.lightning_refusal import explain_refusal
 from s2v.own_modules import find_own_modules
 from s2v.precision import choose_precision, cuda_capabilities
 from s2v.sigterm import ended_by_sigterm
 from s2v.strategy_check import check_strategy
+from s2v.trainer_check import check_fit_of_module, check_fit_options
 from s2v.wandb_login import work_offline_unless_logged_in
 from s2v.wandb_run import continued_run, ended_run, is_wandb
 from s2v.whole_file import DISK_IS_FULL, check_can_be_made, check_room, why_unwritten
@@ -182,6 +184,8 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Decide about W&B before its logger is made, and which of a saved config's callbacks a test takes."""
         config = self.config[self._asked]
+        if self._asked == "fit":
+            check_fit_options(config["trainer"])
         if config.get("run_dir"):
             check_can_be_made(Path(config["run_dir"]), "--run_dir")
             if self._asked == "fit":
@@ -254,6 +258,7 @@ class TrainingCLI(LightningCLI):
         check_checkpoint_folders(self.trainer, subcommand, self.config[subcommand])
         if subcommand == "fit":
             check_strategy(self.trainer.strategy, self.model)
+            check_fit_of_module(self.trainer, self.model)
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
         try:
@@ -364,5 +369,9 @@ def run(args: list[str]) -> int:
     except SystemExit as exit:
         if exit.code not in (0, None):
             raise
+    except Exception as error:
+        if line := explain_refusal(error):
+            raise InputError(line) from error
+        raise
     sys.stdout.flush()
     return 0

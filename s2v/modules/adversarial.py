@@ -9,6 +9,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_clos
 from torch import Tensor, nn
 
 from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.step_counters import batches_begun
 
 
 class AdversarialModule(PlainHyperparameters):
@@ -49,8 +50,7 @@ class AdversarialModule(PlainHyperparameters):
         Counted over all restarts, as the data module does: resumed at an epoch's end, Lightning may number on from
         there, and a checkpoint saved after an epoch's last batch has not seen that epoch end.
         """
-        begun = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        number = begun % self.trainer.num_training_batches
+        number = batches_begun(self.trainer) % self.trainer.num_training_batches
         return number == 0 or number % self.accumulate_grad_batches == 0, number == 0
 
     def _optimizer_step(self, name: str) -> None:

@@ -33,6 +33,7 @@ from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frame_augmentation import FrameAugmentation
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_variety import mixed
+from s2v.number_check import check_at_least_one, check_not_negative
 
 
 @dataclass
@@ -93,7 +94,7 @@ class ComposerModule(AdversarialModule):
         weights: of the loss terms.
         similarity_region: rows of eq. 8; the paper's is `lower`.
         similarity_reduction: `mean`, or `sum` as printed.
-        gradient_sigma: width in pixels of eq. 9's smoothing filter.
+        gradient_sigma: width in pixels of eq. 9's smoothing filter; 0 leaves it out.
         generator_lr: learning rate of the generator's RMSprop.
         identity_lr: of D_ID's.
         frame_lr: of D_fr's.
@@ -164,9 +165,10 @@ class ComposerModule(AdversarialModule):
             "frame": frame_lr,
             "sync": sync_lr,
         }
-        for name, rate in self.learning_rates.items():  # they are set past the optimizers' own check
-            if not 0 <= rate < float("inf"):
-                raise InputError(f"{name}_lr must be 0 or more and finite, got {rate}")
+        # they are set past the optimizers' own check
+        check_not_negative({f"{name}_lr": rate for name, rate in self.learning_rates.items()})
+        check_not_negative(vars(self.weights), "weights.")
+        check_not_negative({"gradient_sigma": gradient_sigma})
         if not 0 <= identity_mixing < 0.5:
             raise InputError(
                 f"identity_mixing must be at least 0 and below 0.5, where nu is another's, got {identity_mixing}"
@@ -175,6 +177,8 @@ class ComposerModule(AdversarialModule):
         self.voice_augmentation: SpeechAugmentation | None = _made(SpeechAugmentation, voice_augmentation)
         self.frame_augmentation: FrameAugmentation | None = _made(FrameAugmentation, frame_augmentation)
         self.clipping: GradientClipping = _made(GradientClipping, clipping)
+        check_not_negative(vars(self.clipping), "clipping.")
+        check_at_least_one({"accumulate_grad_batches": accumulate_grad_batches})
         self.accumulate_grad_batches = accumulate_grad_batches
         self.optimizer = optimizer or torch.optim.RMSprop
         self.scheduler = scheduler

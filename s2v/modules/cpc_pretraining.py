@@ -11,6 +11,7 @@ from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
+from s2v.number_check import check_not_negative
 
 
 class CPCPretraining(PlainHyperparameters):
@@ -23,9 +24,12 @@ class CPCPretraining(PlainHyperparameters):
         lr: peak learning rate of Adam.
     """
 
+    true_precisions = ("32-true", "64-true", "bf16-true", "16-true")  # no pictures
+
     def __init__(self, cpc: CPC, steps_ahead: int = 12, negatives: int = 128, lr: float = 2e-4) -> None:
         super().__init__()
         self.save_hyperparameters()
+        check_not_negative({"lr": lr})
         self.cpc = cpc
         self.lr = lr
         self.prediction = FuturePrediction(cpc.channels, cpc.hidden, steps_ahead, negatives)

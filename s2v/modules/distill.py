@@ -22,6 +22,7 @@ from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.teacher_cache import TeacherCache, filled_cache
+from s2v.number_check import check_not_negative
 from s2v.weight_source import content_of_source
 
 
@@ -53,6 +54,8 @@ class DistillModule(RetrievesIdentity):
             better with a small rate.
     """
 
+    true_precisions = ("32-true", "64-true")
+
     def __init__(
         self,
         representation: SpeechRepresentation,
@@ -74,6 +77,7 @@ class DistillModule(RetrievesIdentity):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        check_not_negative({"lr": lr})
         self.representation = representation
         self.cpc_checkpoint = cpc_checkpoint
         self.speaker_checkpoint = speaker_checkpoint

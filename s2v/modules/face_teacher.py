@@ -11,6 +11,7 @@ from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
+from s2v.number_check import check_not_negative
 
 INSTEAD = {
     "speaker": "A folder of videos needs a subfolder a speaker; or give stage 1 published weights "
@@ -49,6 +50,7 @@ class FaceTeacher(PlainHyperparameters):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        check_not_negative({"lr": lr, "weight_decay": weight_decay})
         self.face = FaceNetwork(network)
         self.labels = labels
         self.lr = lr

@@ -23,7 +23,13 @@ class PlainHyperparameters(pl.LightningModule):
 
     Its checkpoint also says which speakers had not agreed to be trained on among those whom the checkpoints that it
     has read name, stage 1's or a teacher's: the data module's own mark knows of this fit's clips alone.
+
+    Attributes:
+        true_precisions: of `trainer.precision` without mixing, those that its weights and pictures agree in; see
+            `s2v.trainer_check`.
     """
+
+    true_precisions: tuple[str, ...] = ("32-true",)  # pictures become float32, whatever the weights are
 
     def save_hyperparameters(self, *args: Any, **kwargs: Any) -> None:
         """To be called in the constructor; with arguments it is Lightning's."""

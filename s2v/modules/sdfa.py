@@ -19,6 +19,7 @@ from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.composer_checks import check_frame_rate, check_frame_size
 from s2v.modules.consent_mark import mark_unasked
+from s2v.number_check import check_at_least_one, check_not_negative
 
 
 @dataclass
@@ -110,6 +111,9 @@ class SDFAModule(AdversarialModule):
         self.weights = SDFALossWeights(**weights) if isinstance(weights, dict) else weights
         rates = SDFALearningRates(**learning_rates) if isinstance(learning_rates, dict) else learning_rates
         self.learning_rates = {name: getattr(rates, name) for name in self.optimizer_names}
+        check_not_negative(self.learning_rates, "learning_rates.")
+        check_not_negative(vars(self.weights), "weights.")
+        check_at_least_one({"accumulate_grad_batches": accumulate_grad_batches})
         self.betas = (betas[0], betas[1])
         self.decay_after = decay_after
         self.decay = decay

@@ -15,6 +15,7 @@ from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.modules.composer_checks import check_frame_rate
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
+from s2v.number_check import check_not_negative
 
 _CLIP_VERDICTS = ("sync_within_one", "sync_prefers_true", "sync_prefers_true_pairs")
 
@@ -47,6 +48,7 @@ class SyncNetTraining(PlainHyperparameters):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        check_not_negative({"lr": lr, "weight_decay": weight_decay})
         self.syncnet = syncnet
         self.lr = lr
         self.weight_decay = weight_decay

@@ -16,6 +16,7 @@ from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
+from s2v.number_check import check_not_negative
 
 
 class VoiceEncoderModule(RetrievesIdentity):
@@ -50,6 +51,7 @@ class VoiceEncoderModule(RetrievesIdentity):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        check_not_negative({"lr": lr})
         self.voice = voice
         self.identity_teacher = identity_teacher
         self.difference_weight = difference_weight

@@ -49,8 +49,7 @@ def test_draws_are_a_function_of_seed_and_batch(tmp_path: Path) -> None:
 def test_each_rank_draws_other_numbers() -> None:
     found = []
     for rank in (0, 1):
-        progress = SimpleNamespace(batch_progress=SimpleNamespace(total=SimpleNamespace(ready=1)))
-        process: Any = SimpleNamespace(global_rank=rank, fit_loop=SimpleNamespace(epoch_loop=progress))
+        process: Any = SimpleNamespace(global_rank=rank, fit_loop=SimpleNamespace(total_batch_idx=0))
         ReproducibleRandomness(3).on_train_batch_start(process, SmallGAN(), None, 0)
         found.append(Draws.draw())
     assert all(one != other for one, other in zip(*found, strict=True))

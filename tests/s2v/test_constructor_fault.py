@@ -42,7 +42,27 @@ trainer:
         (
             "distill",
             "--trainer.max_steps -7",
-            "trainer: `max_steps` must be a non-negative integer or -1 (infinite steps). You passed in -7.",
+            "trainer.max_steps: `max_steps` must be a non-negative integer or -1 (infinite steps). You passed in -7.",
+        ),
+        (
+            "distill",
+            "--trainer.accelerator cpu --trainer.devices x",
+            "trainer.devices: `devices` selected with `CPUAccelerator` should be an int > 0.",
+        ),
+        (
+            "distill",
+            "--model.init_args.lr -1",
+            "model (DistillModule): lr must be 0 or more and finite, got -1.0",
+        ),
+        (
+            "compose",
+            "--model.init_args.weights.similarity .nan",
+            "model (ComposerModule): weights.similarity must be 0 or more and finite, got nan",
+        ),
+        (
+            "compose",
+            "--model.init_args.generator.init_args.width 0",
+            "model.init_args.generator (Speech2VideoGenerator): a width must be above 0 and finite, got 0.0",
         ),
         (
             "distill",

@@ -1,6 +1,7 @@
 """The composer's training step: what it optimises, and that its shortcuts change nothing."""
 
 import math
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,29 @@ def test_each_player_has_its_own_rmsprop_at_the_papers_rate(tmp_path: Path) -> N
 def test_rates_that_would_train_wrongly_are_refused(name: str, rate: float) -> None:
     with pytest.raises(InputError, match=f"{name} must be 0 or more and finite, got {rate}"):
         composer(**{name: rate})
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"clipping": GradientClipping(frame=-1.0)}, "clipping.frame must be 0 or more and finite, got -1.0"),
+        ({"clipping": {"sync": math.nan}}, "clipping.sync must be 0 or more and finite, got nan"),
+        ({"weights": LossWeights(mouth=-0.5)}, "weights.mouth must be 0 or more and finite, got -0.5"),
+        ({"gradient_sigma": -1.0}, "gradient_sigma must be 0 or more and finite, got -1.0"),
+        ({"gradient_sigma": math.nan}, "gradient_sigma must be 0 or more and finite, got nan"),
+        ({"accumulate_grad_batches": 0}, "accumulate_grad_batches must be at least 1, got 0"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InputError, match=re.escape(reason)):
+        composer(**settings)
+
+
+def test_zeros_that_mean_none_are_taken() -> None:
+    made = composer(
+        gradient_sigma=0.0, clipping=GradientClipping(frame=0.0), weights=LossWeights(gradient=0.0)
+    )
+    assert made.gradient_sigma == made.clipping.frame == made.weights.gradient == 0
 
 
 def test_other_optimizers_take_the_four_rates_too() -> None:
