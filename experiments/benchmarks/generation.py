@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 import torch
 from gpu_settings import failure, gpu_arithmetic
-from speech_networks import NARROW, PAPER, WINDOW_FRAMES, Sizes, at_width, networks, write_speech
+from speech_networks import DEFAULT, NARROW, PAPER, WINDOW_FRAMES, Sizes, at_width, networks, write_speech
 from torch import Tensor
 
 from s2v.freed_memory import keep_freed_memory
@@ -283,7 +283,8 @@ def main() -> None:
         BASELINE: sdfa(*sdfa_and_picture()),
         "width 1 (paper), as trained": as_trained(PAPER),
         "width 1 (paper)": ours(PAPER),
-        "width 0.7 (default)": ours(at_width(0.7)),
+        "width 0.5, subpixel (default)": ours(DEFAULT),
+        "width 0.7": ours(at_width(0.7)),
         "width 0.5": ours(at_width(0.5)),
         "width 0.4": ours(at_width(0.4)),
         "width 0.25": ours(at_width(0.25)),

@@ -34,10 +34,13 @@ class Sizes:
     width: float
     feature_width: float
     image_size: int = 128
+    subpixel: bool = False
 
 
 PAPER = Sizes(256, 256, 512, 4096, 8, width=1.0, feature_width=1.0)
-"""experiments/compose/compose.yaml with base/representation.yaml and the generator at width 1."""
+"""experiments/compose/compose.yaml with base/representation.yaml and the generator whole: width 1, not `subpixel`."""
+DEFAULT = replace(PAPER, width=0.5, subpixel=True)
+"""experiments/compose/compose.yaml as it is."""
 NARROW = Sizes(64, 128, 256, 512, 7, width=0.4, feature_width=0.125)
 """experiments/demo and real_faces."""
 
@@ -55,7 +58,13 @@ def networks(sizes: Sizes) -> tuple[SpeechRepresentation, Speech2VideoGenerator]
         StudentHead(sizes.hidden, sizes.head, sizes.emotion),
     )
     generator = Speech2VideoGenerator(
-        sizes.hidden, sizes.identity, sizes.emotion, sizes.image_size, sizes.width, sizes.feature_width
+        sizes.hidden,
+        sizes.identity,
+        sizes.emotion,
+        sizes.image_size,
+        sizes.width,
+        sizes.feature_width,
+        sizes.subpixel,
     )
     return representation.eval(), generator.eval()
 
@@ -91,6 +100,7 @@ def write_checkpoint(path: Path, sizes: Sizes) -> Path:
             image_size=s["image_size"],
             width=s["width"],
             feature_width=s["feature_width"],
+            subpixel=s["subpixel"],
         ),
         "identity_discriminator": network("discriminators.IdentityDiscriminator", **discriminators),
         "frame_discriminator": network("discriminators.FrameDiscriminator", width=s["width"]),

@@ -100,9 +100,11 @@ class FrameDecoder(nn.Module):
             last = cast(JoinedUpsampling, stage).mix[-1]
             nn.init.zeros_(cast(nn.BatchNorm2d, last).weight)
         with torch.no_grad():
-            weight = cast(nn.Conv2d, self.to_rgb[0]).weight.mul_(0.1)
-            if self.subpixel:  # four equal pixels to begin with (ICNR, Aitken et al. 2017), or a chequerboard is learnt
-                weight.copy_(weight[::4].repeat_interleave(4, dim=0))
+            last_conv = cast(nn.Conv2d, self.to_rgb[0])
+            last_conv.weight.mul_(0.1)
+            if self.subpixel:  # four equal pixels (ICNR, Aitken et al. 2017), where unlike ones are a chequerboard
+                for parameter in last_conv.parameters():
+                    parameter.copy_(parameter[::4].repeat_interleave(4, dim=0))
 
     def identity_parts(self, identity_maps: list[Tensor]) -> list[Tensor | None]:
         """The half of each stage that depends on the identity alone: once a clip, never once a frame."""

@@ -116,6 +116,7 @@ ABLATIONS = {
     "finetune_cpc": "distill",
     "frame_augmentation": "compose",
     "frames_per_clip_1": "distill",
+    "full_generator": "compose",
     "perceptual": "compose",
     "similarity_sum": "compose",
     "without_feature_matching": "compose, features",

@@ -205,6 +205,9 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     ),
     "frame_augmentation": lambda m: m.frame_augmentation is not None,
     "frames_per_clip_1": lambda m: m.frames_per_clip == 1,
+    "full_generator": lambda m: (
+        not m.generator.frame_decoder.subpixel and m.generator.frame_decoder.to_rgb[0].in_channels == 32
+    ),
     "paper_losses": lambda m: (
         set(asdict(m.weights).values()) == {1.0, 0.0}
         and m.weights.mouth == m.weights.matching == 0

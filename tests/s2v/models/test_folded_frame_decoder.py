@@ -33,9 +33,12 @@ def decoded(generator: Speech2VideoGenerator, clips: int, frames: int) -> tuple[
 
 @pytest.mark.parametrize(("clips", "frames"), [(1, 1), (1, 7), (3, 2)])
 @pytest.mark.parametrize("width", [1 / 16, 0.4])
-def test_frames_equal_those_of_the_trained_decoder(clips: int, frames: int, width: float) -> None:
+@pytest.mark.parametrize("subpixel", [False, True])
+def test_frames_equal_those_of_the_trained_decoder(
+    clips: int, frames: int, width: float, subpixel: bool
+) -> None:
     torch.manual_seed(0)
-    made, expected = decoded(trained_like(width=width, feature_width=0.1), clips, frames)
+    made, expected = decoded(trained_like(width=width, feature_width=0.1, subpixel=subpixel), clips, frames)
     assert made.shape == expected.shape == (clips, frames, 3, 64, 64)
     torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
     assert expected.std() > 0.1  # there is something to compare

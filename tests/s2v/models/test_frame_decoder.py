@@ -21,6 +21,35 @@ def test_shapes(size: int) -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [64, 128])
+def test_subpixel_begins_with_blocks_of_equal_pixels(size: int) -> None:
+    """Four equal pixels from each place: the chequerboard of four unlike ones has to be unlearnt."""
+    generator = Speech2VideoGenerator(
+        16, 24, 8, image_size=size, width=1 / 32, feature_width=1 / 16, subpixel=True
+    )
+    frames, maps = generator(torch.randn(2, 3, 16), torch.randn(2, 24), torch.randn(2, 8))
+    assert frames.shape == (2, 3, 3, size, size)
+    assert [m.shape[-1] for m in maps] == [size // 16, size // 8, size // 4]
+    block_means = functional.avg_pool2d(frames.flatten(0, 1), 2)
+    torch.testing.assert_close(functional.interpolate(block_means, scale_factor=2), frames.flatten(0, 1))
+    assert block_means.diff(dim=-1).abs().max() > 1e-3  # of different places they differ
+
+
+def test_subpixel_draws_each_pixel_of_a_block_by_itself() -> None:
+    """The last convolution's channel 4 c + 2 y + x is colour c of pixel (y, x), as Shi et al. (2016) lay them out."""
+    generator = Speech2VideoGenerator(
+        16, 24, 8, image_size=32, width=1 / 32, feature_width=1 / 16, subpixel=True
+    ).eval()
+    bias = generator.frame_decoder.to_rgb[0].bias
+    assert bias is not None
+    with torch.no_grad():
+        generator.frame_decoder.to_rgb[0].weight.zero_()
+        bias.copy_(torch.arange(12) / 12)
+    picture = generator(torch.randn(1, 2, 16), torch.randn(1, 24), torch.randn(1, 8))[0][0, 0]
+    blocks = torch.tensor([[[0, 1], [2, 3]], [[4, 5], [6, 7]], [[8, 9], [10, 11]]]) / 12
+    torch.testing.assert_close(picture, blocks.tanh().repeat(1, 16, 16))
+
+
 def test_paper_size_matches_the_vgg_maps() -> None:
     branch = IdentityBranch(identity_dim=8)
     maps = branch(torch.randn(2, 8))
