@@ -185,12 +185,16 @@ def print_results(sweep: SweepFile, study: optuna.Study, output: Path) -> int:
     """Print the table, best first; returns 1 if no trial has a value."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
     trials.sort(key=lambda trial: trial.value or 0.0, reverse=sweep.maximize)
-    table = Table("trial", sweep.metric, *short_names(sweep.space).values())
+    # as Text: brackets in a value are no markup
+    table = Table()
+    for name in ("trial", sweep.metric, *short_names(sweep.space).values()):
+        table.add_column(Text(name))
     for trial in trials:
-        cells = [_short(trial.params[name]) for name in sweep.space]
+        cells = [Text(_short(trial.params[name])) for name in sweep.space]
         table.add_row(str(trial.number), f"{trial.value:.6g}", *cells)
     Console().print(table)
     failed = len(_ended(study)) - len(trials)

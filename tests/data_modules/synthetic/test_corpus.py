@@ -229,6 +229,12 @@ def test_a_wrong_argument_is_named(tmp_path: Path, change: dict, complaint: str)
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_whose_name_is_like_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_corpus(Path("http:corpus"), "crema_d", 1, 1, size=32, seconds=SHORT)
+    assert len(list(tmp_path.glob("http:corpus/VideoFlash/*.flv"))) == 1
+
+
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match=r"cannot write .*taken"):

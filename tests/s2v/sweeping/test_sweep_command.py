@@ -182,6 +182,13 @@ def test_a_sweep_s_runs_are_its_own() -> None:
     assert len(set(runs)) == 6 and all(Path(run, "metrics.csv").is_file() for run in runs)
 
 
+def test_brackets_in_a_value_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep("grid", {"lr": {"values": [0.25]}, "name": {"values": ["[/a]"]}})
+    assert main([*sweep, "--trials", "1"]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("│ 0"))
+    assert "[/a]" in row
+
+
 def test_names_are_as_short_as_tells_them_apart() -> None:
     names = [
         "model.init_args.lr",
