@@ -128,6 +128,7 @@ def _check(
     layout: str,
     speakers: int,
     clips_per_speaker: int,
+    seed: int,
     size: int,
     fps: float | None,
     workers: int,
@@ -147,6 +148,7 @@ def _check(
             1 <= clips_per_speaker <= most,
             f"clips per speaker must be from 1 to {most}, not {clips_per_speaker}",
         ),
+        (seed >= 0, f"seed must be 0 or more, not {seed}"),
         (size >= 32 and size % 2 == 0, f"size must be an even number of pixels, at least 32, not {size}"),
         (fps is None or 5 <= fps <= 120, f"fps must be from 5 to 120, not {fps}"),
         (workers >= 1, f"workers must be at least 1, not {workers}"),
@@ -190,7 +192,7 @@ def write_corpus(
     Raises:
         InputError: an argument out of range, or the folder cannot be written.
     """
-    _check(layout, speakers, clips_per_speaker, size, fps, workers, seconds, sentences)
+    _check(layout, speakers, clips_per_speaker, seed, size, fps, workers, seconds, sentences)
     output = Path(output)
     rate = NATIVE_FPS[layout] if fps is None else Fraction(fps).limit_denominator(1001)
     if fps is not None and abs(fps - float(NATIVE_FPS["crema_d"])) < 0.005:

@@ -70,6 +70,11 @@ def test_an_example_is_made_of_options_there_are(name: str, capsys: pytest.Captu
         ("synthesize --output x --size large", "argument --size: invalid int value: 'large'"),
         ("synthesize", "the following arguments are required: --output"),
         ("synthesize --output x --speakers 0", "speakers must be from 1 to 9000, not 0"),
+        ("synthesize --output x --seed -1", "seed must be 0 or more, not -1"),
+        (
+            "study analyze x --key y --least-seconds nan",
+            "--wrong-checks and --least-seconds: expected 0 or more",
+        ),
         ("study", "study what? (there are study analyze, study create)"),
         ("study crate --seed 1", "unknown command 'study crate': did you mean create?"),
         ("study create --systems a --real x --output y", "--systems: expected NAME=DIR, got 'a'"),
