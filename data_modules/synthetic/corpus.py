@@ -137,22 +137,22 @@ def _write_clip(output: Path, plan: ClipPlan, settings: dict[str, Any]) -> None:
     write_text(output / plan.truth, text)
 
 
-def _write_demographics(output: Path, speakers: int, seed: int) -> None:
+def _demographics(speakers: int, seed: int) -> str:
     """CREMA-D's table, quoted as it is published."""
     rows = ['"ActorID","Age","Sex","Race","Ethnicity"']
     for index in range(speakers):
         person = invent_speaker(seed, index)
         rows.append(f'{1001 + index},{person.face.age},"{person.sex}","Unknown","Unknown"')
-    write_text(output / "VideoDemographics.csv", "\n".join(rows) + "\n")
+    return "\n".join(rows) + "\n"
 
 
-def _write_vox2_meta(output: Path, speakers: int, seed: int) -> None:
+def _vox2_meta(speakers: int, seed: int) -> str:
     """VoxCeleb2's table, with the spaces that it is published with; VGGFace2 has no such people."""
     rows = ["VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set "]
     for index in range(speakers):
         gender = invent_speaker(seed, index).sex[0].lower()
         rows.append(f"id{1 + index:05d} ,n{1 + index:06d} ,{gender} ,{_official_part(index)} ")
-    write_text(output / "vox2_meta.csv", "\n".join(rows) + "\n")
+    return "\n".join(rows) + "\n"
 
 
 def _check(
@@ -241,10 +241,14 @@ def write_corpus(
         )
     there = _settings_there(output, settings)
     _check_alone(output, plans, settings, there)
-    if layout == "crema_d":
-        _write_demographics(output, speakers, seed)
-    else:
-        _write_vox2_meta(output, speakers, seed)
+    name, written = {
+        "crema_d": ("VideoDemographics.csv", _demographics),
+        "voxceleb2": ("vox2_meta.csv", _vox2_meta),
+    }[layout]
+    table, people = output / name, written(speakers, seed)
+    if not there and table.is_file() and table.read_bytes() != people.encode():
+        raise InputError(f"{table} is another corpus's, perhaps a real one's: give another folder")
+    write_text(table, people)
     missing = [plan for plan in plans if not _is_done(output, plan, settings, there)]
     done = len(plans) - len(missing)
     if progress:

@@ -97,6 +97,16 @@ def test_another_corpus_is_not_mixed_with(crema: Path, change: dict[str, Any], c
     assert contents(crema) == before
 
 
+@pytest.mark.parametrize(
+    ("layout", "name"), [("crema_d", "VideoDemographics.csv"), ("voxceleb2", "vox2_meta.csv")]
+)
+def test_a_real_corpus_keeps_its_table(layout: Any, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"real\xff")
+    with pytest.raises(InputError, match=f"{name} is another corpus's"):
+        write_corpus(tmp_path, layout, 1, 1, size=32, seconds=SHORT)
+    assert contents(tmp_path) == {name: b"real\xff"}
+
+
 def test_an_earlier_versions_corpus_is_not_mixed_with(tmp_path: Path) -> None:
     (tmp_path / "truth" / "mp4").mkdir(parents=True)
     with pytest.raises(InputError, match="of an earlier version, without dev/ and test/: delete it"):
