@@ -27,6 +27,8 @@ from s2v.errors import InputError
 from s2v.whole_file import remove_partial_files
 
 _SECONDS_BETWEEN_MANIFESTS = 30.0
+_LONGEST_LIMIT = 1e6
+"""Seconds: eleven days; poll(2) takes no more than twice as many."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def prepare(
     """
     root, cache = Path(root).absolute(), Path(cache).absolute()
     settings = _checked_settings(
-        size, fps, crop, detector, min_seconds, max_seconds, max_av_difference, jpeg_quality
+        size, fps, crop, detector, min_seconds, max_seconds, max_av_difference, jpeg_quality, time_limit
     )
     answers = _answers(consent, cache)
     records = read_records(cache)
@@ -127,7 +129,7 @@ def prepare(
             done = _undamaged(done, cache, workers)
         todo = [clip for clip in clips if clip.clip_id not in done]
         skipped = len(done) - turned_away
-        for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in todo}:
+        for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in clips}:
             remove_partial_files(folder)
         _write(cache, done, said)
         with PreparationProgress(len(clips), skipped, shown=progress) as bar:
@@ -237,6 +239,7 @@ def _checked_settings(
     max_seconds: float,
     max_av_difference: float,
     jpeg_quality: int,
+    time_limit: float,
 ) -> PreparationSettings:
     if not 8 <= size <= 2048:
         raise InputError(f"a frame size of 8 to 2048 pixels was expected, {size} came")
@@ -253,6 +256,12 @@ def _checked_settings(
         raise InputError(
             f"--min-seconds {min_seconds:g} --max-seconds {max_seconds:g}: 0 or more was expected, and the second "
             "no smaller than the first"
+        )
+    if not max_av_difference >= 0:
+        raise InputError(f"--max-av-difference: 0 seconds or more was expected, {max_av_difference:g} came")
+    if not 0 < time_limit <= _LONGEST_LIMIT:
+        raise InputError(
+            f"--time-limit: more than 0 and at most {_LONGEST_LIMIT:,.0f} seconds was expected, {time_limit:g} came"
         )
     if not 0 <= jpeg_quality <= 100:
         raise InputError(f"a JPEG quality of 1 to 100 was expected, {jpeg_quality} came")

@@ -72,10 +72,12 @@ def prepare_in_child(clip: FoundClip, job: PreparationJob) -> dict[str, Any]:
 
 
 def close_children(run: str) -> None:
-    """Kills the run's children and lets no new ones start; requests under way end with nothing."""
+    """Ends the run's children and lets no new ones start; requests under way end with nothing."""
     with _lock:
         _closed.add(run)
         children = list(_children.pop(run, {}).values())
+    for child in children:  # all at once, so that their times to end are one
+        child.terminate()
     for child in children:
         child.close()
 

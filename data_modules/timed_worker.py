@@ -6,6 +6,7 @@ started from any joblib backend (threads, loky, Dask's daemonic workers), and be
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -15,8 +16,12 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from s2v.sigterm import STATUS
+
 _START_LIMIT = 120.0
 _ORPHAN_GRACE = 10.0
+_GRACE = 2.0
+"""Seconds in which a child that is told to end may clear away what it was writing."""
 
 
 class WorkerTimeout(Exception):
@@ -38,6 +43,7 @@ class TimedWorker:
         self._process: subprocess.Popen[bytes] | None = None
         self._pending = b""
         self._number = 0
+        self._killed_at = math.inf
 
     def ask(self, request: dict[str, Any], time_limit: float) -> dict[str, Any]:
         """Sends a request and returns its answer.
@@ -62,12 +68,26 @@ class TimedWorker:
             self.close()
             raise
 
+    def terminate(self) -> None:
+        """Tells the child to end within 2 s, after which `close` kills it. Does not wait."""
+        process = self._process
+        if process is not None:
+            self._killed_at = min(self._killed_at, time.monotonic() + _GRACE)
+            process.terminate()
+
     def close(self) -> None:
-        """Kills the child. Safe to call again, and from another thread (whose `ask` then raises)."""
+        """Ends the child, which clears away what it was writing, or kills it where it hangs.
+
+        Safe to call again, and from another thread (whose `ask` then raises).
+        """
+        self.terminate()
         process, self._process, self._pending = self._process, None, b""
         if process is not None:
-            process.kill()
-            process.wait()
+            try:
+                process.wait(max(0.0, self._killed_at - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     with contextlib.suppress(OSError):
@@ -75,6 +95,7 @@ class TimedWorker:
 
     def _start(self) -> None:
         self.close()
+        self._killed_at = math.inf
         home = str(Path(__file__).resolve().parents[1])
         paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {
@@ -138,8 +159,19 @@ def serve(answer: "Any") -> None:
     """The child's main loop: answers requests until stdin ends.
 
     Whatever native libraries print goes nowhere near the answers. Should the parent be killed while a decoder
-    hangs, an alarm ends this process soon after the time limit, so that none is left behind.
+    hangs, an alarm ends this process soon after the time limit, so that none is left behind. SIGTERM ends it where it
+    is; what it was writing is cleared away.
     """
+
+    def end(number: int, frame: Any) -> None:
+        # the group's SIGTERM and the parent's: the second one must not end the clearing away
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit(STATUS)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal's Ctrl-C comes here too; the parent sends SIGTERM then
     answers: BinaryIO = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     answers.write(b'{"number": 0}\n')

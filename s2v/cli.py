@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 
 from s2v import __version__
 from s2v.errors import InputError
+from s2v.evaluation.markdown_text import printable
 from s2v.nearest_name import did_you_mean
 from s2v.sigterm import ended_by_sigterm
 
@@ -224,19 +226,64 @@ def _dispatch(args: list[str]) -> int:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one subcommand; returns the exit status: 0, 2 (bad input, one line on stderr), 130 (Ctrl-C)."""
+    """Run one subcommand; returns the exit status.
+
+    0, 2 (bad input, or a standard output that can't be written: one line on stderr), 130 (Ctrl-C), 141 (nobody reads
+    standard output any more), or what the subcommand says.
+    """
+    _mend_streams()
     try:
         try:
-            return _dispatch(sys.argv[1:] if args is None else args)
+            return _status(sys.argv[1:] if args is None else args)
         finally:
             sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_output()
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if _takes_output():  # the error is of something else
+            raise
+        _forget_output()
+        print(f"s2v: error: standard output can't be written: {error.strerror or error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+
+
+def _status(args: list[str]) -> int:
+    try:
+        return _dispatch(args)
     except InputError as error:
-        print(f"s2v: error: {error}", file=sys.stderr)
+        print(f"s2v: error: {printable(str(error))}", file=sys.stderr)  # a file's name may hold a newline
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("s2v: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`| head`) has left: whatever the interpreter still flushes at exit must go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+
+
+def _mend_streams() -> None:
+    """Closed streams (`>&-`) lead nowhere; a letter that standard output's encoding lacks is written as `\\xe4`."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # else the next file that is opened gets this number, and what a library prints is in it
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _takes_output() -> bool:
+    """Whether standard output can be written now, which a flush alone doesn't tell where it has no buffer."""
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def _forget_output() -> None:
+    """Whatever the interpreter still flushes at exit goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -76,14 +76,45 @@ def _official_part(speaker: int) -> str:
     return "test" if speaker % 3 == 1 else "dev"
 
 
-def _is_done(output: Path, plan: ClipPlan, settings: dict[str, Any]) -> bool:
+def _settings_there(output: Path, settings: dict[str, Any]) -> dict[Path, dict[str, Any]]:
+    """What each clip in the folder was made with, by its truth's path in it; a truth that can't be read is none."""
+    there = {}
+    for path in sorted((output / "truth").rglob("*.json")):
+        try:
+            known = dict(json.loads(path.read_text(encoding="utf-8"))["settings"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        # earlier versions did not note how many sentences there were
+        there[path.relative_to(output)] = {"sentences": settings["sentences"], **known}
+    return there
+
+
+def _check_alone(
+    output: Path, plans: list[ClipPlan], settings: dict[str, Any], there: dict[Path, dict[str, Any]]
+) -> None:
+    """Another corpus in the folder would be a part of this one. An older version's clips are made anew."""
+    planned = {plan.truth for plan in plans}
+    for truth, known in there.items():
+        unlike = [name for name in settings if name != "version" and known.get(name) != settings[name]]
+        if unlike:
+            made, asked = (
+                ", ".join(f"{name} {values.get(name)}" for name in unlike) for values in (known, settings)
+            )
+            raise InputError(
+                f"{output} holds a corpus made with {made}, but {asked} is asked: give another folder, or delete it"
+            )
+        if truth not in planned:
+            raise InputError(
+                f"{output} holds a larger corpus than is asked, with {truth}: give another folder, or delete it"
+            )
+
+
+def _is_done(
+    output: Path, plan: ClipPlan, settings: dict[str, Any], there: dict[Path, dict[str, Any]]
+) -> bool:
     # The truth is written last: where it stands, the clip's other files do.
-    try:
-        known = json.loads((output / plan.truth).read_text())["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
     media = [path for path in (plan.video, plan.wav) if path is not None]
-    return known == settings and all((output / path).is_file() for path in media)
+    return there.get(plan.truth) == settings and all((output / path).is_file() for path in media)
 
 
 def _write_clip(output: Path, plan: ClipPlan, settings: dict[str, Any]) -> None:
@@ -106,28 +137,29 @@ def _write_clip(output: Path, plan: ClipPlan, settings: dict[str, Any]) -> None:
     write_text(output / plan.truth, text)
 
 
-def _write_demographics(output: Path, speakers: int, seed: int) -> None:
+def _demographics(speakers: int, seed: int) -> str:
     """CREMA-D's table, quoted as it is published."""
     rows = ['"ActorID","Age","Sex","Race","Ethnicity"']
     for index in range(speakers):
         person = invent_speaker(seed, index)
         rows.append(f'{1001 + index},{person.face.age},"{person.sex}","Unknown","Unknown"')
-    write_text(output / "VideoDemographics.csv", "\n".join(rows) + "\n")
+    return "\n".join(rows) + "\n"
 
 
-def _write_vox2_meta(output: Path, speakers: int, seed: int) -> None:
+def _vox2_meta(speakers: int, seed: int) -> str:
     """VoxCeleb2's table, with the spaces that it is published with; VGGFace2 has no such people."""
     rows = ["VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set "]
     for index in range(speakers):
         gender = invent_speaker(seed, index).sex[0].lower()
         rows.append(f"id{1 + index:05d} ,n{1 + index:06d} ,{gender} ,{_official_part(index)} ")
-    write_text(output / "vox2_meta.csv", "\n".join(rows) + "\n")
+    return "\n".join(rows) + "\n"
 
 
 def _check(
     layout: str,
     speakers: int,
     clips_per_speaker: int,
+    seed: int,
     size: int,
     fps: float | None,
     workers: int,
@@ -147,6 +179,7 @@ def _check(
             1 <= clips_per_speaker <= most,
             f"clips per speaker must be from 1 to {most}, not {clips_per_speaker}",
         ),
+        (seed >= 0, f"seed must be 0 or more, not {seed}"),
         (size >= 32 and size % 2 == 0, f"size must be an even number of pixels, at least 32, not {size}"),
         (fps is None or 5 <= fps <= 120, f"fps must be from 5 to 120, not {fps}"),
         (workers >= 1, f"workers must be at least 1, not {workers}"),
@@ -173,7 +206,7 @@ def write_corpus(
     progress: Callable[[int, int], None] | None = None,
     sentences: int | None = None,
 ) -> Path:
-    """Synthesize a corpus, or what is missing of it.
+    """Synthesize a corpus, or what is missing of it; more speakers and clips can be added to one.
 
     A clip is a function of (seed, speaker, clip) and the settings, whatever the number of workers or clips.
 
@@ -188,9 +221,9 @@ def write_corpus(
         `output`.
 
     Raises:
-        InputError: an argument out of range, or the folder cannot be written.
+        InputError: an argument out of range, the folder holds another corpus, or it cannot be written.
     """
-    _check(layout, speakers, clips_per_speaker, size, fps, workers, seconds, sentences)
+    _check(layout, speakers, clips_per_speaker, seed, size, fps, workers, seconds, sentences)
     output = Path(output)
     rate = NATIVE_FPS[layout] if fps is None else Fraction(fps).limit_denominator(1001)
     if fps is not None and abs(fps - float(NATIVE_FPS["crema_d"])) < 0.005:
@@ -198,6 +231,7 @@ def write_corpus(
     settings = {
         "version": VERSION, "layout": layout, "seed": seed, "size": size,
         "fps": [rate.numerator, rate.denominator], "seconds": [float(seconds[0]), float(seconds[1])],
+        "sentences": sentences,
     }  # fmt: skip
     plans = plan_corpus(layout, speakers, clips_per_speaker, sentences)
     if layout == "voxceleb2" and (output / "truth" / "mp4").is_dir():
@@ -205,11 +239,17 @@ def write_corpus(
             f"{output} has a synthesized corpus of an earlier version, without dev/ and test/: delete it, or give "
             "another folder"
         )
-    if layout == "crema_d":
-        _write_demographics(output, speakers, seed)
-    else:
-        _write_vox2_meta(output, speakers, seed)
-    missing = [plan for plan in plans if not _is_done(output, plan, settings)]
+    there = _settings_there(output, settings)
+    _check_alone(output, plans, settings, there)
+    name, written = {
+        "crema_d": ("VideoDemographics.csv", _demographics),
+        "voxceleb2": ("vox2_meta.csv", _vox2_meta),
+    }[layout]
+    table, people = output / name, written(speakers, seed)
+    if not there and table.is_file() and table.read_bytes() != people.encode():
+        raise InputError(f"{table} is another corpus's, perhaps a real one's: give another folder")
+    write_text(table, people)
+    missing = [plan for plan in plans if not _is_done(output, plan, settings, there)]
     done = len(plans) - len(missing)
     if progress:
         progress(done, len(plans))

@@ -45,7 +45,11 @@ def write_wav(path: Path, speech: np.ndarray) -> None:
 
 def write_video(path: Path, frames: np.ndarray, speech: np.ndarray, fps: Fraction) -> None:
     """Frames (T, H, W, 3) uint8 RGB and speech (N,) int16; the container follows the suffix (.flv, .mp4)."""
-    with _writing(path) as partial, av.open(str(partial), "w", format=path.suffix[1:]) as container:
+    # an absolute path can't be read as an address, which a folder named a:b is
+    with (
+        _writing(path) as partial,
+        av.open(str(partial.absolute()), "w", format=path.suffix[1:]) as container,
+    ):
         video = container.add_stream("libx264", rate=fps, options=QUALITY)
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv420p"

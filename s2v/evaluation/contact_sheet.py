@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from s2v.evaluation.markdown_text import printable
+
 INSTANTS = 8
 MARGIN = 8
 TEXT_WIDTH = 150
@@ -30,7 +32,7 @@ class Strip:
 def strip_of(
     title: str, rows: dict[str, Tensor], fps: float, size: int = 96, instants: int = INSTANTS
 ) -> Strip:
-    """Pick evenly spaced instants and shrink them.
+    """Pick evenly spaced instants and shrink them. Names lose their control characters, which can't be drawn.
 
     Args:
         title: for the left margin.
@@ -43,9 +45,12 @@ def strip_of(
     picked = torch.linspace(0, count - 1, min(instants, count)).round().long()
     seconds = [index / fps for index in picked.tolist()]
     return Strip(
-        title,
+        printable(title),
         seconds,
-        {label: _thumbnails(frames[picked.to(frames.device)], size) for label, frames in rows.items()},
+        {
+            printable(label): _thumbnails(frames[picked.to(frames.device)], size)
+            for label, frames in rows.items()
+        },
     )
 
 

@@ -83,8 +83,10 @@ class Protocol:
         resize: bool = False,
         own: OwnMetrics | None = None,
     ) -> None:
-        if system in CALIBRATION:
-            raise InputError(f"a system can't be called {system!r}: that is a calibration row")
+        if system in CALIBRATION or not system.strip():
+            raise InputError(
+                f"a system can't be called {system!r}: that is a calibration row's name, or empty"
+            )
         self.systems: tuple[str, ...] = (system, *OWN_FRAMES)
         self.held: HeldPictures | None = None
         self.identity = identity

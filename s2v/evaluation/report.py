@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.clip_rows import (
@@ -29,7 +30,7 @@ from s2v.evaluation.clip_rows import (
 from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import DEFINITIONS
 from s2v.evaluation.html_page import page
-from s2v.evaluation.markdown_text import escaped
+from s2v.evaluation.markdown_text import escaped, printable
 from s2v.evaluation.report_rows import finite, write_csv, write_json
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
@@ -125,7 +126,10 @@ class Report:
         header = [
             "metric",
             "better",
-            *(f"{name} (calibration)" if name in CALIBRATION else f"**{name}**" for name in self.systems),
+            *(
+                f"{name} (calibration)" if name in CALIBRATION else f"**{escaped(name)}**"
+                for name in self.systems
+            ),
         ]
         lines = ["# Test report", "", _line(header), _line(["---"] * len(header))]
         lines += [_line([row[0], row[1], *row[2:]]) for row in self.table()]
@@ -135,7 +139,7 @@ class Report:
         if faults:
             lines += ["", f"## Not measured ({len(faults)} rows)", ""]
             lines += [
-                f"* {escaped(row.clip_id)}, {row.system}: {escaped('; '.join(row.reasons))}"
+                f"* {escaped(row.clip_id)}, {escaped(row.system)}: {escaped('; '.join(row.reasons))}"
                 for row in faults[:50]
             ]
             lines += ["* ... (all of them in report.csv)"] if len(faults) > 50 else []
@@ -162,9 +166,14 @@ class Report:
         table = Table(title="test", box=SIMPLE_HEAD, padding=0, show_edge=False)
         table.add_column("metric", no_wrap=True)
         for name in self.systems:
-            short = _SHORT.get(name, name).replace("_", " ")  # spaces let a narrow terminal wrap it
+            short = printable(_SHORT.get(name, name)).replace(
+                "_", " "
+            )  # spaces let a narrow terminal wrap it
             longest = max(map(len, short.split(" ")))
-            table.add_column(short, justify="right", overflow="fold", width=max(6, min(longest, _NARROW)))
+            # as Text: a name in brackets is no markup
+            table.add_column(
+                Text(short), justify="right", overflow="fold", width=max(6, min(longest, _NARROW))
+            )
         rows = self.table()
         for metric, _, *cells in rows:
             if metric in READ_FIRST or metric in self._own:

@@ -52,6 +52,8 @@ def run_analyze(args: argparse.Namespace) -> int:
 
     if args.bootstrap < 0 or args.seed < 0:
         raise InputError("--bootstrap and --seed: expected 0 or more")
+    if args.wrong_checks < 0 or not args.least_seconds >= 0:
+        raise InputError("--wrong-checks and --least-seconds: expected 0 or more")
     key = read_study_key(args.key)
     rules = ExclusionRules(args.least_seconds, args.wrong_checks)
     collected = collect(args.results, key, rules)

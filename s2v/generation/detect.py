@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from s2v.errors import InputError
+from s2v.evaluation.markdown_text import printable
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def run_detect(args: argparse.Namespace) -> int:
         try:
             finding = examine(path)
         except InputError as error:
-            print(f"s2v: error: {error}", file=sys.stderr)
+            print(f"s2v: error: {printable(str(error))}", file=sys.stderr)
             complete = False
             continue
         complete = complete and bool(finding.marked)

@@ -175,13 +175,14 @@ def export_all(exports: list[Export], stream: FrameStream, threads: int, provena
         for export in exports:
             try:
                 frames, damaged = export_one(export, stream, threads, progress, provenance)
-                note = f", {damaged} damaged pieces of the recording left out" if damaged else ""
-                say(f"wrote {export.output}: {frames} frames, {frames / stream.fps:.2f} s{note}")
             except (InputError, OSError, FFmpegError) as error:
                 failed += 1
                 fault = str(error) if isinstance(error, InputError) else unwritten(export, error)
                 message = fault.replace("\n", " ")
                 console.print(f"failed: {message}", markup=False, highlight=False, soft_wrap=True)
+            else:  # a standard output that nobody reads is no fault of the video's
+                note = f", {damaged} damaged pieces of the recording left out" if damaged else ""
+                say(f"wrote {export.output}: {frames} frames, {frames / stream.fps:.2f} s{note}")
             progress.advance(files)
     return failed
 

@@ -46,8 +46,11 @@ def plan_exports(speech: list[str], output: str) -> list[Export]:
         output: a file or folder.
 
     Raises:
-        InputError: nothing is found, two recordings would become one video, or a video replace a recording.
+        InputError: `output` is empty, nothing is found, two recordings would become one video, or a video replace a
+            recording.
     """
+    if not output:  # Path("") is the current folder
+        raise InputError("--output is empty: give NAME.mp4 or a folder")
     target = Path(output)
     found: dict[str, Recording] = {}
     for argument in speech:

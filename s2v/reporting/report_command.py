@@ -49,10 +49,14 @@ def run_report(args: argparse.Namespace) -> int:
     from s2v.reporting.run_folder import read_run, run_names
     from s2v.whole_file import write_whole_file
 
-    if args.clips < 0 or args.embed < 0:
-        raise InputError("--clips and --embed can't be negative")
+    if args.clips < 0 or not args.embed >= 0:
+        raise InputError(f"--clips and --embed: 0 or more was expected, {args.clips} and {args.embed:g} came")
     output: Path = args.output
-    if output.suffix.lower() not in (".html", ".htm") or output.is_dir():
+    if output.is_dir():
+        raise InputError(
+            f"--output {output} is a folder: the page is a file, name it {output / 'report.html'}"
+        )
+    if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--output {output}: the page is a file, name it {output.with_suffix('.html')}")
     names = run_names(args.runs)
     runs = [read_run(name, folder) for name, folder in zip(names, args.runs, strict=True)]
@@ -60,7 +64,7 @@ def run_report(args: argparse.Namespace) -> int:
     beside = output.with_name(f"{output.stem}_files")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        videos = place_videos(runs, chosen, beside, round(args.embed * MEGABYTE))
+        videos = place_videos(runs, chosen, beside, args.embed * MEGABYTE)
         text = report_page(runs, videos, video_notes(runs, videos, beside.name))
         write_whole_file(output, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
@@ -79,7 +83,9 @@ def choose_clips(runs: Iterable[Run], most: int) -> list[str]:
     return sorted(counts, key=lambda clip: (-counts[clip], clip))[:most]
 
 
-def place_videos(runs: list[Run], clips: list[str], beside: Path, budget: int) -> dict[str, list[ShownVideo]]:
+def place_videos(
+    runs: list[Run], clips: list[str], beside: Path, budget: float
+) -> dict[str, list[ShownVideo]]:
     """Embed videos until `budget` bytes are used, copy the rest into `beside` under names of our own."""
     from s2v.reporting.report_page import ShownVideo
     from s2v.whole_file import whole_file

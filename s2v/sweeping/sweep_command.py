@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from s2v.sweeping.sweep_file import SweepFile
 
 JOURNAL = "trials.journal"
+_LAST_SEED = 2**31 - 1
+"""NumPy's generator takes one twice as large: every trial's is one more than the one's before."""
 HOPELESS = 3
 """So many failed trials and none that ended well: something else than the drawn values is wrong."""
 
@@ -57,12 +60,15 @@ def run_sweep(args: argparse.Namespace) -> int:
 
     if args.trials < 1:
         raise InputError(f"--trials: expected 1 or more, got {args.trials}")
+    if not 0 <= args.seed <= _LAST_SEED:
+        raise InputError(f"--seed: expected 0 to {_LAST_SEED}, got {args.seed}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sweep = read_sweep_file(args.file)
     output: Path = args.output or Path("runs") / "sweeps" / args.file.stem
     for note in sweep.notes:
         print(f"note: {note}")
     with _alone_in(output):
+        mend_journal(output / JOURNAL)
         study = open_study(sweep, output)
         take_up_stopped(study)
         try:
@@ -72,19 +78,42 @@ def run_sweep(args: argparse.Namespace) -> int:
     return print_results(sweep, study, output)
 
 
+def mend_journal(journal: Path) -> None:
+    """Clears away what a kill in the middle of a write leaves: Optuna reads no line that was cut short.
+
+    The trial that the line was of counts as stopped, and is tried again. Only while nobody else writes the journal.
+    """
+    # its lock, which it waits for; without end where the link's path leads nowhere from its own folder
+    journal.with_name(f"{JOURNAL}.lock").unlink(missing_ok=True)
+    if not journal.is_file():
+        return
+    with open(journal, "rb+") as stream:
+        lines = stream.readlines()
+        if lines and not lines[-1].endswith(b"\n"):
+            stream.truncate(sum(map(len, lines[:-1])))
+            print(f"s2v: warning: {journal}: its last line was cut short, and is left out", file=sys.stderr)
+
+
 def open_study(sweep: SweepFile, output: Path) -> optuna.Study:
     """The study of `output`, new or as it was left.
 
     Raises:
-        InputError: it was begun with another search.
+        InputError: it was begun with another search, or its journal is damaged.
     """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    storage = JournalStorage(JournalFileBackend(str(output / JOURNAL)))
     direction: Literal["minimize", "maximize"] = "maximize" if sweep.maximize else "minimize"
-    study = optuna.create_study(study_name="sweep", storage=storage, direction=direction, load_if_exists=True)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(output / JOURNAL)))
+        study = optuna.create_study(
+            study_name="sweep", storage=storage, direction=direction, load_if_exists=True
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{output / JOURNAL} is damaged ({error}): name another --output, or remove it"
+        ) from error
     space = {name: repr(one) for name, one in sweep.space.items()}
     search = json.dumps([sweep.metric, direction, space, sweep.command])
     begun = study.user_attrs.get("search")
@@ -185,12 +214,16 @@ def print_results(sweep: SweepFile, study: optuna.Study, output: Path) -> int:
     """Print the table, best first; returns 1 if no trial has a value."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
     trials.sort(key=lambda trial: trial.value or 0.0, reverse=sweep.maximize)
-    table = Table("trial", sweep.metric, *short_names(sweep.space).values())
+    # as Text: brackets in a value are no markup
+    table = Table()
+    for name in ("trial", sweep.metric, *short_names(sweep.space).values()):
+        table.add_column(Text(name))
     for trial in trials:
-        cells = [_short(trial.params[name]) for name in sweep.space]
+        cells = [Text(_short(trial.params[name])) for name in sweep.space]
         table.add_row(str(trial.number), f"{trial.value:.6g}", *cells)
     Console().print(table)
     failed = len(_ended(study)) - len(trials)

@@ -7,12 +7,20 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from data_modules.timed_worker import serve
+from s2v.whole_file import whole_file
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
+    if "write" in request:
+        with whole_file(Path(request["write"])) as partial:
+            partial.touch()
+            time.sleep(60)
+    if "hang" in request:  # as a decoder does that never comes back to Python
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     if "sleep" in request:
         time.sleep(request["sleep"])
     if "die" in request:

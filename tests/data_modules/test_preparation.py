@@ -252,6 +252,18 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
     assert run(root, cache).skipped == 10
 
 
+def test_what_a_killed_worker_was_writing_is_swept_where_all_clips_are_done(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "corpus", 1)
+    run(root, tmp_path / "cache")
+    left = tmp_path / "cache" / "clips" / "speaker0" / ".0.partial"
+    left.touch()
+    run(root, tmp_path / "cache")
+    assert left.exists(), "it may be another run's"
+    os.utime(left, (0, 0))
+    assert run(root, tmp_path / "cache").skipped == 1
+    assert not left.exists()
+
+
 def test_a_torn_record_is_left_out(tmp_path: Path) -> None:
     root, cache = folder_of(tmp_path / "corpus", 2), tmp_path / "cache"
     run(root, cache)
@@ -270,11 +282,18 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         "crop 'nose' is unknown": {"crop": "nose"},
         "--min-seconds 5 --max-seconds 2: 0 or more": {"min_seconds": 5.0, "max_seconds": 2.0},
         "--min-seconds nan": {"min_seconds": float("nan")},
+        "--max-av-difference: 0 seconds or more was expected, nan": {"max_av_difference": float("nan")},
+        "--max-av-difference: 0 seconds or more was expected, -1": {"max_av_difference": -1.0},
+        "--time-limit: more than 0 and at most 1,000,000 seconds was expected, 0 ": {"time_limit": 0.0},
+        "--time-limit: .* nan came": {"time_limit": float("nan")},
+        "--time-limit: .* inf came": {"time_limit": float("inf")},
         "no face detector at": {"crop": "face", "detector": tmp_path / "none.onnx"},
         "only used with crop face": {"detector": tmp_path / "none.onnx"},
     }.items():
         with pytest.raises(InputError, match=words):
             run(root, tmp_path / "cache", **arguments)
+    assert not (tmp_path / "cache").exists()
+    assert run(root, tmp_path / "cache", time_limit=1e6).ok == 1
     with pytest.raises(InputError, match="does not exist"):
         run(tmp_path / "nothing", tmp_path / "cache")
     (tmp_path / "file").touch()

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +124,39 @@ def test_closing_ends_a_request_in_another_thread(worker: TimedWorker) -> None:
     worker.close()
     thread.join(10)
     assert died.is_set()
+
+
+@pytest.mark.parametrize("earlier", [[], [signal.SIGINT], [signal.SIGTERM]], ids=["alone", "ctrl-c", "group"])
+def test_closing_leaves_nothing_half_written(
+    worker: TimedWorker, earlier: list[signal.Signals], tmp_path: Path
+) -> None:
+    """Also where a terminal's Ctrl-C or a group's SIGTERM has come to the child before."""
+    pid = worker.ask({}, 20)["pid"]
+    asked: list[type[BaseException]] = []
+
+    def ask() -> None:
+        with pytest.raises(WorkerDied) as death:
+            worker.ask({"write": str(tmp_path / "clip")}, 60)
+        asked.append(death.type)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    end = time.monotonic() + 10
+    while not list(tmp_path.iterdir()) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert list(tmp_path.iterdir())
+    for number in earlier:
+        os.kill(pid, number)
+    worker.close()
+    thread.join(10)
+    assert asked and gone(pid) and not list(tmp_path.iterdir())
+
+
+def test_closing_kills_what_hangs(worker: TimedWorker) -> None:
+    pid = worker.ask({"hang": True}, 20)["pid"]
+    start = time.monotonic()
+    worker.close()
+    assert gone(pid) and 1.5 < time.monotonic() - start < 10
 
 
 def test_the_child_of_a_killed_parent_ends() -> None:

@@ -11,6 +11,7 @@ import s2v
 from s2v.cli import COMMANDS, TRAINING, main
 from s2v.nearest_name import did_you_mean
 from s2v.whole_file import whole_file
+from tests.conftest import REPOSITORY
 
 
 def test_help_lists_every_command_at_once_and_imports_no_torch() -> None:
@@ -69,6 +70,11 @@ def test_an_example_is_made_of_options_there_are(name: str, capsys: pytest.Captu
         ("synthesize --output x --size large", "argument --size: invalid int value: 'large'"),
         ("synthesize", "the following arguments are required: --output"),
         ("synthesize --output x --speakers 0", "speakers must be from 1 to 9000, not 0"),
+        ("synthesize --output x --seed -1", "seed must be 0 or more, not -1"),
+        (
+            "study analyze x --key y --least-seconds nan",
+            "--wrong-checks and --least-seconds: expected 0 or more",
+        ),
         ("study", "study what? (there are study analyze, study create)"),
         ("study crate --seed 1", "unknown command 'study crate': did you mean create?"),
         ("study create --systems a --real x --output y", "--systems: expected NAME=DIR, got 'a'"),
@@ -107,6 +113,54 @@ def test_a_reader_who_leaves_early_gets_no_traceback(args: str, tmp_path: Path) 
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait() == 141
+
+
+def ended(command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """A line of a shell's, with s2v as `s2v`."""
+    shell = ["bash", "-c", f's2v() {{ "{sys.executable}" -m s2v "$@"; }}; {command}']
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **environment}
+    return subprocess.run(shell, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_is_full_is_one_line(unbuffered: str) -> None:
+    result = ended("s2v completion bash > /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert result.returncode == 2
+    assert result.stderr == "s2v: error: standard output can't be written: No space left on device\n"
+    result = ended("s2v fti > /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1) and "did you mean fit?" in result.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", ">&- 2>&-", ">&- 2>&- <&-"])
+def test_what_is_printed_where_streams_are_closed_is_in_no_file(closed: str, tmp_path: Path) -> None:
+    """The first file that is opened would take the closed stream's number."""
+    code = (
+        "import os, s2v.doctor\n"
+        "from s2v.cli import main\n"
+        "def run(args):\n"
+        "    with open('made', 'w') as file:\n"
+        "        os.write(1, b'from a library'), os.write(2, b'from a library'), print('from Python')\n"
+        "        file.write('whole')\n"
+        "s2v.doctor.run_doctor = run\n"
+        "raise SystemExit(main(['doctor']))\n"
+    )
+    (tmp_path / "code.py").write_text(code)
+    result = ended(f'cd "{tmp_path}" && "{sys.executable}" code.py {closed}')
+    assert result.returncode == 0
+    assert (tmp_path / "made").read_text() == "whole"
+
+
+def test_a_letter_that_the_output_lacks_is_written_otherwise(tmp_path: Path) -> None:
+    """The work is done by then."""
+    options = "--speakers 1 --clips-per-speaker 1 --size 32 --workers 1"
+    result = ended(f'cd "{tmp_path}" && s2v synthesize --output ä {options}', PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "1 clips of 1 speakers in \\xe4\n"
+
+
+def test_an_error_is_one_line_whatever_a_name_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "--real", "no\nwhere\x1b[2J", "--generated", "x"]) == 2
+    assert capsys.readouterr().err.startswith("s2v: error: no file or folder no\ufffdwhere\ufffd[2J: give")
 
 
 def test_sigterm_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import decord
@@ -72,6 +73,38 @@ def test_voxceleb2s_speakers_are_for_training_or_test(tmp_path: Path) -> None:
         "val": 1,
         "test": 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"size": 96}, "a corpus made with size 64, but size 96 is asked: give another folder, or delete it"),
+        ({"seed": 1}, "made with seed 0, but seed 1 is asked"),
+        ({"sentences": 24}, "made with sentences None, but sentences 24 is asked"),
+        (
+            {"layout": "voxceleb2"},
+            r"made with layout crema_d, fps \[30000, 1001\], but layout voxceleb2, fps \[25, 1\]",
+        ),
+        ({"speakers": 1}, "a larger corpus than is asked, with truth/VideoFlash/1002_IEO_ANG_XX.json"),
+        ({"clips_per_speaker": 2}, "a larger corpus than is asked"),
+    ],
+)
+def test_another_corpus_is_not_mixed_with(crema: Path, change: dict[str, Any], complaint: str) -> None:
+    before = contents(crema)
+    arguments = {"layout": "crema_d", "speakers": 2, "clips_per_speaker": 3, "size": 64, **change}
+    with pytest.raises(InputError, match=complaint):
+        write_corpus(crema, seconds=SHORT, **arguments)
+    assert contents(crema) == before
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"), [("crema_d", "VideoDemographics.csv"), ("voxceleb2", "vox2_meta.csv")]
+)
+def test_a_real_corpus_keeps_its_table(layout: Any, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"real\xff")
+    with pytest.raises(InputError, match=f"{name} is another corpus's"):
+        write_corpus(tmp_path, layout, 1, 1, size=32, seconds=SHORT)
+    assert contents(tmp_path) == {name: b"real\xff"}
 
 
 def test_an_earlier_versions_corpus_is_not_mixed_with(tmp_path: Path) -> None:
@@ -181,17 +214,10 @@ def test_a_clip_does_not_depend_on_the_others_but_on_the_seed(crema: Path, tmp_p
 def test_a_second_run_makes_only_what_is_missing(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
-    def run(**settings: int) -> None:
+    def run(clips: int = 2) -> None:
         seen.clear()
-        write_corpus(
-            tmp_path,
-            "crema_d",
-            1,
-            2,
-            size=settings.get("size", 64),
-            seconds=SHORT,
-            progress=lambda *n: seen.append(n),
-        )
+        progress = lambda *n: seen.append(n)  # noqa: E731
+        write_corpus(tmp_path, "crema_d", 1, clips, size=64, seconds=SHORT, progress=progress)
 
     run()
     assert seen == [(0, 2), (1, 2), (2, 2)]
@@ -204,8 +230,16 @@ def test_a_second_run_makes_only_what_is_missing(tmp_path: Path) -> None:
     assert seen == [(1, 2), (2, 2)] and lost.is_file()
     kept = tmp_path / "VideoFlash" / "1001_IEO_DIS_XX.flv"
     assert kept.stat().st_mtime_ns == before[kept]
-    run(size=96)
-    assert seen[0] == (0, 2)
+    truth = tmp_path / "truth" / "VideoFlash" / "1001_IEO_ANG_XX.json"
+    known = json.loads(truth.read_text())
+    del known["settings"]["sentences"]  # as earlier versions wrote it
+    truth.write_text(json.dumps(known))
+    run(clips=3)
+    assert seen == [(2, 3), (3, 3)]
+    known["settings"]["version"] -= 1
+    truth.write_text(json.dumps(known))
+    run(clips=3)
+    assert seen == [(2, 3), (3, 3)]
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -227,6 +261,12 @@ def test_a_wrong_argument_is_named(tmp_path: Path, change: dict, complaint: str)
     with pytest.raises(InputError, match=complaint):
         write_corpus(tmp_path, **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_whose_name_is_like_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_corpus(Path("http:corpus"), "crema_d", 1, 1, size=32, seconds=SHORT)
+    assert len(list(tmp_path.glob("http:corpus/VideoFlash/*.flv"))) == 1
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:

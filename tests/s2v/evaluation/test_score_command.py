@@ -115,6 +115,25 @@ def test_page_holds_its_pictures_and_asks_for_nothing(scored: tuple[Path, Path])
     assert "&lt;b&gt;&amp;only real" in page and "<b>&only" not in page
 
 
+def test_whatever_a_name_holds_it_is_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters in a file's name can't be drawn; brackets and bars in a system's are no markup."""
+    for side in ("real", "made"):
+        write_media(tmp_path / side / "ann" / "two\nlines \x1b[31m.mp4", pictures(1), sound=tone(1))
+    arguments = ("--bootstrap", "0", "--system", "ours\n[/v2] | *")
+    status, out = score(tmp_path, tmp_path / "real", tmp_path / "made", *arguments)
+    assert status == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and "1 clips: 1 scored in full" in shown
+    assert "ours\ufffd[/" in shown and "v2]" in shown  # its column is narrow
+    report = (out / "report.md").read_text()
+    assert "| **ours\ufffd\\[/v2\\] \\| \\*** | ground_truth" in report
+    assert (out / "contact_sheet.png").is_file()
+    (ours,) = (row for row in json.loads((out / "report.json").read_text())["clips"] if "v2" in row["system"])
+    assert ours["clip_id"] == "ann/two\nlines \x1b[31m"
+    assert score(tmp_path, tmp_path / "real", tmp_path / "made", "--system", "")[0] == 2
+    assert "a system can't be called ''" in capsys.readouterr().err
+
+
 def test_nothing_scored_is_no_success(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

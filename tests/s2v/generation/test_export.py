@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,25 @@ def test_where_the_sidecar_cannot_be_written_there_is_no_video(
     assert export(checkpoint, "--speech", speech, "--output", tmp_path / "new" / "video.mp4") == 1
     assert "failed: " in capsys.readouterr().err
     assert os.listdir(tmp_path / "new") == ["video.mp4.json"]
+
+
+def test_an_output_that_nobody_reads_is_no_fault_of_the_videos(
+    checkpoint: str, speech: Path, tmp_path: Path
+) -> None:
+    shutil.copy(speech, tmp_path / "more.wav")
+    files = ["--speech", str(tmp_path / "*.wav"), "--output", str(tmp_path / "made")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "s2v", "export", "--checkpoint", checkpoint, "--device", "cpu", *files],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read().strip() == ""  # rich ends its bar with a newline
+    assert process.wait() == 141
+    assert sorted(os.listdir(tmp_path / "made")) == ["more.mp4", "more.mp4.json"]
 
 
 def failure(error: str) -> str:

@@ -159,7 +159,10 @@ def test_bad_options_in_one_line(folder: Path, tmp_path: Path, capsys: pytest.Ca
     run = str(folder / "plain")
     for options, reason in (
         (["--output", str(tmp_path / "page")], "name it"),
-        (["--clips", "-1"], "can't be negative"),
+        (["--output", "."], "--output . is a folder: the page is a file, name it report.html"),
+        (["--output", "/"], "name it /report.html"),
+        (["--clips", "-1"], "--clips and --embed: 0 or more was expected, -1 and 20 came"),
+        (["--embed", "nan"], "6 and nan came"),
         ([str(tmp_path / "nowhere")], "no run folder"),
         ([run], "is named 2 times"),
     ):

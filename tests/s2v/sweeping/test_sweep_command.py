@@ -84,6 +84,38 @@ def test_a_killed_sweep_tries_its_trial_again() -> None:
     assert found[2]["lr"] == found[3]["lr"] and len({row["lr"] for row in found}) == 4
 
 
+@pytest.mark.parametrize("cut", [1, 30])
+def test_a_line_that_a_kill_cut_short_costs_its_trial(cut: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the journal's lock, which the kill leaves too: Optuna would wait for it."""
+    sweep = write_sweep("random", {**LR, "name": {"value": "good"}})
+    assert main([*sweep, "--trials", "2"]) == 0
+    journal = Path("found/trials.journal")
+    os.truncate(journal, journal.stat().st_size - cut)
+    Path("found/trials.journal.lock").symlink_to("found/trials.journal")
+    capsys.readouterr()
+    assert main([*sweep, "--trials", "3"]) == 0
+    assert capsys.readouterr().err == (
+        "s2v: warning: found/trials.journal: its last line was cut short, and is left out\n"
+    )
+    found = rows()
+    assert [row["state"] for row in found] == ["complete", "fail", "complete", "complete"]
+    assert found[1]["lr"] == found[2]["lr"] != found[3]["lr"]
+    assert main([*sweep, "--trials", "3"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_damaged_journal_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep("random", {**LR, "name": {"value": "good"}})
+    assert main([*sweep, "--trials", "1"]) == 0
+    journal = Path("found/trials.journal")
+    content = b"{" + journal.read_bytes()
+    journal.write_bytes(content)
+    assert main([*sweep, "--trials", "2"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("s2v: error: found/trials.journal is damaged (") and error.count("\n") == 1
+    assert journal.read_bytes() == content
+
+
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_what_ends_a_sweep_lets_its_trial_end_in_order(sent: signal.Signals, status: int) -> None:
     """A terminal sends Ctrl-C to both, so the test does."""
@@ -161,6 +193,16 @@ def test_another_search_in_the_same_folder_is_refused(capsys: pytest.CaptureFixt
     assert "--trials: expected 1 or more" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seed", ["-1", "4294967295"])
+def test_a_seed_that_numpy_lacks_is_refused_before_anything_is_written(
+    seed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = write_sweep("random", {**LR, "name": {"value": "good"}})
+    assert main([*sweep, "--trials", "2", "--seed", seed]) == 2
+    assert capsys.readouterr().err == f"s2v: error: --seed: expected 0 to 2147483647, got {seed}\n"
+    assert not Path("found").exists()
+
+
 def test_one_sweep_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
     from s2v.sweeping.sweep_command import _alone_in
 
@@ -180,6 +222,13 @@ def test_a_sweep_s_runs_are_its_own() -> None:
         with open(f"{output}/trials.csv") as file:
             runs += [row["run"] for row in csv.DictReader(file)]
     assert len(set(runs)) == 6 and all(Path(run, "metrics.csv").is_file() for run in runs)
+
+
+def test_brackets_in_a_value_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep("grid", {"lr": {"values": [0.25]}, "name": {"values": ["[/a]"]}})
+    assert main([*sweep, "--trials", "1"]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("│ 0"))
+    assert "[/a]" in row
 
 
 def test_names_are_as_short_as_tells_them_apart() -> None:
