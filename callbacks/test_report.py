@@ -16,6 +16,7 @@ from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.clip_metric import ClipMetric
 from s2v.evaluation.clip_rows import TestClip
+from s2v.evaluation.exported_frames import exported_frames
 from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.judges import (
     load_emotion_judge,
@@ -26,7 +27,7 @@ from s2v.evaluation.judges import (
 )
 from s2v.evaluation.landmark_judge import load_landmark_judge
 from s2v.evaluation.own_metrics import OwnMetrics
-from s2v.evaluation.protocol import Protocol
+from s2v.evaluation.protocol import Protocol, generated_frames
 from s2v.evaluation.provenance import files_trained_with
 from s2v.evaluation.report import Report
 from s2v.evaluation.scoring import Scoring
@@ -58,6 +59,7 @@ class TestReport(Callback):
         bootstrap: resamples behind each 95 % interval.
         max_strips: bounds the contact sheet.
         other_frames: calibration rows of other clips' frames too; they take a pass over the clips beforehand.
+        exported: measure the frames also as a viewer gets them, through the MP4 of an export (metrics in `_mp4`).
         metrics: of your own, see docs/extending.md.
     """
 
@@ -77,6 +79,7 @@ class TestReport(Callback):
         bootstrap: int = 1000,
         max_strips: int = 48,
         other_frames: bool = True,
+        exported: bool = True,
         metrics: list[ClipMetric] | None = None,
     ) -> None:
         self.output_dir = output_dir
@@ -92,6 +95,7 @@ class TestReport(Callback):
         self.bootstrap = bootstrap
         self.max_strips = max_strips
         self.other_frames = other_frames
+        self.exported = exported
         self.metrics = metrics or []
         self.report: Report | None = None
         self._protocol: Protocol | None = None
@@ -188,6 +192,9 @@ class TestReport(Callback):
             speech=as_int16(batch["speech"][0]),
             sentence=self._sentences.get(batch["clip_id"][0], ""),
         )
+        frames = generated_frames(clip)
+        if self.exported and isinstance(frames, torch.Tensor):
+            clip.exported = exported_frames(frames).to(real.device)
         self._running().add(clip)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -18,6 +18,22 @@ OTHER_FRAMES = (ANOTHER_CLIP, MEAN_IMAGE, ANOTHER_SPEAKER)
 """Those made of other clips' real frames, held still."""
 CALIBRATION = (*OWN_FRAMES, *OTHER_FRAMES)
 
+MP4 = "_mp4"
+"""What metrics of the frames in an export's MP4 end in."""
+EXPORTED = (
+    "ssim",
+    "psnr",
+    "psnr_clip",
+    "psnr_mouth",
+    "sharpness",
+    "motion",
+    "sync_confidence",
+    "sync_distance",
+    "sync_prefers_true",
+    "identity_cosine",
+)
+"""Metrics that are measured on those frames too."""
+
 SHIFTED_BY = 10
 """Frames by which the speech of `ground_truth_shifted` is ahead of the pictures."""
 
@@ -44,6 +60,8 @@ class TestClip:
     """(N,) int16, 16 kHz; N about T * 640. Or a sentence that says why there is none."""
     generated_speech: Tensor | str | None = None
     """Likewise, what is heard beside the generated frames; None: the same speech."""
+    exported: Tensor | None = None
+    """The generated frames as a viewer gets them, decoded from an export's MP4; None: not looked at."""
     gender: str = ""
     """The speaker's; empty where unlabelled."""
     sentence: str = ""

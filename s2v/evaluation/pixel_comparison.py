@@ -39,7 +39,7 @@ class PixelComparison:
         first = {STILL: 1}
         shown = {name: frames for name, frames in faces.items() if name != STILL or len(real) > 1}
         if ours in shown and shown[ours].shape != real.shape:
-            self._measure_unequal(rows[ours], shown.pop(ours), real)
+            self.measure_pair(rows[ours], shown.pop(ours), real)
         if STILL not in shown:
             rows[STILL].reasons.append("a single frame: nothing to hold it against")
         made = [name for name in shown if name != GROUND_TRUTH]
@@ -62,8 +62,8 @@ class PixelComparison:
             rows[name].values |= rows[GROUND_TRUTH].values
             rows[name].reasons += rows[GROUND_TRUTH].reasons
 
-    def _measure_unequal(self, row: ClipRow, generated: Tensor, real: Tensor) -> None:
-        """What compares pixels, of a generated clip (T, 3, H, W) that is of other length or size than the real one."""
+    def measure_pair(self, row: ClipRow, generated: Tensor, real: Tensor) -> None:
+        """What compares pixels, of a generated clip (T, 3, H, W) that may be of other length or size than the real."""
         try:
             frames, target, row.adjusted = self.comparable(generated, real)
             quality = regional_quality(frames, target)

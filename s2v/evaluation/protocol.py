@@ -6,10 +6,13 @@ clip's first frame held still; where `HeldPictures` are at hand, also a frame of
 of the speaker's other clips and another speaker's frame, held still. A clip that can't be measured stays a row and
 says why.
 
+Of a clip that is also given as it comes out of an export's MP4, some metrics are measured on that as well (`MP4`).
+
 What compares pixels (SSIM, PSNR, LPIPS, sharpness, motion) needs a generated clip of the real one's size and number of
 frames; lips, identity, emotion, landmarks, FID and the speakers' spread are measured on whatever frames there are.
 """
 
+import contextlib
 import math
 
 import torch
@@ -23,7 +26,9 @@ from s2v.evaluation.clip_rows import (
     BY_LABEL,
     BY_REAL_FRAMES,
     CALIBRATION,
+    EXPORTED,
     GROUND_TRUTH,
+    MP4,
     OTHER_FRAMES,
     OWN_FRAMES,
     SHIFTED,
@@ -153,7 +158,24 @@ class Protocol:
         if self.sync is not None:
             self._measure_sync(found, clip, pictures, stills)
         self.own.measure(found, clip, faces, self.systems[0], self.pixels)
+        if clip.exported is not None:
+            rows[self.systems[0]].values |= self._exported_values(found, clip, clip.exported)
         return found
+
+    def _exported_values(
+        self, found: ClipMeasurement, clip: TestClip, exported: Tensor
+    ) -> dict[str, float]:
+        """Of frames as they come out of an export's MP4: what keeps it from being measured, the row's own says."""
+        row = ClipRow(clip.clip_id, clip.speaker, self.systems[0])
+        self.pixels.measure_pair(row, exported, clip.real)
+        if self.identity is not None:
+            embedding = clip_embedding(self.identity.look(exported, "embedding"))
+            real = found.embeddings[GROUND_TRUTH]
+            row.values["identity_cosine"] = float(identity_cosine(embedding[None], real[None]))
+        if self.sync is not None:
+            with contextlib.suppress(InputError):
+                _add_sync(row, *self._embedded(exported, clip, found.heard))
+        return {f"{name}{MP4}": row.values[name] for name in EXPORTED if name in row.values}
 
     def take(self, found: ClipMeasurement) -> dict[str, ClipRow]:
         """Keep what `measure` found, clip by clip in the test's order; the clip's rows by system."""

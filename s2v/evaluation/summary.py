@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from s2v.evaluation.bootstrap import Estimate, Floats, estimate, mean_estimate
-from s2v.evaluation.clip_rows import ClipRow
+from s2v.evaluation.clip_rows import EXPORTED, MP4, ClipRow
 from s2v.evaluation.speaker_spread import SpeakerSpread
 from s2v.evaluation.split_fid import SplitFid
 from s2v.metrics import regional_quality
@@ -42,6 +42,7 @@ CLIP_METRICS = _PICTURES | {
     "gender_agreement": "up",
     "emotion_accuracy": "up",
 }
+CLIP_METRICS |= {f"{name}{MP4}": CLIP_METRICS[name] for name in EXPORTED}
 """Metrics that have a value a clip, in the report's order, and where better lies.
 
 "real": where the real clips' are; "": nowhere, as of an offset with its sign, where early and late clips cancel out.
