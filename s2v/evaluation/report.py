@@ -225,6 +225,10 @@ class Report:
             f"frames: {meta.get('image_size')} pixels at {meta.get('fps')} fps, "
             f"crop {meta.get('crop') or 'not known'}",
         ]
+        if oblong := meta.get("oblong"):
+            notes.append(
+                f"pictures that are not square ({', '.join(oblong)}): SyncNet and the face judges see them squashed"
+            )
         done = [
             f"generated and real clips that differ by at most {meta['trim']} frames are cut to the shorter's"
             if meta.get("trim")

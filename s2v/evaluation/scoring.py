@@ -120,6 +120,7 @@ class Scoring:
             "genders": describe_genders(rows),
             "image_size": f"{width} x {height}"
             + (" (largest; sizes differ)" if len(self._sizes) > 1 else ""),
+            "oblong": [f"{across} x {high}" for across, high in sorted(self.oblong)],
             "trim": self.protocol.pixels.trim,
             "resize": self.protocol.pixels.resize,
             "adjusted_clips": sum(bool(row.adjusted) for row in clips),

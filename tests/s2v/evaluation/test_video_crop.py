@@ -125,11 +125,13 @@ def test_score_says_how_it_cropped(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["score", *where, "--crop", "face"]) == 0
     meta = json.loads((tmp_path / "out/report.json").read_text())["meta"]
     assert meta["image_size"] == "128 x 128" and meta["crop"].startswith("face: one box a video")
-    assert "not square" not in capsys.readouterr().err
+    assert "not square" not in capsys.readouterr().err + (tmp_path / "out/report.md").read_text()
     assert main(["score", *where]) == 0
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "pictures are not square (96 x 64, 128 x 96)" in error
-    assert "which SyncNet and the face judges take for face crops" in (tmp_path / "out/report.md").read_text()
+    report = (tmp_path / "out/report.md").read_text()
+    assert "which SyncNet and the face judges take for face crops" in report
+    assert "pictures that are not square (96 x 64, 128 x 96): SyncNet and the face judges see them squashed" in report
 
 
 @pytest.mark.parametrize(
