@@ -17,13 +17,13 @@ def logged_step(trainer: Trainer) -> int:
     """The step that Lightning logs a fit's metrics at, and after a fit its test's.
 
     It counts batches but for those that the Trainer's own `accumulate_grad_batches` adds up; of a module that steps its
-    optimizers itself it counts all.
+    optimizers itself it counts all, unless the module says otherwise, as `AdversarialModule` does.
     """
     return trainer.fit_loop.epoch_loop._batches_that_stepped
 
 
 def go_on_logging_at(trainer: Trainer, step: int) -> None:
-    """Set `logged_step`: of a fit that Lightning resumes one too high, or of the test that goes on a fit's curves.
+    """Set `logged_step`: of a fit that Lightning resumes one too high or counts otherwise, or of a fit's closing test.
 
     Raises:
         AttributeError: this Lightning keeps it elsewhere; a new attribute would be set in vain.

@@ -9,7 +9,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_clos
 from torch import Tensor, nn
 
 from s2v.modules.hyperparameters import PlainHyperparameters
-from s2v.step_counters import batches_begun
+from s2v.step_counters import batches_begun, go_on_logging_at
 
 
 class AdversarialModule(PlainHyperparameters):
@@ -33,6 +33,10 @@ class AdversarialModule(PlainHyperparameters):
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Log at the generator's step: Lightning, which does not see batches being added up, counts each as one."""
+        go_on_logging_at(self.trainer, self.trainer.global_step)
 
     @property
     def _optimizers(self) -> dict[str, LightningOptimizer]:

@@ -1,5 +1,6 @@
 """The composer's training step: what it optimises, and that its shortcuts change nothing."""
 
+import csv
 import math
 import re
 from collections import defaultdict
@@ -10,6 +11,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
@@ -169,11 +171,14 @@ def test_steps_are_the_generators_when_batches_are_accumulated(tmp_path: Path, f
     gradients, outputs = Gradients(), Outputs()
     made = fit(
         tmp_path, composer(feature_network=face_file, accumulate_grad_batches=2), gradients, outputs, saving,
-        max_steps=5, data={"batch_size": 2},
+        max_steps=5, data={"batch_size": 2}, logger=CSVLogger(tmp_path, name="", version=""), log_every_n_steps=1,
     )  # fmt: skip
     # an epoch has three batches: two for a step, and one that is left for another
     assert made.global_step == 5 and len(outputs.seen) == 8
     assert {name: len(steps) for name, steps in gradients.steps.items()} == dict.fromkeys(NAMES, 5)
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        logged = [int(row["step"]) for row in csv.DictReader(file) if row["train/loss/generator"]]
+    assert logged == [0, 0, 1, 2, 2, 3, 4, 4]  # both batches of a step at the step that they make
     assert sorted(path.stem for path in tmp_path.glob("*.ckpt")) == ["step=2", "step=4"]
 
 
