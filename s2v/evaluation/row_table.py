@@ -1,4 +1,4 @@
-"""The rows of a whole test as columns of numbers: 2 to 3 KiB a clip, where eight `ClipRow`s take 30."""
+"""The rows of a whole test as columns of numbers: 3 to 4 KiB a clip, where eight `ClipRow`s take 30."""
 
 import math
 from array import array

@@ -57,7 +57,7 @@ def test_a_row_changes_when_it_is_put_back() -> None:
     assert table[1] == ClipRow("b", "", "ours", {"ssim": 0.25})
 
 
-def test_a_clip_takes_little_more_than_three_kibibytes() -> None:
+def test_a_clip_takes_little_more_than_its_numbers() -> None:
     clips = 500
     table = RowTable(row for clip in range(20) for row in rows_of(clip))
     tracemalloc.start()
@@ -72,5 +72,5 @@ def test_a_clip_takes_little_more_than_three_kibibytes() -> None:
     finally:
         tracemalloc.stop()
     assert len(kept) == clips and len(table) == 8 * (20 + clips)
-    assert of_table < 3.5 * 1024
+    assert of_table < 8 * 8 * len(CLIP_METRICS) + 768  # eight systems, float64
     assert of_rows > 5 * of_table
