@@ -166,9 +166,8 @@ class Report:
         table = Table(title="test", box=SIMPLE_HEAD, padding=0, show_edge=False)
         table.add_column("metric", no_wrap=True)
         for name in self.systems:
-            short = printable(_SHORT.get(name, name)).replace(
-                "_", " "
-            )  # spaces let a narrow terminal wrap it
+            # spaces let a narrow terminal wrap it
+            short = printable(_SHORT.get(name, name)).replace("_", " ")
             longest = max(map(len, short.split(" ")))
             # as Text: a name in brackets is no markup
             table.add_column(
@@ -180,7 +179,9 @@ class Report:
                 means = (_four_digits(cell.partition(" [")[0]) for cell in cells)
                 mark = " unstable" if metric in self._unstable else ""
                 table.add_row(f"{metric} {_ARROWS[self._better[metric]]}{mark}".rstrip(), *means)
-        table.add_row("scored", *rows[-1][2:])
+        # "1000/1000" would be broken into two lines in a narrow column
+        total = next(iter(self.systems.values())).total
+        table.add_row(f"scored of {total}", *(str(summary.scored) for summary in self.systems.values()))
         left_out = len(rows) - table.row_count
         if left_out:
             table.caption = f"{left_out} more metrics and the intervals are in the report"

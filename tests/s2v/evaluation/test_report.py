@@ -147,7 +147,7 @@ def test_terminal_table_has_what_is_read_first_a_column_a_system(report: Report,
     cells = {words[0]: words[1:] for words in map(str.split, lines) if words}
     assert cells["ssim"] == ["↑", "0.625", *["0.500"] * 7]
     assert cells["sync_distance"][0] == "↓" and cells["motion"][0] == "→1"
-    assert cells["scored"] == ["1/2", *["2/2"] * 7]
+    assert cells["scored"] == ["of", "2", "1", *["2"] * 7]
     assert "ssim_mouth" not in cells and "psnr_clip_128x96" not in cells
     header = " ".join(lines[: lines.index(next(line for line in lines if "─" in line))])
     assert {"shifted", "swapped", "speaker", "image"} <= set(header.split())  # no word is broken
