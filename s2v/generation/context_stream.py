@@ -1,28 +1,26 @@
 """CPC contexts of speech that arrives in blocks: the numbers of one pass over it, in constant memory."""
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
-from s2v.models.cpc import CPC, SAMPLES_PER_LATENT, RecurrentState
-from s2v.models.speech_representation import CONTEXTS_PER_SECOND, SpeechRepresentation
+from s2v.models.cpc import CPC, RecurrentState
+from s2v.models.speech_representation import SpeechRepresentation
+from s2v.speech_time import (
+    LATENTS_BEFORE,
+    LATENTS_PER_SECOND,
+    complete_latents,
+    count_frames,
+    first_sample,
+    frame_position,
+    latents_of_frame,
+    samples_of_frames,
+)
 
 ContextReset = Literal["carry", "window"]
-
-# Latent i hears samples 160 i - 153 to 160 i + 311 and nothing else, so a piece of speech that begins one
-# latent early and goes on for 311 samples gives it exactly, whatever convolutions pad at the piece's ends.
-LATENTS_BEFORE = 1
-SAMPLES_AFTER = 311
-
-
-def count_frames(samples: int, fps: float) -> int:
-    """Video frames that `samples` of 16 kHz speech last: to the nearest, one at least."""
-    return max(1, math.floor(samples * fps / SAMPLE_RATE + 0.5))
 
 
 def in_blocks(speech: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
@@ -43,7 +41,7 @@ def in_blocks(speech: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
 
 def fitted(speech: Iterable[Tensor], frames: int, fps: float) -> Iterator[Tensor]:
     """Yield the speech cut to, or followed by silence up to, so many video frames."""
-    missing = math.ceil(frames * SAMPLE_RATE / fps)
+    missing = samples_of_frames(frames, fps)
     like = torch.zeros(0)
     for block in speech:
         like = block[:missing]
@@ -72,40 +70,47 @@ class ContextStream:
         self.cpc = cpc
         self.reset_every = reset_every
         self.latents = torch.zeros(1, 0, cpc.channels)
-        self._held: Tensor | None = None
-        self._finished = 0  # latents given
+        self._held: Tensor | None = None  # (n,) speech from the last latent given on, or from the beginning
+        self._given = 0  # latents
         self._state: RecurrentState | None = None
 
     def push(self, speech: Tensor) -> Tensor:
         """Speech (n,), n > 0 -> contexts (1, l, D) of all latents that are complete, possibly none."""
         self._held = speech if self._held is None else torch.cat([self._held, speech])
-        last = (len(self._held) - 1 - SAMPLES_AFTER) // SAMPLES_PER_LATENT
-        first = LATENTS_BEFORE if self._finished else 0
-        if last < first:
+        complete = complete_latents(len(self._held))
+        if complete <= self._known:
             self.latents = self._held.new_zeros(1, 0, self.cpc.channels)
             return self._held.new_zeros(1, 0, self.cpc.hidden)
-        self.latents = self.cpc.encode(self._held.unsqueeze(0))[:, first : last + 1]
-        self._held = self._held[(last + 1 - LATENTS_BEFORE) * SAMPLES_PER_LATENT :]
+        self.latents = self.cpc.encode(self._held.unsqueeze(0))[:, self._known : complete]
+        self._held = self._held[first_sample(complete - LATENTS_BEFORE) :]
         return self._summarise(self.latents)
 
     def finish(self) -> Tensor:
-        """The contexts (1, l, D) of the last latents, which hear the padding after the speech."""
+        """The contexts (1, l, D) of the last latents, which hear the padding after the speech.
+
+        Raises:
+            InputError: all of the speech was shorter than a latent.
+        """
         if self._held is None:
             raise InputError("expected speech, got no sample of it")
-        first = LATENTS_BEFORE if self._finished else 0
-        return self._summarise(self.cpc.encode(self._held.unsqueeze(0))[:, first:])
+        return self._summarise(self.cpc.encode(self._held.unsqueeze(0))[:, self._known :])
+
+    @property
+    def _known(self) -> int:
+        """Latents of the held speech that were given already."""
+        return LATENTS_BEFORE if self._given else 0
 
     def _summarise(self, latents: Tensor) -> Tensor:
         pieces = [latents.new_zeros(1, 0, self.cpc.hidden)]
         while latents.shape[1]:
             count = latents.shape[1]
             if self.reset_every is not None:
-                count = min(count, self.reset_every - self._finished % self.reset_every)
-                if self._finished % self.reset_every == 0:
+                count = min(count, self.reset_every - self._given % self.reset_every)
+                if self._given % self.reset_every == 0:
                     self._state = None
             contexts, self._state = self.cpc.summarise(latents[:, :count], self._state)
             pieces.append(contexts)
-            self._finished += count
+            self._given += count
             latents = latents[:, count:]
         return torch.cat(pieces, dim=1)
 
@@ -120,8 +125,7 @@ class FrameReader:
         self.representation = representation
         self.fps = fps
         self.frames_read = 0
-        self._reach = representation.context_reach
-        self._held: Tensor | None = None
+        self._held: Tensor | None = None  # (1, l, D) contexts that are still to be read
         self._first = 0  # number of the latent that _held begins with
 
     def push(self, contexts: Tensor, until: int | None = None) -> Tensor:
@@ -132,11 +136,10 @@ class FrameReader:
             until: read no frame from this number on.
         """
         held = contexts if self._held is None else torch.cat([self._held, contexts], dim=1)
-        last = self._first + held.shape[1] - 1
-        # What is read at position p, in latents, is read from floor(p) and floor(p) + 1.
-        ready = max(0, math.floor(last * self.fps / CONTEXTS_PER_SECOND) - self.frames_read + 1)
-        while ready and math.floor(self._position(self.frames_read + ready - 1) + self._reach) + 1 > last:
-            ready -= 1
+        known = self._first + held.shape[1]
+        ready = 0
+        while self._latents_of(self.frames_read + ready).stop <= known:
+            ready += 1
         self._held = held
         return self.read(ready if until is None else min(ready, until - self.frames_read))
 
@@ -144,18 +147,18 @@ class FrameReader:
         """C (1, count, D) of the next frames; past the last context, that context."""
         assert self._held is not None
         numbers = range(self.frames_read, self.frames_read + count)
-        times = [(self._position(t) - self._first + 0.5) / CONTEXTS_PER_SECOND for t in numbers]
+        positions = [frame_position(t, self.fps) - self._first for t in numbers]
+        times = [(position + 0.5) / LATENTS_PER_SECOND for position in positions]
         read = self.representation.at_times(self._held, self._held.new_tensor([times]))
         self.frames_read += count
-        needed = math.floor(self._position(self.frames_read) - self._reach)
-        done = min(needed - self._first, self._held.shape[1] - 1)
+        # At the end one is kept, for frames beyond the last.
+        done = min(self._latents_of(self.frames_read).start - self._first, self._held.shape[1] - 1)
         self._held = self._held[:, max(0, done) :]
         self._first += max(0, done)
         return read
 
-    def _position(self, frame: int) -> float:
-        """Where the frame's centre lies, counted in latents: latent i is centred on (i + 1/2) / 100 s."""
-        return (frame + 0.5) / self.fps * CONTEXTS_PER_SECOND - 0.5
+    def _latents_of(self, frame: int) -> range:
+        return latents_of_frame(frame, self.fps, self.representation.context_reach)
 
 
 class FrameContextStream:
@@ -193,7 +196,7 @@ class FrameContextStream:
         if not self.samples:
             raise InputError("expected speech, got no sample of it")
         total = count_frames(self.samples, self._fps)
-        missing = math.ceil(total * SAMPLE_RATE / self._fps) - self.samples
+        missing = samples_of_frames(total, self._fps) - self.samples
         pieces = []
         if missing > 0:
             silence = self._stream.latents.new_zeros(missing)

@@ -1,8 +1,7 @@
 """The first of two readings of speech: who speaks, and as a by-product the frames' contexts, so the second is spared.
 
-A window heard alone, as the students hear it, differs from the same stretch of a stream in its first and last latent
-only, whose convolutions see padding. So one pass of CPC's convolutions serves both: the stream's latents, with
-these two made anew for the window.
+The students hear windows alone, the contexts come from one stream, and both begin with CPC's latents. A window's are
+the stream's but for its first and last (`s2v.speech_time`), so the convolutions run once, and again for these two.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,19 +9,16 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from s2v.batch import SAMPLE_RATE
 from s2v.generation.context_stream import FrameContextStream, in_blocks
-from s2v.generation.portrait import Listener, Portrait, cut_windows, encode_window
-from s2v.models.cpc import CPC, SAMPLES_PER_LATENT
+from s2v.generation.portrait import Listener, Portrait, Window, cut_windows, encode_window
+from s2v.models.cpc import CPC
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.speech_time import EDGE_SAMPLES, shared_latents, whole_latents
 
 KEPT_BYTES = 64 * 2**20
 """Contexts that are kept from the first reading: 43 minutes of the paper's 256 floats at 25 frames a second."""
 
 FRAMES_AT_ONCE = 256
-
-_EDGE = 3 * SAMPLES_PER_LATENT
-"""Samples at a window's end that tell its outermost latent: see `LATENTS_BEFORE` and `SAMPLES_AFTER`."""
 
 
 class FirstHearing:
@@ -53,14 +49,15 @@ class FirstHearing:
         self._stream = FrameContextStream(representation, fps, reset_every)
         self._kept = KeptContexts(kept_bytes)
         self._finished = False
+        # Two windows: the one being cut, and a block read past its end. Where blocks are longer, as on a GPU, a window
+        # that begins in the block before is encoded anew.
         self._recent = RecentLatents(representation.cpc, 2 * window_samples)
 
     def hear(self, speech: Iterable[Tensor]) -> Portrait:
         """Blocks (n,) on the networks' device -> the portrait of `hear_portrait`, to rounding."""
         listener = Listener(self.representation)
-        for time, window in cut_windows(self._overheard(speech), self.window_samples, self.fps):
-            start = round(time * SAMPLE_RATE - len(window) / 2)
-            listener.push(time, window, self._recent.of_window(start, window))
+        for window in cut_windows(self._overheard(speech), self.window_samples, self.fps):
+            listener.push(window.centre, window.speech, self._recent.of_window(window))
         return listener.portrait()
 
     def contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -127,8 +124,8 @@ class RecentLatents:
 
     def __init__(self, cpc: CPC, samples: int) -> None:
         self.cpc = cpc
-        self._most = samples // SAMPLES_PER_LATENT
-        self._latents: Tensor | None = None
+        self._most = whole_latents(samples)
+        self._latents: Tensor | None = None  # (1, l, C)
         self._first = 0  # number of the latent that _latents begins with
 
     def push(self, latents: Tensor) -> None:
@@ -138,17 +135,21 @@ class RecentLatents:
         self._latents = joined[:, superfluous:]
         self._first += superfluous
 
-    def of_window(self, start: int, window: Tensor) -> Tensor:
-        """The latents (1, l, C) of `encode_window` for a window (N,) that begins with sample `start`."""
-        number, count = start // SAMPLES_PER_LATENT, len(window) // SAMPLES_PER_LATENT
-        inner = slice(number + 1 - self._first, number + count - 1 - self._first)
-        known = 0 if self._latents is None else self._latents.shape[1]
-        aligned = start % SAMPLES_PER_LATENT == len(window) % SAMPLES_PER_LATENT == 0
-        if not aligned or len(window) < 2 * _EDGE or inner.start < 0 or inner.stop > known:
-            return encode_window(self.cpc, window)
-        assert self._latents is not None
-        edges = self.cpc.encode(torch.stack([window[:_EDGE], window[-_EDGE:]]))
-        return torch.cat([edges[:1, :1], self._latents[:, inner], edges[1:, -1:]], dim=1)
+    def of_window(self, window: Window) -> Tensor:
+        """The latents (1, l, C) of `encode_window`, to rounding; as far as the stream has them, they are its own."""
+        speech = window.speech
+        shared = self._numbered(shared_latents(window.start, len(speech)))
+        if shared is None or len(speech) < 2 * EDGE_SAMPLES:  # two edges would be more speech than the window
+            return encode_window(self.cpc, speech)
+        edges = self.cpc.encode(torch.stack([speech[:EDGE_SAMPLES], speech[-EDGE_SAMPLES:]]))
+        return torch.cat([edges[:1, :1], shared, edges[1:, -1:]], dim=1)
+
+    def _numbered(self, numbers: range) -> Tensor | None:
+        """Latents (1, l, C) by their numbers in the stream; None if there are none, or they are not (all) held."""
+        if self._latents is None or not numbers:
+            return None
+        first, end = numbers.start - self._first, numbers.stop - self._first
+        return self._latents[:, first:end] if first >= 0 and end <= self._latents.shape[1] else None
 
 
 def from_sample(speech: Iterable[Tensor], first: int) -> Iterator[Tensor]:

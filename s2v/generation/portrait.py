@@ -1,18 +1,17 @@
 """Who speaks and in which mood, for speech of any length: the students' outputs window by window."""
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
-from s2v.generation.context_stream import count_frames
-from s2v.models.cpc import CPC, SAMPLES_PER_LATENT
+from s2v.models.cpc import CPC
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.speech_time import SAMPLES_PER_LATENT, count_frames, samples_of_frames
 
 Identity = Literal["mean", "first"]
 """Which windows tell the identity: all of them, or the first alone."""
@@ -48,7 +47,21 @@ class Portrait:
         return torch.lerp(self.mu[before], self.mu[after], weight).unsqueeze(0)
 
 
-def cut_windows(speech: Iterable[Tensor], window_samples: int, fps: float) -> Iterator[tuple[float, Tensor]]:
+class Window(NamedTuple):
+    """A stretch of a recording that the students hear alone, as in training."""
+
+    start: int
+    """The recording's sample that it begins with."""
+    speech: Tensor
+    """(N,)."""
+
+    @property
+    def centre(self) -> float:
+        """Seconds from the recording's beginning."""
+        return (self.start + len(self.speech) / 2) / SAMPLE_RATE
+
+
+def cut_windows(speech: Iterable[Tensor], window_samples: int, fps: float) -> Iterator[Window]:
     """Cut speech into the windows that identity and emotion are heard in, one after the other.
 
     What is left at the end is heard with the speech before it: the last window ends with the last frame and
@@ -60,9 +73,9 @@ def cut_windows(speech: Iterable[Tensor], window_samples: int, fps: float) -> It
         fps: frames a second.
 
     Yields:
-        The window's centre in seconds and its samples (window_samples,), or fewer for short speech.
+        Windows of `window_samples`, or of fewer for short speech.
     """
-    start = samples = 0  # of the samples held; of the speech
+    start = samples = 0  # where the samples held begin; how many came in all
     previous = held = torch.zeros(0)
     for block in speech:
         previous, held = previous.to(block), torch.cat([held.to(block), block])
@@ -70,19 +83,19 @@ def cut_windows(speech: Iterable[Tensor], window_samples: int, fps: float) -> It
         # The last window ends with the last frame, which may be up to half a frame before the last sample.
         while start + window_samples <= samples - SAMPLE_RATE / fps:
             previous, held = held[:window_samples], held[window_samples:]
-            yield (start + window_samples / 2) / SAMPLE_RATE, previous
+            yield Window(start, previous)
             start += window_samples
     if not samples:
         raise InputError("expected speech, got no sample of it")
-    end = math.ceil(count_frames(samples, fps) * SAMPLE_RATE / fps)
+    end = samples_of_frames(count_frames(samples, fps), fps)
     rest = torch.cat([held, held.new_zeros(max(0, end - samples))])[: max(0, end - start)]
     while len(rest) >= window_samples:
         previous, rest = rest[:window_samples], rest[window_samples:]
-        yield (start + window_samples / 2) / SAMPLE_RATE, previous
+        yield Window(start, previous)
         start += window_samples
     if len(rest):
-        window = torch.cat([previous, rest])[-window_samples:]
-        yield (end - len(window) / 2) / SAMPLE_RATE, window
+        last = torch.cat([previous, rest])[-window_samples:]
+        yield Window(end - len(last), last)
 
 
 def encode_window(cpc: CPC, window: Tensor) -> Tensor:
@@ -146,7 +159,7 @@ def hear_portrait(
     Arguments as for `cut_windows`, with `representation` in eval mode and the speech on its device.
     """
     listener = Listener(representation)
-    for time, window in cut_windows(speech, window_samples, fps):
+    for window in cut_windows(speech, window_samples, fps):
         # One after the other: the first layer's 12 MB a window are still in the cache when the next layer reads them.
-        listener.push(time, window, encode_window(representation.cpc, window))
+        listener.push(window.centre, window.speech, encode_window(representation.cpc, window.speech))
     return listener.portrait()

@@ -1,6 +1,5 @@
 """Frames from speech of any length, in constant memory, equal to what one pass over all of it gives."""
 
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,10 +13,10 @@ from s2v.generation.context_stream import ContextReset, fitted, stream_frame_con
 from s2v.generation.first_hearing import KEPT_BYTES, FirstHearing
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, encode_window
-from s2v.models.cpc import SAMPLES_PER_LATENT
 from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.speech_time import frame_centre, samples_of_frames, whole_latents
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -72,8 +71,8 @@ class StreamingGenerator:
         if self.device.type == "cpu":
             at_once, speech_at_once = max(1, min(32, CPU_VALUES // self._decoder.largest_values)), 32
         self.chunk_frames = chunk_frames or at_once
-        self.block_samples = math.ceil((chunk_frames or speech_at_once) * SAMPLE_RATE / fps)
-        self.reset_every = None if context_reset == "carry" else self.window_samples // SAMPLES_PER_LATENT
+        self.block_samples = samples_of_frames(chunk_frames or speech_at_once, fps)
+        self.reset_every = None if context_reset == "carry" else whole_latents(self.window_samples)
         self.identity = identity
         self.kept_bytes = kept_bytes
 
@@ -89,8 +88,11 @@ class StreamingGenerator:
 
     @torch.no_grad()
     def decoded(self, speech: Iterable[Tensor], num_frames: int | None = None) -> Iterator[Tensor]:
-        """Like `frames`, but (t, 3, H, W) float in [-1, 1] on the networks' device."""
+        """Like `frames`, but (t, 3, H, W) float in [-1, 1] on the networks' device.
 
+        Raises:
+            InputError: there is no sample of speech, or it is an iterator, read once, where it has to be read twice.
+        """
         if self.identity == "mean" and iter(speech) is speech:
             raise InputError(
                 "speech is read twice for identity='mean', but an iterator can be read once: "
@@ -132,10 +134,10 @@ class StreamingGenerator:
             for block in self._on_device(speech):
                 unheard = torch.cat([unheard, block])
                 while len(unheard) >= self.window_samples:
-                    end = (len(listener.times) + 1) * self.window_samples
                     window = unheard[: self.window_samples]
+                    next_ends = (len(listener.times) + 2) * self.window_samples
                     latents = encode_window(self.representation.cpc, window)
-                    listener.push((end + self.window_samples) / SAMPLE_RATE, window, latents)
+                    listener.push(next_ends / SAMPLE_RATE, window, latents)
                     unheard = unheard[self.window_samples :]
                 yield block
 
@@ -154,13 +156,15 @@ class StreamingGenerator:
             if listener.times:
                 yield from show()
         if waiting:  # everything to be shown is shorter than a window
-            for time, window in cut_windows([unheard], self.window_samples, self.fps):
-                listener.push(time, window, encode_window(self.representation.cpc, window))
+            for only in cut_windows([unheard], self.window_samples, self.fps):
+                latents = encode_window(self.representation.cpc, only.speech)
+                listener.push(only.centre, only.speech, latents)
             yield from show()
 
     def _contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield C (1, t, D) of the frames of blocks (n,) on the networks' device."""
         return stream_frame_contexts(
-            self.representation, self._on_device(speech), self.fps, self.block_samples, self.reset_every
+            self.representation, speech, self.fps, self.block_samples, self.reset_every
         )
 
     def _identity_parts(self, portrait: Portrait) -> list[Tensor | None]:
@@ -173,7 +177,7 @@ class StreamingGenerator:
         for start in range(0, contexts.shape[1], self.chunk_frames):
             chunk = contexts[:, start : start + self.chunk_frames]
             numbers = range(first + start, first + start + chunk.shape[1])
-            mu = portrait.emotion_at([(number + 0.5) / self.fps for number in numbers])
+            mu = portrait.emotion_at([frame_centre(number, self.fps) for number in numbers])
             yield self._decoder(chunk, mu, parts)[0]
 
     def _on_device(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2v.errors import InputError
-
-SAMPLES_PER_LATENT = 160
-"""Speech samples from one latent to the next: 100 latents a second at 16 kHz."""
+from s2v.speech_time import SAMPLES_PER_LATENT
 
 _KERNEL_STRIDE_PADDING = ((10, 5, 3), (8, 4, 2), (4, 2, 1), (4, 2, 1), (4, 2, 1))
 
@@ -64,7 +62,7 @@ def strided_convolution(steps: Tensor, conv: nn.Conv1d) -> Tensor:
 
 
 class CPCEncoder(nn.Module):
-    """Five strided convolutions: speech (B, N, 1) to latents (B, L, C), L = N // 160."""
+    """Five strided convolutions: speech (B, N, 1) to latents (B, L, C), L = (N + 1) // 160."""
 
     def __init__(self, channels: int = 256) -> None:
         super().__init__()
@@ -104,9 +102,8 @@ class CPCContext(nn.Module):
 class CPC(nn.Module):
     """Speech (B, N), 16 kHz in [-1, 1], to latents (B, L, channels) and contexts (B, L, hidden).
 
-    L = N // 160. Latent i hears samples 160 i - 153 to 160 i + 311, centred on 160 i + 79: on time
-    (i + 0.5) / 100 s. Every call starts from an empty recurrent state; `summarise` takes and gives the state
-    for speech that comes in pieces.
+    L = (N + 1) // 160; which samples a latent hears, and where its centre lies, `s2v.speech_time` says. Every call
+    starts from an empty recurrent state; `summarise` takes and gives the state for speech that comes in pieces.
     """
 
     def __init__(
@@ -122,7 +119,11 @@ class CPC(nn.Module):
         self.gAR = CPCContext(channels, hidden, rnn, layers)
 
     def encode(self, speech: Tensor) -> Tensor:
-        """Speech (B, N) to latents (B, L, channels); L = N // 160 for N a multiple of 160."""
+        """Speech (B, N) to latents (B, L, channels), L = (N + 1) // 160.
+
+        Raises:
+            InputError: the shape is another, or N is below 160.
+        """
         if speech.dim() != 2 or speech.shape[1] < SAMPLES_PER_LATENT:
             raise InputError(
                 f"CPC expects speech of shape (B, N) with N >= {SAMPLES_PER_LATENT} samples (10 ms), "

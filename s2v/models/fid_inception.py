@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.inception import Inception3, InceptionA, InceptionC, InceptionE
 
-FEATURES = 2048
 SIDE = 299
 CLASSES = 1008
 """Outputs of the published classifier, which FID does not use; torchvision's Inception has 1000."""

@@ -102,9 +102,8 @@ class FrameDecoder(nn.Module):
         with torch.no_grad():
             last_conv = cast(nn.Conv2d, self.to_rgb[0])
             last_conv.weight.mul_(0.1)
-            if (
-                self.subpixel
-            ):  # four equal pixels (ICNR, Aitken et al. 2017), where unlike ones are a chequerboard
+            # four equal pixels (ICNR, Aitken et al. 2017), where unlike ones are a chequerboard
+            if self.subpixel:
                 for parameter in last_conv.parameters():
                     parameter.copy_(parameter[::4].repeat_interleave(4, dim=0))
 

@@ -56,13 +56,14 @@ def _padded_like_keras(features: Tensor) -> Tensor:
 
 
 class MiniXception(nn.Module):
-    """Face crops (B, 3, h, w) of any size, RGB 0..255, to `logits` (B, 7) and `embedding` (B, 128).
+    """Face crops (B, 3, h, w) of any size, RGB 0..255, to `logits` (B, num_classes) and `embedding` (B, 128).
 
     The embedding is what the last convolution sees, averaged over places.
 
     Args:
         face_box: the part of the picture, in fractions, that is made 64 x 64 and grey: a face from brows to
             chin, as in FER2013.
+        num_classes: 7 as published.
     """
 
     embedding_dim = 128

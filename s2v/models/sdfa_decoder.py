@@ -75,7 +75,6 @@ class SDFADecoder(nn.Module):
         times = halvings(image_size)
         channels = map_channels(image_size, width)[::-1]
         smallest = (image_size[0] >> times, image_size[1] >> times)
-        self.code_dim = code_dim
         self.rnn_noise = nn.GRU(NOISE_DIM, NOISE_DIM, batch_first=True)
         seed = nn.ConvTranspose2d(speech_dim + NOISE_DIM + code_dim, channels[0], smallest, bias=False)
         self.dcl = nn.ModuleList([nn.Sequential(seed, nn.BatchNorm2d(channels[0]), nn.ReLU())])

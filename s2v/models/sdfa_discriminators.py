@@ -114,9 +114,8 @@ class SpeechLipsDiscriminator(nn.Module):
         self.speech = SpeechWindowEncoder(dim, width)
         self.lips = picture_encoder(3 * SYNC_FRAMES, seen, times, dim, width)
         self.score = nn.Linear(1, 1)
-        with (
-            torch.no_grad()
-        ):  # begin with "the closer, the likelier", undecided at the distance one starts from
+        # begin with "the closer, the likelier", undecided at the distance one starts from
+        with torch.no_grad():
             self.score.weight.fill_(-4.0)
             self.score.bias.fill_(2.0)
 

@@ -43,7 +43,7 @@ def map_channels(image_size: tuple[int, int], width: float) -> list[int]:
 
 
 class PictureIdentity(nn.Module):
-    """The identity encoder: halve the picture to 4 x 3, then to one code. Keys `cl.N` as published.
+    """The identity encoder: halve the picture, 128 x 96 to 4 x 3, then to one code. Keys `cl.N` as published.
 
     Args:
         image_size: height and width.
@@ -65,7 +65,7 @@ class PictureIdentity(nn.Module):
         self.cl.append(nn.Sequential(nn.Conv2d(channels[-1], code_dim, smallest, bias=False), nn.Tanh()))
 
     def forward(self, picture: Tensor) -> Identity:
-        """(B, 3, H, W) in [-1, 1] -> code and the five maps."""
+        """(B, 3, H, W) in [-1, 1] -> the code, and a map from each halving, five of 128 x 96."""
         maps = [picture]
         for layer in self.cl:
             maps.append(layer(maps[-1]))

@@ -7,9 +7,7 @@ from torch import Tensor, nn
 from s2v.models.cpc import CPC
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.students import StudentHead
-
-CONTEXTS_PER_SECOND = 100
-"""CPC's rate: one latent every 160 samples of 16 kHz speech; latent i is centred on (i + 1/2) / 100 s."""
+from s2v.speech_time import LATENTS_PER_SECOND
 
 
 def contexts_at(contexts: Tensor, times: Tensor, steps: int = 1) -> Tensor:
@@ -27,10 +25,10 @@ def contexts_at(contexts: Tensor, times: Tensor, steps: int = 1) -> Tensor:
         (B, T, D).
     """
     if steps > 1:
-        offsets = (torch.arange(steps, device=times.device) - (steps - 1) / 2) / CONTEXTS_PER_SECOND
+        offsets = (torch.arange(steps, device=times.device) - (steps - 1) / 2) / LATENTS_PER_SECOND
         readings = contexts_at(contexts, (times.unsqueeze(2) + offsets).flatten(1))
         return rearrange(readings, "b (t steps) d -> b t steps d", steps=steps).mean(2)
-    position = (times * CONTEXTS_PER_SECOND - 0.5).clamp(0, contexts.shape[1] - 1)
+    position = (times * LATENTS_PER_SECOND - 0.5).clamp(0, contexts.shape[1] - 1)
     before = position.floor().long()
     after = (before + 1).clamp(max=contexts.shape[1] - 1)
     fraction = (position - before).unsqueeze(-1).to(contexts.dtype)
@@ -39,7 +37,7 @@ def contexts_at(contexts: Tensor, times: Tensor, steps: int = 1) -> Tensor:
 
 
 class SpeechRepresentation(nn.Module):
-    """Frozen CPC and the two students that read its last context.
+    """CPC and the two students that read its last context.
 
     Args:
         cpc: the speech encoder, 16 kHz speech to 100 Hz contexts.
@@ -77,7 +75,7 @@ class SpeechRepresentation(nn.Module):
         self.identity_head = identity_head
         self.emotion_head = emotion_head
         self.speaker_encoder = speaker_encoder
-        self.context_steps = max(1, round(context_span * CONTEXTS_PER_SECOND))
+        self.context_steps = max(1, round(context_span * LATENTS_PER_SECOND))
 
     @property
     def context_reach(self) -> float:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.generation.context_stream import count_frames
 from s2v.generation.portrait import hear_portrait
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.cpc import CPC
@@ -23,6 +22,7 @@ from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.teacher_cache import TeacherCache, filled_cache
 from s2v.number_check import check_not_negative
+from s2v.speech_time import count_frames, frame_centre
 from s2v.weight_source import content_of_source
 
 
@@ -272,7 +272,7 @@ class DistillModule(RetrievesIdentity):
         frames = getattr(data, "window_frames", None)
         samples = speech.shape[1] if frames is None else round(frames * SAMPLE_RATE / fps)
         portraits = [hear_portrait(self.representation, [clip], samples, fps) for clip in speech]
-        centres = [(frame + 0.5) / fps for frame in range(count_frames(speech.shape[1], fps))]
+        centres = [frame_centre(frame, fps) for frame in range(count_frames(speech.shape[1], fps))]
         mus = [portrait.emotion_at(centres).mean(dim=1) for portrait in portraits]
         return torch.cat([portrait.nu for portrait in portraits]), torch.cat(mus)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from s2v.errors import InputError
 from s2v.generation.context_stream import stream_frame_contexts
 from s2v.generation.first_hearing import FirstHearing, RecentLatents, from_sample
-from s2v.generation.portrait import encode_window, hear_portrait
+from s2v.generation.portrait import Window, encode_window, hear_portrait
 from s2v.models.speech_representation import SpeechRepresentation
 from tests.s2v.generation.networks import small_networks, speech_like
 
@@ -81,15 +81,11 @@ def test_a_window_of_the_stream_is_as_heard_alone(representation: SpeechRepresen
     recent = RecentLatents(cpc, 16_000)
     for part in stream.split(30, dim=1):
         recent.push(part)
-    for start in (
-        16_000,
-        16_160,
-        16_007,
-        0,
-    ):  # the last two are encoded: begun between latents, and forgotten
+    # the last two are encoded: begun between latents, and forgotten
+    for start in (16_000, 16_160, 16_007, 0):
         window = speech[start : start + 9_600]
         torch.testing.assert_close(
-            recent.of_window(start, window), encode_window(cpc, window), atol=1e-5, rtol=0
+            recent.of_window(Window(start, window)), encode_window(cpc, window), atol=1e-5, rtol=0
         )
     # the edges do matter
     assert not torch.allclose(stream[:, 100:160], encode_window(cpc, speech[16_000:25_600]), atol=1e-3)

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.generation.context_stream import ContextStream, count_frames, in_blocks, stream_frame_contexts
+from s2v.generation.context_stream import ContextStream, in_blocks, stream_frame_contexts
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import Portrait, cut_windows, hear_portrait
 from s2v.generation.streaming import StreamingGenerator, generate_clip
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.speech_time import count_frames
 from tests.s2v.generation.networks import small_networks, speech_like
 
 Networks = tuple[SpeechRepresentation, Speech2VideoGenerator]
@@ -62,23 +63,6 @@ def test_pixels_round_and_clamp_and_invert_normalisation() -> None:
     assert to_pixels(values).tolist() == [0, 255, 128, 0, 255, 100]
     every = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(to_pixels(every.float() / 127.5 - 1), every)
-
-
-@pytest.mark.parametrize(
-    ("samples", "fps", "frames"),
-    [
-        (16_000, 25, 25),
-        (16_208, 25, 25),
-        (319, 25, 1),
-        (1, 25, 1),
-        (960, 25, 2),
-        (959, 25, 1),
-        (16_000, 29.97, 30),
-        (57_600_000, 25, 90_000),
-    ],
-)
-def test_frames_are_duration_times_rate_to_the_nearest(samples: int, fps: float, frames: int) -> None:
-    assert count_frames(samples, fps) == frames
 
 
 def test_in_blocks_keeps_every_sample_in_order() -> None:
@@ -190,13 +174,14 @@ def test_windows_of_the_last_stretch() -> None:
     """100 samples a window, frames of 10: 235 samples are 24 frames, so the last window is 140 to 240."""
     speech = torch.arange(1.0, 236.0)
     windows = list(cut_windows(speech.split(17), 100, fps=1_600))
-    assert [time * 16_000 for time, _ in windows] == pytest.approx([50, 150, 190])
-    assert windows[0][1].tolist() == list(range(1, 101))
-    assert windows[2][1].tolist() == [*range(141, 236), 0, 0, 0, 0, 0]
+    assert [window.start for window in windows] == [0, 100, 140]
+    assert [window.centre * 16_000 for window in windows] == pytest.approx([50, 150, 190])
+    assert windows[0].speech.tolist() == list(range(1, 101))
+    assert windows[2].speech.tolist() == [*range(141, 236), 0, 0, 0, 0, 0]
     exact = list(cut_windows([torch.arange(200.0)], 100, fps=1_600))
-    assert [len(window) for _, window in exact] == [100, 100]
+    assert [len(window.speech) for window in exact] == [100, 100]
     short = list(cut_windows([torch.arange(42.0)], 100, fps=1_600))
-    assert [(time * 16_000, len(window)) for time, window in short] == [(20, 40)]
+    assert [(window.start, window.centre * 16_000, len(window.speech)) for window in short] == [(0, 20, 40)]
 
 
 def test_emotion_moves_linearly_between_windows() -> None:

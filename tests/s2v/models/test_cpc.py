@@ -5,6 +5,7 @@ import torch
 
 from s2v.errors import InputError
 from s2v.models.cpc import CPC, ChannelNorm, strided_convolution
+from s2v.speech_time import HEARD_AFTER, HEARD_BEFORE
 
 
 def test_channel_norm_uses_the_unbiased_variance() -> None:
@@ -73,7 +74,13 @@ def test_latent_hears_the_samples_it_says() -> None:
     CPC(channels=8)(speech)[0][0, 10].sum().backward()
     assert speech.grad is not None
     heard = speech.grad[0].nonzero().flatten()
-    assert (heard.min().item(), heard.max().item()) == (160 * 10 - 153, 160 * 10 + 311)
+    assert (heard.min().item(), heard.max().item()) == (160 * 10 - HEARD_BEFORE, 160 * 10 + HEARD_AFTER)
+    assert (HEARD_BEFORE, HEARD_AFTER) == (153, 311)
+
+
+@pytest.mark.parametrize(("samples", "latents"), [(160, 1), (318, 1), (319, 2), (320, 2), (16_159, 101)])
+def test_a_last_latent_lacks_one_sample_at_most(samples: int, latents: int) -> None:
+    assert CPC(channels=8).encode(torch.randn(1, samples)).shape[1] == latents
 
 
 @pytest.mark.parametrize("rnn", ["lstm", "gru"])
