@@ -1,4 +1,4 @@
-"""What a viewer gets of generated frames: through the MP4 that `s2v export` writes, H.264 and the mark, and out again."""
+"""What a viewer gets of generated frames: through the MP4 (H.264, the mark) that `s2v export` writes, and back."""
 
 import tempfile
 from pathlib import Path

@@ -162,9 +162,7 @@ class Protocol:
             rows[self.systems[0]].values |= self._exported_values(found, clip, clip.exported)
         return found
 
-    def _exported_values(
-        self, found: ClipMeasurement, clip: TestClip, exported: Tensor
-    ) -> dict[str, float]:
+    def _exported_values(self, found: ClipMeasurement, clip: TestClip, exported: Tensor) -> dict[str, float]:
         """Of frames as they come out of an export's MP4: what keeps it from being measured, the row's own says."""
         row = ClipRow(clip.clip_id, clip.speaker, self.systems[0])
         self.pixels.measure_pair(row, exported, clip.real)

@@ -131,7 +131,10 @@ def test_score_says_how_it_cropped(tmp_path: Path, capsys: pytest.CaptureFixture
     assert error.count("\n") == 1 and "pictures are not square (96 x 64, 128 x 96)" in error
     report = (tmp_path / "out/report.md").read_text()
     assert "which SyncNet and the face judges take for face crops" in report
-    assert "pictures that are not square (96 x 64, 128 x 96): SyncNet and the face judges see them squashed" in report
+    assert (
+        "pictures that are not square (96 x 64, 128 x 96): SyncNet and the face judges see them squashed"
+        in report
+    )
 
 
 @pytest.mark.parametrize(
