@@ -216,10 +216,27 @@ class TalkingFaceDataModule(LightningDataModule):
         unasked = {row.speaker or row.clip_id for row in self.clips("train") if row.consent == "no"}
         return {WITHOUT_CONSENT: sorted(unasked)} if unasked else {}
 
-    def train_dataloader(self) -> DataLoader[Window]:
-        clips = self._served("train")
-        dataset = WindowDataset(
-            clips,
+    def check_data(self, stage: str, data: Any) -> None:
+        """A fit's epoch needs a batch; `s2v.early_check` asks before loggers begin.
+
+        Raises:
+            InputError: batch_size is more than the training windows.
+        """
+        # most corpora have a window for each place in a batch: their windows, a million perhaps, are not laid out twice
+        if stage == "fit" and len(self.clips("train")) < self.batch_size:
+            self._check_batch(len(self._train_windows()), 1)
+
+    def _check_batch(self, windows: int, world_size: int) -> None:
+        if windows < self.batch_size * world_size:
+            raise InputError(
+                f"batch_size {self.batch_size} on {world_size} device(s) is more than the "
+                f"{windows} windows of the training split of {self.cache_dir}; lower batch_size "
+                f"or raise windows_per_{'clip' if self.windows_per_speaker is None else 'speaker'}"
+            )
+
+    def _train_windows(self) -> WindowDataset:
+        return WindowDataset(
+            self._served("train"),
             self.window_frames,
             self.num_frames,
             self.frame_step,
@@ -230,6 +247,9 @@ class TalkingFaceDataModule(LightningDataModule):
             speaker_exponent=self.speaker_exponent,
             augmentation=self.speech_augmentation,
         )
+
+    def train_dataloader(self) -> DataLoader[Window]:
+        dataset = self._train_windows()
         trainer = self.trainer
         world_size = trainer.world_size if trainer is not None else 1
         if trainer is not None and world_size > 1:
@@ -243,12 +263,7 @@ class TalkingFaceDataModule(LightningDataModule):
             world_size,
             self._batches_per_epoch,
         )
-        if sampler.full_batches == 0:
-            raise InputError(
-                f"batch_size {self.batch_size} on {world_size} device(s) is more than the "
-                f"{len(dataset)} windows of the training split of {self.cache_dir}; lower batch_size "
-                f"or raise windows_per_{'clip' if self.windows_per_speaker is None else 'speaker'}"
-            )
+        self._check_batch(len(dataset), world_size)
         self._full_batches = sampler.full_batches
         return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=True)
 

@@ -40,10 +40,20 @@ def in_blocks(speech: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
 
 
 def fitted(speech: Iterable[Tensor], frames: int, fps: float) -> Iterator[Tensor]:
-    """Yield the speech cut to, or followed by silence up to, so many video frames."""
+    """Yield the speech cut to, or followed by silence up to, so many video frames.
+
+    Raises:
+        InputError: there is a batch's dimension, or a WAV file's int16, which is far louder than any speech trained on.
+    """
     missing = samples_of_frames(frames, fps)
     like = torch.zeros(0)
     for block in speech:
+        if block.dim() != 1 or not block.is_floating_point():
+            dtype = str(block.dtype).removeprefix("torch.")
+            raise InputError(
+                f"expected speech (N,) of floats in [-1, 1], got {dtype} {tuple(block.shape)}: "
+                "give one clip; divide int16 samples by 32768"
+            )
         like = block[:missing]
         yield like
         missing -= len(like)

@@ -83,9 +83,10 @@ class FaceTeacher(PlainHyperparameters):
             )
         wanted = getattr(self.face.network, "num_classes", len(names))
         if wanted != len(names):
+            shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
             raise InputError(
                 f"the {self.labels} teacher has {wanted} classes but the data has {len(names)} "
-                f"({', '.join(names[:4])}, ...): set model.init_args.network.init_args.num_classes={len(names)}"
+                f"({shown}): set model.init_args.network.init_args.num_classes={len(names)}"
             )
 
     def _names_in(self, data: Any) -> list[str]:

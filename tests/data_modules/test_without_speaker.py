@@ -90,7 +90,7 @@ def test_a_teacher_of_identity_does_not_learn_strangers_as_one_class(mixed: Path
     torch.manual_seed(0)
     module = teacher(2)
     module.check_data("fit", data(mixed))
-    with pytest.raises(InputError, match=r"3 classes but the data has 2 \(ann, bob, \.\.\.\)"):
+    with pytest.raises(InputError, match=r"3 classes but the data has 2 \(ann, bob\)"):
         teacher(3).check_data("fit", data(mixed))
     with pytest.raises(
         InputError, match=r"the kind 'speaker': .* needs a subfolder a speaker; or give stage 1"

@@ -26,7 +26,10 @@ def test_own_loss_term_discriminator_data_set_system_metric_and_teacher(tmp_path
     for folder in ("docs", "experiments"):
         (tmp_path / folder).symlink_to(REPOSITORY / folder)
     # a script, as pip installs it: the current folder is not on its path
-    script = f"#!{sys.executable}\nimport sys\nfrom s2v.cli import main\nsys.exit(main())\n"
+    heeded = "warnings.filterwarnings('error', '.* has no effect')"  # no option on the page is overruled
+    script = (
+        f"#!{sys.executable}\nimport sys, warnings\nfrom s2v.cli import main\n{heeded}\nsys.exit(main())\n"
+    )
     run_commands(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S), tmp_path, script)
 
     run = tmp_path / "runs" / "interviews" / "mine"

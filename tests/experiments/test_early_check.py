@@ -50,8 +50,9 @@ from tests.experiments.conftest import options
         (
             "identity_teacher",
             ["network.init_args.num_classes=4"],
-            "the speaker teacher has 4 classes but the data has 3 (1001, 1002, 1003, ...): set model.init_args.",
+            "the speaker teacher has 4 classes but the data has 3 (1001, 1002, 1003): set model.init_args.",
         ),
+        ("cpc", ["batch_size=4000"], "batch_size 4000 on 1 device(s) is more than the "),
         ("cpc", ["cache_dir={folder}/nothing"], "no prepared clips in {folder}/nothing; run `s2v prepare"),
     ],
 )

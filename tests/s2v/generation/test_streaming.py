@@ -262,6 +262,20 @@ def test_generate_clip_is_the_stream_and_keeps_modes() -> None:
         assert torch.equal(generate_clip(representation, generator, speech, 30, WINDOW), made)
 
 
+def test_generate_clip_refuses_samples_of_a_wav_file_and_batches() -> None:
+    representation, generator = small_networks()
+    speech = speech_like(30 / 25)
+    samples = (speech * 32767).to(torch.int16)
+    with pytest.raises(
+        InputError, match=r"floats in \[-1, 1\], got int16 \(19200,\): .*divide int16 samples by"
+    ):
+        generate_clip(representation, generator, samples, 30, WINDOW)
+    with pytest.raises(
+        InputError, match=r"expected speech \(N,\) .* got float32 \(1, 19200\): give one clip"
+    ):
+        generate_clip(representation, generator, speech[None], 30, WINDOW)
+
+
 @pytest.mark.parametrize("identity", ["mean", "first"])
 def test_no_speech_is_an_error(networks: Networks, identity: str) -> None:
     stream = StreamingGenerator(*networks, WINDOW, identity=identity)  # type: ignore[arg-type]

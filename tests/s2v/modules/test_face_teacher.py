@@ -54,7 +54,12 @@ def test_learns_a_handful_of_faces(tmp_path: Path, labels: str, names: list[str]
 def test_the_network_needs_an_output_for_each_class(tmp_path: Path) -> None:
     data = SmallFaces()
     data.speakers = ["ann", "bob", "cyd", "dee"]
-    with pytest.raises(InputError, match=r"has 3 classes but the data has 4 .*num_classes=4"):
+    with pytest.raises(
+        InputError, match=r"has 3 classes but the data has 4 \(ann, bob, cyd, dee\): .*num_classes=4"
+    ):
+        trainer(tmp_path, max_steps=1).fit(teacher(), datamodule=data)
+    data.speakers.append("eve")
+    with pytest.raises(InputError, match=r"the data has 5 \(ann, bob, cyd, dee, \.\.\.\): "):
         trainer(tmp_path, max_steps=1).fit(teacher(), datamodule=data)
 
 
