@@ -169,9 +169,8 @@ def serve(answer: "Any") -> None:
         raise SystemExit(STATUS)
 
     signal.signal(signal.SIGTERM, end)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal's Ctrl-C comes here too; the parent sends SIGTERM then
+    # a terminal's Ctrl-C comes here too; the parent sends SIGTERM then
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers: BinaryIO = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     answers.write(b'{"number": 0}\n')
