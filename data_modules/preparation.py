@@ -98,6 +98,8 @@ def prepare(
             settings, or the cache cannot be written.
     """
     root, cache = Path(root).absolute(), Path(cache).absolute()
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1, got {workers}")
     settings = _checked_settings(
         size, fps, crop, detector, min_seconds, max_seconds, max_av_difference, jpeg_quality, time_limit
     )
@@ -145,7 +147,7 @@ def prepare(
 def _undamaged(done: dict[str, Record], cache: Path, workers: int) -> dict[str, Record]:
     """Those whose cache files, read whole, are as their checksums say; refused clips have none."""
     files = {name: record["row"]["cache_file"] for name, record in done.items()}
-    parallel = joblib.Parallel(n_jobs=max(1, workers), prefer="threads")
+    parallel = joblib.Parallel(n_jobs=workers, prefer="threads")
     sound = parallel(joblib.delayed(_is_sound)(cache / file) for file in files.values() if file)
     whole = dict(zip([name for name, file in files.items() if file], sound, strict=True))
     return {name: record for name, record in done.items() if whole.get(name, True)}
@@ -171,7 +173,7 @@ def _run(
     """Prepares clips in parallel, adding to `done`; the manifest follows now and then, and at any end."""
     cache = Path(job.cache_dir)
     parallel = joblib.Parallel(
-        n_jobs=max(1, min(workers, len(todo) or 1)),
+        n_jobs=min(workers, len(todo) or 1),
         prefer="threads",
         batch_size=1,
         return_as="generator_unordered",

@@ -286,6 +286,7 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         "--max-av-difference: 0 seconds or more was expected, -1": {"max_av_difference": -1.0},
         "--time-limit: more than 0 and at most 1,000,000 seconds was expected, 0 ": {"time_limit": 0.0},
         "--time-limit: .* nan came": {"time_limit": float("nan")},
+        "--workers must be at least 1, got 0": {"workers": 0},
         "--time-limit: .* inf came": {"time_limit": float("inf")},
         "no face detector at": {"crop": "face", "detector": tmp_path / "none.onnx"},
         "only used with crop face": {"detector": tmp_path / "none.onnx"},
