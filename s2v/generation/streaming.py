@@ -197,7 +197,12 @@ def generate_clip(
 
     The networks are used where they are, and their modes are as before afterwards. Mixed precision, which a
     trainer may have switched on around this, is off: export has none, and what is tested is what it makes.
+
+    Raises:
+        InputError: no frame is asked for, or the speech is none, not float or a batch.
     """
+    if num_frames < 1:
+        raise InputError(f"num_frames must be at least 1, got {num_frames}")
     device = next(generator.parameters()).device
     with modes_kept(representation, generator), torch.autocast(device.type, enabled=False):
         stream = StreamingGenerator(representation, generator, window_frames, fps)

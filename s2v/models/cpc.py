@@ -128,6 +128,7 @@ class CPC(nn.Module):
             raise InputError(
                 f"CPC expects speech of shape (B, N) with N >= {SAMPLES_PER_LATENT} samples (10 ms), "
                 f"but got shape {tuple(speech.shape)}"
+                + ("; one clip is speech[None]" if speech.dim() == 1 else "")
             )
         return self.gEncoder(rearrange(speech, "batch samples -> batch samples 1"))
 

@@ -274,6 +274,8 @@ def test_generate_clip_refuses_samples_of_a_wav_file_and_batches() -> None:
         InputError, match=r"expected speech \(N,\) .* got float32 \(1, 19200\): give one clip"
     ):
         generate_clip(representation, generator, speech[None], 30, WINDOW)
+    with pytest.raises(InputError, match="num_frames must be at least 1, got 0"):
+        generate_clip(representation, generator, speech, 0, WINDOW)
 
 
 @pytest.mark.parametrize("identity", ["mean", "first"])

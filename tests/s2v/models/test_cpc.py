@@ -103,9 +103,12 @@ def test_state_is_reset_between_calls() -> None:
     torch.testing.assert_close(cpc(speech)[1], first, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("shape", [(1600,), (2, 159)])
-def test_wrong_shape_is_an_input_error(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="CPC expects speech"):
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [((1600,), r"got shape \(1600,\); one clip is speech\[None\]"), ((2, 159), r"\(2, 159\)$")],
+)
+def test_wrong_shape_is_an_input_error(shape: tuple[int, ...], told: str) -> None:
+    with pytest.raises(InputError, match=f"CPC expects speech .*{told}"):
         CPC(channels=8)(torch.zeros(shape))
 
 
