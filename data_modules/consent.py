@@ -39,9 +39,8 @@ def read_consent(path: Path) -> dict[str, bool]:
         said = _SAID.get(answer.strip().lower())
         if said is None:
             raise InputError(f"--consent {path}, row {line}: yes or no was expected, {answer!r} came")
-        if (
-            said and not speaker.strip()
-        ):  # else all clips without a speaker, strangers, would have agreed by it
+        # else all clips without a speaker, strangers, would have agreed by it
+        if said and not speaker.strip():
             raise InputError(
                 f"--consent {path}, row {line} says yes for nobody: a speaker was expected before it"
             )

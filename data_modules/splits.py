@@ -73,9 +73,8 @@ def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:
         if not path.is_file():
             raise InputError(f"no list {path}: a folder with train.txt, val.txt and test.txt was expected")
         try:
-            lines = path.read_text(encoding="utf-8-sig").split(
-                "\n"
-            )  # some editors begin with a byte-order mark
+            # some editors begin with a byte-order mark
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
             names = [line.encode("ascii", "backslashreplace").decode("unicode_escape") for line in lines]
         except UnicodeDecodeError as error:
             raise InputError(
