@@ -53,4 +53,4 @@ class ImageQuality(Callback):
         if any(metric.update_called for metric in self.metrics.values()) or trainer.world_size > 1:
             for name, metric in self.metrics.items():
                 # computed here, not handed to log(): Lightning resets only metrics that the module owns
-                pl_module.log(f"val/{name}", metric.compute(), prog_bar=name == "ssim")
+                pl_module.log(f"val/{name}", metric.compute(), prog_bar=name == "ssim", sync_dist=True)

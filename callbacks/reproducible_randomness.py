@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from data_modules.shared_batches import shared_batches
 from s2v.step_counters import batches_begun
 
 TRAINING, EVALUATION = 0, 1
@@ -17,8 +18,8 @@ class ReproducibleRandomness(pl.Callback):
     """Seed Python, NumPy and torch from (seed, batches trained so far, rank) before each training batch.
 
     Lightning checkpoints no generator's state; with this there is none to save. Evaluation batches are seeded
-    by their own number, so that two validations of one model agree and training does not notice them; in all processes
-    alike, as each validates all clips: ModelCheckpoint saves the best where all of them call it that.
+    by their own number, so that two validations of one model agree and training does not notice them: by that among
+    all processes' batches, so that it does not matter how many share out a validation.
 
     Args:
         seed: None takes the run's (`seed_everything`), or 0 without one.
@@ -49,8 +50,19 @@ class ReproducibleRandomness(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        """Seed by the batch's number among those of all processes."""
+        shared = shared_batches(trainer, dataloader_idx)
+        self._set(0, EVALUATION, dataloader_idx, batch_idx if shared is None else shared.number(batch_idx))
+
+    def on_test_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         """Seed by the batch's number in its loader."""
         self._set(0, EVALUATION, dataloader_idx, batch_idx)
 
-    on_test_batch_start = on_validation_batch_start
-    on_predict_batch_start = on_validation_batch_start
+    on_predict_batch_start = on_test_batch_start

@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric
 
 from callbacks.generated_clip import check_generates_clips, generated_clip
 from data_modules.evenly_spaced import evenly_spaced
+from data_modules.shared_batches import shared_batches
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.evaluation.judges import SyncJudge, load_sync_judge
@@ -24,8 +25,8 @@ class SyncConfidenceCallback(Callback):
 
     Takes the speech of evenly spaced validation windows, the same each time (of the first ones where the loader does
     not say how many there are), lets the module speak all of it as export would (see `GeneratesClips`), and scores
-    the two together. With several processes, each of which sees all windows as this
-    project's data modules serve them, they share out the work.
+    the two together. With several processes each scores those of the chosen windows that it is served, or a part of
+    them where a loader serves everything to all.
 
     Args:
         syncnet: checkpoint of a SyncNetTraining fit, or published SyncNet weights.
@@ -65,7 +66,10 @@ class SyncConfidenceCallback(Callback):
         self._windows, self._seen = [], 0
         total = _served_windows(trainer)
         chosen = evenly_spaced(self.max_clips if total is None else total, self.max_clips)
-        self._chosen = frozenset(chosen[trainer.global_rank :: trainer.world_size])
+        served_a_part = shared_batches(trainer) is not None
+        self._chosen = frozenset(
+            chosen if served_a_part else chosen[trainer.global_rank :: trainer.world_size]
+        )
 
     def on_validation_batch_end(
         self,
@@ -83,10 +87,12 @@ class SyncConfidenceCallback(Callback):
                 f"SyncNet scores {MIN_FRAMES} frames or more, but the validation windows have {frames}; "
                 "raise window_frames or leave the callback out"
             )
-        for speech, still in zip(batch["speech"], batch["still"], strict=True):
-            if self._seen in self._chosen:
+        shared = shared_batches(trainer, dataloader_idx)
+        first = self._seen if shared is None else shared.number(batch_idx) * shared.batch_size
+        for place, (speech, still) in enumerate(zip(batch["speech"], batch["still"], strict=True), first):
+            if place in self._chosen:
                 self._windows.append((speech.cpu(), still.cpu()))
-            self._seen += 1
+        self._seen += len(batch["speech"])
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Generate, score, log the means over all ranks' windows."""
@@ -107,18 +113,20 @@ class SyncConfidenceCallback(Callback):
                 self.means["distance"].update(scores.distance)
                 self.means["offset_abs"].update(abs(scores.offset))  # early and late must not cancel out
         for name, mean in self.means.items():
-            pl_module.log(f"val/sync_{name}", mean.compute().float())
+            pl_module.log(f"val/sync_{name}", mean.compute().float(), sync_dist=True)
 
 
 def _served_windows(trainer: pl.Trainer) -> int | None:
-    """How many windows a validation serves this rank, within limit_val_batches; None where that can't be known."""
+    """How many windows a validation serves, within limit_val_batches; None where that can't be known."""
     loaders: Any = trainer.val_dataloaders
     loaders = loaders if isinstance(loaders, list | tuple) else [loaders]
     total = 0
-    for loader, batches in zip(loaders, trainer.num_val_batches, strict=False):
+    for number, (loader, batches) in enumerate(zip(loaders, trainer.num_val_batches, strict=False)):
         if not isinstance(loader, DataLoader) or loader.batch_size is None or not math.isfinite(batches):
             return None
         if not hasattr(loader.dataset, "__len__"):
             return None
-        total += min(int(batches) * loader.batch_size, len(loader.dataset))
+        shared = shared_batches(trainer, number)
+        ranks = 1 if shared is None else shared.shares
+        total += min(int(batches) * ranks * loader.batch_size, len(loader.dataset))
     return total

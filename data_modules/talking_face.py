@@ -16,6 +16,7 @@ from data_modules.evenly_spaced import evenly_spaced
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
 from data_modules.layouts import layout_for_prepare
 from data_modules.pixel_names import pixel_names
+from data_modules.shared_batches import SharedBatches
 from data_modules.speech_augmentation import SpeechAugmentation
 from data_modules.splits import PARTS, Split, split_of, write_split
 from data_modules.windows import Clip, WholeClipDataset, Window, WindowDataset, collate_windows
@@ -28,8 +29,9 @@ class TalkingFaceDataModule(LightningDataModule):
     """Serves windows of cached clips for training and validation, whole clips for test and prediction.
 
     Training windows are random as a function of (seed, epoch, index), and an interrupted run resumes with
-    exactly the batches it would have seen (give the Trainer `use_distributed_sampler=False`: the sampler
-    shares out among ranks itself). Validation windows are the clips' middles; every rank sees all of them.
+    exactly the batches it would have seen. Validation windows are the clips' middles. With several processes each gets
+    its share of either (give the Trainer `use_distributed_sampler=False`: the samplers share out themselves), as whole
+    batches of validation, so that one process would have the same; test clips are served to one process.
 
     Args:
         cache_dir: folder that `s2v prepare` filled.
@@ -250,16 +252,13 @@ class TalkingFaceDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Window]:
         dataset = self._train_windows()
-        trainer = self.trainer
-        world_size = trainer.world_size if trainer is not None else 1
-        if trainer is not None and world_size > 1:
-            _check_no_second_sampler(trainer)
+        rank, world_size = self._place()
         sampler = ExactResumeSampler(
             len(dataset),
             self.batch_size,
             self.seed,
             self._batches_done,
-            trainer.global_rank if trainer is not None else 0,
+            rank,
             world_size,
             self._batches_per_epoch,
         )
@@ -271,7 +270,9 @@ class TalkingFaceDataModule(LightningDataModule):
         dataset = WindowDataset(
             self._served("val"), self.window_frames, self.num_frames, self.frame_step, random=False
         )
-        return self._loader(dataset, self.batch_size)
+        return self._loader(
+            dataset, self.batch_size, SharedBatches(len(dataset), self.batch_size, *self._place())
+        )
 
     def test_dataloader(self) -> DataLoader[Window]:
         # kept workers serve one pass at a time, and TestReport looks through the clips within the test's own pass
@@ -284,7 +285,7 @@ class TalkingFaceDataModule(LightningDataModule):
         self,
         dataset: Dataset[Window],
         batch_size: int,
-        sampler: ExactResumeSampler | None = None,
+        sampler: ExactResumeSampler | SharedBatches | None = None,
         drop_last: bool = False,
         keep_workers: bool = True,
     ) -> DataLoader[Window]:
@@ -301,6 +302,15 @@ class TalkingFaceDataModule(LightningDataModule):
             persistent_workers=keep_workers and self.num_workers > 0,
             worker_init_fn=_begin_worker if self.num_workers > 0 else None,
         )
+
+    def _place(self) -> tuple[int, int]:
+        """This process's rank, and the number of processes."""
+        trainer = self.trainer
+        if trainer is None:
+            return 0, 1
+        if trainer.world_size > 1:
+            _check_no_second_sampler(trainer)
+        return trainer.global_rank, trainer.world_size
 
     def _batches_done(self) -> int:
         return batches_begun(self.trainer) if self.trainer is not None else 0

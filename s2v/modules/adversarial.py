@@ -9,10 +9,11 @@ from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_clos
 from torch import Tensor, nn
 
 from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.shared_validation import SharedValidation
 from s2v.step_counters import batches_begun, go_on_logging_at
 
 
-class AdversarialModule(PlainHyperparameters):
+class AdversarialModule(PlainHyperparameters, SharedValidation):
     """A LightningModule that steps its optimizers itself, the generator's first among them.
 
     Only the generator's counts towards `trainer.global_step`, so max_steps, every_n_train_steps and logging mean

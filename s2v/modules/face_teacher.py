@@ -11,6 +11,7 @@ from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
+from s2v.modules.shared_validation import SharedValidation
 from s2v.number_check import check_not_negative
 
 INSTEAD = {
@@ -22,7 +23,7 @@ INSTEAD = {
 """What to do where the data have no labels."""
 
 
-class FaceTeacher(PlainHyperparameters):
+class FaceTeacher(PlainHyperparameters, SharedValidation):
     """Classify single frames by speaker or emotion; also the judge of a test, trained apart.
 
     Where the published teachers (VGGFace, SENet-FERplus) can't be had, a small one trained on the corpus takes

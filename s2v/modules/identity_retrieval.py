@@ -3,11 +3,13 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.shared_validation import SharedValidation
 
 
-class RetrievesIdentity(PlainHyperparameters):
+class RetrievesIdentity(PlainHyperparameters, SharedValidation):
     """A module that hears faces in voices: logs `val/` and `test/identity_retrieval` at each epoch's end.
 
     Over the whole split, since batches of a sorted list have few speakers; and `identity_retrieval_by_speaker`, the
@@ -25,19 +27,21 @@ class RetrievesIdentity(PlainHyperparameters):
         self._heard.append((heard.float(), seen.float(), speaker.clone()))
 
     def _log_retrieval(self, stage: str) -> None:
-        heard, seen, speaker = (torch.cat(part) for part in zip(*self._heard, strict=True))
+        mine = [torch.cat(part) for part in zip(*self._heard, strict=True)]
         self._heard.clear()
+        heard, seen, speaker = mine if self._alone else [torch.cat(gather_all_tensors(part)) for part in mine]
         known = speaker >= 0
         heard, seen, speaker = heard[known], seen[known], speaker[known]
         if len(speaker.unique()) < 2:
             return
         right = finds_own_face(heard, seen, speaker).float()
-        self.log(f"{stage}/identity_retrieval", right.mean(), prog_bar=True)
+        self.log(f"{stage}/identity_retrieval", right.mean(), prog_bar=True, sync_dist=True)
         by_speaker = torch.stack([right[speaker == name].mean() for name in speaker.unique()])
-        self.log(f"{stage}/identity_retrieval_by_speaker", by_speaker.mean())
+        self.log(f"{stage}/identity_retrieval_by_speaker", by_speaker.mean(), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Retrieval needs all clips."""
+        super().on_validation_epoch_end()
         self._log_retrieval("val")
 
     def on_test_epoch_end(self) -> None:

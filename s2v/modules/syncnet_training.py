@@ -15,12 +15,13 @@ from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.modules.composer_checks import check_frame_rate
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.one_cycle import with_one_cycle
+from s2v.modules.shared_validation import SharedValidation
 from s2v.number_check import check_not_negative
 
 _CLIP_VERDICTS = ("sync_within_one", "sync_prefers_true", "sync_prefers_true_pairs")
 
 
-class SyncNetTraining(PlainHyperparameters):
+class SyncNetTraining(PlainHyperparameters, SharedValidation):
     """Each window of five frames must find its own speech among the clip's other instants.
 
     The data module must serve whole windows (`num_frames == window_frames`). Speech features are 10 ms apart and

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from s2v.modules.composer import ComposerModule
+from tests.s2v.evaluation.judge_checkpoints import save_syncnet
 from tests.s2v.modules.small_modules import composer
 
 
@@ -53,3 +54,23 @@ def test_two_processes_end_with_the_weights_of_one(
             assert (one["after"][name] - start).abs().max() > 1e-3, name  # there is something to compare
     assert two["metrics"] == pytest.approx(one["metrics"], abs=1e-5)
     assert {"val/loss", "val/identity_cosine", "val/identity_retrieval"} <= set(one["metrics"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_shared_validation_is_that_of_one_process(
+    processes: int, crema_d_cache: Path, tmp_path: Path
+) -> None:
+    """Drawn negatives, clips without a label, unlike shares; and with four processes three batches, seen by all."""
+    syncnet = save_syncnet(tmp_path / "syncnet.ckpt")
+    for number in (1, processes):
+        run("parallel_validation", tmp_path, crema_d_cache, syncnet, number)
+    one = torch.load(tmp_path / "1-0.pt")
+    parts = [torch.load(tmp_path / f"{processes}-{rank}.pt") for rank in range(processes)]
+    assert {clip for part in parts for clip in part["served"]} == set(one["served"])
+    assert len({len(part["served"]) for part in parts}) > 1
+    assert {"ComposerModule/val/ssim", "CPCPretraining/val/info_nce", "FaceTeacher/val/accuracy"} <= set(
+        one["logged"]
+    )
+    for part in parts:
+        assert part["logged"] == pytest.approx(one["logged"], rel=1e-6)

@@ -1,0 +1,43 @@
+"""Whole batches dealt out among processes, none twice and none filled up: validation in parallel, exact."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import lightning.pytorch as pl
+from torch.utils.data import Sampler
+
+
+class SharedBatches(Sampler[int]):
+    """The places of every `world_size`-th batch, in order: this rank's share of what one process would go through.
+
+    Batches stay what they are in one process, since a contrastive loss depends on who is in a batch with whom. A rank
+    may have one more than another. With fewer batches than ranks all of them go through all: Lightning calls no
+    validation hooks in a rank without batches, and those of the others would wait for it.
+    """
+
+    def __init__(self, length: int, batch_size: int, rank: int, world_size: int) -> None:
+        self.length = length
+        self.batch_size = batch_size
+        batches = -(-length // batch_size)
+        self.rank, self.shares = (rank, world_size) if batches >= world_size else (0, 1)
+
+    def number(self, batch: int) -> int:
+        """The number that this rank's `batch`-th batch has among all."""
+        return batch * self.shares + self.rank
+
+    def __len__(self) -> int:
+        """Places of this rank."""
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[int]:
+        step = self.shares * self.batch_size
+        for first in range(self.rank * self.batch_size, self.length, step):
+            yield from range(first, min(first + self.batch_size, self.length))
+
+
+def shared_batches(trainer: pl.Trainer, dataloader_idx: int = 0) -> SharedBatches | None:
+    """The sampler of a validation's loader, where it deals out batches; None where every rank is served everything."""
+    loaders: Any = getattr(trainer, "val_dataloaders", None)
+    loader = loaders[dataloader_idx] if isinstance(loaders, list | tuple) else loaders
+    sampler = getattr(loader, "sampler", None)
+    return sampler if isinstance(sampler, SharedBatches) and sampler.shares > 1 else None
