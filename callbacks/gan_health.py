@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from callbacks.gan_complaints import complaint
 from callbacks.gan_signs import diversity, gradient_norm, loss_over_chance, motion, win_rate
 from s2v.errors import InputError
+from s2v.step_counters import batches_begun
 
 _COLUMNS = ("step", "sign", "value", "likely cause")
 USUAL_OF = 50
@@ -46,7 +47,8 @@ class GANHealth(pl.Callback):
         self.patience = patience
         self.warmup_steps = warmup_steps
         self._bad_in_a_row: dict[str, int] = {}
-        self._warned: set[str] = set()
+        self._warned: dict[str, float] = {}
+        """Each warning's newest epoch."""
         self._said: list[list[Any]] = []
         self._norms: dict[str, Tensor] = {}
         self._history: dict[str, deque[float]] = {}
@@ -66,7 +68,7 @@ class GANHealth(pl.Callback):
         states.append(
             {
                 "said": [list(row) for row in self._said],
-                "warned": sorted(self._warned),
+                "warned": dict(self._warned),
                 "bad_in_a_row": dict(self._bad_in_a_row),
                 "history": {sign: list(values) for sign, values in self._history.items()},
             }
@@ -83,13 +85,10 @@ class GANHealth(pl.Callback):
             return
         state = states[place]
         self._said = [list(row) for row in state["said"]]
-        self._warned = set(state["warned"])
+        # an older one does not tell the epochs
+        self._warned = dict(state["warned"]) if isinstance(state["warned"], dict) else {}
         self._bad_in_a_row = dict(state["bad_in_a_row"])
         self._history = {sign: deque(values, maxlen=USUAL_OF) for sign, values in state["history"].items()}
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Warnings may be given anew."""
-        self._warned.clear()
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
@@ -141,9 +140,11 @@ class GANHealth(pl.Callback):
         judged = {sign: complaint(sign, value, self._usual(sign)) for sign, value in signs.items()}
         found = {sign: text for sign, text in judged.items() if text}
         self._bad_in_a_row = {text: self._bad_in_a_row.get(text, 0) + 1 for text in found.values()}
+        # counted over all restarts, as the data module does: a resumed fit does not begin each of its epochs anew
+        epoch = (batches_begun(trainer) - 1) // trainer.num_training_batches
         for sign, text in found.items():
-            if enough_steps and self._bad_in_a_row[text] >= self.patience and text not in self._warned:
-                self._warned.add(text)
+            if enough_steps and self._bad_in_a_row[text] >= self.patience and self._warned.get(text) != epoch:
+                self._warned[text] = epoch
                 rank_zero_warn(f"{sign} = {signs[sign]:.3g}: {text}")
                 self._said.append([trainer.global_step, sign, signs[sign], text])
                 self._log_table(trainer)

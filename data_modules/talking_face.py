@@ -224,8 +224,11 @@ class TalkingFaceDataModule(LightningDataModule):
         Raises:
             InputError: batch_size is more than the training windows.
         """
+        if stage != "fit":
+            return
         # most corpora have a window for each place in a batch: their windows, a million perhaps, are not laid out twice
-        if stage == "fit" and len(self.clips("train")) < self.batch_size:
+        long = sum(row.frames >= self.window_frames for row in self.clips("train"))
+        if self.windows_per_speaker is not None or long < self.batch_size:
             self._check_batch(len(self._train_windows()), 1)
 
     def _check_batch(self, windows: int, world_size: int) -> None:

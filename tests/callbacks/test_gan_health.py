@@ -7,12 +7,13 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch import Tensor
 
 from callbacks.gan_health import GANHealth
 from callbacks.gan_signs import diversity, loss_over_chance, motion, win_rate
-from tests.callbacks.small_gan import SmallGAN, loader, trainer
+from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader, trainer
 
 
 def gan(**settings: Any) -> SmallGAN:
@@ -149,21 +150,55 @@ def test_weights_and_biases_get_the_warnings(tmp_path: Path) -> None:
     assert [row[0] for row in collapse] == [2, len(loader()) + 1]
 
 
+@pytest.mark.parametrize("stop", [2, 3, 4, 6])
+def test_a_resumed_fit_warns_as_if_it_had_not_stopped(tmp_path: Path, stop: int) -> None:
+    """Two of them, each with what it has seen itself: in epochs of four steps, and of two measurements."""
+
+    def collapses(steps: int, resumed: Path | None = None) -> list[list[int]]:
+        torch.manual_seed(0)
+        each = GANHealth(every_n_steps=1, patience=3, warmup_steps=0)
+        other = GANHealth(every_n_steps=2, patience=4, warmup_steps=0)
+        saving = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
+        fit = trainer(tmp_path, each, other, saving, max_steps=steps, limit_val_batches=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit.fit(Sick("collapse"), datamodule=ShuffledClips(), ckpt_path=resumed)
+        fit.save_checkpoint(tmp_path / "ended.ckpt")
+        return [[row[0] for row in health._said if "(collapse)" in row[3]] for health in (each, other)]
+
+    whole = collapses(8)
+    assert whole == [[3, 5], [8]]
+    assert collapses(8, tmp_path / f"step={stop}.ckpt") == whole
+    collapses(stop)
+    assert collapses(8, tmp_path / "ended.ckpt") == whole
+
+
 class Explode(pl.Callback):
-    """From the seventh step on the generator's gradients are a thousand times what they were."""
+    """From a step on the generator's gradients are a thousand times what they were."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
-        if optimizer is trainer.optimizers[0] and trainer.global_step >= 6:
+        if optimizer is trainer.optimizers[0] and trainer.global_step + 1 >= self.step:
             for parameter in pl_module.generator.parameters():
                 parameter.grad *= 1000
 
 
-def test_warns_of_exploding_gradients_against_what_was_usual(tmp_path: Path) -> None:
+def warned_of_explosion(tmp_path: Path, step: int) -> list[str]:
     health = GANHealth(every_n_steps=1, patience=1, warmup_steps=0)
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
-        trainer(tmp_path, Explode(), health, max_steps=7).fit(gan(), loader())
-    (text,) = [text for text in messages(record) if "explode" in text]
+        trainer(tmp_path, Explode(step), health, max_steps=step).fit(gan(), loader())
+    return [text for text in messages(record) if "explode" in text]
+
+
+def test_four_measurements_do_not_tell_what_is_usual(tmp_path: Path) -> None:
+    assert not warned_of_explosion(tmp_path, 5) and warned_of_explosion(tmp_path, 6)
+
+
+def test_warns_of_exploding_gradients_against_what_was_usual(tmp_path: Path) -> None:
+    (text,) = warned_of_explosion(tmp_path, 7)
     assert text.startswith("health/gradient_norm/generator = ") and "clipping.generator" in text
 
 

@@ -139,12 +139,16 @@ def test_testing_a_checkpoint_uses_the_average(tmp_path: Path) -> None:
     assert_equal(Recorder.copy(module), saved_generator(Path(saving.best_model_path)))
 
 
-def run(folder: Path, max_steps: int, ckpt_path: Path | None = None, **settings: Any) -> dict[str, Any]:
+def run(
+    folder: Path, max_steps: int, ckpt_path: Path | None = None, batches_a_step: int = 1, **settings: Any
+) -> dict[str, Any]:
     """A fit with everything on; what it leaves behind, as a checkpoint."""
     fit = trainer(
         folder, ReproducibleRandomness(7), GeneratorEMA(0.99, start_step=2), max_steps=max_steps, **settings
     )
-    fit.fit(gan(), datamodule=ShuffledClips(), ckpt_path=ckpt_path)
+    torch.manual_seed(0)
+    module = SmallGAN(batches_a_step=batches_a_step)
+    fit.fit(module, datamodule=ShuffledClips(), ckpt_path=ckpt_path)
     fit.save_checkpoint(folder / f"{max_steps}.ckpt")
     return torch.load(folder / f"{max_steps}.ckpt", weights_only=True)
 
@@ -159,6 +163,29 @@ def test_resumed_equals_uninterrupted_to_the_bit(tmp_path: Path, stop: int) -> N
     assert_equal(raw_whole, raw)
     torch.testing.assert_close(whole["optimizer_states"], resumed["optimizer_states"], rtol=0, atol=0)
     assert not torch.equal(raw["0.weight"], resumed["state_dict"]["generator.0.weight"])
+
+
+def test_a_batch_that_only_adds_gradients_is_no_step_after_a_resume_either(tmp_path: Path) -> None:
+    whole = run(tmp_path, 5, batches_a_step=2)
+    run(tmp_path, 3, batches_a_step=2)
+    resumed = run(tmp_path, 5, tmp_path / "3.ckpt", batches_a_step=2)
+    assert_equal(whole["state_dict"], resumed["state_dict"])
+
+
+def test_two_networks_are_averaged_by_one_callback_each(tmp_path: Path) -> None:
+    module = gan()
+    fit = trainer(tmp_path, GeneratorEMA(0.9), GeneratorEMA(0.9, module="discriminators"), max_steps=2)
+    fit.fit(module, loader())
+    fit.save_checkpoint(tmp_path / "both.ckpt")
+    saved = torch.load(tmp_path / "both.ckpt", weights_only=True)
+    raw = [state["raw"] for state in saved["callbacks"].values()]
+    assert [weights.keys() for weights in raw] == [
+        module.generator.state_dict().keys(),
+        module.discriminators.state_dict().keys(),
+    ]
+    for name, weights in zip(("generator", "discriminators"), raw, strict=True):
+        average = getattr(module, name).state_dict()
+        assert not any(torch.equal(average[key], value) for key, value in weights.items() if "weight" in key)
 
 
 class Interrupt(pl.Callback):

@@ -118,6 +118,13 @@ def test_resumed_nothing_is_lost(
         torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
 
 
+def test_a_checkpoint_at_an_epochs_end_has_no_row_left_to_log(tmp_path: Path) -> None:
+    saving = LastCheckpoint(str(tmp_path), 1)
+    fit(tmp_path, "a", saving, {"max_epochs": 1})
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert saved["callbacks"][saving.state_key]["last_row"] == {}
+
+
 class Stopped(pl.Callback):
     """SIGTERM while a step is made."""
 

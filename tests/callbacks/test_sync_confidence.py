@@ -138,6 +138,15 @@ def test_early_and_late_do_not_cancel_out(tmp_path: Path) -> None:
     assert run.callback_metrics["val/sync_offset_abs"].item() == 3
 
 
+def test_a_validation_forgets_the_one_before(tmp_path: Path) -> None:
+    callback = SyncConfidenceCallback("in memory", max_clips=2)
+    callback._judge = sync_judge()
+    run, system = trainer(callback, tmp_path), OutOfStep()
+    for system.shift in (3, 1):
+        run.validate(system, datamodule=Squares(val=validation(frames=40)), verbose=False)
+        assert run.callback_metrics["val/sync_offset_abs"].item() == abs(system.shift)
+
+
 class Counting(SpeakingSquares):
     """Counts the clips it was asked to speak."""
 

@@ -9,8 +9,10 @@ import pytest
 
 from data_modules.clip_cache import read_clip, read_header
 from data_modules.clip_manifest import ManifestRow
-from data_modules.clip_preparation import PreparationSettings, prepare_clip
+from data_modules.clip_preparation import PreparationSettings, common_part, prepare_clip
+from data_modules.decode import VideoTrack
 from data_modules.layouts import FoundClip
+from data_modules.speech_track import SpeechTrack
 from tests.data_modules.media import number_of, shades, tone, write_clip, write_media
 
 SETTINGS = PreparationSettings(size=32)
@@ -122,6 +124,14 @@ def test_small_differences_are_cut_to_the_common_part(tmp_path: Path) -> None:
     assert prepared(path).frames == 50
     path = write_clip(tmp_path / "b.mp4", 2.0, sound=tone(1.8))
     assert 45 <= prepared(path).frames <= 47  # AAC fills its last 64 ms
+
+
+@pytest.mark.parametrize(("end", "frames"), [(3.0, 75), (2.9999, 75), (2.999, 74), (2.9601, 74)])
+def test_a_frame_may_lack_a_hundredth_of_itself(tmp_path: Path, end: float, frames: int) -> None:
+    """A hundredth of 40 ms: 0.4 ms, as containers round their times."""
+    video = VideoTrack(tmp_path / "a.mp4", np.arange(75) / 25, end, 64, 48, 1.0)
+    speech = SpeechTrack(np.ones(3 * 16_000, np.int16), 0.0)
+    assert common_part(video, speech, SETTINGS) == (0.0, frames)
 
 
 def test_a_sound_cache_file_is_not_made_again(tmp_path: Path) -> None:

@@ -56,6 +56,18 @@ def test_noise_is_as_weak_as_asked() -> None:
     assert 19.5 < ratios.min() < 24 and 46 < ratios.max() < 50.5
 
 
+def test_noise_is_as_weak_beside_a_soft_voice_as_beside_a_loud_one() -> None:
+    noisy = SpeechAugmentation(gain_db=0, equaliser_db=0, noise_snr_db=20)
+    speech = tone(440, 20) * torch.tensor([0.01, 1.0]).repeat(10)[:, None]
+    ratios = -decibels(noisy(speech, seeded(0)) - speech, speech)
+    assert ratios.min() > 19.5 and ratios.max() < 50.5
+
+
+def test_what_becomes_too_loud_is_clipped() -> None:
+    louder = SpeechAugmentation(gain_db=6, equaliser_db=0, noise_snr_db=None)
+    assert louder(9 * tone(440, 20), seeded(0)).abs().max() == 1
+
+
 def test_each_row_is_changed_by_itself_as_the_generator_says() -> None:
     speech, change = tone(440, 3), SpeechAugmentation()
     draw = seeded(1)

@@ -244,6 +244,20 @@ def test_wrong_arguments(crema_d_cache: Path, words: str, arguments: dict[str, A
         module(crema_d_cache, **arguments).train_dataloader()
 
 
+def test_windows_that_fill_no_batch_are_refused_before_the_fit_however_many_clips(
+    crema_d_cache: Path,
+) -> None:
+    """18 training clips of three speakers: a window of each speaker, or of the longest clip alone."""
+    longest = max(row.frames for row in module(crema_d_cache).clips("train"))
+    for few in ({"windows_per_speaker": 1}, {"window_frames": longest}):
+        data = module(crema_d_cache, batch_size=18, **few)
+        data.check_data("validate", data)
+        with pytest.raises(InputError, match=r"batch_size 18 on 1 device\(s\) is more than the \d+ windows"):
+            data.check_data("fit", data)
+    module(crema_d_cache, batch_size=18, windows_per_speaker=6).check_data("fit", None)
+    module(crema_d_cache, batch_size=18).check_data("fit", None)
+
+
 def test_a_cache_of_another_crop_is_refused(crema_d_cache: Path, crema_d_corpus: Path) -> None:
     data = module(crema_d_cache, root=str(crema_d_corpus), crop="face")
     with pytest.raises(InputError) as raised:

@@ -57,6 +57,13 @@ def test_frames_speech_and_times_agree(clips: list[Clip]) -> None:
     assert firsts <= set(range(25))
 
 
+def test_windows_and_pictures_reach_both_ends(clips: list[Clip]) -> None:
+    dataset = WindowDataset(clips, window_frames=FRAMES - 1, num_frames=FRAMES - 2, windows_per_clip=10)
+    served = [dataset[0, index] for index in range(len(dataset))]
+    assert {window["start"] for window in served} == {0, 1}
+    assert {round(float(window["frame_times"][0]) * 25 - 0.5) for window in served} == {0, 1}
+
+
 def test_a_window_is_a_function_of_seed_epoch_and_index(clips: list[Clip]) -> None:
     def starts(seed: int, epoch: int) -> list[int]:
         dataset = WindowDataset(clips, 40, 16, seed=seed, windows_per_clip=4)

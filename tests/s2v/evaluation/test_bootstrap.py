@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from s2v.evaluation.bootstrap import drawn_speakers, mean_estimate
+from s2v.evaluation.bootstrap import Floats, drawn_speakers, estimate, mean_estimate
 
 
 def test_constant_data_has_no_width() -> None:
@@ -64,6 +64,17 @@ def test_nan_is_left_out_with_its_speaker() -> None:
     found = mean_estimate([0.2, nan, 0.4, nan], ["a", "a", "b", "c"], 200, 0)
     assert found == mean_estimate([0.2, 0.4], ["a", "b"], 200, 0)
     assert found.n == 2
+
+
+def test_draws_without_a_value_are_left_out_of_the_interval() -> None:
+    """Of the second speaker alone there is nothing to divide by."""
+    totals = np.array([[3.0, 1.0], [0.0, 0.0]])
+
+    def ratio(sums: Floats) -> Floats:
+        return np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] > 0)
+
+    found = estimate(totals, ratio, 2, 200, 0)
+    assert (found.low, found.mean, found.high) == (3.0, 3.0, 3.0)
 
 
 def test_nothing_measured() -> None:

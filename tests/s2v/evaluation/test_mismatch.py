@@ -23,6 +23,11 @@ def test_never_the_own_speaker_and_all_others_alike() -> None:
     assert all(13 <= faces.count(name) <= 37 for name in ("ann", "bob", "cyd", "dan"))
 
 
+def test_any_clip_of_the_other_speaker_may_be_drawn() -> None:
+    chosen = mismatched_clips(SPEAKERS)
+    assert len(set(chosen.values())) > 50  # of 100 drawn with replacement 63 in the mean
+
+
 def test_the_order_of_the_clips_does_not_matter() -> None:
     assert mismatched_clips(dict(reversed(SPEAKERS.items()))) == mismatched_clips(SPEAKERS)
 
@@ -77,6 +82,9 @@ def test_errors(tmp_path: Path) -> None:
     write_mismatch(tmp_path / "own.csv", {"ann/0": "ann/1"})
     with pytest.raises(InputError, match="no clip of another speaker"):
         read_mismatch(tmp_path / "own.csv", {"ann/0": "ann", "ann/1": "ann", "bob/0": "bob"})
+    write_mismatch(tmp_path / "gone.csv", {"ann/0": "bob/7", "bob/0": "ann/0"})
+    with pytest.raises(InputError, match="clip ann/0 the still of bob/7, which is no clip of another"):
+        read_mismatch(tmp_path / "gone.csv", {"ann/0": "ann", "bob/0": "bob"})
 
 
 @pytest.mark.parametrize("speakers", [{"k": "", "l": ""}, {"ann/0": "ann", "bob/0": "bob", "k": ""}])

@@ -53,7 +53,10 @@ def test_gender_agrees_where_the_nearest_other_speaker_is_of_it() -> None:
 def test_gender_is_measured_where_labels_exist() -> None:
     assert describe_genders(run(corpus(), emotion=None, sync=None)) is None
     # one woman: her clips are not asked
-    rows = of_system(run(labelled(corpus(), GENDERS), emotion=None, sync=None), OURS)
+    every = run(labelled(corpus(), GENDERS), emotion=None, sync=None)
+    found = describe_genders(every)
+    assert found is not None and (found["clips"], found["chance"], found["one_gender"]) == (4, 0.5, 1.0)
+    rows = of_system(every, OURS)
     assert [row.values.get("gender_agreement") is not None for row in rows] == [False, False] + [True] * 4
     assert all(row.scored for row in rows)
     rows = run(labelled(corpus(), {"ann": "female"}), emotion=None, sync=None)

@@ -65,6 +65,13 @@ def test_macro_f1_by_hand_with_an_interval() -> None:
     assert estimate.n == 4
 
 
+def test_an_emotion_that_is_only_predicted_is_a_miss_and_no_class_of_its_own() -> None:
+    kinds = ["anger>anger", "anger>contempt", "fear>fear", "fear>fear"]
+    rows = [row(i, "ab"[i % 2], emotion=kind) for i, kind in enumerate(kinds)]
+    # anger 2 * 1 / (2 + 1), fear 1; contempt does not occur
+    assert summarise(rows)["ours"]["emotion_macro_f1"].mean == pytest.approx((2 / 3 + 1) / 2)
+
+
 def test_a_clip_without_emotion_does_not_enter_f1() -> None:
     rows = [row(0, "a", emotion="anger>anger"), row(1, "b", ssim=0.5)]
     assert summarise(rows)["ours"]["emotion_macro_f1"].n == 1

@@ -38,3 +38,5 @@ def test_gradients_flow_into_the_made_frames_alone() -> None:
     distance_seen_by(maps, fake, real).backward()
     assert shapes == [(6, 3, 8, 8)] * 2
     assert fake.grad is not None and fake.grad.abs().min() > 0 and real.grad is None
+    feature_distance([fake], [real]).backward()
+    assert real.grad is None

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from s2v.metrics import mean_sync_confidence
 from s2v.metrics.mean_sync_confidence import SyncConfidence
-from s2v.metrics.sync_confidence import sync_scores
+from s2v.metrics.sync_confidence import SyncScores, sync_scores
 from s2v.models.syncnet import SyncNet
 
 
@@ -39,6 +40,17 @@ def test_metric_averages_clips_and_counts_what_is_too_short(syncnet: SyncNet) ->
     metric.reset()
     metric.update(*clip(4))
     assert metric.compute()["sync_confidence"].isnan()
+
+
+def test_early_and_late_do_not_cancel_out(syncnet: SyncNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([SyncScores(-3, 9.0, 1.0), SyncScores(5, 7.0, 2.0)])
+    monkeypatch.setattr(mean_sync_confidence, "sync_scores", lambda *_: next(scores))
+    metric = SyncConfidence(syncnet)
+    for _ in range(2):
+        metric.update(*clip(8))
+    result = {name: value.item() for name, value in metric.compute().items()}
+    means = {"sync_offset_abs": 4.0, "sync_distance": 8.0, "sync_confidence": 1.5}
+    assert result == means | {"scored": 2, "total": 2}
 
 
 def test_metric_takes_batches(syncnet: SyncNet) -> None:

@@ -68,6 +68,12 @@ def test_neither_place_nor_size_of_the_face_matters() -> None:
     torch.testing.assert_close(mouth_opening(2.5 * real + 70), mouth_opening(real))
 
 
+def test_one_misplaced_face_changes_no_other_frames_lengths() -> None:
+    """The eyes' distance is the clip's median: a slip of the network in one frame is no other scale."""
+    seen = torch.cat([clip(2, 2), 10 * clip(2), clip(2, 2)])
+    torch.testing.assert_close(mouth_opening(seen), torch.tensor([2.0, 2, 20, 2, 2]) / BETWEEN_EYES)
+
+
 def test_correlation_is_pearsons_over_frames_with_two_faces() -> None:
     torch.manual_seed(0)
     made, real = torch.rand(20), torch.rand(20)

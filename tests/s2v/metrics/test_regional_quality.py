@@ -8,7 +8,14 @@ from skimage.metrics import mean_squared_error
 
 from s2v.errors import InputError
 from s2v.metrics.image_quality import PSNR_CEILING, frame_psnr, frame_ssim
-from s2v.metrics.regional_quality import METRICS, REGIONS, at_small_size, psnr_of, regional_quality
+from s2v.metrics.regional_quality import (
+    METRICS,
+    REGIONS,
+    at_small_size,
+    psnr_of,
+    regional_qualities,
+    regional_quality,
+)
 from tests.s2v.metrics.scikit_image_ssim import ssim_of_scikit_image
 from tests.s2v.metrics.test_image_quality import structured_clip
 
@@ -49,6 +56,15 @@ def test_the_two_poolings_of_psnr_by_hand() -> None:
     assert values["psnr"] == pytest.approx((at_one + at_one - 20) / 2, abs=1e-9)
     assert values["psnr_clip"] == pytest.approx(at_one - 10 * math.log10(50.5), abs=1e-9)
     assert values["psnr_128x96"] == pytest.approx(values["psnr"], abs=1e-9)  # flat frames stay flat
+
+
+def test_a_system_is_compared_from_its_first_frame_on_at_both_sizes() -> None:
+    """A picture held still is not compared with the frame that it is, and the others are whole."""
+    real = structured_clip(5, 48, 40, 4)
+    made = structured_clip(5, 48, 40, 5)
+    held, whole = regional_qualities([real[:1], made], real, [1, 0])
+    assert held == pytest.approx(regional_quality(real[:1].expand(4, -1, -1, -1), real[1:]), abs=1e-9)
+    assert whole == pytest.approx(regional_quality(made, real), abs=1e-9)
 
 
 def test_an_error_in_one_half_is_seen_in_that_half() -> None:

@@ -209,6 +209,14 @@ def test_frames_of_another_size_are_one_line(verb: str, tmp_path: Path, face_fil
         getattr(trainer(tmp_path, max_steps=1), verb)(module, datamodule=SmallFaces(**DATA))
 
 
+@pytest.mark.parametrize("verb", ["fit", "validate", "test"])
+def test_frames_of_another_rate_are_one_line(verb: str, tmp_path: Path, face_file: str) -> None:
+    data = SmallFaces(**DATA)
+    data.fps, data.cache_dir = 50.0, tmp_path
+    with pytest.raises(InputError, match=r"stored at 50 frames a second.* at 25: prepare them anew"):
+        getattr(trainer(tmp_path, max_steps=1), verb)(composer(feature_network=face_file), datamodule=data)
+
+
 def teacher_file(path: Path, face: dict[str, Any], labels: str = "speaker") -> str:
     teacher = configured(FaceTeacher, {"network": face, "labels": labels}, path.parent)
     fit = trainer(path.parent)

@@ -85,7 +85,9 @@ def test_retrieval_is_among_all_speakers_and_not_a_batchs(module: DistillModule)
     assert logged["test/identity_retrieval_by_speaker"].item() == pytest.approx((0.5 + 1 + 1 + 0) / 4)
 
 
-def test_a_test_hears_in_windows_as_export_does(module: DistillModule) -> None:
+def test_a_test_hears_in_windows_as_export_does(
+    module: DistillModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Clips of 0.64 s, windows of 0.24 s: two of them, and the last 0.24 s."""
     module.trainer.datamodule = SimpleNamespace(window_frames=6)  # type: ignore[attr-defined]
     logged: dict[str, Any] = {}
@@ -106,6 +108,10 @@ def test_a_test_hears_in_windows_as_export_does(module: DistillModule) -> None:
         mu = torch.einsum("w,wbe->be", shares, torch.stack([mu for _, mu in heard]))
         found = module.heard_in_windows(clips["speech"])
         torch.testing.assert_close(found, (nu, mu))
+        faster = SimpleNamespace(window_frames=12, clips=lambda part: [SimpleNamespace(fps=50)])
+        with monkeypatch.context() as patch:
+            patch.setattr(module.trainer, "datamodule", faster)  # the same windows, of more frames
+            torch.testing.assert_close(module.heard_in_windows(clips["speech"])[0], nu)
         torch.manual_seed(0)
         module.test_step(clips, 0)
         torch.manual_seed(0)
@@ -273,6 +279,10 @@ def test_fine_tuning_keeps_cpcs_own_loss(teachers: dict[str, Any], tmp_path: Pat
     parts = [v.item() for k, v in fit.callback_metrics.items() if k.startswith("train/loss/")]
     assert len(parts) == 5 and losses.values[-1] > 0
     assert fit.callback_metrics["train/loss"].item() == pytest.approx(sum(parts), rel=1e-5)
+    thrice = Losses("train/loss/contrastive")
+    fit = trainer(tmp_path, thrice, max_steps=1, max_epochs=-1)
+    fit.fit(distill(finetune_cpc=True, contrastive_weight=3.0, **teachers), datamodule=SmallFaces(pictures=4))
+    assert thrice.values[0] == pytest.approx(3 * losses.values[0], rel=1e-5)
     without = distill(finetune_cpc=True, contrastive_weight=0.0, **teachers)
     fit = trainer(tmp_path, max_steps=1, max_epochs=-1)
     fit.fit(without, datamodule=SmallFaces(pictures=4))

@@ -101,6 +101,22 @@ def test_augmentation_moves_and_lights_each_face_but_keeps_it_a_picture() -> Non
     assert (moved[..., 12:20] > 199).all() and (moved[..., :4] < 1).all() and (moved[..., 28:] < 1).all()
 
 
+def test_augmentation_moves_by_up_to_its_share_of_the_side() -> None:
+    """A quarter of 32 pixels, in both directions."""
+    torch.manual_seed(0)
+    spots = torch.zeros(64, 3, 32, 32)
+    spots[..., 16, 16] = 255
+    places = teacher(shift=0.25, light=0.0).augment(spots)[:, 0].flatten(1).argmax(dim=1)
+    for moved in (places // 32 - 16, places % 32 - 16):
+        assert -8 <= moved.min() <= -7 and 7 <= moved.max() <= 8
+
+
+def test_the_weight_decay_is_adamws(tmp_path: Path) -> None:
+    module = teacher(weight_decay=0.3)
+    module.trainer = trainer(tmp_path, max_steps=5, max_epochs=-1)
+    assert module.configure_optimizers()["optimizer"].param_groups[0]["weight_decay"] == 0.3
+
+
 def test_loads_a_teacher_as_it_was_trained(teachers_dir: Path) -> None:
     loaded = load_face_network(str(teachers_dir / "identity.ckpt"))
     assert isinstance(loaded, FaceTeacher) and not loaded.training

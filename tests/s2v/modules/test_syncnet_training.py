@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from einops import rearrange
+from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.metrics.mfcc import mfcc
@@ -44,6 +45,34 @@ def test_sliding_over_a_clip_equals_each_window_alone() -> None:
         torch.testing.assert_close(speech[1, window], alone[0], rtol=1e-4, atol=1e-5)
 
 
+def logged_of(lips: Tensor, speech: Tensor, **settings: float) -> dict[str, float]:
+    """What a validation logs of clips with these embeddings (B, P, D)."""
+    module, logged = training(**settings), dict[str, float]()
+    module.forward = lambda *_: (lips, speech)  # type: ignore[method-assign]
+    module.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign, assignment]
+    module.validation_step(batch_of([draw_clip(0)]), 0)
+    return logged
+
+
+def test_windows_next_to_the_true_one_are_within_the_tolerance() -> None:
+    """Each lip window is nearest to the speech before its own, the first two to the second, as the first is noise."""
+    lips = torch.arange(10.0).view(1, 10, 1)
+    speech = lips + 1
+    speech[:, 0] = 100
+    for tolerance, share in [(0, 0.1), (1, 1.0), (2, 1.0)]:
+        found = logged_of(lips, speech, tolerance=tolerance)
+        assert found["val/within_tolerance"] == pytest.approx(share)
+
+
+def test_true_speech_is_compared_with_speech_of_5_to_15_frames_away() -> None:
+    """Of 24 windows; speech of another distance in time, which lies nearer than the true one here, does not count."""
+    away = (torch.arange(24)[:, None] - torch.arange(24)).abs()
+    nearness = torch.where(away == 0, 1.0, 2.0).masked_fill((away > 5) & (away < 15), 0.0)
+    found = logged_of(nearness.unsqueeze(0), torch.eye(24).unsqueeze(0))
+    # of 2 * (24 - d) pairs at each distance d, 308 in all, those of 5 and 15 are nearer: 38 and 18
+    assert found["val/prefers_true"] == pytest.approx(1 - 56 / 308)
+
+
 def test_augmentation_is_alike_for_all_frames_of_a_clip() -> None:
     module = training(shift=0.1, light=0.2)
     face = torch.rand(1, 3, 64, 64) * 255
@@ -52,6 +81,20 @@ def test_augmentation_is_alike_for_all_frames_of_a_clip() -> None:
         assert torch.equal(clip[0], clip[1]) and torch.equal(clip[0], clip[2])
     assert not torch.equal(moved[0], moved[3])
     assert moved.min() >= 0 and moved.max() <= 255
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate", "test"])
+def test_another_rate_than_syncnets_is_one_line(verb: str, tmp_path: Path) -> None:
+    data = SmallFaces()
+    data.fps, data.cache_dir = 50.0, tmp_path
+    with pytest.raises(InputError, match=r"stored at 50 frames a second.* at 25: prepare them anew"):
+        getattr(trainer(tmp_path, max_steps=1), verb)(training(), datamodule=data)
+
+
+def test_the_weight_decay_is_adamws(tmp_path: Path) -> None:
+    module = training(weight_decay=0.3)
+    module.trainer = trainer(tmp_path, max_steps=5, max_epochs=-1)
+    assert module.configure_optimizers()["optimizer"].param_groups[0]["weight_decay"] == 0.3
 
 
 def test_pictures_must_be_all_of_the_speechs() -> None:

@@ -1,6 +1,8 @@
 """Stage 1 on cached teacher features: the same losses, no teacher at work, and nothing stale."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,8 +11,10 @@ from torch import nn
 
 from data_modules import SyntheticFaces
 from s2v.errors import InputError
+from s2v.models.face_network import FaceNetwork
 from s2v.modules.face_teacher import FaceTeacher
-from s2v.modules.teacher_cache import TeacherCache, fingerprint
+from s2v.modules.teacher_cache import TeacherCache, filled_cache, fingerprint
+from tests.s2v.modules.own_faces import Colours
 from tests.s2v.modules.small_faces import trainer
 from tests.s2v.modules.small_modules import distill
 
@@ -79,6 +83,22 @@ def test_other_teachers_or_pixels_are_other_features(tmp_path: Path) -> None:
     assert nu.tolist() == [1, 1, 1] and mu.tolist() == [[6, 7], [0, 1]]
     assert cache.missing({"clip": "source 128"}) == ["clip"]
     assert TeacherCache(str(tmp_path), "u").missing({"clip": "source 64"}) == ["clip"]
+
+
+def test_ranks_share_what_is_missing_and_count_the_datas_frames(crema_d_cache: Path, tmp_path: Path) -> None:
+    data = faces(crema_d_cache)
+    data.setup()
+    data._rows = {name: replace(row, fps=50) for name, row in data._rows.items()}
+    colours: dict[str, nn.Module] = {"identity": FaceNetwork(Colours()), "emotion": FaceNetwork(Colours())}
+    files = []
+    for rank in (0, 1):
+        folder = tmp_path / str(rank)
+        strategy = SimpleNamespace(barrier=lambda name: None)
+        fit: Any = SimpleNamespace(datamodule=data, global_rank=rank, world_size=2, strategy=strategy)
+        _, fps = filled_cache(str(folder), fit, colours, "logits", [], torch.device("cpu"))
+        assert fps == 50
+        files.append({path.relative_to(folder) for path in folder.rglob("*.safetensors")})
+    assert [len(of_rank) for of_rank in files] == [6, 6] and len(files[0] | files[1]) == 12
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

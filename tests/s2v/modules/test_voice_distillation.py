@@ -51,6 +51,19 @@ def test_it_learns_and_leaves_the_teacher_out_of_its_checkpoint(teachers: Path, 
     assert {"test/loss", "test/identity_cosine", "test/identity_retrieval"} <= found.keys()
 
 
+def test_its_adam_is_speech2faces_and_decays_by_steps() -> None:
+    made = voice(None, lr_decay=0.5, decay_steps=2).configure_optimizers()
+    (group,) = made["optimizer"].param_groups
+    assert (group["lr"], group["betas"], group["eps"]) == (1e-3, (0.5, 0.999), 1e-4)
+    assert made["lr_scheduler"]["interval"] == "step"
+    rates = []
+    for _ in range(5):
+        rates.append(group["lr"])
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step()
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4])
+
+
 @pytest.mark.parametrize(
     ("name", "out_dim", "words"),
     [
