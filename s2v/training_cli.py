@@ -24,6 +24,7 @@ from s2v.checkpoint_place import check_checkpoint_folders, check_checkpoint_opti
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import explain, explain_interpolation, overruled_options, read_configs
 from s2v.constructor_fault import explain_constructor
+from s2v.dead_worker import explain_dead_worker
 from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.freed_memory import keep_freed_memory
@@ -298,6 +299,8 @@ class TrainingCLI(LightningCLI):
                     f"--ckpt_path {path} does not fit the config's model ({_misfits(str(error))}); "
                     "use the config.yaml saved beside it"
                 ) from error
+            if line := explain_dead_worker(error):
+                raise InputError(line) from error
             raise
 
 
