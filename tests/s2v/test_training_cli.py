@@ -497,10 +497,12 @@ def test_a_stopped_fit_has_not_succeeded(
     assert ended.value.code == 143 and not tested
 
 
-def test_a_groups_sigterm_is_status_143_and_no_traceback(configs: list[str]) -> None:
+def test_a_groups_sigterm_is_status_143_and_no_traceback(
+    configs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     more = ["--trainer.callbacks+", f"{__name__}.EndedWithItsWorkers", "--trainer.callbacks.init_args.sent"]
     with pytest.raises(SystemExit) as ended:
         main(["fit", *configs, *more, "true"])
     assert ended.value.code == 143
-    with pytest.raises(RuntimeError, match="killed by signal"):  # somebody else has ended the worker
-        main(["fit", *configs, *more, "false"])
+    assert main(["fit", *configs, *more, "false"]) == 2  # somebody else has ended the worker
+    assert "killed by signal: Terminated; if memory is short, take fewer" in one_error_line(capsys)
