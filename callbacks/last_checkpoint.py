@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
+from callbacks.moved_checkpoints import follow_moved_folder
 from s2v.step_counters import go_on_logging_at
 
 
@@ -88,6 +89,12 @@ class LastCheckpoint(ModelCheckpoint):
             for logger in trainer.loggers:
                 logger.log_metrics(**self._last_row)
         super().on_train_start(trainer, pl_module)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Called before any callback gets its state."""
+        follow_moved_folder(trainer, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
         """ModelCheckpoint's, and the newest step's metrics."""

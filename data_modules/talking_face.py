@@ -1,5 +1,6 @@
 """The data module every kind of corpus shares: cached clips in, `TalkingFaceBatch`es out."""
 
+import multiprocessing.queues
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from data_modules.speech_augmentation import SpeechAugmentation
 from data_modules.splits import PARTS, Split, split_of, write_split
 from data_modules.windows import Clip, WholeClipDataset, Window, WindowDataset, collate_windows
 from s2v.batch import WITHOUT_CONSENT
+from s2v.dead_worker import end_worker
 from s2v.errors import InputError
 from s2v.step_counters import batches_begun
 
@@ -441,7 +443,9 @@ def _begin_worker(worker: int) -> None:
     And SIGUSR1, which SLURM may send to every process of a job, is the fit's to answer: a worker that has inherited
     Lightning's answer would save and requeue too. So is SIGTERM, which `timeout` and clusters send to all: a fit whose
     workers die can't finish its step, nor save it. A second one, as of a loader that can't wait, ends the worker.
+    And a batch for which shared memory has no room ends it too, where nobody would hear of it and the fit wait on.
     """
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(end_worker)  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))

@@ -1,11 +1,13 @@
 """Which checkpoint a command takes and which it will write, looked at before the work."""
 
 import zipfile
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from s2v.errors import InputError
 from s2v.weight_file import checked_weight_file
@@ -64,3 +66,42 @@ def check_checkpoint_folders(trainer: Trainer, subcommand: str, config: Any) -> 
                 f"--run_dir {run} does not move what the config has written out: checkpoints would replace those "
                 f"in {folder}; begin from the configs that run was made of, or give the callback another dirpath"
             )
+
+
+def check_moved_runs(configs: Mapping[str, dict]) -> None:
+    """Whether a run's saved config still says where the run lies; its paths are written out, and do not move with it.
+
+    Args:
+        configs: path -> content, those of the command line.
+
+    Raises:
+        InputError: another run lies where this one did: its checkpoints, curves and report would be replaced.
+    """
+    for path, content in configs.items():
+        here = Path(path).parent
+        named = _checkpoint_folders(content) if Path(path).name == "config.yaml" else []
+        if (
+            not named
+            or not any(here.glob("*.ckpt"))
+            or here.resolve() in [Path(at).resolve() for at in named]
+        ):
+            continue
+        mend = f"sed -i 's|{named[0]}|{here}|g' {path}"
+        if any(Path(named[0]).glob("*.ckpt")):
+            raise InputError(
+                f"--config {path} is of a run that was in {named[0]}, where another one's checkpoints are: this "
+                f"command would write there; name the new place in it: {mend}"
+            )
+        rank_zero_warn(f"{path} is of a run that was in {named[0]}, and what is written goes there ({mend})")
+
+
+def _checkpoint_folders(content: dict) -> list[str]:
+    """Of a config's callbacks, as it names them."""
+    trainer = content.get("trainer")
+    callbacks = trainer.get("callbacks") if isinstance(trainer, dict) else None
+    found = []
+    for callback in callbacks if isinstance(callbacks, list) else []:
+        arguments = callback.get("init_args") if isinstance(callback, dict) else None
+        if isinstance(arguments, dict) and isinstance(at := arguments.get("dirpath"), str) and "${" not in at:
+            found.append(at)
+    return found

@@ -260,7 +260,10 @@ def _status(args: list[str]) -> int:
 
 
 def _mend_streams() -> None:
-    """Closed streams (`>&-`) lead nowhere; a letter that standard output's encoding lacks is written as `\\xe4`."""
+    """Closed streams (`>&-`) lead nowhere; a letter that standard output's encoding lacks is written as `\\xe4`.
+
+    In the C locale without Python's UTF-8 mode it is UTF-8 nevertheless, as that mode has it.
+    """
     for number in range(3):
         try:
             os.fstat(number)
@@ -273,6 +276,9 @@ def _mend_streams() -> None:
         sys.stderr = os.fdopen(2, "w")
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
+    elif isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "surrogateescape":
+        # what names lack there is escaped already, and comes out as the bytes it is
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _takes_output() -> bool:

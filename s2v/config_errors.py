@@ -13,6 +13,7 @@ import yaml
 
 from s2v.errors import InputError
 from s2v.nearest_name import did_you_mean
+from s2v.unique_keys import UniqueKeys
 
 CONFIGS = {"representation": "experiments/base/representation.yaml"}
 """Where the configs keep what is most often forgotten."""
@@ -197,7 +198,7 @@ def read_configs(args: list[str]) -> dict[str, dict]:
     configs = {}
     for path in paths:
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            content = yaml.load(Path(path).read_text(encoding="utf-8"), UniqueKeys)
         except FileNotFoundError:
             raise InputError(f"--config {path}: no such file") from None
         except (OSError, UnicodeDecodeError) as error:

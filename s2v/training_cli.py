@@ -20,10 +20,11 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
 from callbacks.save_config import SaveConfigBesideCheckpoints
-from s2v.checkpoint_place import check_checkpoint_folders, check_checkpoint_option
+from s2v.checkpoint_place import check_checkpoint_folders, check_checkpoint_option, check_moved_runs
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import explain, explain_interpolation, overruled_options, read_configs
 from s2v.constructor_fault import explain_constructor
+from s2v.dead_worker import explain_dead_worker
 from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.freed_memory import keep_freed_memory
@@ -152,8 +153,10 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, with one line for what is wrong."""
-        for option, config in overruled_options(args, read_configs(args)).items():
+        configs = read_configs(args)
+        for option, config in overruled_options(args, configs).items():
             rank_zero_warn(f"{option} has no effect, {config} overrules it: put options after all --config")
+        check_moved_runs(configs)
         try:
             self.config = parser.parse_args(args)
         except OmegaConfBaseException as error:
@@ -296,6 +299,8 @@ class TrainingCLI(LightningCLI):
                     f"--ckpt_path {path} does not fit the config's model ({_misfits(str(error))}); "
                     "use the config.yaml saved beside it"
                 ) from error
+            if line := explain_dead_worker(error):
+                raise InputError(line) from error
             raise
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from s2v.errors import InputError
@@ -62,7 +62,10 @@ class TeacherCache:
         path = self._paths[clip_id]
         try:
             with whole_file(path) as partial:
-                save_file({"nu": nu.float().cpu().contiguous(), "mu": mu.float().cpu().contiguous()}, partial)
+                # not by save_file, which has an error of its own for a full disk
+                partial.write_bytes(
+                    save({"nu": nu.float().cpu().contiguous(), "mu": mu.float().cpu().contiguous()})
+                )
         except OSError as error:
             raise InputError(
                 f"cannot write teacher features to {path.parent} ({error.strerror or error}): free some space or set "

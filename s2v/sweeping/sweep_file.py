@@ -16,6 +16,7 @@ from optuna.distributions import (
 
 from s2v.errors import InputError
 from s2v.nearest_name import did_you_mean
+from s2v.unique_keys import UniqueKeys
 
 METHODS = ("bayes", "random", "grid")
 RUN_ID = "${oc.env:WANDB_RUN_ID}"
@@ -53,7 +54,7 @@ def read_sweep_file(path: Path) -> SweepFile:
         InputError: no such file, or something in it that is not understood.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -204,3 +204,26 @@ def test_batches_added_up_after_a_resume_do_not_replace_the_save(tmp_path: Path)
         with pytest.raises(ZeroDivisionError):
             fit_two_a_step(tmp_path / "parts", Killed(batch))
     torch.testing.assert_close(fit_two_a_step(tmp_path / "parts"), whole, rtol=0, atol=0)
+
+
+class Worsening(SmallGAN):
+    """Whose first validation is the best."""
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.log("val/error", float(self.global_step))
+
+
+def goes_on(folder: Path, epochs: int, checkpoint: Path | None) -> int:
+    """Fits in `folder`; the step of its best.ckpt."""
+    best = ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False)
+    run = trainer(folder, best, LastCheckpoint(str(folder)), max_epochs=epochs)
+    run.fit(Worsening(), datamodule=ShuffledClips(), ckpt_path=checkpoint)
+    return int(torch.load(folder / "best.ckpt", weights_only=True)["global_step"])
+
+
+def test_a_moved_run_keeps_its_best_checkpoint(tmp_path: Path) -> None:
+    first = goes_on(tmp_path / "here", 1, None)
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert goes_on(tmp_path / "there", 2, tmp_path / "there" / "last.ckpt") == first
+    # another folder's fit has its own best
+    assert goes_on(tmp_path / "other", 3, tmp_path / "there" / "last.ckpt") > first

@@ -158,6 +158,18 @@ def test_a_letter_that_the_output_lacks_is_written_otherwise(tmp_path: Path) -> 
     assert result.stdout == "1 clips of 1 speakers in \\xe4\n"
 
 
+def test_arrows_and_names_in_the_c_locale(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(
+        "import os, s2v.doctor\n"
+        "from s2v.cli import main\n"
+        "s2v.doctor.run_doctor = lambda args: print('\\u2191', os.fsdecode('ä'.encode()))\n"
+        "raise SystemExit(main(['doctor']))\n"
+    )
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+    result = ended(f'"{sys.executable}" "{tmp_path}/code.py"', **plain)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "\u2191 ä\n", "")
+
+
 def test_an_error_is_one_line_whatever_a_name_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "--real", "no\nwhere\x1b[2J", "--generated", "x"]) == 2
     assert capsys.readouterr().err.startswith("s2v: error: no file or folder no\ufffdwhere\ufffd[2J: give")

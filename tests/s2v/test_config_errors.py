@@ -129,6 +129,11 @@ def test_one_line_that_names_key_fault_and_remedy(
             "trainer: [1,\n  foo: : x\n",
             "is not YAML: line 2, column 8: expected the node content, but found ':'",
         ),
+        (
+            "data: {size: 2}\ntrainer: {}\ndata: {seed: 8}\n",
+            "is not YAML: line 3, column 1: the key 'data' is in line 1 already: put both under one",
+        ),
+        ("data: {size: 2, size: 3}\n", "line 1, column 17: the key 'size' is in line 1 already"),
         ("just words", "expected keys and values"),
         ("", "expected keys and values"),
         (b"\xff\xfe\x00", "can't be read"),
@@ -172,8 +177,12 @@ def test_a_misspelt_loss_weight_in_a_file_is_named_with_its_place(
 
 
 def test_a_good_config_passes(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("trainer:\n  max_epochs: ${model.lr}\n")
-    read_configs(["fit", "--config", str(tmp_path / "config.yaml")])
+    config = tmp_path / "config.yaml"
+    config.write_text("trainer:\n  max_epochs: ${model.lr}\n")
+    read_configs(["fit", "--config", str(config)])
+    # a key beside `<<` overrules the merged one
+    config.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
+    assert read_configs(["fit", "--config", str(config)])[str(config)]["b"] == {"x": 1, "y": 3}
 
 
 def test_options_before_a_config_that_sets_them(tmp_path: Path) -> None:

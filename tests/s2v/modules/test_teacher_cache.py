@@ -14,6 +14,7 @@ from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.teacher_cache import TeacherCache, filled_cache, fingerprint
+from tests.conftest import fill_disk
 from tests.s2v.modules.own_faces import Colours
 from tests.s2v.modules.small_faces import trainer
 from tests.s2v.modules.small_modules import distill
@@ -110,6 +111,15 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"{file} cannot be used .*: delete the file; the next fit"):
         cache.read("clip", torch.tensor([0]))
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_full_disk_is_one_line(small_disk: Path) -> None:
+    cache = TeacherCache(str(small_disk / "features"), "teachers")
+    cache.missing({"clip": "pixels"})
+    fill_disk(small_disk, 8192)
+    with pytest.raises(InputError, match=r"No space left on device.*free some space or set"):
+        cache.write("clip", torch.zeros(2), torch.zeros(5000, 3))
+    assert [path for path in (small_disk / "features").rglob("*") if path.is_file()] == []
 
 
 def test_mirrored_windows_have_no_cached_features(

@@ -92,6 +92,9 @@ def test_no_file_and_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text("a: [")
     with pytest.raises(InputError, match="no YAML"):
         read_sweep_file(tmp_path / "sweep.yaml")
+    (tmp_path / "sweep.yaml").write_text("parameters:\n  lr: {value: 1}\n  lr: {value: 2}\n")
+    with pytest.raises(InputError, match=r"no YAML \(the key 'lr' is in line 2 already"):
+        read_sweep_file(tmp_path / "sweep.yaml")
 
 
 @pytest.mark.parametrize("path", sorted((EXPERIMENTS / "sweeps").iterdir()), ids=lambda path: path.stem)
