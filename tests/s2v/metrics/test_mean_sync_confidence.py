@@ -7,6 +7,7 @@ from torch import Tensor
 
 from s2v.metrics.mean_sync_confidence import SyncConfidence
 from s2v.metrics.sync_confidence import sync_scores
+from s2v.models.mouth_syncnet import MouthSyncNet
 from s2v.models.syncnet import SyncNet
 
 
@@ -39,6 +40,16 @@ def test_metric_averages_clips_and_counts_what_is_too_short(syncnet: SyncNet) ->
     metric.reset()
     metric.update(*clip(4))
     assert metric.compute()["sync_confidence"].isnan()
+
+
+def test_embeddings_of_length_1_are_not_compared_with_zeros() -> None:
+    torch.manual_seed(0)
+    mouth = MouthSyncNet().eval()
+    metrics = {mode: SyncConfidence(mouth, mode=mode) for mode in (None, "valid_only", "stock")}
+    for metric in metrics.values():
+        metric.update(*clip(40))
+    own, pairs, stock = (metric.compute()["sync_distance"].item() for metric in metrics.values())
+    assert own == pairs != stock
 
 
 def test_metric_takes_batches(syncnet: SyncNet) -> None:
