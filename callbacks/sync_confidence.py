@@ -25,8 +25,9 @@ class SyncConfidenceCallback(Callback):
 
     Takes the speech of evenly spaced validation windows, the same each time (of the first ones where the loader does
     not say how many there are), lets the module speak all of it as export would (see `GeneratesClips`), and scores
-    the two together. With several processes each scores those of the chosen windows that it is served, or a part of
-    them where a loader serves everything to all.
+    the two together, as the network asks (`s2v.metrics.sync_confidence.sync_mode`: without zero padding where
+    its embeddings have length 1). With several processes each scores those of the chosen windows that it is served,
+    or a part of them where a loader serves everything to all.
 
     Args:
         syncnet: checkpoint of a SyncNetTraining fit, or published SyncNet weights.

@@ -220,7 +220,9 @@ def _audit(judge: "SyncJudge | None", args: argparse.Namespace) -> str:
     def watch(rows: "list[ManifestRow]") -> "Iterable[ManifestRow]":
         return track(rows, "sync audit", console=Console(stderr=True), disable=args.no_progress)
 
-    summary = audit_sync(args.cache, score, judge.sha256, args.sync_max_offset, watch)
+    # offsets from before `sync_mode` that came of padding are measured again
+    network_id = judge.sha256 if judge.mode == "stock" else f"{judge.sha256} {judge.mode}"
+    summary = audit_sync(args.cache, score, network_id, args.sync_max_offset, watch)
     return (
         f"sync audit: {summary.audited} clips have an offset, {summary.flagged} are flagged "
         f"(more than {args.sync_max_offset} frames apart, or not measurable)"

@@ -44,7 +44,8 @@ def audit_sync(
     Args:
         cache: folder that `prepare` has written.
         score: what measures a clip.
-        syncnet_sha256: which network that is: offsets that another one found are measured again.
+        syncnet_sha256: which network that is, and after it how clips are scored where that is not as publicly
+            evaluated: offsets that another one found, or in another way, are measured again.
         max_offset: largest offset either way that is not flagged, frames.
         watch: passes the rows on, say to a progress bar.
 

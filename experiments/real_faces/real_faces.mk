@@ -79,8 +79,8 @@ $(REAL_GPU)/compose/last.ckpt: experiments/real_faces/compose_gpu.yaml $(REAL)/d
 $(REAL_GPU)/table1/table1.md: $(REAL_GPU)/compose/last.ckpt $(REAL)/syncnet/last.ckpt $(REAL)/voice_encoder/best.ckpt
 	S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v table1 --config experiments/table1/real_faces_gpu.yaml
 
-# The same at 64 x 64 on people whom nothing has seen (Fig. 4): make real-faces-unseen CORPUS=DIR WEIGHTS=DIR. Corpus, cache, the
-# speaker encoder and the judge of lips are those of make real-faces.
+# The same at 64 x 64 on people whom nothing has seen (Fig. 4): make real-faces-unseen CORPUS=DIR WEIGHTS=DIR. Corpus, cache and
+# the speaker encoder are those of make real-faces; its judge of lips is not, whose split has test clips of this one in training.
 REAL_UNSEEN := runs/real_faces_unseen
 REAL_SPLIT := --config experiments/real_faces/unseen.yaml
 
@@ -88,7 +88,7 @@ REAL_SPLIT := --config experiments/real_faces/unseen.yaml
 real-faces-unseen: $(REAL_UNSEEN)/table1/table1.md ## the same on people not seen in training: CORPUS=DIR WEIGHTS=DIR (2 hours)
 	@cat $(REAL_UNSEEN)/table1/table1.md
 
-$(REAL_UNSEEN)/cpc/last.ckpt $(REAL_UNSEEN)/identity_teacher/last.ckpt: $(REAL_UNSEEN)/%/last.ckpt: $$(call REAL_BEFORE,$$*) experiments/real_faces/unseen.yaml
+$(REAL_SPEECH:%=$(REAL_UNSEEN)/%/last.ckpt): $(REAL_UNSEEN)/%/last.ckpt: $$(call REAL_BEFORE,$$*) experiments/real_faces/unseen.yaml
 	$(call REAL_STAGE_IN,$(REAL_UNSEEN),$*,$*,$(REAL_SPLIT))
 
 $(REAL_UNSEEN)/distill/last.ckpt: $(call REAL_BEFORE,distill) $(REAL_UNSEEN)/cpc/last.ckpt $(REAL_UNSEEN)/identity_teacher/last.ckpt $(REAL)/speaker_encoder.pt
@@ -97,5 +97,5 @@ $(REAL_UNSEEN)/distill/last.ckpt: $(call REAL_BEFORE,distill) $(REAL_UNSEEN)/cpc
 $(REAL_UNSEEN)/compose/last.ckpt: $(call REAL_BEFORE,compose) $(REAL_UNSEEN)/distill/last.ckpt
 	$(call REAL_STAGE_IN,$(REAL_UNSEEN),compose,compose,$(REAL_NETWORKS) $(REAL_VOICE) $(REAL_SPLIT))
 
-$(REAL_UNSEEN)/table1/table1.md: $(REAL_UNSEEN)/compose/last.ckpt $(REAL)/syncnet/last.ckpt
+$(REAL_UNSEEN)/table1/table1.md: $(REAL_UNSEEN)/compose/last.ckpt $(REAL_UNSEEN)/syncnet/last.ckpt
 	S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v table1 --config experiments/table1/real_faces_small_unseen.yaml

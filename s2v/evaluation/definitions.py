@@ -1,5 +1,14 @@
 """What each number of a report means, in a line; the report carries them."""
 
+from collections.abc import Mapping
+from typing import Any
+
+WITHOUT_PADDING = (
+    "without padding: this judge's embeddings have length 1, and a zero would lie nearer than any "
+    "unrelated speech"
+)
+"""Of a report whose judge of lips is such a network (`LipSpeechNetwork.unit_length`)."""
+
 DEFINITIONS = {
     "averages": "frame -> clip -> data set; low and high: 95 % bootstrap, resampled by speaker, clips without one "
     "together",
@@ -56,3 +65,17 @@ DEFINITIONS = {
     "motion need equal sizes and numbers of frames, all else is measured on the frames as they came",
     "scored": "clips on which every configured metric could be measured; the others say why in the CSV",
 }
+
+
+def definitions_of(meta: Mapping[str, Any]) -> dict[str, str]:
+    """What a report's numbers mean, with the judge of lips that its meta tells of, and with metrics of one's own."""
+    declared = meta.get("own_metrics") or {}
+    found = DEFINITIONS | {name: about["definition"] for name, about in declared.items()}
+    if is_without_padding((meta.get("judges") or {}).get("sync")):
+        found["sync"] = f"SyncNet as publicly evaluated, vshift 15, 25 fps, 16 kHz, but {WITHOUT_PADDING}"
+    return found
+
+
+def is_without_padding(judge: Mapping[str, Any] | None) -> bool:
+    """Does a judge's part of a report's meta say so? Reports from before it did were all padded with zeros."""
+    return judge is not None and judge.get("padding") == "none"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from s2v.errors import InputError
 from s2v.file_hash import sha256_of_file
 from s2v.metrics.emotion import canonical_emotion
+from s2v.metrics.sync_confidence import SyncMode, sync_mode
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
 from s2v.models.senet import FERPLUS_CLASSES
@@ -72,6 +73,11 @@ class SyncJudge:
     source: str
     sha256: str
     origin: str
+
+    @property
+    def mode(self) -> SyncMode:
+        """How clips are scored with it."""
+        return sync_mode(self.network)
 
 
 @dataclass

@@ -53,7 +53,7 @@ from s2v.metrics.emotion import canonical_emotion, clip_emotion
 from s2v.metrics.identity import clip_embedding, identity_cosine
 from s2v.metrics.image_quality import check_clip
 from s2v.metrics.lip_sync import pair_with_later_speech, still_lips, sync_values
-from s2v.metrics.sync_confidence import lip_embeddings, scored_windows, sync_embeddings
+from s2v.metrics.sync_confidence import SyncMode, lip_embeddings, scored_windows, sync_embeddings
 
 
 class Protocol:
@@ -172,7 +172,7 @@ class Protocol:
             row.values["identity_cosine"] = float(identity_cosine(embedding[None], real[None]))
         if self.sync is not None:
             with contextlib.suppress(InputError):
-                _add_sync(row, *self._embedded(exported, clip, found.heard))
+                _add_sync(row, *self._embedded(exported, clip, found.heard), self.sync.mode)
         return {f"{name}{MP4}": row.values[name] for name in EXPORTED if name in row.values}
 
     def take(self, found: ClipMeasurement) -> dict[str, ClipRow]:
@@ -185,10 +185,10 @@ class Protocol:
         if self.identity is not None:
             self._embeddings.append(found.embeddings)
         swapped = len(self.rows) + list(found.rows).index(SWAPPED)
-        if found.lips is not None and found.heard is not None:
+        if self.sync is not None and found.lips is not None and found.heard is not None:
             borrowed = self._borrowed.take(found.sentence, found.heard, (swapped, found.lips))
             if borrowed is not None:
-                _add_swap(found.rows[SWAPPED], found.lips, borrowed)
+                _add_swap(found.rows[SWAPPED], found.lips, borrowed, self.sync.mode)
         self.own.take(found, swapped)
         for row in found.rows.values():
             self.rows.append(row)
@@ -210,8 +210,9 @@ class Protocol:
     def finish(self) -> RowTable:
         """All rows, complete: a speaker's gallery and the first clips' swaps need all clips."""
         for (index, lips), borrowed in self._borrowed.finish():
+            assert self.sync is not None  # who else had embedded lips
             row = self.rows[index]
-            _add_swap(row, lips, borrowed)
+            _add_swap(row, lips, borrowed, self.sync.mode)
             self.rows[index] = row
         self.own.finish(self.rows)
         if self.identity is not None:
@@ -254,7 +255,7 @@ class Protocol:
     ) -> None:
         assert self.sync is not None
         rows = found.rows
-        network, ours = self.sync.network, self.systems[0]
+        network, mode, ours = self.sync.network, self.sync.mode, self.systems[0]
         lips: Tensor | None = None
         heard: Tensor | None = None
         fault = ""
@@ -265,17 +266,17 @@ class Protocol:
             fault = str(error)
         if ours in pictures:
             try:
-                _add_sync(rows[ours], *self._embedded(pictures[ours], clip, heard))
+                _add_sync(rows[ours], *self._embedded(pictures[ours], clip, heard), mode)
             except InputError as error:
                 rows[ours].reasons.append(str(error))
         if lips is None or heard is None:
             for name in dict.fromkeys((*OWN_FRAMES, *stills)):
                 rows[name].reasons.append(fault)
             return
-        _add_sync(rows[GROUND_TRUTH], lips, heard)
-        _add_sync(rows[SHIFTED], *pair_with_later_speech(lips, heard, SHIFTED_BY))
+        _add_sync(rows[GROUND_TRUTH], lips, heard, mode)
+        _add_sync(rows[SHIFTED], *pair_with_later_speech(lips, heard, SHIFTED_BY), mode)
         for name, picture in stills.items():
-            _add_sync(rows[name], still_lips(network, picture[0], speech, len(heard)), heard)
+            _add_sync(rows[name], still_lips(network, picture[0], speech, len(heard)), heard, mode)
         found.lips, found.heard = lips, heard
 
     def _embedded(self, frames: Tensor, clip: TestClip, heard: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -309,21 +310,21 @@ def generated_frames(clip: TestClip) -> Tensor | str:
     return clip.generated
 
 
-def _add_swap(row: ClipRow, lips: Tensor, borrowed: Tensor | str) -> None:
+def _add_swap(row: ClipRow, lips: Tensor, borrowed: Tensor | str, mode: SyncMode) -> None:
     """What another clip's speech makes of the lips, or why there is none."""
     if isinstance(borrowed, str):
         row.reasons.append(borrowed)
     else:
-        _add_sync(row, lips, borrowed)
+        _add_sync(row, lips, borrowed, mode)
 
 
-def _add_sync(row: ClipRow, lips: Tensor, heard: Tensor) -> None:
+def _add_sync(row: ClipRow, lips: Tensor, heard: Tensor, mode: SyncMode) -> None:
     """Sync values of the windows that both have."""
     windows = min(len(lips), len(heard))
     if windows == 0:
         row.reasons.append("too short for SyncNet once the speech is shifted")
         return
-    values = sync_values(lips[:windows], heard[:windows])
+    values = sync_values(lips[:windows], heard[:windows], mode)
     row.values |= values
     if math.isnan(values["sync_prefers_true"]):
         row.reasons.append(f"{windows} windows: too short to compare shifts of 5 frames and more")

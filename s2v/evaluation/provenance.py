@@ -53,6 +53,8 @@ def describe_judge(
 ) -> dict[str, Any] | None:
     """File, hash and origin of a judge, and whether the system learned from it.
 
+    Of a SyncNet also `padding`, "zeros" or "none": what lips are compared with beyond a clip's ends.
+
     Args:
         judge: None where none was configured.
         teachers: hashes of the files the system's training used as teachers; None where that is not known.
@@ -60,12 +62,15 @@ def describe_judge(
     if judge is None:
         return None
     is_teacher = None if teachers is None else judge.sha256 in teachers
-    return {
+    found = {
         "file": judge.source,
         "sha256": judge.sha256,
         "origin": judge.origin,
         "teacher_used_as_judge": is_teacher,
     }
+    if isinstance(judge, SyncJudge):
+        found["padding"] = "zeros" if judge.mode == "stock" else "none"
+    return found
 
 
 def files_trained_with(hyper_parameters: dict[str, Any]) -> set[str] | None:

@@ -28,7 +28,7 @@ from s2v.evaluation.clip_rows import (
     ClipRow,
 )
 from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
-from s2v.evaluation.definitions import DEFINITIONS
+from s2v.evaluation.definitions import WITHOUT_PADDING, definitions_of, is_without_padding
 from s2v.evaluation.html_page import page
 from s2v.evaluation.markdown_text import escaped, printable
 from s2v.evaluation.report_rows import finite, write_csv, write_json
@@ -207,8 +207,7 @@ class Report:
 
     @property
     def _definitions(self) -> dict[str, str]:
-        declared = self.meta.get("own_metrics") or {}
-        return DEFINITIONS | {name: about["definition"] for name, about in declared.items()}
+        return definitions_of(self.meta)
 
     @property
     def _unstable(self) -> set[str]:
@@ -261,6 +260,7 @@ class Report:
             notes.append(
                 f"{name} judge: {judge['file']}, {judge['origin']}, sha256 {judge['sha256'][:12]}"
                 + taught[judge["teacher_used_as_judge"]]
+                + (f"; {WITHOUT_PADDING}" if is_without_padding(judge) else "")
             )
         for name, about in (meta.get("own_metrics") or {}).items():
             notes.append(f"{name}: a metric of one's own, {about['class']}: {about['definition']}")

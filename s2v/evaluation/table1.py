@@ -9,6 +9,7 @@ from typing import Any
 
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION
+from s2v.evaluation.definitions import WITHOUT_PADDING, is_without_padding
 from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
 from s2v.evaluation.retrieval import gender_note
@@ -212,6 +213,8 @@ class Table1:
             notes.append(f"* {said}")
         for name, judge in (meta.get("judges") or {}).items():
             said = "none" if judge is None else f"{judge['file']}, {judge['origin']}"
+            if is_without_padding(judge):
+                said += f"; {WITHOUT_PADDING}"
             notes.append(f"* {name} judge: {said}")
         for name, found in self.meta.items():
             checkpoint = found.get("checkpoint") or {"file": "none", "sha256": ""}
@@ -252,6 +255,12 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
             raise InputError(
                 f"{name} and {first} were judged by other networks: give both the same report config"
             )
+        if _without_padding(meta[name]) != _without_padding(meta[first]):
+            older, newer = (first, name) if _without_padding(meta[name]) else (name, first)
+            raise InputError(
+                f"lips of {older} were compared with zeros beyond a clip's ends, those of {newer} were not: test "
+                f"{older} again, its report is an older version's"
+            )
         if (meta[name].get("own_metrics") or {}) != (meta[first].get("own_metrics") or {}):
             raise InputError(
                 f"{name} and {first} have other metrics of one's own: give both the same report config"
@@ -283,6 +292,10 @@ def _not_alike(name: str, first: str, key: str, meta: dict[str, dict[str, Any]],
 
 def _judges(meta: dict[str, Any]) -> dict[str, str | None]:
     return {name: judge and judge["sha256"] for name, judge in (meta.get("judges") or {}).items()}
+
+
+def _without_padding(meta: dict[str, Any]) -> bool:
+    return is_without_padding((meta.get("judges") or {}).get("sync"))
 
 
 _PAPER_HEADS = ("SSIM", "PSNR", "confidence")

@@ -5,7 +5,13 @@ import math
 import torch
 from torch import Tensor
 
-from s2v.metrics.sync_confidence import MIN_FRAMES, lip_embeddings, scores_of_curve, shift_distances
+from s2v.metrics.sync_confidence import (
+    MIN_FRAMES,
+    SyncMode,
+    lip_embeddings,
+    scores_of_curve,
+    shift_distances,
+)
 from s2v.models.lip_speech_network import LipSpeechNetwork
 
 VSHIFT = 15
@@ -33,24 +39,25 @@ def pair_with_later_speech(lips: Tensor, heard: Tensor, frames: int) -> tuple[Te
     return lips[:kept], heard[frames : frames + kept]
 
 
-def sync_values(lips: Tensor, heard: Tensor) -> dict[str, float]:
+def sync_values(lips: Tensor, heard: Tensor, mode: SyncMode = "stock") -> dict[str, float]:
     """SyncNet's values of lip windows (W, D) beside speech windows (W, D), W at least 1.
 
-    `sync_confidence`, `sync_distance` and `sync_offset` (frames) are those of the public evaluation, which
-    compares windows beyond the clip's ends with zeros; that can favour small shifts whatever is said.
+    `sync_confidence`, `sync_distance` and `sync_offset` (frames) are those of `mode`, the network's `sync_mode`:
+    in "stock" those of the public evaluation, which compares windows beyond the clip's ends with zeros; that can
+    favour small shifts whatever is said, and among embeddings of length 1 the largest.
     `sync_offset_abs` is the offset without its sign: over clips, early and late must not cancel out. The
-    others compare windows that exist on both sides alone: the same four as
+    others compare windows that exist on both sides alone in every mode: the same four as
     `sync_..._valid`. `sync_within_one`: is the nearest shift at most one
     frame. `sync_prefers_true`: see `true_is_nearest`; `sync_prefers_true_pairs`: `share_farther_than_true`.
     """
-    stock = scores_of_curve(shift_distances(lips, heard, VSHIFT, "stock").cpu())
     curve = shift_distances(lips, heard, VSHIFT, "valid_only").cpu()
     valid = scores_of_curve(curve)
+    own = valid if mode == "valid_only" else scores_of_curve(shift_distances(lips, heard, VSHIFT, mode).cpu())
     return {
-        "sync_confidence": stock.confidence,
-        "sync_distance": stock.distance,
-        "sync_offset": float(stock.offset),
-        "sync_offset_abs": float(abs(stock.offset)),
+        "sync_confidence": own.confidence,
+        "sync_distance": own.distance,
+        "sync_offset": float(own.offset),
+        "sync_offset_abs": float(abs(own.offset)),
         "sync_confidence_valid": valid.confidence,
         "sync_distance_valid": valid.distance,
         "sync_offset_valid": float(valid.offset),

@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import Tensor
 from torchmetrics import Metric
 
-from s2v.metrics.sync_confidence import SyncMode, scored_windows, sync_scores
+from s2v.metrics.sync_confidence import SyncMode, scored_windows, sync_mode, sync_scores
 from s2v.models.lip_speech_network import LipSpeechNetwork
 
 
@@ -14,7 +14,8 @@ class SyncConfidence(Metric):
 
     `update(frames, speech)` takes one clip (T, 3, H, W) and (N,), or a batch of equally long ones with one
     more leading dimension; a clip too short for a window is counted in `total` but not in `scored`.
-    `compute()` is a dict of 0-d tensors; the means are nan when nothing was scored.
+    `compute()` is a dict of 0-d tensors; the means are nan when nothing was scored. Without a `mode`, the
+    network's own, `sync_mode`.
     """
 
     full_state_update = False
@@ -22,13 +23,13 @@ class SyncConfidence(Metric):
     total: Tensor
     sums: Tensor
 
-    def __init__(self, syncnet: LipSpeechNetwork, vshift: int = 15, mode: SyncMode = "stock") -> None:
+    def __init__(self, syncnet: LipSpeechNetwork, vshift: int = 15, mode: SyncMode | None = None) -> None:
         super().__init__()
         # In a tuple, as the judge is no part of the metric's state: a module that holds this metric does not
         # save SyncNet's weights in its checkpoints; the clips go to where SyncNet is.
         self._judge = (syncnet,)
         self.vshift = vshift
-        self.mode: SyncMode = mode
+        self.mode: SyncMode = mode or sync_mode(syncnet)
         self.add_state("sums", torch.zeros(3, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("scored", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")

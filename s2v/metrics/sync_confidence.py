@@ -3,6 +3,10 @@
 Lip window v (frames v..v+4) is compared with the speech windows from 15 frames before to 15 frames after;
 distances are averaged over windows for each shift. The smallest mean is the distance (LSE-D), its shift the
 offset, and how far it lies below the median shift the confidence (LSE-C).
+
+Beyond a clip's ends the public evaluation compares lips with zeros. Among embeddings of length 1 a zero lies at
+distance 1 from all, and unrelated speech at 1.2 to 1.4: the curve would fall towards its ends whatever is said. Such
+networks (`LipSpeechNetwork.unit_length`) are scored on windows that exist on both sides alone; see `sync_mode`.
 """
 
 import math
@@ -36,6 +40,11 @@ class SyncScores(NamedTuple):
     """LSE-D, the smallest mean distance over shifts: lower is better."""
     confidence: float
     """LSE-C, the median minus the smallest: higher is better."""
+
+
+def sync_mode(syncnet: LipSpeechNetwork) -> SyncMode:
+    """How a network's clips are scored: as publicly evaluated, and without its zeros where embeddings have length 1."""
+    return "valid_only" if syncnet.unit_length else "stock"
 
 
 def scored_windows(num_frames: int, num_samples: int) -> int:
@@ -138,7 +147,7 @@ def shift_distances(lips: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMo
 
     Entry i compares lip window v with speech window v + i - vshift. Beyond the clip's ends the speech
     embedding is zero in the public evaluation ("stock"); "valid_only" averages over windows that exist on
-    both sides, and gives nan for a shift that has none.
+    both sides, and gives nan for a shift that has none. Which of them a network asks for, `sync_mode` says.
     """
     windows = len(lips)
     padded = functional.pad(speech, (0, 0, vshift, vshift))
@@ -156,14 +165,19 @@ def shift_distances(lips: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMo
 
 
 def sync_curve(
-    syncnet: LipSpeechNetwork, frames: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock"
+    syncnet: LipSpeechNetwork,
+    frames: Tensor,
+    speech: Tensor,
+    vshift: int = 15,
+    mode: SyncMode | None = None,
 ) -> Tensor:
     """Mean distance for each shift of the speech, -vshift..vshift frames: (2 vshift + 1,) on the CPU.
 
     Frames (T, 3, H, W) RGB uint8 at 25 fps; speech (N,) int16 at 16 kHz. A clip in step dips at index vshift.
+    Without a `mode`, the network's own, `sync_mode`.
     """
     lips, heard = sync_embeddings(syncnet, frames, speech)
-    return shift_distances(lips, heard, vshift, mode).cpu()
+    return shift_distances(lips, heard, vshift, mode or sync_mode(syncnet)).cpu()
 
 
 def scores_of_curve(curve: Tensor) -> SyncScores:
@@ -175,10 +189,14 @@ def scores_of_curve(curve: Tensor) -> SyncScores:
 
 
 def sync_scores(
-    syncnet: LipSpeechNetwork, frames: Tensor, speech: Tensor, vshift: int = 15, mode: SyncMode = "stock"
+    syncnet: LipSpeechNetwork,
+    frames: Tensor,
+    speech: Tensor,
+    vshift: int = 15,
+    mode: SyncMode | None = None,
 ) -> SyncScores:
     """Scores of one clip: frames (T, 3, H, W) RGB uint8 at 25 fps, speech (N,) int16 at 16 kHz.
 
-    Raises InputError when the clip has fewer than 6 frames or 3840 samples.
+    `mode` as in `sync_curve`. Raises InputError when the clip has fewer than 6 frames or 3840 samples.
     """
     return scores_of_curve(sync_curve(syncnet, frames, speech, vshift, mode))

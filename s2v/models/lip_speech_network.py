@@ -1,6 +1,7 @@
 """What every network that matches lips with speech has in common: its windows, and which part of a face it sees."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,6 +26,8 @@ class LipSpeechNetwork(nn.Module, ABC):
     Attributes:
         embedding_dim: dimensions of the space.
         initial_scale: what training multiplies squared distances by at its start: the first losses are near chance.
+        unit_length: embeddings have length 1. SyncNet's score then compares no window with zeros, as
+            `s2v.metrics.sync_confidence.sync_mode` says; a class whose embeddings are normalised must say so.
 
     Args:
         image_size: S, side of the lips' input in pixels.
@@ -33,6 +36,7 @@ class LipSpeechNetwork(nn.Module, ABC):
 
     embedding_dim: int
     initial_scale: float
+    unit_length: ClassVar[bool] = False
 
     def __init__(self, image_size: int, region: LipRegion) -> None:
         super().__init__()

@@ -38,6 +38,7 @@ class MouthSyncNet(LipSpeechNetwork):
     """
 
     initial_scale = 5.0
+    unit_length = True
     filters: Tensor
     taper: Tensor
 

@@ -17,7 +17,7 @@ from s2v.evaluation.speech_samples import as_int16
 from s2v.metrics.sync_confidence import sync_scores
 from tests.callbacks.small_gan import SmallGAN
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
-from tests.s2v.evaluation.judge_checkpoints import save_syncnet
+from tests.s2v.evaluation.judge_checkpoints import save_mouth_syncnet, save_syncnet
 from tests.s2v.evaluation.talking_squares import sync_judge
 
 CLIPS = [("ann", "anger", 1), ("ben", "anger", 2), ("cem", "happiness", 3)]
@@ -65,6 +65,19 @@ def test_logs_the_mean_over_the_chosen_windows(syncnet: str, clips: int, tmp_pat
     run.validate(SpeakingSquares(), datamodule=Squares(val=validation()), verbose=False)
     found = {name: value.item() for name, value in run.callback_metrics.items()}
     assert found == pytest.approx(expected(syncnet, clips), rel=1e-4)
+
+
+def test_embeddings_of_length_1_are_not_compared_with_zeros(tmp_path: Path) -> None:
+    mouth = save_mouth_syncnet(tmp_path / "mouth.ckpt")
+    run = trainer(SyncConfidenceCallback(mouth, max_clips=1), tmp_path)
+    run.validate(SpeakingSquares(), datamodule=Squares(val=validation(frames=40)), verbose=False)
+    network, speech = load_sync_judge(mouth).network, square_batch(CLIPS[:1], 40)["speech"][0]
+    frames, heard = SpeakingSquares().generate_clip(speech, 40), as_int16(speech)
+    distance = run.callback_metrics["val/sync_distance"].item()
+    assert distance == pytest.approx(
+        sync_scores(network, frames, heard, mode="valid_only").distance, rel=1e-4
+    )
+    assert distance != pytest.approx(sync_scores(network, frames, heard, mode="stock").distance, rel=1e-3)
 
 
 class SortedWindows(pl.LightningDataModule):

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import read_manifest
 from data_modules.preparation import prepare
 from data_modules.preparation_command import run_prepare
 from data_modules.sync_audit import AuditSummary, audit_sync
 from s2v.errors import InputError
+from s2v.evaluation.judges import load_sync_judge
+from s2v.file_hash import sha256_of_file
 from s2v.metrics.sync_confidence import sync_scores
 from tests.data_modules.media import tone, write_clip, write_media
 from tests.data_modules.test_preparation_command import parsed
-from tests.s2v.evaluation.judge_checkpoints import save_syncnet
+from tests.s2v.evaluation.judge_checkpoints import save_mouth_syncnet, save_syncnet
 from tests.s2v.evaluation.talking_squares import LoudnessSyncNet, loudness, speech_of, talking_square
 
 
@@ -94,6 +97,22 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         run_prepare(parsed(*arguments, "--syncnet", str(tmp_path / "none.ckpt")))
     with pytest.raises(InputError, match="needs --fps 25"):
         run_prepare(parsed(*arguments, "--syncnet", syncnet, "--fps", "20"))
+
+
+def test_offsets_that_came_of_padding_are_measured_again(tmp_path: Path) -> None:
+    """A network whose embeddings have length 1 was scored as publicly evaluated before."""
+    cache = tmp_path / "cache"
+    write_clip(tmp_path / "corpus" / "ann" / "a.mp4")
+    prepare(tmp_path / "corpus", "folder", cache, size=16, workers=1, progress=False)
+    mouth = save_mouth_syncnet(tmp_path / "mouth.ckpt")
+    audit_sync(cache, lambda frames, speech: (15.0, 99.0), sha256_of_file(mouth))
+    arguments = ("--root", str(tmp_path / "corpus"), "--layout", "folder", "--cache", str(cache),
+                 "--size", "16", "--workers", "1", "--no-progress", "--sync-audit", "--syncnet", mouth)  # fmt: skip
+    assert run_prepare(parsed(*arguments)) == 0
+    (row,) = read_manifest(cache / "manifest.csv")
+    frames, speech = map(torch.from_numpy, read_clip(cache / row.cache_file))
+    expected = sync_scores(load_sync_judge(mouth).network, frames, speech, mode="valid_only")
+    assert (row.sync_offset, row.sync_confidence) == (expected.offset, round(expected.confidence, 4))
 
 
 def test_other_rates_are_refused(tmp_path: Path) -> None:

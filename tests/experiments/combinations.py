@@ -102,6 +102,7 @@ REAL |= {
 REAL |= {
     f"real {name} unseen": [*REAL[f"real {name}"], "real_faces/unseen", *files]
     for name, files in {
+        "syncnet": [],
         "distill": [],
         "voice_encoder": [],
         "sdfa": ["real_faces/sdfa_unseen"],

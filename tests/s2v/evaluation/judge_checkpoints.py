@@ -63,6 +63,12 @@ def save_syncnet(path: Path) -> str:
     return save_checkpoint(SyncNetTraining, {"syncnet": network}, path)
 
 
+def save_mouth_syncnet(path: Path) -> str:
+    """The same with a MouthSyncNet, whose embeddings have length 1."""
+    network = {"class_path": "s2v.models.mouth_syncnet.MouthSyncNet", "init_args": {"hidden": 16}}
+    return save_checkpoint(SyncNetTraining, {"syncnet": network}, path)
+
+
 def save_alexnet(path: Path) -> str:
     """Random AlexNet weights as torchvision keeps them, of its large classifier one bias alone."""
     state = torchvision.models.alexnet(weights=None).state_dict()

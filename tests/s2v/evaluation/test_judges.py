@@ -18,7 +18,7 @@ from s2v.metrics.sync_confidence import sync_scores
 from s2v.models.syncnet import SyncNet
 from s2v.modules.syncnet_training import SyncNetTraining
 from s2v.pictures_in_parts import PICTURES_ON_CPU
-from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
+from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_mouth_syncnet, save_syncnet
 
 SHARED_WEIGHTS = Path(__file__).parents[4] / "shared" / "weights"
 
@@ -77,6 +77,11 @@ def test_a_sync_judge_scores(syncnet: str) -> None:
     scores = sync_scores(judge.network, frames, torch.randint(-999, 999, (8 * 640,), dtype=torch.int16))
     assert scores.distance > 0
     assert judge.origin == TRAINED_HERE
+    assert judge.mode == "stock"
+
+
+def test_a_fit_of_the_small_network_is_scored_without_padding(tmp_path: Path) -> None:
+    assert load_sync_judge(save_mouth_syncnet(tmp_path / "mouth.ckpt")).mode == "valid_only"
 
 
 def test_wrong_files_are_one_line_each(teacher: str, syncnet: str, tmp_path: Path) -> None:

@@ -89,6 +89,25 @@ def test_shifted_and_swapped_speech_score_lower(perfect: list[ClipRow]) -> None:
     assert mean(perfect, SWAPPED, "sync_distance") > mean(perfect, GROUND_TRUTH, "sync_distance") + 0.2
 
 
+def test_no_row_of_a_judge_of_length_1_is_compared_with_zeros(
+    perfect: list[ClipRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoudnessSyncNet, "unit_length", True)
+    clips = corpus()
+    for clip in clips:
+        clip.exported = clip.real
+    rows = run(clips)
+    assert {row.system for row in rows} == {OURS, *OWN_FRAMES}
+    for row, padded in zip(rows, perfect, strict=True):
+        for name in ("sync_confidence", "sync_distance", "sync_offset", "sync_offset_abs"):
+            assert row.values[name] == row.values[f"{name}_valid"] == padded.values[f"{name}_valid"]
+    for row in of_system(rows, OURS):
+        assert row.values["sync_confidence_mp4"] == pytest.approx(row.values["sync_confidence"])
+    for name in (OURS, *OWN_FRAMES):
+        padded_mean = mean(perfect, name, "sync_confidence")
+        assert mean(rows, name, "sync_confidence") != pytest.approx(padded_mean, rel=1e-3)
+
+
 def test_still_frame_does_not_move_nor_talk(perfect: list[ClipRow]) -> None:
     assert mean(perfect, STILL, "motion") == 0
     assert mean(perfect, STILL, "identity_rank1") == 1

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2v.evaluation.judges import FaceJudge
+from s2v.evaluation.judges import FaceJudge, SyncJudge
 from s2v.evaluation.provenance import describe_judge, files_trained_with, git_commit, package_versions
 from s2v.file_hash import sha256_of_file, sha256_of_list
+from s2v.models.mouth_syncnet import MouthSyncNet
+from s2v.models.syncnet import SyncNet
 
 
 def judge_of(path: Path) -> FaceJudge:
@@ -74,6 +76,15 @@ def test_where_the_chain_is_broken_it_is_not_known(tmp_path: Path) -> None:
         assert taught is None
         found = describe_judge(judge_of(judge), taught)
         assert found is not None and found["teacher_used_as_judge"] is None
+
+
+def test_a_judge_of_lips_says_if_it_is_compared_with_zeros() -> None:
+    networks = {"zeros": SyncNet(image_size=64, width=1 / 64), "none": MouthSyncNet()}
+    for padding, network in networks.items():
+        found = describe_judge(SyncJudge(network, "sync.ckpt", "0" * 64, "somewhere"), None)
+        assert found is not None and found["padding"] == padding
+    face = describe_judge(FaceJudge(torch.nn.Identity(), [], "face.ckpt", "0" * 64, "somewhere"), None)
+    assert face is not None and "padding" not in face
 
 
 def test_no_judge_no_description() -> None:

@@ -111,6 +111,23 @@ def test_markdown_marks_calibration_and_teachers(report: Report) -> None:
     assert "* clip,0, speech2video: no sound; too dark" in lines
 
 
+@pytest.mark.parametrize("padding", [None, "zeros", "none"])
+def test_the_report_says_how_lips_were_compared(report: Report, padding: str | None, tmp_path: Path) -> None:
+    """Without a word on it: a report from before there was one."""
+    report.meta["judges"]["sync"] |= {} if padding is None else {"padding": padding}
+    said = (
+        "without padding: this judge's embeddings have length 1, and a zero would lie nearer than any "
+        "unrelated speech"
+    )
+    report.write(tmp_path)
+    definition = json.loads((tmp_path / "report.json").read_text())["meta"]["definitions"]["sync"]
+    assert (said in definition) == (padding == "none") != ("zero padding" in definition)
+    assert "vshift 15" in definition
+    assert report.as_markdown().count(said) == (padding == "none")
+    (note,) = [note for note in report.notes() if said in note] or [""]
+    assert note.startswith("sync judge: " if padding == "none" else "")
+
+
 def test_without_intervals_the_report_says_so(report: Report) -> None:
     assert "Mean over clips with 95 % bootstrap interval" in report.as_markdown()
     alone = Report(report.rows, summarise(report.rows, resamples=0), report.meta)

@@ -103,6 +103,23 @@ def test_what_was_not_tested_alike_is_refused(tmp_path: Path, other: dict[str, A
         read_table({"SDFA": first, "speech2video": second}, None)
 
 
+def test_lips_compared_with_zeros_stand_beside_no_others(tmp_path: Path) -> None:
+    """A report from before judges said so was padded."""
+    judge = {"file": "sync.ckpt", "sha256": "1", "origin": "trained here"}
+    older = report(tmp_path / "a.json", "SDFA", 0.7, judges={"sync": judge})
+    zeros = report(tmp_path / "b.json", "speech2video", 0.6, judges={"sync": judge | {"padding": "zeros"}})
+    assert "length 1" not in read_table({"SDFA": older, "speech2video": zeros}, None).as_markdown()
+    ours = report(tmp_path / "c.json", "speech2video", 0.6, judges={"sync": judge | {"padding": "none"}})
+    for files in ({"SDFA": older, "speech2video": ours}, {"speech2video": ours, "SDFA": older}):
+        with pytest.raises(InputError, match="test SDFA again"):
+            read_table(files, None)
+    text = read_table({"speech2video": ours}, None).as_markdown()
+    assert (
+        "* sync judge: sync.ckpt, trained here; without padding: this judge's embeddings have length 1"
+        in text
+    )
+
+
 def sized_report(path: Path, system: str, size: str, own: float, small: float) -> Path:
     """A report of pictures of `size`, with SSIM and PSNR as they are (`own`) and at 128 x 96 (`small`)."""
     report(path, system, own, image_size=size)

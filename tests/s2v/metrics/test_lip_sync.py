@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from s2v.metrics.lip_sync import (
     VSHIFT,
@@ -80,6 +81,18 @@ def test_unrelated_speech_is_at_the_stated_chance_levels() -> None:
     assert 0.02 < means["sync_prefers_true"] < 0.2
     assert 0.02 < means["sync_within_one"] < 0.2
     assert 0.4 < means["sync_prefers_true_pairs"] < 0.6
+
+
+def test_of_true_pairs_alone_both_scores_are_one() -> None:
+    """As a network whose embeddings have length 1 is scored; what needs no padding stays as it is."""
+    lips, heard = functional.normalize(track(60, 1), dim=-1), functional.normalize(track(60, 2), dim=-1)
+    stock, pairs = sync_values(lips, heard), sync_values(lips, heard, "valid_only")
+    scores = ("sync_confidence", "sync_distance", "sync_offset", "sync_offset_abs")
+    assert [pairs[name] for name in scores] == [stock[f"{name}_valid"] for name in scores]
+    assert all(pairs[name] != stock[name] for name in ("sync_confidence", "sync_distance"))
+    assert {name: pairs[name] for name in pairs if name not in scores} == {
+        name: stock[name] for name in stock if name not in scores
+    }
 
 
 def test_short_clips_have_no_preference_but_a_score() -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from s2v.metrics import mean_sync_confidence
 from s2v.metrics.mean_sync_confidence import SyncConfidence
 from s2v.metrics.sync_confidence import SyncScores, sync_scores
+from s2v.models.mouth_syncnet import MouthSyncNet
 from s2v.models.syncnet import SyncNet
 
 
@@ -51,6 +52,16 @@ def test_early_and_late_do_not_cancel_out(syncnet: SyncNet, monkeypatch: pytest.
     result = {name: value.item() for name, value in metric.compute().items()}
     means = {"sync_offset_abs": 4.0, "sync_distance": 8.0, "sync_confidence": 1.5}
     assert result == means | {"scored": 2, "total": 2}
+
+
+def test_embeddings_of_length_1_are_not_compared_with_zeros() -> None:
+    torch.manual_seed(0)
+    mouth = MouthSyncNet().eval()
+    metrics = {mode: SyncConfidence(mouth, mode=mode) for mode in (None, "valid_only", "stock")}
+    for metric in metrics.values():
+        metric.update(*clip(40))
+    own, pairs, stock = (metric.compute()["sync_distance"].item() for metric in metrics.values())
+    assert own == pairs != stock
 
 
 def test_metric_takes_batches(syncnet: SyncNet) -> None:

@@ -14,8 +14,10 @@ from s2v.metrics.sync_confidence import (
     shift_distances,
     sync_curve,
     sync_embeddings,
+    sync_mode,
     sync_scores,
 )
+from s2v.models.mouth_syncnet import MouthSyncNet
 from s2v.models.syncnet import SyncNet
 
 python_speech_features = pytest.importorskip("python_speech_features")
@@ -130,6 +132,48 @@ def test_valid_only_by_hand() -> None:
     stock = shift_distances(lips, speech, vshift=3, mode="stock")
     assert stock[0] == pytest.approx(2, abs=1e-5)
     assert stock[6] == pytest.approx(2, abs=1e-5)
+
+
+def test_a_zero_is_nearer_to_embeddings_of_length_1_than_unrelated_speech_by_hand() -> None:
+    """Lips, and speech, of which one is at right angles to the other."""
+    lips = torch.tensor([[1.0, 0.0]]).expand(4, -1)
+    speech = torch.tensor([[0.0, 1.0]]).expand(4, -1)
+    # of four windows two are beside a zero at a shift of 2: (2 sqrt(2) + 2 * 1) / 4
+    stock = shift_distances(lips, speech, vshift=3, mode="stock")
+    beside_zeros = torch.tensor([3, 2, 1, 0, 1, 2, 3]) / 4
+    torch.testing.assert_close(stock, 2**0.5 * (1 - beside_zeros) + beside_zeros, rtol=0, atol=1e-5)
+    assert abs(scores_of_curve(stock).offset) == 3
+    true_pairs = shift_distances(lips, speech, vshift=3, mode="valid_only")
+    torch.testing.assert_close(true_pairs, torch.full((7,), 2**0.5), rtol=0, atol=1e-5)
+    assert scores_of_curve(true_pairs).confidence == pytest.approx(0, abs=1e-6)
+
+
+def test_unrelated_embeddings_of_length_1_prefer_no_end() -> None:
+    generator = torch.Generator().manual_seed(0)
+    away: dict[Any, list[int]] = {"stock": [], "valid_only": []}
+    for _ in range(200):
+        lips, speech = functional.normalize(torch.randn(2, 60, 64, generator=generator), dim=-1)
+        for mode, found in away.items():
+            found.append(abs(scores_of_curve(shift_distances(lips, speech, mode=mode)).offset))
+    # 6 of 31 shifts are 13 or more frames away, where fewer windows are averaged: a little more than 0.19 of the clips
+    shares = {mode: sum(frames >= 13 for frames in found) / 200 for mode, found in away.items()}
+    assert shares["stock"] > 0.95
+    assert 0.1 < shares["valid_only"] < 0.4
+    assert 6 < sum(away["valid_only"]) / 200 < 10.5  # 7.7 where all shifts are alike
+
+
+@torch.no_grad()
+def test_the_network_says_how_it_is_scored(syncnet: SyncNet) -> None:
+    assert sync_mode(syncnet) == "stock"
+    torch.manual_seed(0)
+    mouth = MouthSyncNet().eval()
+    assert sync_mode(mouth) == "valid_only"
+    pictures, speech = clip(25)
+    lips, heard = sync_embeddings(mouth, pictures, speech)
+    expected = scores_of_curve(shift_distances(lips, heard, mode="valid_only"))
+    assert sync_scores(mouth, pictures, speech) == expected
+    stock = scores_of_curve(shift_distances(lips, heard, mode="stock"))
+    assert sync_scores(mouth, pictures, speech, mode="stock") == stock != expected
 
 
 def test_windows_counted_as_the_public_evaluation_does() -> None:

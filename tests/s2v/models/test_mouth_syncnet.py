@@ -41,7 +41,9 @@ def test_sliding_over_a_clip_equals_window_by_window(network: MouthSyncNet) -> N
     alone = torch.cat([network.embed_speech_track(features[4 * v : 4 * v + 20]) for v in range(5)])
     assert slid.shape == (5, 64)
     torch.testing.assert_close(slid, alone, rtol=1e-5, atol=1e-6)
+    assert network.unit_length
     torch.testing.assert_close(slid.norm(dim=-1), torch.ones(5))
+    torch.testing.assert_close(network.embed_lip_track(lips).norm(dim=-1), torch.ones(5))
 
 
 def test_features_are_log_mels_less_their_mean(network: MouthSyncNet) -> None:
