@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 ONE_PROCESS = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
 
+TERMINAL = 80
+"""Columns of a terminal that tables with a choice fit."""
+
 
 def add_table1_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `s2v table1` to `parser`."""
@@ -55,7 +58,7 @@ def run_table1(args: argparse.Namespace) -> int:
     table = read_table(reports, plan.dataset)
     paths = table.write(plan.output)
     paths += compare_systems({s.name: plan.output / s.slug / "clips" for s in plan.systems}, plan.output)
-    print(table.as_markdown())
+    print(table.as_markdown(paired_columns=TERMINAL))
     for path in paths:
         print(f"wrote {path}")
     return 0
