@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2v.errors import InputError
 from s2v.own_process import check_one_process, may_have_several_processes, run_in_own_process
+from s2v.stage_weights import weights_read
 from s2v.weight_source import changed_sources, contents_of_sources
 from s2v.whole_file import write_whole_file
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 
 ONE_PROCESS = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
+
+TERMINAL = 80
+"""Columns of a terminal that tables with a choice fit."""
 
 
 def add_table1_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +58,7 @@ def run_table1(args: argparse.Namespace) -> int:
     table = read_table(reports, plan.dataset)
     paths = table.write(plan.output)
     paths += compare_systems({s.name: plan.output / s.slug / "clips" for s in plan.systems}, plan.output)
-    print(table.as_markdown())
+    print(table.as_markdown(paired_columns=TERMINAL))
     for path in paths:
         print(f"wrote {path}")
     return 0
@@ -63,18 +67,18 @@ def run_table1(args: argparse.Namespace) -> int:
 def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
     """Fit a stage unless it is finished.
 
-    A note below `output` says which stages were begun here and which are done. A checkpoint without a note was
-    trained elsewhere and is taken as it is; one of a fit that was stopped is gone on from. A finished fit is kept
-    with other settings than those asked for now, too, since training takes hours; a line says so.
+    A note below `output` says which stages were begun here and which are done, and from which weights. A checkpoint
+    without a note was trained elsewhere and is taken as it is; one of a fit that was stopped is gone on from. A
+    finished fit is kept with other settings or weights than it would have now, too, since training takes hours; a
+    line says so.
     """
     note = output / "stages" / f"{stage.name}.json"
     state = json.loads(note.read_text()) if note.is_file() else {}
     there = stage.checkpoint.is_file()
     if there and state.get("state") in (None, "finished"):
-        line = f"{stage.name}: kept {stage.checkpoint}"
-        if differences := "; ".join(_differences(stage, state)):
-            line += f", trained with other settings ({differences}): to train it anew, delete {stage.folder}"
-        print(line)
+        weights = changed_sources(state.get("weights", {}))
+        since = _otherwise(stage, _differences(stage, state), weights, "trained")
+        print(f"{stage.name}: kept {stage.checkpoint}{since}")
         return
     if not may_train:
         raise InputError(
@@ -82,17 +86,33 @@ def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
         )
     last = stage.folder / "last.ckpt"
     goes_on = state.get("state") == "started" and last.is_file()
-    print(f"{stage.name}: {'goes on from ' + str(last) if goes_on else 'training'}", flush=True)
+    # what a stopped fit began with is in its checkpoint, whatever has come to lie there since
+    begun_with: dict[str, str] = state.get("weights", {}) if goes_on else {}
+    since = _otherwise(stage, [], changed_sources(begun_with), "begun")
+    print(f"{stage.name}: {f'goes on from {last}{since}' if goes_on else 'training'}", flush=True)
     asked = {"arguments": stage.arguments, "files": contents_of_sources(config_files(stage.arguments))}
-    _write_note(note, {"state": "started", **asked})
+    _write_note(note, {"state": "started", **asked, "weights": begun_with})
     run = run_in_own_process if may_have_several_processes(stage.arguments) else run_training_command
-    run(["fit", *stage.arguments, *(["--ckpt_path", str(last)] if goes_on else [])])
+    try:
+        run(["fit", *stage.arguments, *(["--ckpt_path", str(last)] if goes_on else [])])
+    except BaseException:  # Ctrl-C and SIGTERM too
+        _write_note(note, {"state": "started", **asked, "weights": weights_read(stage.folder) | begun_with})
+        raise
     if not stage.checkpoint.is_file():
         raise InputError(
             f"{stage.name} was trained but wrote no {stage.checkpoint}: its run_dir must be {stage.folder}, "
             "with a ModelCheckpoint named best"
         )
-    _write_note(note, {"state": "finished", **asked})
+    _write_note(note, {"state": "finished", **asked, "weights": weights_read(stage.folder) | begun_with})
+
+
+def _otherwise(stage: Stage, settings: list[str], weights: list[str], done: str) -> str:
+    """What follows the name of a checkpoint that was `done` otherwise than it would be now; empty: it was not."""
+    kinds = " and ".join(kind for kind, found in (("settings", settings), ("weights", weights)) if found)
+    if not kinds:
+        return ""
+    differences = "; ".join([*settings, *(f"{name} has changed" for name in weights)])
+    return f", {done} with other {kinds} ({differences}): to train it anew, delete {stage.folder}"
 
 
 def _differences(stage: Stage, state: dict[str, Any]) -> list[str]:

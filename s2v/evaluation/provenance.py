@@ -13,6 +13,7 @@ import s2v
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
 from s2v.evaluation.landmark_judge import LandmarkJudge
 from s2v.file_hash import sha256_of_file
+from s2v.stage_weights import strings_of
 from s2v.weight_source import file_of_source
 
 _WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".model", ".hdf5", ".h5", ".onnx")
@@ -84,7 +85,7 @@ def files_trained_with(hyper_parameters: dict[str, Any]) -> set[str] | None:
     found: set[str] = set()
     waiting, complete = [hyper_parameters], True
     while waiting:
-        for text in _strings(waiting.pop()):
+        for text in strings_of(waiting.pop()):
             kind, _, after_kind = text.partition(":")
             if kind == "class":  # its name is not imported: only its file matters
                 _, _, after_kind = after_kind.partition(":")
@@ -106,16 +107,6 @@ def files_trained_with(hyper_parameters: dict[str, Any]) -> set[str] | None:
                     continue
                 waiting.append(content.get("hyper_parameters", {}))
     return found if complete else None
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for item in value.values() for text in _strings(item)]
-    if isinstance(value, list | tuple):
-        return [text for item in value for text in _strings(item)]
-    return []
 
 
 def _is_file(name: str) -> bool:

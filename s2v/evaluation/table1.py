@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,27 @@ from typing import Any
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.definitions import WITHOUT_PADDING, is_without_padding
+from s2v.evaluation.paired_difference import (
+    ClipColumns,
+    PairedDifferences,
+    clip_columns,
+    first_system,
+    paired_differences,
+)
+from s2v.evaluation.paired_table import paired_csv, paired_markdown
 from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
 from s2v.evaluation.retrieval import gender_note
-from s2v.evaluation.summary import METRICS, averages_note, own_metrics
+from s2v.evaluation.summary import CLIP_METRICS, METRICS, averages_note, own_metrics
 from s2v.metrics.regional_quality import METRICS as PIXEL_METRICS
 from s2v.metrics.regional_quality import SIZES
 from s2v.whole_file import write_whole_file
 
 SHARED = ("clip_list_sha256", "dataset", "split", "crop")
 """What must be the same in all reports of a table, as the judges must."""
+
+BOOTSTRAP = {"bootstrap_resamples": 1000, "seed": 0}
+"""Keys of a report's meta, and what reports of older versions had."""
 
 SMALL = SIZES[1]
 """What metrics at 128 x 96 end in: where systems' pictures differ in size, they stand in one table by these."""
@@ -48,7 +60,9 @@ BY_SPEAKER = (
     "identity_cosine",
     "gender_agreement",
 )
-"""Metrics of the table that weights speakers alike."""
+"""Metrics of the table that weights speakers alike, and of that of paired differences."""
+
+PAIRED_FILE = "table1_paired.csv"
 
 
 @dataclass
@@ -60,12 +74,14 @@ class Table1:
         systems: name -> the report's estimates, `scored` and `total`; the calibration rows come last.
         meta: name of a tested system -> its report's meta.
         sizes_differ: pictures of the systems are not of one size; `systems` then have nothing of `AT_OWN_SIZE`.
+        paired: one system minus each other on the same clips; None without such.
     """
 
     dataset: str | None
     systems: dict[str, dict[str, Any]]
     meta: dict[str, dict[str, Any]]
     sizes_differ: bool = False
+    paired: PairedDifferences | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Everything, with the paper's values under `paper`."""
@@ -77,6 +93,7 @@ class Table1:
             },
             "ssim_gap_closed": self.ssim_gap_closed(),
             "sizes_differ": self.sizes_differ,
+            "paired": self.paired and self.paired.as_json(),
             "meta": self.meta,
         }
 
@@ -98,8 +115,12 @@ class Table1:
                     writer.writerow([name, metric, *("" if cell is None else cell for cell in cells)])
         return text.getvalue()
 
-    def as_markdown(self) -> str:
-        """The paper's three columns beside the paper's numbers; then everything else that was measured."""
+    def as_markdown(self, paired_columns: int | None = None) -> str:
+        """The paper's three columns beside the paper's numbers; then everything else that was measured.
+
+        Args:
+            paired_columns: letters a line of paired differences may have, else where they are is all that is said.
+        """
         compared = [self._compared(metric) for metric in PAPER_METRICS]
         heads = [
             head + (" at 128 x 96" if metric.endswith(SMALL) else "")
@@ -133,7 +154,8 @@ class Table1:
                 lines.append(
                     _line([metric, *(_cell(values.get(metric)) for values in self.systems.values())])
                 )
-        return "\n".join([*lines, *self._by_speaker(), "", *self._notes()]) + "\n"
+        parts = [*lines, *self._by_speaker(), *self._paired(paired_columns), "", *self._notes()]
+        return "\n".join(parts) + "\n"
 
     def _by_speaker(self) -> list[str]:
         """What is read first once more, with speakers weighted alike; nothing where no report says it."""
@@ -156,6 +178,18 @@ class Table1:
             *lines,
         ]
 
+    def _paired(self, columns: int | None) -> list[str]:
+        """One system minus each other, for what is read first."""
+        if self.paired is None:
+            return []
+        own = own_metrics(next(iter(self.meta.values())))
+        read_first = [metric for metric in map(self._compared, BY_SPEAKER) if metric in self.paired.better]
+        lines = paired_markdown(self.paired, [*read_first, *(m for m in own if m in self.paired.better)])
+        if columns is not None and any(len(line) > columns for line in lines if line.startswith("|")):
+            first = self.paired.first
+            lines = [f"{first} minus each other system, clip by clip: table1.md, all in {PAIRED_FILE}"]
+        return ["", *lines]
+
     def ssim_gap_closed(self) -> float | None:
         """See `gap_closed`; None where one of the three systems is not there."""
         ssim = self._compared("ssim")
@@ -164,12 +198,16 @@ class Table1:
         return gap_closed(*found) if len(found) == 3 else None
 
     def write(self, folder: Path) -> list[Path]:
-        """table1.json, table1.csv and table1.md, each atomically; their paths."""
+        """table1.json, table1.csv, table1.md, and `PAIRED_FILE` where there are pairs, each atomically; their paths."""
         contents = {
             "table1.json": json.dumps(self.as_json(), indent=1, allow_nan=False) + "\n",
             "table1.csv": self.as_csv(),
             "table1.md": self.as_markdown(),
         }
+        if self.paired is not None:
+            contents[PAIRED_FILE] = paired_csv(self.paired)
+        else:
+            (folder / PAIRED_FILE).unlink(missing_ok=True)  # of a table with other systems
         for name, text in contents.items():
             write_whole_file(folder / name, text.encode("utf-8", "surrogateescape"))
         return [folder / name for name in contents]
@@ -237,6 +275,7 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
     systems: dict[str, dict[str, Any]] = {}
     calibration: dict[str, dict[str, Any]] = {}
     meta: dict[str, dict[str, Any]] = {}
+    clips: dict[str, ClipColumns] = {}
     for name, path in reports.items():
         content = json.loads(path.read_text(encoding="utf-8"))
         system = name.partition(",")[0]
@@ -246,6 +285,8 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
                 f"{path} is the report of {tested}, expected {system}: is it another's checkpoint?"
             )
         systems[name], meta[name] = content["systems"][system], content["meta"]
+        metrics = (*CLIP_METRICS, *own_metrics(meta[name]))
+        clips[name] = clip_columns(content.get("clips"), system, metrics)
         calibration = calibration or {n: v for n, v in content["systems"].items() if n in CALIBRATION}
         first = next(iter(meta))
         for key in SHARED:
@@ -268,7 +309,7 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
     sizes = {name: found.get("image_size") for name, found in meta.items()}
     other = next((name for name in sizes if sizes[name] != sizes[first]), None)
     if other is None:
-        return Table1(dataset, systems | calibration, meta)
+        return Table1(dataset, systems | calibration, meta, paired=_paired(clips, meta, ()))
     for name, values in systems.items():
         if any(values.get(f"{metric}{SMALL}") is None for metric in ("ssim", "psnr")):
             mend = (
@@ -281,7 +322,19 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
         name: {metric: value for metric, value in values.items() if metric not in at_own_size}
         for name, values in (systems | calibration).items()
     }
-    return Table1(dataset, alike, meta, sizes_differ=True)
+    return Table1(dataset, alike, meta, sizes_differ=True, paired=_paired(clips, meta, at_own_size))
+
+
+def _paired(
+    clips: dict[str, ClipColumns], meta: dict[str, dict[str, Any]], without: Collection[str]
+) -> PairedDifferences | None:
+    """By the reports' own bootstrap; None where no two systems were measured on one clip."""
+    first = first_system(clips)
+    better = CLIP_METRICS | own_metrics(meta[first])
+    compared = {metric: where for metric, where in better.items() if metric not in without}
+    resamples, seed = (meta[first].get(key, default) for key, default in BOOTSTRAP.items())
+    found = paired_differences(clips, first, compared, resamples, seed)
+    return found if found.minus else None
 
 
 def _not_alike(name: str, first: str, key: str, meta: dict[str, dict[str, Any]], mend: str) -> InputError:

@@ -10,8 +10,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.clip_rows import CALIBRATION
-from s2v.evaluation.summary import BETTER, METRICS, averages_note, own_metrics
+from s2v.evaluation.paired_difference import paired_differences
+from s2v.evaluation.paired_table import SIGNS
+from s2v.evaluation.summary import BETTER, CLIP_METRICS, METRICS, averages_note, own_metrics
 from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
 from s2v.reporting.config_file import differing_keys
 from s2v.reporting.run_folder import Run
@@ -106,12 +109,60 @@ def _test_section(runs: list[Run]) -> list[str]:
         f'<p class="note">{averages} '
         "Grey rows calibrate: they say what the judges make of real frames, of wrong speech, of a still.</p>"
     )
+    parts += _paired_section(tested)
     tested_on = [
         [str(run.report["meta"].get(key))[:32] for run in tested if run.report] for key in _TESTED_ON
     ]
     parts.append("<h3>Tested on</h3>")
     parts.append(_words([run.name for run in tested], dict(zip(_TESTED_ON.values(), tested_on, strict=True))))
     return parts
+
+
+def _paired_section(tested: list[Run]) -> list[str]:
+    """The first run minus each other on the clips that both have; nothing without such, or of other data."""
+    first = tested[0]
+    alike = [run for run in tested if _pictures(run) == _pictures(first)]
+    clips = {run.name: run.clips for run in alike if run.clips is not None}
+    if first.name not in clips:
+        return []
+    better = CLIP_METRICS | own_metrics((first.report or {})["meta"])
+    # the number and the seed are those of a report by default: what its file asks for need not be sane
+    paired = paired_differences(clips, first.name, better, 1000, 0)
+    rows = []
+    for metric in better:
+        found = {name: values.get(metric) for name, values in paired.minus.items()}
+        if not any(found.values()):
+            continue
+        sign = f"<br><small>{SIGNS[better[metric]]} is better</small>" if better[metric] in SIGNS else ""
+        cells = "".join(_difference_cell(value, paired.clips[name]) for name, value in found.items())
+        heading = f'<th scope="row" data-value="{escape(metric)}">{escape(metric)}{sign}</th>'
+        rows.append(f"<tr>{heading}{cells}</tr>")
+    if not rows:
+        return []
+    return [
+        "<h3>Paired differences</h3>",
+        f'<p class="note">{escape(first.name)} minus each other run, mean over the clips that both have; intervals: '
+        "95 % by bootstrap, resampled by speaker.</p>",
+        _table(
+            [("metric", ""), *((f"minus {name}", "") for name in paired.minus)],
+            rows,
+            "paired differences",
+            sortable=True,
+        ),
+    ]
+
+
+def _difference_cell(value: Estimate | None, clips: int) -> str:
+    if value is None:
+        return _estimate_cell(None)
+    pairs = f"{value.n} of {clips} clips" if value.n < clips else ""
+    return _estimate_cell((value.mean, _number(value.low), _number(value.high)), pairs)
+
+
+def _pictures(run: Run) -> tuple[str, ...]:
+    """What must be the same for clips of one id to be one clip's pictures."""
+    meta = (run.report or {})["meta"]
+    return tuple(str(meta.get(key)) for key in ("dataset", "crop", "image_size"))
 
 
 _TESTED_ON = {
@@ -177,12 +228,12 @@ def _number(value: Any) -> float | None:
     return float(value) if is_number and math.isfinite(value) else None
 
 
-def _estimate_cell(value: tuple[float, float | None, float | None] | None) -> str:
+def _estimate_cell(value: tuple[float, float | None, float | None] | None, note: str = "") -> str:
     if value is None:
         return "<td>-</td>"
     mean, low, high = value
     interval = f"<small>[{low:.3f}, {high:.3f}]</small>" if low is not None and high is not None else ""
-    return f'<td data-value="{mean!r}">{mean:.3f}{interval}</td>'
+    return f'<td data-value="{mean!r}">{mean:.3f}{interval}{note and f"<small>{note}</small>"}</td>'
 
 
 def _video_section(videos: dict[str, list[ShownVideo]], notes: list[str]) -> list[str]:

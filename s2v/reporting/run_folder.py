@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from s2v.errors import InputError
+from s2v.evaluation.clip_rows import CALIBRATION
+from s2v.evaluation.paired_difference import ClipColumns, clip_columns
+from s2v.evaluation.summary import CLIP_METRICS, own_metrics
 from s2v.reporting.config_file import read_config
 from s2v.reporting.metrics_file import Series, find_metrics_files, read_metrics
 
@@ -27,6 +30,7 @@ class Run:
         config: flat keys; None without a config.yaml.
         report: the content of report.json, checked for its shape; None without one.
         videos: clip -> MP4.
+        clips: the report's rows of the system that was tested, the first of several.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Run:
     config: dict[str, str] | None = None
     report: dict[str, Any] | None = None
     videos: dict[str, Path] = field(default_factory=dict)
+    clips: ClipColumns | None = None
 
 
 def read_run(name: str, folder: Path) -> Run:
@@ -46,13 +51,15 @@ def read_run(name: str, folder: Path) -> Run:
         raise InputError(f"no run folder {folder}")
     config = folder / "config.yaml"
     reports = [folder / report for report in REPORTS if (folder / report).is_file()]
+    report, clips = read_report(reports[0]) if reports else (None, None)
     found = find_metrics_files(folder)
     run = Run(
         name,
         read_metrics(found),
         read_config(config) if config.is_file() else None,
-        read_report(reports[0]) if reports else None,
+        report,
         find_run_videos(folder),
+        clips,
     )
     if not (run.metrics or run.config or run.report or run.videos):
         if found:
@@ -86,8 +93,8 @@ def run_names(folders: list[Path]) -> list[str]:
     return [str(name) for name in names]
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """A report.json of `s2v test` or `s2v score`: "systems" and "meta", anything else is left out.
+def read_report(path: Path) -> tuple[dict[str, Any], ClipColumns]:
+    """A report.json of `s2v test` or `s2v score`: "systems" and "meta", and rows; anything else is left out.
 
     Raises:
         InputError: it is none.
@@ -105,7 +112,9 @@ def read_report(path: Path) -> dict[str, Any]:
         raise InputError(wrong)
     if not all(isinstance(summary, dict) for summary in systems.values()):
         raise InputError(wrong)
-    return {"systems": systems, "meta": meta}
+    tested = next((name for name in systems if name not in CALIBRATION), "")
+    metrics = (*CLIP_METRICS, *own_metrics(meta))
+    return {"systems": systems, "meta": meta}, clip_columns(content.get("clips"), tested, metrics)
 
 
 def find_run_videos(folder: Path) -> dict[str, Path]:

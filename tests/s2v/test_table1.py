@@ -1,9 +1,11 @@
 """What `s2v table1` keeps and does again when configs, judges or options change; its commands only pretend."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from s2v.evaluation.table1_config import Stage, System, read_plan
 from s2v.table1 import evaluate, fit_stage
@@ -149,3 +151,87 @@ def test_published_weights_are_tested_without_a_checkpoint_and_again_where_they_
     Path("crema.dat").write_text("2")
     evaluate(published, TABLE)
     assert len(ran) == 2 and "changed since its test: crema.dat" in capsys.readouterr().out
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`distill` trained from a teacher, and `compose` from `distill`, pretended; each fit's weights are its number."""
+    monkeypatch.chdir(tmp_path)
+    Path("teacher.pth").write_text("teacher")
+    fits: list[str] = []
+
+    def run(arguments: list[str]) -> None:
+        name = arguments[1].removeprefix("--name=")
+        folder = Path("runs") / name
+        folder.mkdir(parents=True, exist_ok=True)
+        fits.append(name)
+        read = {
+            "distill": {"identity_teacher": "vggface:teacher.pth", "cpc_checkpoint": None},
+            "compose": {"stage1_checkpoint": "runs/distill/best.ckpt", "similarity_region": "full"},
+        }[name]
+        model = {"class_path": "s2v.modules.Module", "init_args": read}
+        (folder / "config.yaml").write_text(yaml.safe_dump({"model": model}))
+        (folder / "last.ckpt").write_text("half")
+        if Path("stop").exists():
+            raise KeyboardInterrupt
+        (folder / "best.ckpt").write_text(f"weights {len(fits)}")
+
+    monkeypatch.setattr("s2v.table1.run_training_command", run)
+    monkeypatch.setattr("s2v.table1.run_in_own_process", run)
+    return tmp_path
+
+
+def fit(name: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the stage says."""
+    capsys.readouterr()
+    fit_stage(Stage(name, Path("runs") / name, [f"--name={name}"]), TABLE, may_train=True)
+    return capsys.readouterr().out
+
+
+def test_a_stage_whose_upstream_was_trained_anew_is_kept_and_said(
+    chain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {name: f"{name}: kept runs/{name}/best.ckpt" for name in ("distill", "compose")}
+    for name in kept:
+        assert fit(name, capsys) == f"{name}: training\n"
+        assert fit(name, capsys) == f"{kept[name]}\n"
+    other = ", trained with other weights ({} has changed): to train it anew, delete runs/{}\n"
+
+    shutil.rmtree("runs/distill")  # as a line about its settings told
+    assert fit("distill", capsys) == "distill: training\n"
+    assert fit("distill", capsys) == f"{kept['distill']}\n"
+    stale = kept["compose"] + other.format("runs/distill/best.ckpt", "compose")
+    assert [fit("compose", capsys) for _ in range(2)] == [stale, stale]
+
+    Path("teacher.pth").write_text("another")
+    assert fit("distill", capsys) == kept["distill"] + other.format("vggface:teacher.pth", "distill")
+    Path("teacher.pth").unlink()  # nobody can tell what it would be now
+    assert fit("distill", capsys) == f"{kept['distill']}\n"
+
+    shutil.rmtree("runs/compose")
+    assert fit("compose", capsys) == "compose: training\n"
+    assert fit("compose", capsys) == f"{kept['compose']}\n"
+
+
+def test_a_stopped_stage_stands_on_what_it_began_with(
+    chain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit("distill", capsys)
+    Path("stop").touch()
+    with pytest.raises(KeyboardInterrupt):
+        fit("compose", capsys)
+    Path("stop").unlink()
+    Path("runs/distill/best.ckpt").write_text("trained anew")
+    said = "with other weights (runs/distill/best.ckpt has changed): to train it anew, delete runs/compose\n"
+    assert fit("compose", capsys) == f"compose: goes on from runs/compose/last.ckpt, begun {said}"
+    assert fit("compose", capsys) == f"compose: kept runs/compose/best.ckpt, trained {said}"
+
+
+def test_a_note_without_weights_is_understood(chain: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit("compose", capsys)
+    note = TABLE / "stages" / "compose.json"
+    content = json.loads(note.read_text())
+    del content["weights"]
+    note.write_text(json.dumps(content))
+    fit("distill", capsys)
+    assert fit("compose", capsys) == "compose: kept runs/compose/best.ckpt\n"

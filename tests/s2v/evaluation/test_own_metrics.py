@@ -230,7 +230,7 @@ def test_all_files_and_tables_have_them(tmp_path: Path) -> None:
 
     table = read_table({OURS: tmp_path / "report.json"}, None)
     assert "| brightness |" in table.as_markdown() and f"{OURS},pixel_error," in table.as_csv()
-    run = Run("mine", report=read_report(tmp_path / "report.json"))
+    run = Run("mine", report=read_report(tmp_path / "report.json")[0])
     assert "1 is best" in (text := report_page([run], {}, [])) and "pixel_error" in text
 
 

@@ -201,3 +201,70 @@ def test_two_of_one_system_stand_in_one_table(tmp_path: Path) -> None:
 def test_the_report_of_another_system_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is the report of SDFA, expected speech2video"):
         read_table({"speech2video": report(tmp_path / "a.json", "SDFA", 0.7)}, None)
+
+
+def with_clips(path: Path, system: str, ssims: dict[str, float], **values: float) -> None:
+    """Give a report rows of clips, two of each speaker."""
+    content = json.loads(path.read_text())
+    content["clips"] = [
+        {"clip_id": clip_id, "speaker": str(number // 2), "system": name, "ssim": ssim, **values}
+        for name in (system, "ground_truth")
+        for number, (clip_id, ssim) in enumerate(ssims.items())
+    ]
+    path.write_text(json.dumps(content))
+
+
+def test_systems_are_compared_clip_by_clip(tmp_path: Path) -> None:
+    ssims = {"SDFA": 0.5, "speech2video": 0.625, "SDFA, published": 0.75}
+    files = {}
+    for index, (name, ssim) in enumerate(ssims.items()):
+        files[name] = report(tmp_path / f"{index}.json", name.split(",")[0], ssim)
+        clips = {str(clip): ssim + 0.0625 * clip for clip in range(4 + (name == "SDFA"))}
+        with_clips(files[name], name.split(",")[0], clips)
+    table = read_table(files, None)
+    said = table.as_markdown()
+    assert "| metric | speech2video better | minus **SDFA** | minus **SDFA, published** |" in said
+    row = "| ssim | above 0 | +0.125 [+0.125, +0.125] (4 of 5) | -0.125 [-0.125, -0.125] |"
+    assert row in said and row in table.as_markdown(paired_columns=len(row))
+    narrow = table.as_markdown(paired_columns=len(row) - 1)
+    assert row not in narrow and "clip by clip: table1.md, all in table1_paired.csv" in narrow
+    assert "Paired differences" not in narrow
+
+    names = ["table1.json", "table1.csv", "table1.md", "table1_paired.csv"]
+    assert [path.name for path in table.write(tmp_path / "out")] == names
+    lines = (tmp_path / "out" / "table1_paired.csv").read_text().splitlines()
+    assert lines[1:] == [
+        "speech2video,SDFA,ssim,above 0,0.125,0.125,0.125,4,5",
+        'speech2video,"SDFA, published",ssim,above 0,-0.125,-0.125,-0.125,4,4',
+    ]
+    paired = json.loads((tmp_path / "out" / "table1.json").read_text())["paired"]
+    assert paired["system"] == "speech2video" and paired["minus"]["SDFA"]["clips"] == 5
+    assert paired["minus"]["SDFA"]["ssim"]["n"] == 4
+
+    alone = read_table({"SDFA": files["SDFA"]}, None)
+    assert alone.paired is None and alone.as_json()["paired"] is None
+    alone.write(tmp_path / "out")
+    assert not (tmp_path / "out" / "table1_paired.csv").exists()  # not that of the systems before
+
+
+def test_the_reports_bootstrap_is_that_of_the_pairs(tmp_path: Path) -> None:
+    """As many resamples as the reports took; none, no intervals."""
+    files = {
+        name: report(tmp_path / name, name, 0.5, bootstrap_resamples=0) for name in ("speech2video", "SDFA")
+    }
+    for name, path in files.items():
+        with_clips(path, name, {str(clip): 0.5 for clip in range(4)})
+    assert "| ssim | above 0 | +0.000 |" in read_table(files, None).as_markdown()
+
+
+def test_pairs_of_two_sizes_are_compared_at_the_small_one(tmp_path: Path) -> None:
+    files = {
+        "SDFA": sized_report(tmp_path / "a.json", "SDFA", "96 x 128", 0.1, 0.75),
+        "speech2video": sized_report(tmp_path / "b.json", "speech2video", "128 x 128", 0.4, 0.5),
+    }
+    for name, path in files.items():
+        small = 0.75 if name == "SDFA" else 0.5
+        with_clips(path, name, dict.fromkeys("1234", 0.9), ssim_128x96=small, motion=1.0)
+    table = read_table(files, None)
+    assert table.paired is not None and table.paired.minus["SDFA"].keys() == {"ssim_128x96"}
+    assert "| ssim_128x96 | above 0 | -0.250 [-0.250, -0.250] |" in table.as_markdown(paired_columns=80)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ import pytest
 from s2v.cli import main
 from s2v.evaluation.summary import METRICS
 from s2v.reporting.report_page import report_page
-from s2v.reporting.run_folder import Run
+from s2v.reporting.run_folder import Run, read_run
 from tests.conftest import fill_disk
 from tests.s2v.browser import chromium, thrice
 from tests.s2v.reporting.runs import EVIL, report, write_run
@@ -136,6 +137,43 @@ def test_what_is_no_comparison_is_said() -> None:
         "The runs had different identity judges: numbers made with them don't compare.",
         "b: the identity judge was the system's own teacher.",
     ]
+
+
+def run_with_clips(folder: Path, ssims: dict[str, float], **meta: str) -> Run:
+    """A run with a report of these clips' SSIM, two clips a speaker."""
+    content = report(0.5)
+    content["meta"] |= meta
+    content["clips"] = [
+        {"clip_id": clip, "speaker": str(place // 2), "system": "speech2video", "ssim": ssim, "motion": 1.0}
+        for place, (clip, ssim) in enumerate(ssims.items())
+    ]
+    folder.mkdir()
+    (folder / "report.json").write_text(json.dumps(content))
+    return read_run(folder.name, folder)
+
+
+def test_runs_are_compared_on_the_clips_they_share(tmp_path: Path) -> None:
+    ssims = {"a": 0.5, "b": 0.7, "c": 0.3, "d": 0.9}
+    shown = report_page(
+        [
+            run_with_clips(tmp_path / "ours", ssims),
+            run_with_clips(tmp_path / EVIL.replace("/", ""), {clip: ssims[clip] - 0.125 for clip in "abcd"}),
+            run_with_clips(tmp_path / "fewer", {"d": 0.5, "e": 0.5}),
+            run_with_clips(tmp_path / "small", ssims, image_size="64 x 64"),
+            run_with_clips(tmp_path / "strange", {"f": 0.5}),
+        ],
+        {},
+        [],
+    )
+    section = shown.partition("<h3>Paired differences</h3>")[2].partition("<h3>")[0]
+    page = Page(section)
+    assert page.texts("button") == ["metric", f"minus {EVIL.replace('/', '')}", "minus fewer"]
+    assert page.texts("td") == ["0.125", "0.400", "0.000", "0.000"]
+    small = ["above 0 is better", "[0.125, 0.125]", "1 of 5 clips", "[0.000, 0.000]", "1 of 5 clips"]
+    assert page.texts("small") == small
+    assert page.texts("th") == ["ssim", "motion"]
+    one = report_page([run_with_clips(tmp_path / "one", ssims)], {}, [])
+    assert "Paired differences" not in one
 
 
 def test_every_metric_says_where_better_lies() -> None:

@@ -1,0 +1,73 @@
+"""Paired differences as text: a small table in Markdown, and all of them as CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Collection
+
+from s2v.evaluation.bootstrap import Estimate
+from s2v.evaluation.paired_difference import PairedDifferences
+from s2v.evaluation.report_rows import finite
+
+SIGNS = {"up": "above 0", "down": "below 0"}
+"""Which differences speak for the first system, for metrics whose sign says so; one that is best at 1 or 0 does not."""
+
+
+def paired_markdown(paired: PairedDifferences, metrics: Collection[str]) -> list[str]:
+    """A section with a row a metric of `metrics`, a column another system; nothing where there is no difference."""
+    rows = [
+        [metric, SIGNS.get(paired.better[metric], "-"), *cells]
+        for metric in metrics
+        if any(metric in found for found in paired.minus.values())
+        for cells in [[_cell(found.get(metric), paired.clips[name]) for name, found in paired.minus.items()]]
+    ]
+    if not rows:
+        return []
+    header = ["metric", f"{paired.first} better", *(f"minus **{name}**" for name in paired.minus)]
+    shown = (found[metric] for found in paired.minus.values() for metric in metrics if metric in found)
+    interval = any(math.isfinite(value.low) for value in shown)
+    return [
+        "## Paired differences",
+        "",
+        f"{paired.first} minus each other system on the same clips: mean"
+        + (" with 95 % bootstrap interval, resampled by speaker" if interval else ", without intervals")
+        + '; "-": best at 1, 0 or as in real clips, where the sign says nothing.',
+        "",
+        *(_line(cells) for cells in (header, ["---"] * len(header), *rows)),
+    ]
+
+
+def paired_csv(paired: PairedDifferences) -> str:
+    """A row another system and metric; `pairs`: clips on which both were measured, of the `clips` of either."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["system", "minus", "metric", "better", "mean", "low", "high", "pairs", "clips"])
+    for name, found in paired.minus.items():
+        for metric, value in found.items():
+            numbers = (finite(number) for number in (value.mean, value.low, value.high))
+            writer.writerow(
+                [
+                    paired.first,
+                    name,
+                    metric,
+                    SIGNS.get(paired.better[metric], ""),
+                    *("" if number is None else number for number in numbers),
+                    value.n,
+                    paired.clips[name],
+                ]
+            )
+    return text.getvalue()
+
+
+def _cell(value: Estimate | None, clips: int) -> str:
+    """+0.046 [+0.012, +0.081], and how many pairs where these are not all clips."""
+    if value is None:
+        return "-"
+    text = f"{value.mean:+.3f}"
+    if math.isfinite(value.low):
+        text += f" [{value.low:+.3f}, {value.high:+.3f}]"
+    return text if value.n == clips else f"{text} ({value.n} of {clips})"
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
