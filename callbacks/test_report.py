@@ -226,10 +226,14 @@ class TestReport(Callback):
         data: Any = getattr(trainer, "datamodule", None)
         weights = trainer.ckpt_path or getattr(pl_module, "weights_file", None)
         checkpoint = str(weights) if weights else None
+        said = None if trainer.ckpt_path else getattr(pl_module, "weights_note", None)
+        note = {"note": said} if said else {}
         return {
             "dataset": type(data).__name__ if data is not None else None,
             "split": f"test of {getattr(data, 'split', '?')}",
-            "checkpoint": {"file": checkpoint, "sha256": sha256_of_file(checkpoint)} if checkpoint else None,
+            "checkpoint": {"file": checkpoint, "sha256": sha256_of_file(checkpoint), **note}
+            if checkpoint
+            else None,
             "crop": getattr(data, "cached_crop", None),
             "device": str(pl_module.device),
         }

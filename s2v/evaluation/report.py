@@ -247,7 +247,8 @@ class Report:
             notes.append(f"fid of {name}: {count:,} frames{unstable}")
         checkpoint = meta.get("checkpoint")
         if checkpoint:
-            notes.append(f"checkpoint: {checkpoint['file']}, sha256 {checkpoint['sha256'][:12]}")
+            note = f"; {checkpoint['note']}" if "note" in checkpoint else ""
+            notes.append(f"checkpoint: {checkpoint['file']}, sha256 {checkpoint['sha256'][:12]}{note}")
         for name, judge in (meta.get("judges") or {}).items():
             if judge is None:
                 notes.append(f"{name} judge: none, these metrics are left out")

@@ -256,7 +256,8 @@ class Table1:
             notes.append(f"* {name} judge: {said}")
         for name, found in self.meta.items():
             checkpoint = found.get("checkpoint") or {"file": "none", "sha256": ""}
-            notes.append(f"* {name}: {checkpoint['file']}, sha256 {checkpoint['sha256'][:12]}")
+            note = f"; {checkpoint['note']}" if "note" in checkpoint else ""
+            notes.append(f"* {name}: {checkpoint['file']}, sha256 {checkpoint['sha256'][:12]}{note}")
         return notes
 
 

@@ -53,7 +53,9 @@ def composer_networks(checkpoint: dict[str, Any], path: str) -> ComposerNetworks
     Raises:
         InputError: the weights do not fit the config.
     """
-    config, state = checkpoint.get("hyper_parameters", {}), checkpoint["state_dict"]
+    config, state = checkpoint.get("hyper_parameters"), checkpoint["state_dict"]
+    if not isinstance(config, dict):
+        return None
     window_frames = config.get("window_frames")
     representation = _loaded(SpeechRepresentation, "representation", config, state, path)
     generator = _loaded(Speech2VideoGenerator, "generator", config, state, path)
@@ -82,6 +84,8 @@ def _loaded(
 def _is_own(config: Any) -> bool:
     """Whether a value of a config names networks of this package, if any."""
     if not isinstance(config, dict) or "class_path" not in config:
+        return False
+    if not isinstance(config.get("init_args", {}), dict):
         return False
     return str(config["class_path"]).startswith(_OWN_NETWORKS) and all(
         _is_own(value)

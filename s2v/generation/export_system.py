@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -58,7 +57,7 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
     if {"representation", "generator"} <= parts:
         if image is not None:
             raise InputError(f"--image: {path} makes the face of speech alone: leave --image out")
-        networks = composer_networks(checkpoint, path) or networks_of_module(path, device)
+        networks = composer_networks(checkpoint, path) or networks_of_module(checkpoint, path, device)
         return StreamingGenerator(*networks, FPS, device, identity=identity)
     if not any(key.startswith("generator.encoder_id.") for key in state):
         raise InputError(
@@ -71,7 +70,7 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
         )
     from s2v.modules.sdfa import SDFAModule
 
-    module = load_module(SDFAModule, path, "SDFA", device)
+    module = load_module(SDFAModule, checkpoint, path, "SDFA", device)
     still = None if "voice" in parts else still_for(module.generator, path, image)
     return SDFAStream(module.generator, still, module.voice, device)
 
@@ -93,33 +92,30 @@ def still_for(network: SDFA, path: str, image: str | None) -> Tensor:
     return read_still(image, network.frame_size)
 
 
-def networks_of_module(path: str, device: str) -> ComposerNetworks:
-    """The networks of a composer's checkpoint, whatever classes they are of."""
+def networks_of_module(checkpoint: dict[str, Any], path: str, device: str) -> ComposerNetworks:
+    """The networks of a composer's checkpoint, of imported classes too."""
     from s2v.modules.composer import ComposerModule
 
-    composer = load_module(ComposerModule, path, "a composer", device)
+    composer = load_module(ComposerModule, checkpoint, path, "a composer", device)
     return ComposerNetworks(composer.representation, composer.generator, composer.window_frames)
 
 
-def load_module(kind: type[Module], path: str, name: str, device: str) -> Module:
+def load_module(kind: type[Module], checkpoint: dict[str, Any], path: str, name: str, device: str) -> Module:
     """A module from its checkpoint, in eval mode.
 
     Raises:
-        InputError: the checkpoint does not tell how its networks are built, or they do not fit.
+        InputError: the checkpoint does not tell how its networks are built, they do not fit, or are of a class that
+            a checkpoint may not name.
     """
-    settings: dict[str, Any] = {"map_location": device, "weights_only": True}
+    # brings Lightning, whose import takes longer than PyTorch's
+    from s2v.modules.named_classes import NOT_BUILT, module_from
+
     try:
         with warnings.catch_warnings():  # advice to the programmer about save_hyperparameters
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
-            return kind.load_from_checkpoint(path, **settings).eval()
-    except (
-        RuntimeError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ImportError,
-        pickle.UnpicklingError,
-    ) as error:
+            return module_from(kind, checkpoint, path, "--checkpoint", device).eval()
+    except InputError:
+        raise
+    except NOT_BUILT as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(f"--checkpoint: {path} can't be loaded as {name} ({first_line})") from error

@@ -34,8 +34,13 @@ class SDFA(nn.Module):
         voice_dim: None: identity comes from a picture. Otherwise from a voice encoder's vector of this size.
     """
 
+    # nothing here warps a picture: stills and frames are cut about the middle, so a crop must put faces there already
     mean_face: Tensor | None = None
-    """(68, 2) x and y of the landmarks that published weights' faces were aligned to; of no use to the network."""
+    """(68, 2) x and y of the landmarks that published weights' faces lie at, or None where a file has none.
+
+    The authors' code warps the still by five landmarks, points 33, 36, 39, 42 and 45, onto these before the network
+    sees it (unless told `aligned=True`), and the frames it gives stay there.
+    """
 
     def __init__(
         self,

@@ -50,9 +50,9 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
             path, _, detector = path.partition("@")
             return FaceNetwork(weights.load_mobilefacenet(path, detector)).eval()
         return FaceNetwork(loaders[kind](path)).eval()
-    from s2v.modules.face_teacher import (
-        FaceTeacher,  # brings Lightning, whose import takes longer than PyTorch's
-    )
+    # these bring Lightning, whose import takes longer than PyTorch's
+    from s2v.modules.face_teacher import FaceTeacher
+    from s2v.modules.named_classes import NOT_BUILT, module_from
 
     kinds = {".hdf5": "mini_xception", ".h5": "mini_xception", ".onnx": "onnx"}
     if told := kinds.get(Path(source).suffix):
@@ -63,8 +63,10 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
             f"{source} is no face teacher: expected a checkpoint of s2v.modules.face_teacher.FaceTeacher"
         )
     try:
-        return FaceTeacher.load_from_checkpoint(source, map_location="cpu", weights_only=True).eval()
-    except (TypeError, ValueError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        return module_from(FaceTeacher, content, source, "face teacher").eval()
+    except InputError:
+        raise
+    except NOT_BUILT as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(
             f"{source} does not tell how its network is built ({reason}): expected a checkpoint written by `s2v fit`"

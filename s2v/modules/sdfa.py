@@ -44,6 +44,12 @@ class SDFALearningRates:
 
 DECAYING = ("generator", "frame")
 
+NOT_WARPED = (
+    "their authors' code warps each still by the landmarks of eyes and nose to its mean_face, which is not done here: "
+    "unfair to them unless the data's crops put faces there"
+)
+"""What a report says of published weights."""
+
 
 class SDFAModule(AdversarialModule):
     """Train SDFA's generator against three discriminators (Vougioukas et al. 2018, IJCV 2020).
@@ -107,6 +113,7 @@ class SDFAModule(AdversarialModule):
         self.pretrained = pretrained
         self.has_weights = False  # other than those it was begun with
         self.weights_file: str | None = None  # tested as it is, in a checkpoint's place: a report names it
+        self.weights_note = NOT_WARPED  # likewise
         # from a checkpoint of a module made in Python they come as dicts
         self.weights = SDFALossWeights(**weights) if isinstance(weights, dict) else weights
         rates = SDFALearningRates(**learning_rates) if isinstance(learning_rates, dict) else learning_rates

@@ -257,10 +257,17 @@ def test_published_weights_are_named_where_there_is_no_checkpoint(tmp_path: Path
     weights.write_bytes(b"weights")
     module = SpeakingSquares()
     module.weights_file = str(weights)  # type: ignore[assignment]
+    module.weights_note = "of other crops"  # type: ignore[assignment]
     report = TestReport(str(tmp_path / "report"), contact_sheet=False)
     run(tmp_path, report, module, held_out()[:1])
     assert report.report is not None
-    assert report.report.meta["checkpoint"] == {"file": str(weights), "sha256": sha256_of_file(str(weights))}
+    assert report.report.meta["checkpoint"] == {
+        "file": str(weights),
+        "sha256": sha256_of_file(str(weights)),
+        "note": "of other crops",
+    }
+    (said,) = [note for note in report.report.notes() if note.startswith("checkpoint: ")]
+    assert said.endswith("; of other crops")
 
 
 def test_frames_of_other_clips_can_be_left_out(tmp_path: Path) -> None:

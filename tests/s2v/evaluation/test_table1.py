@@ -63,6 +63,9 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     assert "bootstrap interval" not in table.as_markdown() and "without intervals" in table.as_markdown()
     assert [path.name for path in table.write(tmp_path / "out")] == ["table1.json", "table1.csv", "table1.md"]
     assert "gender labels" not in table.as_markdown()
+    assert "* SDFA: SDFA.ckpt, sha256 123456789abc\n" in table.as_markdown()
+    table.meta["SDFA"]["checkpoint"]["note"] = "of other crops"
+    assert "* SDFA: SDFA.ckpt, sha256 123456789abc; of other crops\n" in table.as_markdown()
     table.meta["SDFA"]["genders"] = {
         "speakers": {"female": 5, "male": 6},
         "unlabelled": 1,
