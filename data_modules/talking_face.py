@@ -36,7 +36,8 @@ class TalkingFaceDataModule(LightningDataModule):
     Args:
         cache_dir: folder that `s2v prepare` filled.
         root: the corpus itself; where given and the cache is missing, `prepare_data` makes it.
-        split: seen, unseen, sentences, official, or a folder with train.txt, val.txt and test.txt.
+        split: seen (by clip, known speakers), recordings (known speakers too, but no video that a training clip was cut
+            from), unseen (by speaker), sentences, official, or a folder with train.txt, val.txt and test.txt.
         image_size: side of the cached frames in pixels.
         crop: none, center or face, as the cache was prepared; none and center are the same central square.
         window_frames: frames whose speech is served (40 = 1.6 s).
