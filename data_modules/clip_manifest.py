@@ -48,6 +48,8 @@ class ManifestRow:
     """yes or no: whether the speaker agreed to a face being made of them; empty: nobody was asked."""
     gender: str = ""
     """female or male, by the corpus' own table (`data_modules.gender`); empty where it does not say."""
+    recording: str = ""
+    """The video the clip was cut from, the same for all clips of it; empty where the layout does not say."""
 
     @property
     def ok(self) -> bool:
@@ -55,7 +57,7 @@ class ManifestRow:
 
 
 _COLUMNS = [field.name for field in fields(ManifestRow)]
-_LATER = ("sync_offset", "sync_confidence", "sync_flag", "consent", "gender")
+_LATER = ("sync_offset", "sync_confidence", "sync_flag", "consent", "gender", "recording")
 """Columns that older manifests do not have."""
 
 

@@ -23,7 +23,8 @@ def add_clips_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         default="seen",
-        help="seen, unseen, sentences, official, or a folder with train.txt, val.txt and test.txt (%(default)s)",
+        help="seen, recordings, unseen, sentences, official, or a folder with train.txt, val.txt and test.txt "
+        "(%(default)s)",
     )
     parser.add_argument(
         "--part",

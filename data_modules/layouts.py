@@ -1,8 +1,8 @@
 """Corpus layouts: where the clips of a corpus lie, and what their names say.
 
 CREMA-D    `VideoFlash/1001_DFA_ANG_XX.flv` with `AudioWAV/1001_DFA_ANG_XX.wav`
-VoxCeleb2  `[dev|test/]mp4/id00012/VIDEO/00001.mp4`
-folder     any folder of videos; the first subfolder names the speaker, loose files have none
+VoxCeleb2  `[dev|test/]mp4/id00012/VIDEO/00001.mp4`; clips of one VIDEO folder are of one recording
+folder     any folder of videos; the first subfolder names the speaker, loose files have none; those below mean nothing
 
 One's own is a function from the corpus folder to its clips, named as `package.module.function`.
 """
@@ -60,6 +60,11 @@ class FoundClip:
     official_split: str = ""
     missing: str = ""
     """Path (relative) of a part that should be there and is not."""
+    recording: str = ""
+    """What the clip was cut from, by a name that no other recording of the corpus has, another speaker's neither.
+
+    Clips of one share room, clothes and light; split `recordings` keeps them together. Empty: the layout does not say.
+    """
 
 
 def videos_below(folder: Path) -> list[Path]:
@@ -199,6 +204,7 @@ def _find_voxceleb2(root: Path) -> list[FoundClip]:
                 video=path,
                 speaker=parts[-3],
                 official_split=official,
+                recording="/".join(parts[-3:-1]),
             )
         )
     if not clips:

@@ -44,15 +44,23 @@ class PreparationSummary:
 
 
 @dataclass(frozen=True)
-class SaidOfSpeakers:
-    """What tables say of speakers: read anew by each preparation, and so in the manifest alone, not in records."""
+class SaidAnew:
+    """What tables say of speakers, and the layout of recordings: read by each preparation, kept in the manifest alone.
+
+    Records do not have it, so that a cache from before takes it in without decoding.
+    """
 
     consent: Mapping[str, bool] | None
     genders: Mapping[str, str]
+    recordings: Mapping[str, str]
+    """Clip id -> recording, of those whose layout says it."""
 
     def add_to(self, row: ManifestRow) -> ManifestRow:
         return replace(
-            row, consent=answer_of(row.speaker, self.consent), gender=self.genders.get(row.speaker, "")
+            row,
+            consent=answer_of(row.speaker, self.consent),
+            gender=self.genders.get(row.speaker, ""),
+            recording=self.recordings.get(row.clip_id, ""),
         )
 
 
@@ -91,7 +99,8 @@ def prepare(
 
     `consent` is a table of who agreed (`read_consent`): clips of others are refused, or, `without_consent`,
     prepared all the same and marked in the manifest, whence the mark goes into checkpoints trained on them.
-    The speakers' gender goes into the manifest where the corpus has a table of it (`find_genders`).
+    The speakers' gender goes into the manifest where the corpus has a table of it (`find_genders`), a clip's recording
+    where the layout says it.
 
     Raises:
         InputError: wrong root, layout, settings, detector, table or cluster, usable clips that were made with other
@@ -106,7 +115,8 @@ def prepare(
     answers = _answers(consent, cache)
     records = read_records(cache)
     clips = find_clips(root, layout, _known_ids(cache, records))
-    said = SaidOfSpeakers(answers, find_genders(root, [layout]))
+    recordings = {clip.clip_id: clip.recording for clip in clips if clip.recording}
+    said = SaidAnew(answers, find_genders(root, [layout]), recordings)
     key = settings.key()
     done: dict[str, Record] = {}
     found = len(clips)
@@ -167,7 +177,7 @@ def _run(
     workers: int,
     done: dict[str, Record],
     bar: PreparationProgress,
-    said: SaidOfSpeakers,
+    said: SaidAnew,
     everywhere: Callable[..., None],
 ) -> None:
     """Prepares clips in parallel, adding to `done`; the manifest follows now and then, and at any end."""
@@ -338,7 +348,7 @@ def _not_agreed(clip: FoundClip) -> ManifestRow:
     )
 
 
-def _write(cache: Path, done: dict[str, Record], said: SaidOfSpeakers) -> None:
+def _write(cache: Path, done: dict[str, Record], said: SaidAnew) -> None:
     rows = (ManifestRow(**record["row"]) for record in done.values())
     try:
         write_manifest(cache / MANIFEST_NAME, map(said.add_to, rows))

@@ -23,12 +23,13 @@ def make_split(rows: Sequence[ManifestRow], kind: str) -> Split:
     """Splits the usable clips.
 
     kind: `seen` by clip, each speaker of three clips or more in all parts (clips without a speaker as if they had one
-    between them); `unseen` by speaker; `sentences` by sentence; `official` as the corpus' authors say (validation: 5 %
-    of their training speakers).
+    between them); `recordings` the same by recording, so that no test clip is cut from a video that training clips are
+    cut from, and speakers of fewer than three in training alone; `unseen` by speaker; `sentences` by sentence;
+    `official` as the corpus' authors say (validation: 5 % of their training speakers).
 
     Copies of one file (the same `sha256`) never lie in two parts, whoever they are said to be of: `seen` deals them out
-    together, `unseen` and `sentences` all speakers or sentences that share one, and so does `official` for validation;
-    of the authors' training clips it leaves out those that are copies of their test clips.
+    together, `recordings`, `unseen` and `sentences` all recordings, speakers or sentences that share one, and so does
+    `official` for validation; of the authors' training clips it leaves out those that are copies of their test clips.
 
     Raises:
         InputError: unknown kind, or the labels it needs are missing.
@@ -121,6 +122,41 @@ def _seen(rows: Sequence[ManifestRow]) -> Split:
     return assigned
 
 
+def _recordings(rows: Sequence[ManifestRow]) -> Split:
+    _check_labelled(
+        rows,
+        lambda row: row.recording,
+        "recording",
+        "run the same `s2v prepare` again where the layout says it (VoxCeleb2's does, or FoundClip.recording of a "
+        "layout of your own: nothing is decoded anew), or use split 'seen'",
+    )
+    together = _grouped_with_copies(rows, lambda row: row.recording)
+    speaker = {row.clip_id: row.speaker for row in rows}
+    of_speaker: dict[str, list[str]] = defaultdict(list)
+    for recording, names in together.items():
+        # one of several people is dealt out once, as the first one's
+        of_speaker[min(speaker[name] for name in names)].append(recording)
+    assigned: Split = defaultdict(list)
+    for recordings in of_speaker.values():
+        portions = _portions(recordings) if len(recordings) >= len(PARTS) else {"train": recordings}
+        for part, chosen in portions.items():
+            assigned[part] += [name for recording in chosen for name in together[recording]]
+    _report_untested(set(speaker.values()), {speaker[name] for name in assigned["test"]})
+    return assigned
+
+
+def _report_untested(speakers: set[str], tested: set[str]) -> None:
+    untested = speakers - tested - {""}
+    if untested:
+        # slow to import, and seldom needed
+        from lightning.pytorch.utilities import rank_zero_info
+
+        rank_zero_info(
+            f"split 'recordings': {len(untested)} of {len(speakers - {''})} speakers have no test clip; who has fewer "
+            "than three recordings is in training alone"
+        )
+
+
 def _unseen(rows: Sequence[ManifestRow]) -> Split:
     return _by_label(rows, lambda row: row.speaker, "speaker")
 
@@ -152,17 +188,23 @@ def _official(rows: Sequence[ManifestRow]) -> Split:
 
 
 def _by_label(rows: Sequence[ManifestRow], label: Callable[[ManifestRow], str], word: str) -> Split:
-    unlabelled = [row.clip_id for row in rows if not label(row)]
-    if unlabelled:
-        raise InputError(
-            f"this split needs a {word} for every clip; {len(unlabelled)} of {len(rows)} have none, "
-            f"the first is {unlabelled[0]!r}; use split 'seen'"
-        )
+    _check_labelled(rows, label, word, "use split 'seen'")
     groups = _grouped_with_copies(rows, label)
     return {
         part: [name for value in values for name in groups[value]]
         for part, values in _portions(groups).items()
     }
+
+
+def _check_labelled(
+    rows: Sequence[ManifestRow], label: Callable[[ManifestRow], str], word: str, remedy: str
+) -> None:
+    unlabelled = [row.clip_id for row in rows if not label(row)]
+    if unlabelled:
+        raise InputError(
+            f"this split needs a {word} for every clip; {len(unlabelled)} of {len(rows)} have none, "
+            f"the first is {unlabelled[0]!r}; {remedy}"
+        )
 
 
 def _portions(names: Iterable[str]) -> Split:
@@ -211,6 +253,7 @@ def _grouped_with_copies(
 
 _KINDS: dict[str, Callable[[Sequence[ManifestRow]], Split]] = {
     "seen": _seen,
+    "recordings": _recordings,
     "unseen": _unseen,
     "sentences": _sentences,
     "official": _official,

@@ -73,8 +73,10 @@ def audit_sync(
                     found["sync_flag"] = _flag(found["sync_offset"], max_offset)
                 if found != record["row"] or record.get("syncnet") != syncnet_sha256:
                     append_record(journal, _newer(record, found, syncnet_sha256))
-                # records know nothing of what tables say of speakers
-                rows[row.clip_id] = replace(ManifestRow(**found), consent=row.consent, gender=row.gender)
+                # records know nothing of what tables say of speakers, and the layout of recordings
+                rows[row.clip_id] = replace(
+                    ManifestRow(**found), consent=row.consent, gender=row.gender, recording=row.recording
+                )
         finally:
             write_manifest(cache / MANIFEST_NAME, rows.values())
     except OSError as error:

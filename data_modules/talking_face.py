@@ -1,6 +1,8 @@
 """The data module every kind of corpus shares: cached clips in, `TalkingFaceBatch`es out."""
 
+import gc
 import multiprocessing.queues
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Dataset
 
 from data_modules.clip_cache import CachedClip, read_header
+from data_modules.clip_columns import ClipColumns
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.evenly_spaced import evenly_spaced
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
@@ -20,7 +23,7 @@ from data_modules.pixel_names import pixel_names
 from data_modules.shared_batches import SharedBatches
 from data_modules.speech_augmentation import SpeechAugmentation
 from data_modules.splits import PARTS, Split, split_of, write_split
-from data_modules.windows import Clip, WholeClipDataset, Window, WindowDataset, collate_windows
+from data_modules.windows import WholeClipDataset, Window, WindowDataset, collate_windows
 from s2v.batch import WITHOUT_CONSENT
 from s2v.dead_worker import end_worker
 from s2v.errors import InputError
@@ -38,7 +41,8 @@ class TalkingFaceDataModule(LightningDataModule):
     Args:
         cache_dir: folder that `s2v prepare` filled.
         root: the corpus itself; where given and the cache is missing, `prepare_data` makes it.
-        split: seen, unseen, sentences, official, or a folder with train.txt, val.txt and test.txt.
+        split: seen (by clip, known speakers), recordings (known speakers too, but no video that a training clip was cut
+            from), unseen (by speaker), sentences, official, or a folder with train.txt, val.txt and test.txt.
         image_size: side of the cached frames in pixels.
         crop: none, center or face, as the cache was prepared; none and center are the same central square.
         window_frames: frames whose speech is served (40 = 1.6 s).
@@ -176,7 +180,7 @@ class TalkingFaceDataModule(LightningDataModule):
         clips = self._served(part, whole=True)
         if names is not None:
             named = {clip.clip_id: clip for clip in clips}
-            clips = [named[name] for name in names]
+            return WholeClipDataset([named[name] for name in names])
         return WholeClipDataset(clips)
 
     def pixel_names(self, part: str) -> dict[str, str]:
@@ -324,7 +328,7 @@ class TalkingFaceDataModule(LightningDataModule):
         limit = self.trainer.num_training_batches if self.trainer is not None else float("inf")
         return int(min(limit, self._full_batches)) or self._full_batches
 
-    def _served(self, part: str, whole: bool = False) -> list[Clip]:
+    def _served(self, part: str, whole: bool = False) -> ClipColumns:
         rows = self.clips(part)
         if not rows:
             raise InputError(
@@ -346,17 +350,15 @@ class TalkingFaceDataModule(LightningDataModule):
             )
         speakers = {name: number for number, name in enumerate(self._speakers)}
         emotions = {name: number for number, name in enumerate(self._emotions)}
-        return [
-            Clip(
-                row.clip_id,
-                self.cache_dir / row.cache_file,
-                row.frames,
-                int(row.fps),
-                speakers.get(row.speaker, -1),
-                emotions.get(row.emotion, -1),
-            )
-            for row in long
-        ]
+        return ClipColumns(
+            [row.clip_id for row in long],
+            # a Path for each takes most of a fit's start
+            [os.path.join(self.cache_dir, row.cache_file) for row in long],
+            [row.frames for row in long],
+            [int(row.fps) for row in long],
+            [speakers.get(row.speaker, -1) for row in long],
+            [emotions.get(row.emotion, -1) for row in long],
+        )
 
     def _read(self) -> None:
         if self._rows:
@@ -447,5 +449,8 @@ def _begin_worker(worker: int) -> None:
     """
     multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(end_worker)  # type: ignore[attr-defined]
     torch.set_num_threads(1)
+    # A collection writes to every object it looks at, and so copies the fit's pages, the manifest's rows and all: what
+    # there is at the fork stays out of them.
+    gc.freeze()
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))

@@ -1,10 +1,6 @@
 """Windows of cached clips, and whole clips, as `s2v.batch.TalkingFaceBatch` says."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -13,20 +9,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_modules.clip_cache import read_clip, read_window
+from data_modules.clip_columns import Clip, ClipColumns
+from data_modules.speaker_turns import SpeakerTurns
 from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import TalkingFaceBatch
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A usable clip and its labels as numbers, -1 where it has none."""
-
-    clip_id: str
-    path: Path
-    frames: int
-    fps: int
-    speaker: int
-    emotion: int
 
 
 class Window(TypedDict):
@@ -68,7 +54,7 @@ class WindowDataset(Dataset[Window]):
         speaker_exponent: float = 0.0,
         augmentation: SpeechAugmentation | None = None,
     ) -> None:
-        self.clips = list(clips)
+        self.clips = ClipColumns.of(clips)
         self.window_frames = window_frames
         self.num_frames = num_frames
         self.frame_step = frame_step
@@ -77,26 +63,16 @@ class WindowDataset(Dataset[Window]):
         self.flip = flip
         self.random = random
         self.augmentation = augmentation
-        of_speaker: dict[int | str, list[Clip]] = {}
-        for clip in self.clips:
-            of_speaker.setdefault(clip.speaker if clip.speaker >= 0 else clip.clip_id, []).append(clip)
-        self._of_speaker = list(of_speaker.values())
-        # windows in an epoch up to and with each speaker's; none where every clip gives the same number
-        self._ends: list[int] = []
+        self._turns: SpeakerTurns | None = None
         if windows_per_speaker is not None:
-            shares = (windows_per_speaker * len(clips) ** speaker_exponent for clips in self._of_speaker)
-            self._ends = list(accumulate(max(1, round(share)) for share in shares))
+            self._turns = SpeakerTurns(self.clips.speakers, windows_per_speaker, speaker_exponent)
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else len(self.clips) * self.windows_per_clip
+        return len(self.clips) * self.windows_per_clip if self._turns is None else len(self._turns)
 
     def _clip(self, epoch: int, index: int) -> Clip:
-        if not self._ends:
-            return self.clips[index // self.windows_per_clip]
-        speaker = bisect_right(self._ends, index)
-        first = self._ends[speaker - 1] if speaker else 0
-        clips, windows = self._of_speaker[speaker], self._ends[speaker] - first
-        return clips[(epoch * windows + index - first) % len(clips)]
+        turns = self._turns
+        return self.clips[index // self.windows_per_clip if turns is None else turns.place(epoch, index)]
 
     def __getitem__(self, position: "int | tuple[int, int]") -> Window:
         epoch, index = position if isinstance(position, tuple) else (0, position)
@@ -125,7 +101,7 @@ class WholeClipDataset(Dataset[Window]):
     """Whole clips: every frame, all of the speech, from 0."""
 
     def __init__(self, clips: Sequence[Clip]) -> None:
-        self.clips = list(clips)
+        self.clips = ClipColumns.of(clips)
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -30,7 +30,7 @@ def test_columns_are_the_documented_ones(tmp_path: Path) -> None:
     write_manifest(tmp_path / "manifest.csv", [])
     assert (tmp_path / "manifest.csv").read_text().strip() == (
         "clip_id,status,reason,source,cache_file,duration,frames,fps,source_fps,speaker,emotion,sentence,"
-        "official_split,sha256,sync_offset,sync_confidence,sync_flag,consent,gender"
+        "official_split,sha256,sync_offset,sync_confidence,sync_flag,consent,gender,recording"
     )
     assert read_manifest(tmp_path / "manifest.csv") == []
 
@@ -39,7 +39,7 @@ def test_a_manifest_from_before_the_audit_is_read(tmp_path: Path) -> None:
     path = tmp_path / "manifest.csv"
     write_manifest(path, [row("a")])
     lines = path.read_text().splitlines()
-    for last in (1, 2, 5):  # before the gender, the consent, the audit
+    for last in (1, 2, 3, 6):  # before the recording, the gender, the consent, the audit
         path.write_text("\n".join(line.rsplit(",", last)[0] for line in lines))
         assert read_manifest(path) == [row("a")]
     audited = replace(row("b"), sync_offset=-3.0, sync_confidence=4.25, sync_flag="offset")

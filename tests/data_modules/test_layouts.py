@@ -53,6 +53,7 @@ def test_voxceleb2(tmp_path: Path) -> None:
         ("id00017/x-_y/00002", "id00017", "test"),
         ("id00020/v/00003", "id00020", ""),
     ]
+    assert [clip.recording for clip in clips] == ["id00012/abc", "id00017/x-_y", "id00020/v"]
     assert [clip.official_split for clip in find_clips(tmp_path / "dev", "voxceleb2")] == ["dev"]
 
 
@@ -75,6 +76,7 @@ def test_folder(tmp_path: Path) -> None:
         ("bob/b.webm", "bob"),
         ("c", ""),
     ]
+    assert {clip.recording for clip in clips} == {""}  # "day 1" may be a take, a mood or a camera
 
 
 def test_a_folder_s_videos_are_those_of_its_layout(tmp_path: Path) -> None:

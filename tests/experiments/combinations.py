@@ -164,6 +164,7 @@ COMBINATIONS = (
     | {f"{name}, speaker encoder": [*stage(name), "base/speaker_encoder"] for name in ("distill", "compose")}
     | {"syncnet, minutes of video": [*stage("syncnet", "video_folder"), "pretrain/mouth_syncnet"]}
     | {f"cpc on {data}": stage("cpc", data) for data in ("voxceleb2", "video_folder", "synthetic")}
+    | {"cpc by recording": ["base/trainer", "data/voxceleb2", "data/voxceleb2_recordings", *FITS["cpc"]]}
     | {
         "distill, unseen actors": ["base/trainer", "data/crema_d", "data/crema_d_unseen", *FITS["distill"]],
         "identity_teacher, unseen actors": [

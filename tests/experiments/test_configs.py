@@ -101,6 +101,11 @@ def test_a_teacher_of_identity_knows_the_unseen_actors(build: Build) -> None:
     assert unseen.settings.run_dir == "runs/real_faces_128_unseen/compose"
 
 
+def test_a_split_by_recording_has_runs_of_its_own(build: Build) -> None:
+    built = build("cpc by recording")
+    assert (built.datamodule.split, built.settings.run_dir) == ("recordings", "runs/voxceleb2_recordings/cpc")
+
+
 @pytest.mark.parametrize("teachers", ["", ", own teachers", ", speaker encoder"])
 def test_the_two_stages_agree_about_sizes(teachers: str, build: Build) -> None:
     first: DistillModule = build(f"distill{teachers}").model
