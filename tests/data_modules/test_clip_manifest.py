@@ -47,13 +47,13 @@ def test_a_manifest_from_before_the_audit_is_read(tmp_path: Path) -> None:
     assert read_manifest(path) == [row("a"), audited]
 
 
-def test_ten_thousand_rows_are_read_in_a_second(tmp_path: Path) -> None:
+def test_ten_thousand_rows_are_read_in_a_second_of_processor_time(tmp_path: Path) -> None:
     write_manifest(
         tmp_path / "manifest.csv", [row(f"id{k:05d}/v/1", speaker=f"id{k:05d}") for k in range(10_000)]
     )
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(read_manifest(tmp_path / "manifest.csv")) == 10_000
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
