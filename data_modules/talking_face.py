@@ -47,6 +47,7 @@ class TalkingFaceDataModule(LightningDataModule):
         crop: none, center or face, as the cache was prepared; none and center are the same central square.
         window_frames: frames whose speech is served (40 = 1.6 s).
         num_frames: pictures out of these.
+        seed: of the order of clips and of where their windows lie; the configs in experiments/ give it the run's own.
         frame_step: how many frames lie from one picture to the next; 1 serves consecutive ones, more spreads
             the same number of pictures over more of the clip.
         speakers: only these speakers; None: all.

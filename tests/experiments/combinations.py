@@ -129,6 +129,7 @@ ABLATIONS = {
     "region_lower": "compose, lower",
     "region_upper": "compose, upper",
     "paper_losses": "compose, paper_losses",
+    "learning_rate_decay": "sdfa",
 }
 """Ablation -> those it is parsed with at once, since parsing takes a second: none touches what another changes."""
 
@@ -160,7 +161,7 @@ def tiny(name: str, data: str = "crema_d") -> list[str]:
 COMBINATIONS = (
     {name: stage(name) for name in FITS}
     | {f"{name}, own teachers": stage(name, own=True) for name in OWN}
-    | {f"{name}, tiny": tiny(name) for name in OWN}
+    | {f"{name}, tiny": tiny(name) for name in ("sdfa", *OWN)}
     | {f"{name}, speaker encoder": [*stage(name), "base/speaker_encoder"] for name in ("distill", "compose")}
     | {"syncnet, minutes of video": [*stage("syncnet", "video_folder"), "pretrain/mouth_syncnet"]}
     | {f"cpc on {data}": stage("cpc", data) for data in ("voxceleb2", "video_folder", "synthetic")}
@@ -198,6 +199,11 @@ COMBINATIONS = (
             "test/real_judges",
         ],
         "published SDFA": [*stage("sdfa"), "baselines/sdfa_published"],
+        "s2f_sdfa, learning rate decay": [
+            *stage("sdfa"),
+            "ablations/learning_rate_decay",
+            "baselines/s2f_sdfa",
+        ],
         "test of SDFA(mismatch)": [*tiny("sdfa"), "baselines/mismatch", "test/keep_clips", "test/own_judges"],
     }
     | {name: ["base/trainer", "demo/demo", *files] for name, files in DEMO.items()}

@@ -187,6 +187,52 @@ def test_the_papers_settings(build: Build) -> None:
     assert build("distill").model.normalised_weight == 0.025
 
 
+@pytest.mark.parametrize(
+    ("name", "epochs"), [("sdfa", 100), ("s2f_sdfa", 100), ("s2f_sdfa, learning rate decay", 30)]
+)
+def test_the_sum_of_the_baselines_rates_over_a_fit(name: str, epochs: float, build: Build) -> None:
+    """In epochs at full rate: all of them, as stage 2 has; by the published schedule less than a third."""
+    built = build(name)
+    optimizers, schedulers = built.model.configure_optimizers()
+    sums = [0.0, 0.0]
+    for _ in range(built.settings.trainer.max_epochs):
+        for place, (optimizer, scheduler) in enumerate(zip(optimizers[:2], schedulers, strict=True)):
+            sums[place] += optimizer.param_groups[0]["lr"] / optimizer.defaults["lr"]
+            optimizer.step()
+            scheduler.step()
+    assert sums == pytest.approx([epochs, epochs], rel=1e-3)
+    assert build("compose").model.scheduler is None
+    assert build("compose").settings.trainer.max_epochs == built.settings.trainer.max_epochs
+
+
+def test_the_real_faces_sdfa_decays_as_it_was_measured(build: Build) -> None:
+    rates = [(m.decay_after, m.decay) for m in (build(f"real {n}").model for n in ("sdfa", "s2f_sdfa"))]
+    assert rates == [(50, 0.9)] * 2
+    assert [build(f"real sdfa {of}").model.decay_after for of in ("on a GPU", "unseen")] == [89, 69]
+
+
+SEEDED = ["cpc", "cpc on voxceleb2", "cpc on video_folder", "cpc on synthetic", "demo cpc", "real cpc"]
+
+
+@pytest.mark.parametrize("name", [*SEEDED, "demo identity_teacher", "demo emotion_teacher"])
+def test_another_seed_is_the_datas_too(name: str, build: Build) -> None:
+    assert build(name).datamodule.seed == 0
+    built = build(name, "--seed_everything", "3")
+    assert built.datamodule.seed == built.settings.data.init_args.seed == 3
+    (random,) = [c for c in built.trainer.callbacks if type(c).__name__ == "ReproducibleRandomness"]
+    assert random.seed == 3
+
+
+def test_every_corpus_takes_the_runs_seed() -> None:
+    """Also those of the files that the test above does not build."""
+    parts = [
+        yaml.safe_load(path.read_text(encoding="utf-8")).get("data", {})
+        for path in EXPERIMENTS.rglob("*.yaml")
+    ]
+    seeds = [part["init_args"].get("seed") for part in parts if "class_path" in part]
+    assert seeds == ["${seed_everything}"] * 7
+
+
 def test_options_reach_what_refers_to_them(build: Build) -> None:
     moved = ["--run_dir", "runs/debug/second", "--data.init_args.image_size", "64"]
     built = build("compose, tiny", *moved, "--trainer.callbacks.init_args.decay", "0")
@@ -213,6 +259,7 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     "full_generator": lambda m: (
         not m.generator.frame_decoder.subpixel and m.generator.frame_decoder.to_rgb[0].in_channels == 32
     ),
+    "learning_rate_decay": lambda m: (m.decay_after, m.decay) == (20, 0.9),
     "paper_losses": lambda m: (
         set(asdict(m.weights).values()) == {1.0, 0.0}
         and m.weights.mouth == m.weights.matching == 0
