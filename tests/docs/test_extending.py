@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from data_modules.synthetic.corpus import write_corpus
@@ -15,6 +16,7 @@ from tests.experiments.combinations import REPOSITORY
 PAGE = REPOSITORY / "docs" / "extending.md"
 
 
+@pytest.mark.slow
 def test_own_loss_term_discriminator_data_set_system_metric_and_teacher(tmp_path: Path) -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 100

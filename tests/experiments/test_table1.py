@@ -100,6 +100,7 @@ def write_plan(path: Path, cache: Path, folder: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_table_of_finished_stages(
     chain: Path, crema_d_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

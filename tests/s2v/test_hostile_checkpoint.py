@@ -277,6 +277,7 @@ print({each.__module__.split(".")[0] for each in _subclasses(nn.Module)} - _LIBR
     assert ran.stdout.strip() == "{'s2v'}"
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_exported_once_one_has_imported_it(tmp_path: Path) -> None:
     """The command of docs/extending.md, and the same without the import."""
     (tmp_path / "mine.py").write_text(

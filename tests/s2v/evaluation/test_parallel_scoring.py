@@ -66,6 +66,7 @@ def files(folder: Path) -> dict[str, Any]:
     return {"csv": (folder / "report.csv").read_text(), "json": content}
 
 
+@pytest.mark.slow
 def test_two_workers_write_the_files_of_one(videos: Path, tmp_path: Path) -> None:
     common = [
         *("score", "--real", str(videos / "real"), "--generated", str(videos / "generated")),

@@ -40,6 +40,7 @@ def blocks(seed: int, count: int) -> torch.Tensor:
     return torch.from_numpy(small.repeat(8, axis=2).repeat(8, axis=3))
 
 
+@pytest.mark.slow
 def test_real_is_at_zero_and_other_frames_are_not(weights: str) -> None:
     fid = SplitFid(load_fid_judge(weights), "real")
     for number in range(2):

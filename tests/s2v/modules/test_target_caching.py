@@ -47,6 +47,7 @@ def command(cache: Path, folder: Path, teachers: dict[str, Any], *options: str) 
     ]
 
 
+@pytest.mark.slow
 def test_two_workers_write_the_files_of_one(
     teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
