@@ -15,7 +15,7 @@ FIRST = "speech2video"
 
 
 @dataclass(frozen=True)
-class ClipColumns:
+class ClipScores:
     """A system's rows of a report.
 
     Attributes:
@@ -29,7 +29,7 @@ class ClipColumns:
     values: dict[str, Floats]
 
 
-def clip_columns(clips: Any, system: str, metrics: Collection[str]) -> ClipColumns:
+def clip_scores(clips: Any, system: str, metrics: Collection[str]) -> ClipScores:
     """The rows of one system among a report.json's `clips`; whatever is no row, and no number, is left out."""
     rows = {
         row["clip_id"]: row
@@ -40,7 +40,7 @@ def clip_columns(clips: Any, system: str, metrics: Collection[str]) -> ClipColum
         metric: np.array([_number(row.get(metric)) for row in rows.values()], dtype=np.float64)
         for metric in metrics
     }
-    return ClipColumns(
+    return ClipScores(
         {clip_id: place for place, clip_id in enumerate(rows)},
         [speaker if isinstance(speaker := row.get("speaker"), str) else "" for row in rows.values()],
         {metric: values for metric, values in columns.items() if not np.isnan(values).all()},
@@ -75,7 +75,7 @@ class PairedDifferences:
 
 
 def paired_differences(
-    systems: Mapping[str, ClipColumns], first: str, better: Mapping[str, str], resamples: int, seed: int
+    systems: Mapping[str, ClipScores], first: str, better: Mapping[str, str], resamples: int, seed: int
 ) -> PairedDifferences:
     """`first` minus each other system; those that share no measured clip with it are left out.
 

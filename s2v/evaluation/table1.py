@@ -12,9 +12,9 @@ from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.definitions import WITHOUT_PADDING, is_without_padding
 from s2v.evaluation.paired_difference import (
-    ClipColumns,
+    ClipScores,
     PairedDifferences,
-    clip_columns,
+    clip_scores,
     first_system,
     paired_differences,
 )
@@ -276,7 +276,7 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
     systems: dict[str, dict[str, Any]] = {}
     calibration: dict[str, dict[str, Any]] = {}
     meta: dict[str, dict[str, Any]] = {}
-    clips: dict[str, ClipColumns] = {}
+    clips: dict[str, ClipScores] = {}
     for name, path in reports.items():
         content = json.loads(path.read_text(encoding="utf-8"))
         system = name.partition(",")[0]
@@ -287,7 +287,7 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
             )
         systems[name], meta[name] = content["systems"][system], content["meta"]
         metrics = (*CLIP_METRICS, *own_metrics(meta[name]))
-        clips[name] = clip_columns(content.get("clips"), system, metrics)
+        clips[name] = clip_scores(content.get("clips"), system, metrics)
         calibration = calibration or {n: v for n, v in content["systems"].items() if n in CALIBRATION}
         first = next(iter(meta))
         for key in SHARED:
@@ -327,7 +327,7 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
 
 
 def _paired(
-    clips: dict[str, ClipColumns], meta: dict[str, dict[str, Any]], without: Collection[str]
+    clips: dict[str, ClipScores], meta: dict[str, dict[str, Any]], without: Collection[str]
 ) -> PairedDifferences | None:
     """By the reports' own bootstrap; None where no two systems were measured on one clip."""
     first = first_system(clips)

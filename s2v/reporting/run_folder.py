@@ -9,7 +9,7 @@ from typing import Any
 
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION
-from s2v.evaluation.paired_difference import ClipColumns, clip_columns
+from s2v.evaluation.paired_difference import ClipScores, clip_scores
 from s2v.evaluation.summary import CLIP_METRICS, own_metrics
 from s2v.reporting.config_file import read_config
 from s2v.reporting.metrics_file import Series, find_metrics_files, read_metrics
@@ -38,7 +38,7 @@ class Run:
     config: dict[str, str] | None = None
     report: dict[str, Any] | None = None
     videos: dict[str, Path] = field(default_factory=dict)
-    clips: ClipColumns | None = None
+    clips: ClipScores | None = None
 
 
 def read_run(name: str, folder: Path) -> Run:
@@ -93,7 +93,7 @@ def run_names(folders: list[Path]) -> list[str]:
     return [str(name) for name in names]
 
 
-def read_report(path: Path) -> tuple[dict[str, Any], ClipColumns]:
+def read_report(path: Path) -> tuple[dict[str, Any], ClipScores]:
     """A report.json of `s2v test` or `s2v score`: "systems" and "meta", and rows; anything else is left out.
 
     Raises:
@@ -114,7 +114,7 @@ def read_report(path: Path) -> tuple[dict[str, Any], ClipColumns]:
         raise InputError(wrong)
     tested = next((name for name in systems if name not in CALIBRATION), "")
     metrics = (*CLIP_METRICS, *own_metrics(meta))
-    return {"systems": systems, "meta": meta}, clip_columns(content.get("clips"), tested, metrics)
+    return {"systems": systems, "meta": meta}, clip_scores(content.get("clips"), tested, metrics)
 
 
 def find_run_videos(folder: Path) -> dict[str, Path]:

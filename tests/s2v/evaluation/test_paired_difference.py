@@ -8,9 +8,9 @@ import pytest
 
 from s2v.evaluation.bootstrap import mean_estimate
 from s2v.evaluation.paired_difference import (
-    ClipColumns,
+    ClipScores,
     PairedDifferences,
-    clip_columns,
+    clip_scores,
     first_system,
     paired_differences,
 )
@@ -25,11 +25,11 @@ def rows(system: str, values: dict[str, float | None], speakers: str = "aabbcc")
     ]
 
 
-def columns(values: dict[str, float | None], speakers: str = "aabbcc") -> ClipColumns:
-    return clip_columns(rows("x", values, speakers), "x", ["ssim", "sharpness", "psnr"])
+def columns(values: dict[str, float | None], speakers: str = "aabbcc") -> ClipScores:
+    return clip_scores(rows("x", values, speakers), "x", ["ssim", "sharpness", "psnr"])
 
 
-def minus(ours: ClipColumns, theirs: ClipColumns) -> PairedDifferences:
+def minus(ours: ClipScores, theirs: ClipScores) -> PairedDifferences:
     better = {"ssim": "up", "sharpness": "one", "psnr": "up"}
     return paired_differences({"theirs": theirs, "ours": ours}, "ours", better, 1000, 0)
 
@@ -49,7 +49,7 @@ def test_correlated_systems_differ_within_less_than_each_varies() -> None:
     hard = generator.normal(0.5, 0.2, 60)
     speakers = [str(clip // 3) for clip in range(60)]
     ours, theirs = (
-        ClipColumns({str(clip): clip for clip in range(60)}, speakers, {"ssim": values})
+        ClipScores({str(clip): clip for clip in range(60)}, speakers, {"ssim": values})
         for values in (hard + 0.02 + generator.normal(0, 0.01, 60), hard)
     )
     value = minus(ours, theirs).minus["theirs"]["ssim"]
@@ -97,10 +97,10 @@ def test_one_speaker_has_a_mean_but_no_interval() -> None:
 def test_what_is_no_row_is_left_out() -> None:
     good = rows("x", {"1": 0.5})
     odd = [3, {"system": "x"}, {"clip_id": 1, "system": "x"}, *rows("another", {"2": 0.5})]
-    found = clip_columns([*good, *odd, {"clip_id": "3", "system": "x", "ssim": True}], "x", ["ssim"])
+    found = clip_scores([*good, *odd, {"clip_id": "3", "system": "x", "ssim": True}], "x", ["ssim"])
     assert found.places == {"1": 0, "3": 1} and found.speakers == ["a", ""]
     assert found.values["ssim"].tolist() == pytest.approx([0.5, math.nan], nan_ok=True)
-    assert clip_columns(None, "x", ["ssim"]) == ClipColumns({}, [], {})
+    assert clip_scores(None, "x", ["ssim"]) == ClipScores({}, [], {})
 
 
 def test_who_is_compared() -> None:
