@@ -1,9 +1,6 @@
 """The data module every kind of corpus shares: cached clips in, `TalkingFaceBatch`es out."""
 
-import gc
-import multiprocessing.queues
 import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +16,13 @@ from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.evenly_spaced import evenly_spaced
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
 from data_modules.layouts import layout_for_prepare
+from data_modules.loader_worker import begin_worker
 from data_modules.pixel_names import pixel_names
 from data_modules.shared_batches import SharedBatches
 from data_modules.speech_augmentation import SpeechAugmentation
 from data_modules.splits import PARTS, Split, split_of, write_split
 from data_modules.windows import WholeClipDataset, Window, WindowDataset, collate_windows
 from s2v.batch import WITHOUT_CONSENT
-from s2v.dead_worker import end_worker
 from s2v.errors import InputError
 from s2v.step_counters import batches_begun
 
@@ -310,7 +307,7 @@ class TalkingFaceDataModule(LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),
             pin_memory=self.pin_memory,
             persistent_workers=keep_workers and self.num_workers > 0,
-            worker_init_fn=_begin_worker if self.num_workers > 0 else None,
+            worker_init_fn=begin_worker if self.num_workers > 0 else None,
         )
 
     def _place(self) -> tuple[int, int]:
@@ -438,20 +435,3 @@ def _check_no_second_sampler(trainer: Trainer) -> None:
             "with several processes the Trainer needs use_distributed_sampler=False: these data modules give each "
             "process its own windows, and Lightning would do it again"
         )
-
-
-def _begin_worker(worker: int) -> None:
-    """Workers copy bytes: threads of their own would only take the cores from training.
-
-    And SIGUSR1, which SLURM may send to every process of a job, is the fit's to answer: a worker that has inherited
-    Lightning's answer would save and requeue too. So is SIGTERM, which `timeout` and clusters send to all: a fit whose
-    workers die can't finish its step, nor save it. A second one, as of a loader that can't wait, ends the worker.
-    And a batch for which shared memory has no room ends it too, where nobody would hear of it and the fit wait on.
-    """
-    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(end_worker)  # type: ignore[attr-defined]
-    torch.set_num_threads(1)
-    # A collection writes to every object it looks at, and so copies the fit's pages, the manifest's rows and all: what
-    # there is at the fork stays out of them.
-    gc.freeze()
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))

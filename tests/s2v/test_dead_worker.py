@@ -5,7 +5,7 @@ from typing import NoReturn
 import pytest
 from torch.utils.data import DataLoader
 
-from data_modules.talking_face import _begin_worker
+from data_modules.loader_worker import begin_worker
 from s2v.dead_worker import explain_dead_worker
 
 
@@ -50,7 +50,7 @@ def test_a_batch_that_is_not_handed_over(reason: str, line: str) -> None:
         Clips(reason),  # type: ignore[arg-type]
         num_workers=1,
         collate_fn=_first,
-        worker_init_fn=_begin_worker,
+        worker_init_fn=begin_worker,
         timeout=120,
     )
     with pytest.raises(RuntimeError) as caught:
