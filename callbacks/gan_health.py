@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from callbacks.gan_complaints import complaint
 from callbacks.gan_signs import diversity, gradient_norm, loss_over_chance, motion, win_rate
 from s2v.errors import InputError
-from s2v.step_counters import batches_begun
+from s2v.training.step_counters import batches_begun
 
 _COLUMNS = ("step", "sign", "value", "likely cause")
 USUAL_OF = 50

@@ -7,7 +7,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks.moved_checkpoints import follow_moved_folder
-from s2v.step_counters import go_on_logging_at
+from s2v.training.step_counters import go_on_logging_at
 
 
 class LastCheckpoint(ModelCheckpoint):

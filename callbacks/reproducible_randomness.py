@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from data_modules.shared_batches import shared_batches
-from s2v.step_counters import batches_begun
+from s2v.training.step_counters import batches_begun
 
 TRAINING, EVALUATION = 0, 1
 

@@ -17,8 +17,8 @@ from data_modules.evenly_spaced import evenly_spaced
 from data_modules.windows import WholeClipDataset, Window, WindowDataset
 from s2v.batch import FPS, SAMPLES_PER_FRAME
 from s2v.errors import InputError
+from s2v.files.whole_file import PARTIAL
 from s2v.generation.mp4_writer import write_mp4
-from s2v.whole_file import PARTIAL
 
 
 @dataclass(frozen=True)

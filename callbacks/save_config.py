@@ -12,8 +12,8 @@ from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from s2v.errors import InputError
-from s2v.wandb_run import RUN_ID
-from s2v.whole_file import whole_file, why_unwritten
+from s2v.files.whole_file import whole_file, why_unwritten
+from s2v.training.wandb_run import RUN_ID
 
 
 class SaveConfigBesideCheckpoints(SaveConfigCallback):
@@ -56,7 +56,7 @@ class SaveConfigBesideCheckpoints(SaveConfigCallback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """The W&B run's id, for `s2v.wandb_run`; nothing where the fit has none."""
+        """The W&B run's id, for `s2v.training.wandb_run`; nothing where the fit has none."""
         run_ids = [logger.version for logger in trainer.loggers if isinstance(logger, WandbLogger)]
         if run_ids and run_ids[0]:
             checkpoint[RUN_ID] = str(run_ids[0])

@@ -53,7 +53,7 @@ class SyncConfidenceCallback(Callback):
         }
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
-        """What will be read, for `s2v.early_check`."""
+        """What will be read, for `s2v.training.early_check`."""
         return {"the sync judge": self.syncnet if stage in ("fit", "validate") else None}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

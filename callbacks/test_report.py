@@ -33,9 +33,9 @@ from s2v.evaluation.report import Report
 from s2v.evaluation.scoring import Scoring
 from s2v.evaluation.speech_samples import as_int16
 from s2v.evaluation.summary import SystemSummary
-from s2v.file_hash import sha256_of_file
+from s2v.files.file_hash import sha256_of_file
 from s2v.models.face_landmarks import trees_file
-from s2v.step_counters import logged_step
+from s2v.training.step_counters import logged_step
 
 OURS = "speech2video"
 
@@ -103,7 +103,7 @@ class TestReport(Callback):
         self._sentences: dict[str, str] = {}
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
-        """What will be read, for `s2v.early_check`.
+        """What will be read, for `s2v.training.early_check`.
 
         Raises:
             InputError: the landmarks are the installed package's, and it is not installed.

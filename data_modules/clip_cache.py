@@ -24,7 +24,7 @@ from safetensors.numpy import save
 
 from data_modules.jpeg_frames import decode_frame, encode_frames
 from s2v.errors import InputError
-from s2v.whole_file import write_whole_file
+from s2v.files.whole_file import write_whole_file
 
 CACHE_FORMAT = "s2v-clip-2"
 JPEG_FORMAT = "s2v-clip-jpeg-1"

@@ -84,8 +84,8 @@ def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
 
     from data_modules.clip_cache import read_clip
     from s2v.batch import SAMPLE_RATE
+    from s2v.files.whole_file import write_whole_file
     from s2v.generation.mp4_writer import write_mp4
-    from s2v.whole_file import write_whole_file
 
     frames, speech = read_clip(cached)
     sound = io.BytesIO()
@@ -109,7 +109,7 @@ def _write_speakers(folder: Path, genders: dict[str, str]) -> None:
     import csv
     import io
 
-    from s2v.whole_file import write_whole_file
+    from s2v.files.whole_file import write_whole_file
 
     if not genders:
         return

@@ -9,7 +9,7 @@ import numpy as np
 
 from data_modules.clip_refused import ClipRefused
 from s2v.errors import InputError
-from s2v.onnx_input_shape import with_input_shape
+from s2v.weight_files.onnx_input_shape import with_input_shape
 
 FaceDetector = Callable[[np.ndarray], "tuple[float, float, float, float] | None"]
 """(H, W, 3) uint8 RGB -> (x, y, width, height) of the most prominent face, or None."""

@@ -6,7 +6,7 @@ import signal
 
 import torch
 
-from s2v.dead_worker import end_worker
+from s2v.training.dead_worker import end_worker
 
 
 def begin_worker(worker: int) -> None:

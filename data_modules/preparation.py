@@ -24,7 +24,7 @@ from data_modules.preparation_progress import PreparationProgress
 from data_modules.preparation_records import RECORDS_FOLDER, Record, read_records, still_true, thrown_away
 from data_modules.speech_track import SPEECH_RATE
 from s2v.errors import InputError
-from s2v.whole_file import remove_partial_files
+from s2v.files.whole_file import remove_partial_files
 
 _SECONDS_BETWEEN_MANIFESTS = 30.0
 _LONGEST_LIMIT = 1e6

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data_modules.clip_manifest import ManifestRow
 from s2v.errors import InputError
-from s2v.whole_file import write_whole_file
+from s2v.files.whole_file import write_whole_file
 
 PARTS = ("train", "val", "test")
 _VAL = _TEST = 0.15

@@ -24,7 +24,7 @@ from data_modules.splits import PARTS, Split, split_of, write_split
 from data_modules.windows import WholeClipDataset, Window, WindowDataset, collate_windows
 from s2v.batch import WITHOUT_CONSENT
 from s2v.errors import InputError
-from s2v.step_counters import batches_begun
+from s2v.training.step_counters import batches_begun
 
 
 class TalkingFaceDataModule(LightningDataModule):
@@ -223,7 +223,7 @@ class TalkingFaceDataModule(LightningDataModule):
         return {WITHOUT_CONSENT: sorted(unasked)} if unasked else {}
 
     def check_data(self, stage: str, data: Any) -> None:
-        """A fit's epoch needs a batch; `s2v.early_check` asks before loggers begin.
+        """A fit's epoch needs a batch; `s2v.training.early_check` asks before loggers begin.
 
         Raises:
             InputError: batch_size is more than the training windows.

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from s2v.sigterm import STATUS
+from s2v.process.sigterm import STATUS
 
 _START_LIMIT = 120.0
 _ORPHAN_GRACE = 10.0

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from s2v.errors import InputError
-from s2v.whole_file import whole_file, why_unwritten
+from s2v.files.whole_file import whole_file, why_unwritten
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

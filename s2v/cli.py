@@ -13,7 +13,7 @@ from s2v import __version__
 from s2v.errors import InputError
 from s2v.evaluation.markdown_text import printable
 from s2v.nearest_name import did_you_mean
-from s2v.sigterm import ended_by_sigterm
+from s2v.process.sigterm import ended_by_sigterm
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -212,7 +212,7 @@ def _dispatch(args: list[str]) -> int:
         parser.print_help()
         return EXIT_BAD_INPUT
     if name in TRAINING:
-        from s2v import training_cli
+        from s2v.training import training_cli
 
         return training_cli.run(args)
     if name in GROUPS:

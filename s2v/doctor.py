@@ -146,9 +146,9 @@ def check_cache(path: Path) -> Check:
 def check_weights(path: Path) -> Check:
     """What a file of weights is, by its outline, whether all of it is there, and its hash."""
     try:
-        from s2v.file_hash import sha256_of_file
-        from s2v.weight_file import checked_weight_file
-        from s2v.weight_outline import kind_of_weights
+        from s2v.files.file_hash import sha256_of_file
+        from s2v.weight_files.weight_file import checked_weight_file
+        from s2v.weight_files.weight_outline import kind_of_weights
 
         kind = kind_of_weights(checked_weight_file(path))
         return Check("ok", "weights", f"{path} ({kind}) sha256 {sha256_of_file(path)}")
@@ -159,7 +159,7 @@ def check_weights(path: Path) -> Check:
 
 def check_wandb() -> Check:
     """Whether runs go to W&B or stay here."""
-    from s2v.wandb_login import is_logged_in
+    from s2v.training.wandb_login import is_logged_in
 
     mode = os.environ.get("WANDB_MODE")
     if mode in ("offline", "disabled"):

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2v.errors import InputError
-from s2v.own_process import check_one_process, may_have_several_processes, run_in_own_process
-from s2v.stage_weights import weights_read
-from s2v.weight_source import changed_sources, contents_of_sources
-from s2v.whole_file import write_whole_file
+from s2v.files.whole_file import write_whole_file
+from s2v.training.own_process import check_one_process, may_have_several_processes, run_in_own_process
+from s2v.weight_files.stage_weights import weights_read
+from s2v.weight_files.weight_source import changed_sources, contents_of_sources
 
 if TYPE_CHECKING:
     from s2v.evaluation.table1_config import Stage, System
@@ -135,7 +135,7 @@ def config_files(arguments: list[str]) -> list[str]:
 
 def evaluate(system: System, output: Path) -> Path:
     """Test a system unless this very checkpoint was tested like this before, by the same judges; its report.json."""
-    from s2v.file_hash import sha256_of_file
+    from s2v.files.file_hash import sha256_of_file
 
     if system.checkpoint is not None and not system.checkpoint.is_file():
         raise InputError(
@@ -178,7 +178,7 @@ def _weights(report: Path) -> list[str]:
 
 def run_training_command(arguments: list[str]) -> None:
     """`s2v fit|test`, in this process."""
-    from s2v import training_cli
+    from s2v.training import training_cli
 
     training_cli.run(arguments)
 

@@ -1,7 +1,8 @@
 """Published checkpoints into our networks, unchanged.
 
 Each `load_*` gives a network in evaluation mode with its origin in `weights_file` and `weights_sha256`. A
-file that is missing, damaged or does not fit is one InputError that names what is wrong (`s2v.weight_file`).
+file that is missing, damaged or does not fit is one InputError that names what is wrong
+(`s2v.weight_files.weight_file`).
 """
 
 import json
@@ -15,8 +16,7 @@ import numpy as np
 import torch
 
 from s2v.errors import InputError
-from s2v.file_hash import sha256_of_file
-from s2v.keras_file import KERAS_VALUES, keras_layer_names, keras_values
+from s2v.files.file_hash import sha256_of_file
 from s2v.models.cpc import CPC
 from s2v.models.lpips import CHANNELS, LPIPS
 from s2v.models.mini_xception import MiniXception
@@ -27,7 +27,8 @@ from s2v.models.senet import SENet50
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.syncnet import SyncNet
 from s2v.models.vggface import VGGFace
-from s2v.weight_file import (
+from s2v.weight_files.keras_file import KERAS_VALUES, keras_layer_names, keras_values
+from s2v.weight_files.weight_file import (
     StateDict,
     checked_weight_file,
     filled,

@@ -11,7 +11,7 @@ import numpy as np
 
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
-from s2v.whole_file import whole_file
+from s2v.files.whole_file import whole_file
 
 QUALITY = {"crf": "18", "preset": "veryfast", "threads": "1"}
 SOUND = {"b": "96k", "aac_coder": "fast"}

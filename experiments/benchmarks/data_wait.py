@@ -33,7 +33,7 @@ from data_modules.clip_preparation import PreparationSettings
 from data_modules.voxceleb2 import VoxCeleb2
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.modules.composer import ComposerModule
-from s2v.precision import choose_precision, cuda_capabilities
+from s2v.training.precision import choose_precision, cuda_capabilities
 
 SECONDS = 3
 DIFFERENT = 24

@@ -34,7 +34,6 @@ from gpu_settings import failure, gpu_arithmetic
 from speech_networks import DEFAULT, NARROW, PAPER, WINDOW_FRAMES, Sizes, at_width, networks, write_speech
 from torch import Tensor
 
-from s2v.freed_memory import keep_freed_memory
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import hear_portrait
 from s2v.generation.sdfa_stream import NOISE_SEED, SDFAStream
@@ -42,6 +41,7 @@ from s2v.generation.speech_file import SpeechFile
 from s2v.generation.streaming import StreamingGenerator
 from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.sdfa import SDFA
+from s2v.process.freed_memory import keep_freed_memory
 
 BASELINE = "SDFA, 128 x 96"
 PUBLISHED = "SDFA, 128 x 96, as published"

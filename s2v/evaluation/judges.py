@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from s2v.errors import InputError
-from s2v.file_hash import sha256_of_file
+from s2v.files.file_hash import sha256_of_file
 from s2v.metrics.emotion import canonical_emotion
 from s2v.metrics.sync_confidence import SyncMode, sync_mode
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
+from s2v.models.pictures_in_parts import in_parts
 from s2v.models.senet import FERPLUS_CLASSES
-from s2v.pictures_in_parts import in_parts
-from s2v.weight_source import file_of_source
+from s2v.weight_files.weight_source import file_of_source
 
 if TYPE_CHECKING:
     from s2v.models.fid_inception import FidInception

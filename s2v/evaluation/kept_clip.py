@@ -12,9 +12,9 @@ from torch import Tensor
 from s2v.batch import FPS
 from s2v.errors import InputError
 from s2v.evaluation.contact_sheet import contact_sheet_png, strip_of
+from s2v.files.whole_file import write_whole_file
 from s2v.generation.mp4_writer import write_mp4
 from s2v.metrics.regional_quality import at_size
-from s2v.whole_file import write_whole_file
 
 _TENSORS = ("real", "generated", "speech")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.file_hash import sha256_of_file
+from s2v.files.file_hash import sha256_of_file
 
 
 @dataclass

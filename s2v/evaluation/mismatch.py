@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from s2v.errors import InputError
-from s2v.spreadsheet_cell import as_cell, from_cell
-from s2v.whole_file import write_whole_file
+from s2v.files.spreadsheet_cell import as_cell, from_cell
+from s2v.files.whole_file import write_whole_file
 
 COLUMNS = ("clip_id", "still_of")
 

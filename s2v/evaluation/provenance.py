@@ -12,9 +12,9 @@ import torch
 import s2v
 from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
 from s2v.evaluation.landmark_judge import LandmarkJudge
-from s2v.file_hash import sha256_of_file
-from s2v.stage_weights import strings_of
-from s2v.weight_source import file_of_source
+from s2v.files.file_hash import sha256_of_file
+from s2v.weight_files.stage_weights import strings_of
+from s2v.weight_files.weight_source import file_of_source
 
 _WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".model", ".hdf5", ".h5", ".onnx")
 

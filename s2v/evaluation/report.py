@@ -42,7 +42,7 @@ from s2v.evaluation.summary import (
     averages_note,
     own_metrics,
 )
-from s2v.whole_file import whole_file
+from s2v.files.whole_file import whole_file
 
 _NARROW = 7
 _SHORT = {

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from s2v.evaluation.clip_rows import ClipRow
 from s2v.evaluation.summary import CLIP_METRICS
-from s2v.spreadsheet_cell import as_cell
+from s2v.files.spreadsheet_cell import as_cell
 
 COLUMNS = (
     "clip_id",

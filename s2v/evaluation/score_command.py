@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from s2v.errors import InputError
-from s2v.whole_file import check_can_be_made
+from s2v.files.whole_file import check_can_be_made
 
 if TYPE_CHECKING:
     from s2v.evaluation.report import Report
@@ -161,7 +161,7 @@ def run_score(args: argparse.Namespace) -> int:
     from s2v.evaluation.scoring import Scoring
     from s2v.evaluation.scoring_job import ScoringJob
     from s2v.evaluation.video_pairs import find_pairs, read_pair, real_frames
-    from s2v.file_hash import sha256_of_file
+    from s2v.files.file_hash import sha256_of_file
 
     if empty := [name.replace("_", "-") for name in FILES if getattr(args, name) == ""]:
         raise InputError(f"--{empty[0]} is empty: give a file, or leave the option out")
@@ -288,7 +288,7 @@ def _using(device: str) -> Iterator[None]:
 def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
     """Hashes of what the system learned from; None where neither option says it."""
     from s2v.evaluation.provenance import files_trained_with
-    from s2v.file_hash import sha256_of_file
+    from s2v.files.file_hash import sha256_of_file
 
     for path in (*stated, *filter(None, [checkpoint])):
         if not Path(path).is_file():

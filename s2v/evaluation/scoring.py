@@ -16,8 +16,8 @@ from s2v.evaluation.report import Report
 from s2v.evaluation.retrieval import describe_genders
 from s2v.evaluation.row_table import RowTable
 from s2v.evaluation.summary import summarise
-from s2v.file_hash import sha256_of_list
-from s2v.freed_memory import give_back_freed_memory
+from s2v.files.file_hash import sha256_of_list
+from s2v.process.freed_memory import give_back_freed_memory
 
 BOOTSTRAP_SEED = 0
 

@@ -23,10 +23,10 @@ from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.scoring import measure_clip
 from s2v.evaluation.video_crop import VideoCrop
 from s2v.evaluation.video_pairs import VideoPair, read_pair, real_frames
-from s2v.freed_memory import give_back_freed_memory
 from s2v.models.face_landmarks import names_installed
-from s2v.one_thread_each import one_thread
-from s2v.weight_source import absolute_source
+from s2v.process.freed_memory import give_back_freed_memory
+from s2v.process.one_thread_each import one_thread
+from s2v.weight_files.weight_source import absolute_source
 
 
 @dataclass(frozen=True)

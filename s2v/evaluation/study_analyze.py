@@ -48,7 +48,7 @@ def run_analyze(args: argparse.Namespace) -> int:
     from s2v.evaluation.study_key import read_study_key
     from s2v.evaluation.study_report import markdown, sections
     from s2v.evaluation.study_results import ExclusionRules, collect
-    from s2v.whole_file import write_whole_file
+    from s2v.files.whole_file import write_whole_file
 
     if args.bootstrap < 0 or args.seed < 0:
         raise InputError("--bootstrap and --seed: expected 0 or more")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2v.errors import InputError
-from s2v.whole_file import whole_file
+from s2v.files.whole_file import whole_file
 
 if TYPE_CHECKING:
     from s2v.evaluation.study_plan import Item

@@ -23,9 +23,9 @@ from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, averages_note, own_metrics
+from s2v.files.whole_file import write_whole_file
 from s2v.metrics.regional_quality import METRICS as PIXEL_METRICS
 from s2v.metrics.regional_quality import SIZES
-from s2v.whole_file import write_whole_file
 
 SHARED = ("clip_list_sha256", "dataset", "split", "crop")
 """What must be the same in all reports of a table, as the judges must."""

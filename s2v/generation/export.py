@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2v.errors import InputError
+from s2v.files.whole_file import DISK_IS_FULL, check_can_be_made, why_unwritten
 from s2v.generation.export_plan import Export, plan_exports
-from s2v.whole_file import DISK_IS_FULL, check_can_be_made, why_unwritten
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -105,8 +105,8 @@ def run_export(args: argparse.Namespace) -> int:
 
     import torch
 
-    from s2v.file_hash import sha256_of_file
-    from s2v.freed_memory import keep_freed_memory
+    from s2v.files.file_hash import sha256_of_file
+    from s2v.process.freed_memory import keep_freed_memory
 
     keep_freed_memory()
     device = choose_device(args.device)

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
+from s2v.files.whole_file import partial_beside
 from s2v.generation.provenance_mark import ProvenanceMark
-from s2v.whole_file import partial_beside
 
 COMMENT = "synthetic, made by s2v"
 """The container's comment: a generated video says so itself."""

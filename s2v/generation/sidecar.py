@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from s2v import __version__
-from s2v.file_hash import sha256_of_file
+from s2v.files.file_hash import sha256_of_file
+from s2v.files.whole_file import write_whole_file
 from s2v.generation.provenance_mark import MARK_VERSION
-from s2v.whole_file import write_whole_file
 
 
 def sidecar_of(video: Path) -> Path:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from s2v.pictures_in_parts import in_parts
+from s2v.models.pictures_in_parts import in_parts
 
 SIDE = 32
 """Mean pictures are SIDE x SIDE: that bounds what a test keeps, 12 kB a speaker."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.face_regions import RowRegion, cut_rows
-from s2v.pictures_in_parts import in_parts, pictures_at_once
+from s2v.models.pictures_in_parts import in_parts, pictures_at_once
 
 DATA_RANGE = 255.0
 SSIM_WINDOW = 11

@@ -21,7 +21,7 @@ from s2v.metrics.image_quality import (
     check_ssim_size,
     ssim_maps,
 )
-from s2v.pictures_in_parts import in_parts
+from s2v.models.pictures_in_parts import in_parts
 
 SMALL_SIZE = (128, 96)
 """Height and width of the comparison with 128 x 96 systems."""

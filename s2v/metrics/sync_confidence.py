@@ -21,7 +21,7 @@ from torch.nn import functional
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.models.lip_speech_network import STEPS_PER_FRAME, WINDOW_FRAMES, WINDOW_STEPS, LipSpeechNetwork
-from s2v.one_thread_each import Piece, Result, map_on_threads
+from s2v.process.one_thread_each import Piece, Result, map_on_threads
 
 MIN_FRAMES = WINDOW_FRAMES + 1
 """Shortest clip that has a window: the public evaluation leaves out the last one."""

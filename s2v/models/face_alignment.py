@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from s2v.errors import InputError
-from s2v.onnx_input_shape import with_input_shape
+from s2v.weight_files.onnx_input_shape import with_input_shape
 
 ALIGNED_SIZE = 112
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s2v.errors import InputError
-from s2v.pictures_in_parts import in_parts
+from s2v.models.pictures_in_parts import in_parts
 
 
 def resize_faces(faces: Tensor, size: int) -> Tensor:

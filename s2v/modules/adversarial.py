@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.shared_validation import SharedValidation
-from s2v.step_counters import batches_begun, go_on_logging_at
+from s2v.training.step_counters import batches_begun, go_on_logging_at
 
 
 class AdversarialModule(PlainHyperparameters, SharedValidation):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from s2v.errors import InputError
-from s2v.weight_file import checked_weight_file, why_not_loaded
+from s2v.weight_files.weight_file import checked_weight_file, why_not_loaded
 
 
 def read_checkpoint(path: str, purpose: str) -> dict[str, Any]:

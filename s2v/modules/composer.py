@@ -33,7 +33,7 @@ from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frame_augmentation import FrameAugmentation
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_variety import mixed
-from s2v.number_check import check_at_least_one, check_not_negative
+from s2v.modules.number_check import check_at_least_one, check_not_negative
 
 
 @dataclass
@@ -200,7 +200,7 @@ class ComposerModule(AdversarialModule):
         return cast(FaceNetwork, self.feature_networks["face"])
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
-        """What will be read, for `s2v.early_check`."""
+        """What will be read, for `s2v.training.early_check`."""
         if stage != "fit":
             return {}
         return {
@@ -219,7 +219,9 @@ class ComposerModule(AdversarialModule):
             self.feature_networks["face"] = load_feature_network(self.feature_network, self.generator)
 
     def check_data(self, stage: str, data: Any) -> None:
-        """The data's frames must be of the generated ones' size and rate; `s2v.early_check` asks before loggers begin.
+        """The data's frames must be of the generated ones' size and rate.
+
+        `s2v.training.early_check` asks before loggers begin.
 
         Raises:
             InputError: they are not.

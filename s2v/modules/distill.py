@@ -19,11 +19,11 @@ from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
+from s2v.modules.number_check import check_not_negative
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.teacher_cache import TeacherCache, filled_cache
-from s2v.number_check import check_not_negative
 from s2v.speech_time import count_frames, frame_centre
-from s2v.weight_source import content_of_source
+from s2v.weight_files.weight_source import content_of_source
 
 
 class DistillModule(RetrievesIdentity):
@@ -104,7 +104,7 @@ class DistillModule(RetrievesIdentity):
         self.train()  # Lightning leaves a module in the modes it comes in
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
-        """What will be read, for `s2v.early_check`."""
+        """What will be read, for `s2v.training.early_check`."""
         sources = {"identity teacher": self.identity_teacher, "emotion teacher": self.emotion_teacher}
         if stage == "fit" and not goes_on:
             sources |= {"pretrained CPC": self.cpc_checkpoint, "speaker encoder": self.speaker_checkpoint}

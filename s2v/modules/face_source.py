@@ -11,7 +11,7 @@ from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.checkpoint_part import read_checkpoint
 from s2v.own_modules import own_class
-from s2v.weight_file import filled, read_state_dict
+from s2v.weight_files.weight_file import filled, read_state_dict
 
 if TYPE_CHECKING:
     from s2v.modules.face_teacher import FaceTeacher

@@ -10,9 +10,9 @@ from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.number_check import check_not_negative
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.shared_validation import SharedValidation
-from s2v.number_check import check_not_negative
 
 INSTEAD = {
     "speaker": "A folder of videos needs a subfolder a speaker; or give stage 1 published weights "
@@ -69,7 +69,9 @@ class FaceTeacher(PlainHyperparameters, SharedValidation):
             self.class_names = self._names_in(data)
 
     def check_data(self, stage: str, data: Any) -> None:
-        """A fit's network needs an output for each class of the data; `s2v.early_check` asks before loggers begin.
+        """A fit's network needs an output for each class of the data.
+
+        `s2v.training.early_check` asks before loggers begin.
 
         Raises:
             InputError: there are no classes, or another number of them.

@@ -26,7 +26,7 @@ class PlainHyperparameters(pl.LightningModule):
 
     Attributes:
         true_precisions: of `trainer.precision` without mixing, those that its weights and pictures agree in; see
-            `s2v.trainer_check`.
+            `s2v.training.trainer_check`.
     """
 
     true_precisions: tuple[str, ...] = ("32-true",)  # pictures become float32, whatever the weights are

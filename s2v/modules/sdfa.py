@@ -19,7 +19,7 @@ from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.composer_checks import check_frame_rate, check_frame_size
 from s2v.modules.consent_mark import mark_unasked
-from s2v.number_check import check_at_least_one, check_not_negative
+from s2v.modules.number_check import check_at_least_one, check_not_negative
 
 
 @dataclass
@@ -136,7 +136,7 @@ class SDFAModule(AdversarialModule):
         return self.voice is None
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
-        """What will be read, for `s2v.early_check`."""
+        """What will be read, for `s2v.training.early_check`."""
         if goes_on:
             return {}
         voice = self.voice_checkpoint if stage == "fit" and self.voice is not None else None
@@ -160,7 +160,9 @@ class SDFAModule(AdversarialModule):
             self.weights_file = None
 
     def check_data(self, stage: str, data: Any) -> None:
-        """The data's frames must be of the generated ones' size and rate; `s2v.early_check` asks before loggers begin.
+        """The data's frames must be of the generated ones' size and rate.
+
+        `s2v.training.early_check` asks before loggers begin.
 
         Raises:
             InputError: they are not.

@@ -14,9 +14,9 @@ from s2v.metrics.lip_sync import sync_values
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.modules.composer_checks import check_frame_rate
 from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.number_check import check_not_negative
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.shared_validation import SharedValidation
-from s2v.number_check import check_not_negative
 
 _CLIP_VERDICTS = ("sync_within_one", "sync_prefers_true", "sync_prefers_true_pairs")
 
@@ -69,7 +69,7 @@ class SyncNetTraining(PlainHyperparameters, SharedValidation):
         self.check_data(stage, getattr(self.trainer, "datamodule", None))
 
     def check_data(self, stage: str, data: Any) -> None:
-        """The same for `s2v.early_check`, which asks before loggers begin.
+        """The same for `s2v.training.early_check`, which asks before loggers begin.
 
         Raises:
             InputError: the frames are of another rate.

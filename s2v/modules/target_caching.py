@@ -16,12 +16,12 @@ from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.dask_cluster import workplace
 from data_modules.pixel_names import pixel_names
 from s2v.errors import InputError
-from s2v.freed_memory import give_back_freed_memory, keep_freed_memory
+from s2v.files.whole_file import remove_partial_files
 from s2v.modules.face_source import load_face_network
 from s2v.modules.teacher_cache import TeacherCache, clip_features, fingerprint
-from s2v.one_thread_each import one_thread
-from s2v.weight_source import absolute_source, content_of_source
-from s2v.whole_file import remove_partial_files
+from s2v.process.freed_memory import give_back_freed_memory, keep_freed_memory
+from s2v.process.one_thread_each import one_thread
+from s2v.weight_files.weight_source import absolute_source, content_of_source
 
 Watch = Callable[[Iterable[tuple[str, str]], int], Iterable[tuple[str, str]]]
 

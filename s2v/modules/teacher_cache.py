@@ -11,8 +11,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from s2v.errors import InputError
-from s2v.pictures_in_parts import in_parts
-from s2v.whole_file import whole_file
+from s2v.files.whole_file import whole_file
+from s2v.models.pictures_in_parts import in_parts
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer

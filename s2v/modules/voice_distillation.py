@@ -16,7 +16,7 @@ from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
-from s2v.number_check import check_not_negative
+from s2v.modules.number_check import check_not_negative
 
 
 class VoiceEncoderModule(RetrievesIdentity):
@@ -64,7 +64,7 @@ class VoiceEncoderModule(RetrievesIdentity):
         self.teachers = FrozenNetworks()
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
-        """What will be read, for `s2v.early_check`."""
+        """What will be read, for `s2v.training.early_check`."""
         return {"face teacher": self.identity_teacher}
 
     def setup(self, stage: str) -> None:

@@ -45,9 +45,9 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_report(args: argparse.Namespace) -> int:
     """Reads the runs, writes the page, prints where it is."""
+    from s2v.files.whole_file import write_whole_file
     from s2v.reporting.report_page import report_page
     from s2v.reporting.run_folder import read_run, run_names
-    from s2v.whole_file import write_whole_file
 
     if args.clips < 0 or not args.embed >= 0:
         raise InputError(f"--clips and --embed: 0 or more was expected, {args.clips} and {args.embed:g} came")
@@ -87,8 +87,8 @@ def place_videos(
     runs: list[Run], clips: list[str], beside: Path, budget: float
 ) -> dict[str, list[ShownVideo]]:
     """Embed videos until `budget` bytes are used, copy the rest into `beside` under names of our own."""
+    from s2v.files.whole_file import whole_file
     from s2v.reporting.report_page import ShownVideo
-    from s2v.whole_file import whole_file
 
     shown: dict[str, list[ShownVideo]] = {}
     for clip_number, clip in enumerate(clips, 1):

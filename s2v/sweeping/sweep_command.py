@@ -186,7 +186,7 @@ def write_results(sweep: SweepFile, study: optuna.Study, output: Path) -> None:
     """trials.csv, a row a trial; best.yaml, the best one's values as an overlay for `s2v fit --config`."""
     import yaml
 
-    from s2v.whole_file import write_whole_file
+    from s2v.files.whole_file import write_whole_file
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -15,8 +15,8 @@ from optuna.distributions import (
 )
 
 from s2v.errors import InputError
+from s2v.files.unique_keys import UniqueKeys
 from s2v.nearest_name import did_you_mean
-from s2v.unique_keys import UniqueKeys
 
 METHODS = ("bayes", "random", "grid")
 RUN_ID = "${oc.env:WANDB_RUN_ID}"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from s2v.errors import InputError
-from s2v.own_process import status_at_end
 from s2v.reporting.metrics_file import find_metrics_files, last_entry, read_metrics
 from s2v.sweeping.sweep_file import RUN_ID, SweepFile
+from s2v.training.own_process import status_at_end
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from callbacks.sample_videos import Sample, SampleVideos, make_sample, still_str
 from data_modules.clip_cache import write_clip
 from data_modules.windows import Clip, WholeClipDataset, WindowDataset, collate_windows
 from s2v.errors import InputError
+from s2v.files.whole_file import partial_beside
 from s2v.generation.speech_file import read_speech
 from s2v.modules.composer import ComposerModule
-from s2v.whole_file import partial_beside
 from tests.s2v.generation.composer_checkpoint import instantiate_composer
 from tests.s2v.generation.networks import speech_like
-from tests.s2v.wandb_offline import read_offline_run
+from tests.s2v.training.wandb_offline import read_offline_run
 
 FRAMES = 30
 

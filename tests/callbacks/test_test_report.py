@@ -22,13 +22,13 @@ from s2v.evaluation.clip_measurement import ClipMeasurement
 from s2v.evaluation.clip_rows import CALIBRATION, MP4, OWN_FRAMES, TestClip
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.summary import METRICS
-from s2v.file_hash import sha256_of_file, sha256_of_list
+from s2v.files.file_hash import sha256_of_file, sha256_of_list
 from s2v.generation.mp4_writer import write_mp4
 from s2v.metrics.image_quality import frame_psnr
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
 from tests.s2v.evaluation.judge_checkpoints import save_alexnet, save_face_teacher, save_syncnet
 from tests.s2v.evaluation.talking_squares import COLOURS, EMOTIONS
-from tests.s2v.wandb_offline import read_offline_run
+from tests.s2v.training.wandb_offline import read_offline_run
 
 OURS = "speech2video"
 OTHERWISE_TESTED = {

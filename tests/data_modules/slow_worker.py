@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_modules.timed_worker import serve
-from s2v.whole_file import whole_file
+from s2v.files.whole_file import whole_file
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

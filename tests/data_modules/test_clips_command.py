@@ -16,7 +16,7 @@ from data_modules.clip_manifest import ManifestRow, read_manifest, write_manifes
 from data_modules.splits import make_split
 from s2v.cli import main
 from s2v.evaluation.video_pairs import find_pairs, read_video
-from s2v.file_hash import sha256_of_list
+from s2v.files.file_hash import sha256_of_list
 from s2v.generation.mp4_writer import COMMENT
 
 

@@ -13,7 +13,7 @@ from data_modules.preparation_command import run_prepare
 from data_modules.sync_audit import AuditSummary, audit_sync
 from s2v.errors import InputError
 from s2v.evaluation.judges import load_sync_judge
-from s2v.file_hash import sha256_of_file
+from s2v.files.file_hash import sha256_of_file
 from s2v.metrics.sync_confidence import sync_scores
 from tests.data_modules.media import tone, write_clip, write_media
 from tests.data_modules.test_preparation_command import parsed

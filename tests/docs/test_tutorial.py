@@ -12,9 +12,9 @@ import torch
 
 from data_modules.synthetic.corpus import write_corpus
 from s2v.cli import COMMANDS, TRAINING, parser_of
-from s2v.keras_file import KERAS_VALUES, keras_layer_names
 from s2v.models.mini_xception import MiniXception
 from s2v.models.speaker_encoder import SpeakerEncoder
+from s2v.weight_files.keras_file import KERAS_VALUES, keras_layer_names
 from s2v.weights import load_mini_xception
 from tests.docs.page_commands import run_commands
 from tests.experiments.combinations import REPOSITORY

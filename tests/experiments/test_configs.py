@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from s2v.modules.composer import ComposerModule
 from s2v.modules.distill import DistillModule
-from s2v.training_cli import TrainingCLI
+from s2v.training.training_cli import TrainingCLI
 from tests.experiments.combinations import (
     ABLATIONS,
     COMBINATIONS,

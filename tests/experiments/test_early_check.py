@@ -6,8 +6,8 @@ import pytest
 
 from callbacks.test_report import TestReport
 from s2v.cli import main
-from s2v.early_check import check_early
 from s2v.errors import InputError
+from s2v.training.early_check import check_early
 from tests.experiments.combinations import arguments, tiny
 from tests.experiments.conftest import options
 

@@ -18,7 +18,7 @@ from s2v.cli import main
 from s2v.generation.speech_file import read_speech
 from tests.experiments.combinations import EXPERIMENTS, OWN, TINY, arguments
 from tests.experiments.conftest import options
-from tests.s2v.wandb_offline import read_offline_run
+from tests.s2v.training.wandb_offline import read_offline_run
 
 SWEEPS = sorted(path.stem for path in (EXPERIMENTS / "sweeps").iterdir())
 RUN_ID = "abc123"

@@ -9,8 +9,8 @@ import pytest
 
 import s2v
 from s2v.cli import COMMANDS, TRAINING, main
+from s2v.files.whole_file import whole_file
 from s2v.nearest_name import did_you_mean
-from s2v.whole_file import whole_file
 from tests.conftest import REPOSITORY
 
 

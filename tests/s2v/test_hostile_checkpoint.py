@@ -24,7 +24,7 @@ from tests.s2v.generation.composer_checkpoint import (
     network,
     write_composer_checkpoint,
 )
-from tests.s2v.test_training_cli import BASE, STAGE
+from tests.s2v.training.test_training_cli import BASE, STAGE
 
 
 class Command:
@@ -268,7 +268,7 @@ def test_only_networks_of_known_libraries_come_along_with_this_package() -> None
     """Others' would pass for the user's imports."""
     script = """
 import s2v.evaluation.judges, s2v.generation.export, s2v.models.fid_inception, s2v.modules.composer, s2v.modules.sdfa
-import s2v.modules.face_teacher, s2v.modules.syncnet_training, s2v.training_cli
+import s2v.modules.face_teacher, s2v.modules.syncnet_training, s2v.training.training_cli
 from torch import nn
 from s2v.modules.named_classes import _LIBRARIES, _subclasses
 print({each.__module__.split(".")[0] for each in _subclasses(nn.Module)} - _LIBRARIES)

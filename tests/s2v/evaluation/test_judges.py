@@ -13,11 +13,11 @@ from s2v.evaluation.judges import (
     load_face_judge,
     load_sync_judge,
 )
-from s2v.file_hash import sha256_of_file
+from s2v.files.file_hash import sha256_of_file
 from s2v.metrics.sync_confidence import sync_scores
+from s2v.models.pictures_in_parts import PICTURES_ON_CPU
 from s2v.models.syncnet import SyncNet
 from s2v.modules.syncnet_training import SyncNetTraining
-from s2v.pictures_in_parts import PICTURES_ON_CPU
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_mouth_syncnet, save_syncnet
 
 SHARED_WEIGHTS = Path(__file__).parents[4] / "shared" / "weights"

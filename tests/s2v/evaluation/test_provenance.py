@@ -9,7 +9,7 @@ import torch
 
 from s2v.evaluation.judges import FaceJudge, SyncJudge
 from s2v.evaluation.provenance import describe_judge, files_trained_with, git_commit, package_versions
-from s2v.file_hash import sha256_of_file, sha256_of_list
+from s2v.files.file_hash import sha256_of_file, sha256_of_list
 from s2v.models.mouth_syncnet import MouthSyncNet
 from s2v.models.syncnet import SyncNet
 

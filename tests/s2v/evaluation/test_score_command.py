@@ -12,7 +12,7 @@ import torch
 from s2v.cli import main
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.video_pairs import VideoPair, find_pairs, read_pair, read_video
-from s2v.file_hash import sha256_of_file
+from s2v.files.file_hash import sha256_of_file
 from tests.data_modules.media import tone, write_changing_sound, write_media
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
 

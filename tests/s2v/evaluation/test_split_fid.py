@@ -13,7 +13,7 @@ from s2v.errors import InputError
 from s2v.evaluation.judges import load_fid_judge
 from s2v.evaluation.report import Report
 from s2v.evaluation.split_fid import SplitFid
-from s2v.file_hash import sha256_of_file
+from s2v.files.file_hash import sha256_of_file
 from tests.data_modules.media import write_media
 
 

@@ -18,7 +18,7 @@ from s2v.metrics.image_quality import (
     motion,
     sharpness,
 )
-from s2v.pictures_in_parts import PICTURES_ON_CPU
+from s2v.models.pictures_in_parts import PICTURES_ON_CPU
 from tests.s2v.metrics.scikit_image_ssim import ssim_of_scikit_image
 
 

@@ -8,9 +8,9 @@ import torch
 
 from s2v.errors import InputError
 from s2v.evaluation.judges import load_emotion_judge, load_face_judge
-from s2v.file_hash import sha256_of_file
+from s2v.files.file_hash import sha256_of_file
 from s2v.modules.face_source import load_face_network
-from tests.s2v.test_onnx_input_shape import field, tensor_info
+from tests.s2v.weight_files.test_onnx_input_shape import field, tensor_info
 
 pytest.importorskip("onnxruntime")
 

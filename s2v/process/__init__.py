@@ -1,0 +1,1 @@
+"""The process that a command runs in: how it ends, its threads, the memory it frees."""

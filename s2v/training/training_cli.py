@@ -1,0 +1,382 @@
+"""`s2v fit|validate|test|predict`: LightningCLI with OmegaConf interpolation across several configs."""
+
+import argparse
+import logging
+import pickle
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import torch
+from jsonargparse import set_parsing_settings
+from jsonargparse._common import parser_context
+from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.trainer.states import TrainerStatus
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from omegaconf.errors import OmegaConfBaseException
+
+from callbacks.save_config import SaveConfigBesideCheckpoints
+from s2v.errors import InputError
+from s2v.files.whole_file import DISK_IS_FULL, check_can_be_made, check_room, why_unwritten
+from s2v.own_modules import find_own_modules
+from s2v.process.freed_memory import keep_freed_memory
+from s2v.process.sigterm import ended_by_sigterm
+from s2v.training.checkpoint_place import check_checkpoint_folders, check_checkpoint_option, check_moved_runs
+from s2v.training.closing_test import check_before_fit, log_test_table, run_closing_test
+from s2v.training.config_errors import explain, explain_interpolation, overruled_options, read_configs
+from s2v.training.constructor_fault import explain_constructor
+from s2v.training.dead_worker import explain_dead_worker
+from s2v.training.early_check import check_early
+from s2v.training.lightning_refusal import explain_refusal
+from s2v.training.precision import choose_precision, cuda_capabilities
+from s2v.training.strategy_check import check_strategy
+from s2v.training.trainer_check import check_fit_of_module, check_fit_options
+from s2v.training.wandb_login import work_offline_unless_logged_in
+from s2v.training.wandb_run import continued_run, ended_run, is_wandb
+
+EXAMPLES = {
+    "fit": "--config experiments/base/trainer.yaml --config experiments/data/crema_d.yaml "
+    "--config experiments/distill/distill.yaml --config experiments/base/representation.yaml "
+    "--trainer.max_epochs 50",
+    "validate": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/best.ckpt",
+    "test": "--config runs/crema_d/compose/config.yaml --config experiments/test/report.yaml "
+    "--ckpt_path runs/crema_d/compose/best.ckpt",
+    "predict": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/best.ckpt",
+}
+
+SUMMARIES = {
+    "fit": "Train what the configs describe; later configs and options overrule earlier ones.",
+    "validate": "Run a checkpoint over the validation split.",
+    "test": "Run a checkpoint over the test split and write the report.",
+    "predict": "Generate the test split's clips from a checkpoint and hand them to the callbacks that take predictions "
+    "(BasePredictionWriter); it writes nothing itself: `s2v export` writes videos.",
+}
+
+
+class TrainingParser(LightningArgumentParser):
+    """LightningCLI's parser with one-line errors, and overlays that exchange a class."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Also of the parsers that jsonargparse makes for a class's arguments: an abbreviated option is a misspelt one.
+        super().__init__(*args, **{"allow_abbrev": False} | kwargs)
+
+    def _check_value_key(self, action: Any, value: Any, key: str, *args: Any, **kwargs: Any) -> Any:
+        """A config that exchanges a class keeps what the configs before gave its arguments as `${...}`.
+
+        jsonargparse keeps what the new class takes too, but asks so strictly that no interpolation, resolved at the
+        end only, is taken for a number or a network. It asks by this method (4.53); the values are checked again
+        when they are resolved.
+        """
+        if "${" not in str(value):
+            return super()._check_value_key(action, value, key, *args, **kwargs)
+        with parser_context(lenient_check=True):
+            return super()._check_value_key(action, value, key, *args, **kwargs)
+
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """Where any network will do, not the hundreds that PyTorch has."""
+        return re.sub(
+            r"(known\s+subclasses:\s+)torch\.nn\.Module,[^)]*",
+            r"\1any torch.nn.Module",
+            super().format_help(*args, **kwargs),
+        )
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        if parser._subcommands_action is not None:
+            parser = next(iter(parser._subcommands_action.choices.values()))
+        raise InputError(explain(message, parser._option_string_actions)) from ex
+
+
+ONE_A_TEST = ("callbacks.kept_clips.KeptClips", "callbacks.test_report.TestReport")
+"""What writes a test's files."""
+
+ROOM_TO_BEGIN = 2**20
+"""Bytes that a fit's config, hyperparameters and first metrics fit in, before any checkpoint."""
+
+
+class TrainingCLI(LightningCLI):
+    """LightningCLI for one subcommand.
+
+    What differs from Lightning's: the config and the command line are the whole truth about the model, a
+    checkpoint's hyperparameters change nothing; W&B never asks for a key; errors are one line.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        self._asked = args[0]
+        set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+        settings = {"parser_mode": "omegaconf+"}
+        described = settings | {
+            "description": f"{SUMMARIES[self._asked]} Example: s2v {self._asked} {EXAMPLES[self._asked]}",
+            "usage": f"s2v {self._asked} --config FILE [--config FILE ...] [--ckpt_path FILE] [--KEY VALUE]",
+        }
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            save_config_callback=SaveConfigBesideCheckpoints,
+            seed_everything_default=0,
+            parser_kwargs={"prog": "s2v", **settings, self._asked: described},
+            parser_class=TrainingParser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            args=args,
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the one that was asked for: a parser takes seconds to make."""
+        return {self._asked: LightningCLI.subcommands()[self._asked]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """`run_dir`: what the configs call this run's own folder, so that one key moves all it writes.
+
+        `test_after_fit` is a fit's; the others read it past in the config that a fit has saved.
+        """
+        parser.add_argument(
+            "--run_dir",
+            type=str | None,
+            help="folder of this run's checkpoints, metrics and samples, for configs that refer to ${run_dir}",
+        )
+        parser.add_argument(
+            "--test_after_fit",
+            type=Literal["best", "last"] | None,
+            help="test this checkpoint once the fit has ended, in the same W&B run; the report needs a TestReport "
+            "in the configs, such as experiments/test/report.yaml's"
+            if self._asked == "fit"
+            else argparse.SUPPRESS,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, with one line for what is wrong."""
+        configs = read_configs(args)
+        for option, config in overruled_options(args, configs).items():
+            rank_zero_warn(f"{option} has no effect, {config} overrules it: put options after all --config")
+        check_moved_runs(configs)
+        try:
+            self.config = parser.parse_args(args)
+        except OmegaConfBaseException as error:
+            key = str(error.full_key or "").removeprefix(f"{self._asked}.")
+            reason = str(error.msg or error).splitlines()[0].replace("'..", "'")
+            raise InputError(explain_interpolation(key, reason)) from None
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the config as it is: Lightning lets a checkpoint's hyperparameters overrule it."""
+        path = self.config[self._asked].get("ckpt_path")
+        if path is None:
+            if requeued := self._requeued_checkpoint():
+                rank_zero_info(f"SLURM: goes on from {requeued}, of a requeued job (delete it to begin anew)")
+            elif self._asked != "fit":
+                rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
+        else:
+            check_checkpoint_option(path)
+
+    def _requeued_checkpoint(self) -> Path | None:
+        """What a SLURM job left in the run's folder when it was requeued; Lightning takes it by itself."""
+        folder = self.config[self._asked].get("run_dir")
+        return requeued_checkpoint(Path(folder)) if folder and SLURMEnvironment.detect() else None
+
+    def _goes_on(self) -> bool:
+        """Whether a checkpoint brings the weights."""
+        return bool(self.config[self._asked].get("ckpt_path") or self._requeued_checkpoint())
+
+    def before_instantiate_classes(self) -> None:
+        """Decide about W&B before its logger is made, and which of a saved config's callbacks a test takes."""
+        config = self.config[self._asked]
+        if self._asked == "fit":
+            check_fit_options(config["trainer"])
+        if config.get("run_dir"):
+            check_can_be_made(Path(config["run_dir"]), "--run_dir")
+            if self._asked == "fit":
+                check_room(Path(config["run_dir"]), ROOM_TO_BEGIN, "--run_dir")
+        if self._asked != "fit":
+            config["trainer.callbacks"] = last_reports(config.get("trainer.callbacks"))
+        if self._asked == "predict" and config.get("return_predictions") is None:
+            # callbacks get the clips; to keep them all takes a split's memory
+            config["return_predictions"] = False
+        if _names_wandb(config.get("trainer.logger")) and work_offline_unless_logged_in():
+            rank_zero_info(
+                "not logged in to W&B: the run is kept offline (WANDB_MODE=offline; `wandb login`)"
+            )
+
+    def instantiate_classes(self) -> None:
+        """A command that takes a checkpoint goes on with the W&B run that wrote it.
+
+        Raises:
+            InputError: a constructor refuses what the config gives it.
+        """
+        config = self.config[self._asked]
+        taken = config.get("ckpt_path") or self._requeued_checkpoint()
+        file = taken if taken and Path(taken).is_file() else None  # best, last: Lightning finds them, later
+        with continued_run(config.get("trainer.logger") if taken else None, file):
+            try:
+                super().instantiate_classes()
+            except Exception as error:
+                if line := explain_constructor(error, config):
+                    raise InputError(line) from error
+                raise
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A fit whose config leaves `trainer.precision` open gets what suits the hardware.
+
+        The saved config leaves it open too: the same run may be tested or gone on with on another machine.
+
+        The Trainer's own folder is the run's, not the corpus' as in the config: a SLURM job that is requeued leaves
+        its checkpoint there, and Lightning would load it into whatever else is fitted on that corpus.
+        """
+        config = self.config[self._asked]
+        if config.get("run_dir"):
+            kwargs["default_root_dir"] = config["run_dir"]
+        if self._asked == "fit" and config.get("trainer.precision") is None:
+            precision, reason = choose_precision(str(config.get("trainer.accelerator")), cuda_capabilities())
+            rank_zero_info(f"precision: {precision} ({reason}; --trainer.precision overrules)")
+            kwargs["precision"] = precision
+        return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        """A hook of LightningCLI's: what a test after the fit lacks is said before the fit."""
+        keep_freed_memory()  # on a CPU a step takes the same tensors as the one before
+        if self.config["fit"].get("test_after_fit") is not None:
+            check_before_fit(self.trainer, self.model)
+
+    def after_fit(self) -> None:
+        """Likewise: the test, where one is asked for."""
+        which = self.config["fit"].get("test_after_fit")
+        if which is not None:
+            made_with = dict(self.config_init["fit"]["trainer"])
+            log_test_table(run_closing_test(self.trainer, made_with, self.model, self.datamodule, which))
+
+    def after_test(self) -> None:
+        """Likewise."""
+        log_test_table(self.trainer)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        own = type(self.model)
+        if subcommand == "predict" and own.predict_step is LightningModule.predict_step and _is_ours(own):
+            raise InputError(f"{own.__name__} makes no clips: predict takes ComposerModule and SDFAModule")
+        check_checkpoint_folders(self.trainer, subcommand, self.config[subcommand])
+        if subcommand == "fit":
+            check_strategy(self.trainer.strategy, self.model)
+            check_fit_of_module(self.trainer, self.model)
+        parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
+        check_early(parts, subcommand, self._goes_on())
+        try:
+            with ended_by_sigterm(self.trainer):
+                super()._run_subcommand(subcommand)
+        except SystemExit as exit:
+            # Lightning turns Ctrl-C into an exit of its own
+            if self.trainer.state.status == TrainerStatus.INTERRUPTED and exit.code == 1:
+                raise KeyboardInterrupt from None
+            raise
+        except pickle.UnpicklingError as error:
+            path = self.config[subcommand].get("ckpt_path")
+            raise InputError(
+                f"--ckpt_path {path} holds more than weights and settings, which is not read: nothing in a "
+                "checkpoint is run"
+            ) from error
+        except OSError as error:
+            if why_unwritten(error) != DISK_IS_FULL:
+                raise
+            place = error.filename or self.config[subcommand].get("run_dir") or self.trainer.default_root_dir
+            raise InputError(
+                f"{DISK_IS_FULL}: {subcommand} could not write to {place}; make room"
+                + (", then go on with --ckpt_path last" if subcommand == "fit" else "")
+            ) from error
+        except ValueError as error:
+            if "to save the best model" not in str(error):
+                raise
+            raise InputError(
+                "--ckpt_path best is known only to the fit that made it: name the file, as RUN/best.ckpt"
+            ) from error
+        except RuntimeError as error:
+            path = self.config[subcommand].get("ckpt_path")
+            if path and str(error).startswith("Error(s) in loading state_dict"):
+                raise InputError(
+                    f"--ckpt_path {path} does not fit the config's model ({_misfits(str(error))}); "
+                    "use the config.yaml saved beside it"
+                ) from error
+            if line := explain_dead_worker(error):
+                raise InputError(line) from error
+            raise
+
+
+def _is_ours(module: type) -> bool:
+    return module.__module__.startswith("s2v.")
+
+
+def _misfits(message: str) -> str:
+    """What torch's load_state_dict complains of first; of keys, which it lists all, three."""
+    first = message.splitlines()[1].strip()
+    kind, colon, listed = first.partition("in state_dict: ")
+    keys = listed.rstrip(". ").split(", ")
+    return f"{kind}{colon}{', '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}" if colon else first
+
+
+def requeued_checkpoint(folder: Path) -> Path | None:
+    """The newest of the hpc_ckpt_N.ckpt that Lightning writes in a SLURM job; None where there is none."""
+    found = {
+        int(match[1]): path
+        for path in folder.glob("hpc_ckpt_*.ckpt")
+        if (match := re.fullmatch(r"hpc_ckpt_(\d+)\.ckpt", path.name))
+    }
+    return found[max(found)] if found else None
+
+
+def last_reports(callbacks: Any) -> Any:
+    """Of each of ONE_A_TEST the last one only: the config of a fit that ended with its test has its own."""
+    if not isinstance(callbacks, list):
+        return callbacks
+    names = [callback.get("class_path") for callback in callbacks]
+    return [
+        callback
+        for place, callback in enumerate(callbacks)
+        if names[place] not in ONE_A_TEST or names[place] not in names[place + 1 :]
+    ]
+
+
+def _names_wandb(logger: Any) -> bool:
+    loggers = logger if isinstance(logger, list) else [logger]
+    return any(map(is_wandb, loggers))
+
+
+def _leave_out_what_does_not_apply() -> None:
+    """Lightning's advice that is wrong here, or advertising."""
+    for message in (
+        "Using ModelCheckpoint with manual optimization",  # the state after the step is the one wanted
+        r"Found \d+ module\(s\) in eval mode",  # teachers, and stage 1 in stage 2
+        "Checkpoint directory .* exists and is not empty",  # loggers write there; callbacks/save_config.py looks
+        "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler resumes
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+        r"It is recommended to use `self\.log\('val/",  # every process validates all clips: nothing is to be gathered
+    ):
+        warnings.filterwarnings("ignore", message)
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    logger.addFilter(lambda record: "Tip:" not in record.getMessage())
+
+
+def run(args: list[str]) -> int:
+    """Run one of LightningCLI's subcommands, `args[0]`; returns the exit status.
+
+    Raises:
+        InputError: wrong option, config or checkpoint.
+        KeyboardInterrupt: after Lightning's orderly end.
+    """
+    _leave_out_what_does_not_apply()
+    find_own_modules()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with ended_run():
+            TrainingCLI(args)
+    except SystemExit as exit:
+        if exit.code not in (0, None):
+            raise
+    except Exception as error:
+        if line := explain_refusal(error):
+            raise InputError(line) from error
+        raise
+    sys.stdout.flush()
+    return 0

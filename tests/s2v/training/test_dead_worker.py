@@ -1,0 +1,64 @@
+"""A batch that a loader worker can't hand over ends the loader instead of keeping it waiting."""
+
+from typing import NoReturn
+
+import pytest
+from torch.utils.data import DataLoader
+
+from data_modules.loader_worker import begin_worker
+from s2v.training.dead_worker import explain_dead_worker
+
+
+class NotHandedOver:
+    """Fails where the worker's queue pickles it, as a tensor does whose shared memory can't be had."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __reduce__(self) -> NoReturn:
+        raise RuntimeError(self.reason)
+
+
+class Clips:
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> NotHandedOver:
+        return NotHandedOver(self.reason)
+
+
+def _first(batch: list[NotHandedOver]) -> NotHandedOver:
+    return batch[0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        (
+            "unable to allocate shared memory(shm) for file </torch_7_1>: Success (0)",
+            "no room for a batch in shared memory (/dev/shm",
+        ),
+        ("received 0 items of ancdata", "exited unexpectedly"),
+    ],
+)
+def test_a_batch_that_is_not_handed_over(reason: str, line: str) -> None:
+    # the time limit is for what would wait without end
+    loader = DataLoader(
+        Clips(reason),  # type: ignore[arg-type]
+        num_workers=1,
+        collate_fn=_first,
+        worker_init_fn=begin_worker,
+        timeout=120,
+    )
+    with pytest.raises(RuntimeError) as caught:
+        next(iter(loader))
+    explained = explain_dead_worker(caught.value)
+    assert explained is not None and line in explained and "num_workers" in explained
+    assert "\n" not in explained
+
+
+def test_other_errors_are_not_explained() -> None:
+    assert explain_dead_worker(RuntimeError("CUDA out of memory")) is None
