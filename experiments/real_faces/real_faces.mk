@@ -56,7 +56,7 @@ $(REAL)/table1/table1.md: $(REAL)/compose/last.ckpt $(REAL)/compose_cpc_alone/la
 	S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v table1 --config experiments/table1/real_faces_small.yaml
 
 # The same at 128 x 128, for minutes of a GPU: make real-faces-gpu CORPUS=DIR WEIGHTS=DIR. Speech has no size: stage 1, S2F's
-# voice encoder and the judge of lips are those above.
+# voice encoder and the lip-sync judge are those above.
 REAL_GPU := runs/real_faces_gpu
 REAL_AT_128 := --config experiments/real_faces/gpu.yaml
 
@@ -80,7 +80,7 @@ $(REAL_GPU)/table1/table1.md: $(REAL_GPU)/compose/last.ckpt $(REAL)/syncnet/last
 	S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v table1 --config experiments/table1/real_faces_gpu.yaml
 
 # The same at 64 x 64 on people whom nothing has seen (Fig. 4): make real-faces-unseen CORPUS=DIR WEIGHTS=DIR. Corpus, cache and
-# the speaker encoder are those of make real-faces; its judge of lips is not, whose split has test clips of this one in training.
+# the speaker encoder are those of make real-faces; its lip-sync judge is not, whose split has test clips of this one in training.
 REAL_UNSEEN := runs/real_faces_unseen
 REAL_SPLIT := --config experiments/real_faces/unseen.yaml
 
