@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,15 @@ Network = TypeVar("Network", bound=nn.Module)
 
 CPU_VALUES = 4 * 2**20
 """Of the largest tensor while frames are decoded on a CPU: 8 frames of the paper's size."""
+
+
+class _Likeness(NamedTuple):
+    """What is the same in all of a clip's frames."""
+
+    parts: list[Tensor | None]
+    """The identity's, of batch 1."""
+    pose: Tensor | None
+    """(1, 1, P)."""
 
 
 class StreamingGenerator:
@@ -112,10 +121,10 @@ class StreamingGenerator:
                 self.kept_bytes,
             )
             portrait = hearing.hear(self._on_device(source()))
-            parts = self._identity_parts(portrait)
+            likeness = self._likeness(portrait.nu)
             shown = 0
             for contexts in hearing.contexts(self._on_device(source())):
-                yield from self._decode(contexts, parts, portrait, shown)
+                yield from self._decode(contexts, likeness, portrait, shown)
                 shown += contexts.shape[1]
         else:
             yield from self._live(source())
@@ -125,7 +134,7 @@ class StreamingGenerator:
         from window k - 1's to window k's while window k + 1 is spoken."""
         listener = Listener(self.representation, windows_at_once=1)
         unheard = torch.zeros(0, device=self.device)
-        parts: list[Tensor | None] = []
+        likeness: _Likeness | None = None
         waiting: list[Tensor] = []  # contexts of the first window's frames, until it has told the identity
         shown = 0
 
@@ -142,12 +151,11 @@ class StreamingGenerator:
                 yield block
 
         def show() -> Iterator[Tensor]:
-            nonlocal shown
+            nonlocal shown, likeness
             portrait = listener.portrait("first")
-            if not parts:
-                parts.extend(self._identity_parts(portrait))
+            likeness = likeness or self._likeness(portrait.nu)
             for contexts in waiting:
-                yield from self._decode(contexts, parts, portrait, shown)
+                yield from self._decode(contexts, likeness, portrait, shown)
                 shown += contexts.shape[1]
             waiting.clear()
 
@@ -167,18 +175,19 @@ class StreamingGenerator:
             self.representation, speech, self.fps, self.block_samples, self.reset_every
         )
 
-    def _identity_parts(self, portrait: Portrait) -> list[Tensor | None]:
-        return self._decoder.identity_parts(self.generator.identity_maps(portrait.nu))
+    def _likeness(self, nu: Tensor) -> _Likeness:
+        parts = self._decoder.identity_parts(self.generator.identity_maps(nu))
+        return _Likeness(parts, self.generator.recalled_pose(nu))
 
     def _decode(
-        self, contexts: Tensor, parts: list[Tensor | None], portrait: Portrait, first: int
+        self, contexts: Tensor, likeness: _Likeness, portrait: Portrait, first: int
     ) -> Iterator[Tensor]:
         """Yield frames `first` and following from their contexts (1, t, D), a chunk at a time."""
         for start in range(0, contexts.shape[1], self.chunk_frames):
             chunk = contexts[:, start : start + self.chunk_frames]
             numbers = range(first + start, first + start + chunk.shape[1])
             mu = portrait.emotion_at([frame_centre(number, self.fps) for number in numbers])
-            yield self._decoder(chunk, mu, parts)[0]
+            yield self._decoder(chunk, self.generator.with_pose(mu, likeness.pose), likeness.parts)[0]
 
     def _on_device(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
         for block in speech:

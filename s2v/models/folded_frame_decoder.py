@@ -70,8 +70,8 @@ class FoldedFrameDecoder:
     def __init__(self, decoder: FrameDecoder) -> None:
         scale, shift = norm_as_affine(decoder.standardise)
         self.seed_size = decoder.seed_size
-        self.seed = decoder.seed.weight * scale
-        self.seed_shift = decoder.seed.bias + decoder.seed.weight @ shift
+        self.seed = decoder.seed_weight * scale
+        self.seed_shift = decoder.seed.bias + decoder.seed_weight @ shift
         self.decoder = decoder
         self.stages = [FoldedUpsampling(cast(JoinedUpsampling, stage)) for stage in decoder.stages]
         self.to_rgb, self.rgb_stride = blocks_of_four(decoder)

@@ -6,7 +6,9 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from s2v.face_regions import LIP_REGIONS, LipRegion
 from s2v.models.identity_branch import IdentityBranch, initialise_decoder
+from s2v.models.pose_code import PoseCode
 from s2v.models.width import scaled_channels
 
 
@@ -50,6 +52,16 @@ class JoinedUpsampling(nn.Module):
         return torch.relu(x + self.mix(x))
 
 
+def cells(size: int, region: LipRegion) -> Tensor:
+    """Which of size x size cells of a face crop a region touches, (size, size) bool."""
+    top, bottom, left, right = LIP_REGIONS[region]
+    first = torch.arange(size) / size
+    rows, columns = (
+        (first < end) & (first + 1 / size > start) for start, end in ((top, bottom), (left, right))
+    )
+    return rows.unsqueeze(1) & columns
+
+
 class FrameDecoder(nn.Module):
     """F: context c_t and emotion mu to a frame, with the identity maps joined at three sizes.
 
@@ -61,7 +73,12 @@ class FrameDecoder(nn.Module):
         width: factor on the channels.
         subpixel: draw two by two pixels from each place of half the size (sub-pixel convolution, Shi et al. 2016)
             in place of a fifth transposed convolution.
+        context_region: the part of the first S/32 x S/32 map that contexts reach, as of a face crop; the paper's is
+            `full`. With `lower` what is far from the mouth is drawn by identity and emotion: from a small corpus a
+            decoder would learn by heart which sounds went with which pose.
     """
+
+    reached: Tensor
 
     def __init__(
         self,
@@ -71,6 +88,7 @@ class FrameDecoder(nn.Module):
         image_size: int = 128,
         width: float = 1.0,
         subpixel: bool = False,
+        context_region: LipRegion = "full",
     ) -> None:
         super().__init__()
         self.seed_size = image_size // 32
@@ -80,6 +98,10 @@ class FrameDecoder(nn.Module):
         # contexts are small and mu's logits large: without this the emotion drowns the sounds
         self.standardise = nn.BatchNorm1d(context_dim + emotion_dim, affine=False)
         self.seed = nn.Linear(context_dim + emotion_dim, channels[0] * self.seed_size**2)
+        reached = torch.ones(channels[0], self.seed_size, self.seed_size, context_dim + emotion_dim)
+        if context_region != "full":
+            reached[..., :context_dim] = cells(self.seed_size, context_region).unsqueeze(-1).float()
+        self.register_buffer("reached", reached.flatten(0, 2), persistent=False)
         joined = [0, *map_channels, 0][: len(channels) - 1]
         self.stages = nn.ModuleList(
             JoinedUpsampling(before, maps, after)
@@ -91,6 +113,11 @@ class FrameDecoder(nn.Module):
             if subpixel
             else nn.Sequential(nn.Conv2d(channels[-1], 3, 3, padding=1), nn.Tanh())
         )
+
+    @property
+    def seed_weight(self) -> Tensor:
+        """`seed`'s, without what contexts do not reach: (C * S/32 * S/32, context_dim + emotion_dim)."""
+        return self.seed.weight * self.reached
 
     def begin_simple(self) -> None:
         """Begin as a short stack that paints nearly grey: the 1x1 convolutions join in as they learn (zero-init
@@ -127,7 +154,8 @@ class FrameDecoder(nn.Module):
             (B, T, 3, S, S) in [-1, 1].
         """
         batch, frames = contexts.shape[:2]
-        x = self.seed(self.standardise(torch.cat([contexts, mu], dim=-1).flatten(0, 1)))
+        heard = self.standardise(torch.cat([contexts, mu], dim=-1).flatten(0, 1))
+        x = nn.functional.linear(heard, self.seed_weight, self.seed.bias)
         x = rearrange(x, "n (c h w) -> n c h w", h=self.seed_size, w=self.seed_size)
         for stage, identity in zip(self.stages, identity_parts, strict=True):
             x = stage(x, identity)
@@ -145,6 +173,9 @@ class Speech2VideoGenerator(nn.Module):
         width: factor on both parts' channels.
         feature_width: `width` of the face network whose maps D_ID compares with.
         subpixel: as `FrameDecoder`'s: faster, with 64 channels at half the size for 32 at the whole.
+        context_region: as `FrameDecoder`'s.
+        pose_dim: size of the `PoseCode`, which takes part beside mu; 0 for none, as in the paper.
+        num_speakers: of the training set, which a pose code needs.
     """
 
     def __init__(
@@ -156,13 +187,25 @@ class Speech2VideoGenerator(nn.Module):
         width: float = 1.0,
         feature_width: float = 1.0,
         subpixel: bool = False,
+        context_region: LipRegion = "full",
+        pose_dim: int = 0,
+        num_speakers: int | None = None,
     ) -> None:
         super().__init__()
+        if pose_dim and not num_speakers:
+            raise ValueError("pose_dim needs num_speakers, the number of the training set's speakers")
         self.image_size = image_size
         self.identity_branch = IdentityBranch(identity_dim, image_size, width, feature_width)
         self.frame_decoder = FrameDecoder(
-            context_dim, emotion_dim, self.identity_branch.map_channels, image_size, width, subpixel
+            context_dim,
+            emotion_dim + pose_dim,
+            self.identity_branch.map_channels,
+            image_size,
+            width,
+            subpixel,
+            context_region,
         )
+        self.pose = PoseCode(identity_dim, num_speakers, pose_dim) if pose_dim and num_speakers else None
         self.apply(initialise_decoder)
         self.frame_decoder.begin_simple()
 
@@ -174,13 +217,32 @@ class Speech2VideoGenerator(nn.Module):
         """(B, identity_dim) -> what `decode` needs of an identity, to be computed once a clip."""
         return self.frame_decoder.identity_parts(self.identity_maps(nu))
 
-    def decode(self, contexts: Tensor, identity_parts: list[Tensor | None], mu: Tensor) -> Tensor:
-        """contexts (B, T, D), parts of batch B, mu (B, T, E) or (B, E) -> frames (B, T, 3, S, S) in [-1, 1]."""
+    def with_pose(self, mu: Tensor, pose: Tensor | None) -> Tensor:
+        """mu (B, T, E) and a code (B, T, P) or (B, 1, P) for each clip -> what the frame decoder takes as mu."""
+        return mu if pose is None else torch.cat([mu, pose.to(mu).expand(-1, mu.shape[1], -1)], dim=-1)
+
+    def recalled_pose(self, nu: Tensor) -> Tensor | None:
+        """nu (B, identity_dim) -> the code (B, 1, P) to generate with; None without a `PoseCode`."""
+        return None if self.pose is None else self.pose.recalled(nu).unsqueeze(1)
+
+    def decode(
+        self, contexts: Tensor, identity_parts: list[Tensor | None], mu: Tensor, pose: Tensor | None = None
+    ) -> Tensor:
+        """contexts (B, T, D), parts of batch B, mu (B, T, E) or (B, E) -> frames (B, T, 3, S, S) in [-1, 1].
+
+        With a `PoseCode` the code `pose`, (B, T, P) or (B, 1, P), as well.
+        """
         if mu.dim() == 2:
             mu = repeat(mu, "b e -> b t e", t=contexts.shape[1])
-        return self.frame_decoder(contexts, mu, identity_parts)
+        return self.frame_decoder(contexts, self.with_pose(mu, pose), identity_parts)
 
-    def forward(self, contexts: Tensor, nu: Tensor, mu: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """C (B, T, D), nu (B, I), mu (B, E) -> frames (B, T, 3, S, S) in [-1, 1] and the identity maps."""
+    def forward(
+        self, contexts: Tensor, nu: Tensor, mu: Tensor, pose: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """C (B, T, D), nu (B, I), mu (B, E) -> frames (B, T, 3, S, S) in [-1, 1] and the identity maps.
+
+        A `PoseCode`'s codes (B, T, P) are those of the frames in training; by default the one that nu recalls.
+        """
         maps = self.identity_maps(nu)
-        return self.decode(contexts, self.frame_decoder.identity_parts(maps), mu), maps
+        pose = self.recalled_pose(nu) if pose is None else pose
+        return self.decode(contexts, self.frame_decoder.identity_parts(maps), mu, pose), maps

@@ -26,6 +26,7 @@ from s2v.modules.composer_checks import (
     check_frame_rate,
     check_frame_size,
     check_matching,
+    check_speakers,
     load_feature_network,
 )
 from s2v.modules.consent_mark import mark_unasked
@@ -259,9 +260,9 @@ class ComposerModule(AdversarialModule):
         with torch.no_grad():
             heard = self.voice_augmentation(batch["speech"]) if self.voice_augmentation else None
             contexts, nu, mu = self.representation(batch["speech"], batch["frame_times"], heard)
-            nu = mixed(nu, self.identity_mixing)
             face_maps = self.face_network.feature_maps(batch["still"]) if self.weights.identity else []
-        fake, inflated = self.generator(contexts, nu, mu)
+        pose = self._pose_codes(real, nu, batch["speaker"])
+        fake, inflated = self.generator(contexts, mixed(nu, self.identity_mixing), mu, pose)
         steps_now, ends_epoch = self._place_of_batch()
 
         real_scores = self.score_real(face_maps, real, contexts)
@@ -294,6 +295,20 @@ class ComposerModule(AdversarialModule):
             "fake_frames": fake.detach(),
             "real_frames": real,
         }
+
+    def _pose_codes(self, real: Tensor, nu: Tensor, speaker: Tensor) -> Tensor | None:
+        """The codes (B, T, P) of the real frames, if the generator has a `PoseCode`."""
+        code = self.generator.pose
+        if code is None:
+            return None
+        check_speakers(speaker, len(code.seen))
+        return code(real, nu, speaker, self._of_all_processes)
+
+    def _of_all_processes(self, values: Tensor) -> Tensor:
+        """(B, ...) -> (N, ...), in the order of the ranks."""
+        if self.trainer.world_size == 1:
+            return values
+        return cast(Tensor, self.all_gather(values)).flatten(0, 1)
 
     def score_real(self, face_maps: list[Tensor], real: Tensor, contexts: Tensor) -> dict[str, Tensor]:
         """Scores of real inputs by each discriminator whose loss has a weight.

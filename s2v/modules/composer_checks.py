@@ -89,6 +89,29 @@ def check_matching(weights: Any, frame_discriminator: torch.nn.Module) -> None:
         )
 
 
+def check_speakers(speaker: torch.Tensor, most: int) -> None:
+    """A pose code has a memory for each of so many speakers, and has to know which is which.
+
+    Args:
+        speaker: (B,) the batch's.
+        most: the generator's `num_speakers`.
+
+    Raises:
+        InputError: one is unknown or has a higher number.
+    """
+    low, high = int(speaker.min()), int(speaker.max())
+    if low < 0:
+        raise InputError(
+            "a clip's speaker is unknown, which pose codes need: name speakers in the corpus, or set "
+            "model.init_args.generator.init_args.pose_dim to 0"
+        )
+    if high >= most:
+        raise InputError(
+            f"the data has at least {high + 1} speakers, the generator's pose codes are for {most}: "
+            f"set model.init_args.generator.init_args.num_speakers to the number of speakers"
+        )
+
+
 def load_feature_network(source: str | None, generator: Speech2VideoGenerator) -> FaceTeacher | FaceNetwork:
     """The network behind D_ID, whose maps have as many channels as the identity branch makes.
 
