@@ -119,6 +119,7 @@ ABLATIONS = {
     "frames_per_clip_1": "distill",
     "full_generator": "compose",
     "perceptual": "compose",
+    "pose_code": "compose",
     "similarity_sum": "compose",
     "without_feature_matching": "compose, features",
     "without_frame_adversary": "compose",

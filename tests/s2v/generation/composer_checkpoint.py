@@ -40,6 +40,7 @@ def instantiate_composer(
             image_size=image_size,
             width=0.05,
             feature_width=0.05,
+            **{"pose_dim": 3, "num_speakers": 2} if speaker_encoder else {},
         ),
         "identity_discriminator": network(
             "discriminators.IdentityDiscriminator", feature_width=0.05, width=0.05

@@ -10,7 +10,7 @@ from s2v.models.students import StudentHead
 
 
 def small_networks(
-    seed: int = 0, rnn: str = "lstm", speaker_encoder: bool = False
+    seed: int = 0, rnn: str = "lstm", speaker_encoder: bool = False, pose_dim: int = 0
 ) -> tuple[SpeechRepresentation, Speech2VideoGenerator]:
     """Stage 1 and stage 2 in eval mode: 32 x 32 frames, 16 contexts, 24 identity and 8 emotion values."""
     with torch.random.fork_rng():
@@ -22,8 +22,19 @@ def small_networks(
             SpeakerEncoder(hidden=20, out_dim=16, layers=2) if speaker_encoder else None,
         )
         generator = Speech2VideoGenerator(
-            context_dim=16, identity_dim=24, emotion_dim=8, image_size=32, width=0.05, feature_width=0.05
+            context_dim=16,
+            identity_dim=24,
+            emotion_dim=8,
+            image_size=32,
+            width=0.05,
+            feature_width=0.05,
+            pose_dim=pose_dim,
+            num_speakers=2,
         )
+        if generator.pose is not None:
+            generator.pose.seen[:] = 1
+            generator.pose.nus.normal_()
+            generator.pose.codes.normal_(0, 3)
         for name, parameter in [*representation.named_parameters(), *generator.named_parameters()]:
             if "baseNet.weight" in name or "speaker_encoder" in name or "to_rgb" in name:
                 parameter.data *= 3  # an untrained LSTM hardly moves

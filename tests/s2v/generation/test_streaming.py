@@ -20,10 +20,11 @@ WINDOW = 12  # frames
 SAMPLES = WINDOW * 640
 
 
-@pytest.fixture(scope="module", params=["omega", "speaker encoder"])
+@pytest.fixture(scope="module", params=["omega", "speaker encoder with pose codes"])
 def networks(request: pytest.FixtureRequest) -> Networks:
     """Who speaks is read from CPC's last context, or from a speaker encoder's vector."""
-    return small_networks(speaker_encoder=request.param == "speaker encoder")
+    more = request.param != "omega"
+    return small_networks(speaker_encoder=more, pose_dim=3 if more else 0)
 
 
 def one_pass(networks: Networks, speech: Tensor, frames: int) -> Tensor:
@@ -46,7 +47,7 @@ def one_pass(networks: Networks, speech: Tensor, frames: int) -> Tensor:
         mu = torch.stack([interpolate(time, centres, [m for _, m in heard]) for time in times], dim=1)
         nu = torch.stack([n for n, _ in heard]).mean(dim=0)
         contexts = representation.at_times(representation.contexts(speech[None]), torch.tensor([times]))
-        return generator.decode(contexts, generator.identity_parts(nu), mu)[0]
+        return generator.decode(contexts, generator.identity_parts(nu), mu, generator.recalled_pose(nu))[0]
 
 
 def interpolate(time: float, knots: list[float], values: list[Tensor]) -> Tensor:

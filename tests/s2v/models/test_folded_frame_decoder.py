@@ -8,7 +8,7 @@ from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import Speech2VideoGenerator
 
 
-def trained_like(**settings: float) -> Speech2VideoGenerator:
+def trained_like(**settings: object) -> Speech2VideoGenerator:
     """A generator whose batch norms have seen something: as they are made, they would hardly change anything."""
     generator = Speech2VideoGenerator(16, 24, 8, image_size=64, **settings).eval()  # type: ignore[arg-type]
     for module in generator.modules():
@@ -33,12 +33,12 @@ def decoded(generator: Speech2VideoGenerator, clips: int, frames: int) -> tuple[
 
 @pytest.mark.parametrize(("clips", "frames"), [(1, 1), (1, 7), (3, 2)])
 @pytest.mark.parametrize("width", [1 / 16, 0.4])
-@pytest.mark.parametrize("subpixel", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"subpixel": True}, {"context_region": "lower"}])
 def test_frames_equal_those_of_the_trained_decoder(
-    clips: int, frames: int, width: float, subpixel: bool
+    clips: int, frames: int, width: float, settings: dict[str, object]
 ) -> None:
     torch.manual_seed(0)
-    made, expected = decoded(trained_like(width=width, feature_width=0.1, subpixel=subpixel), clips, frames)
+    made, expected = decoded(trained_like(width=width, feature_width=0.1, **settings), clips, frames)
     assert made.shape == expected.shape == (clips, frames, 3, 64, 64)
     torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
     assert expected.std() > 0.1  # there is something to compare

@@ -33,7 +33,12 @@ def main(folder: Path, cache: str, face_file: str) -> None:
     data = CremaD(
         cache, image_size=64, window_frames=20, num_frames=2, batch_size=2, num_workers=0, max_clips=8
     )
-    module = composer(image_size=64, window_frames=20, feature_network=face_file)
+    module = composer(
+        image_size=64,
+        window_frames=20,
+        feature_network=face_file,
+        drawing={"pose_dim": 3, "num_speakers": 8},
+    )
     seen = Speech()
     fit = trainer(
         folder,

@@ -45,9 +45,14 @@ def senet() -> SENet50:
 
 
 def composer(
-    image_size: int = SIZE, normalise: bool = True, seed: int = 0, **settings: Any
+    image_size: int = SIZE,
+    normalise: bool = True,
+    seed: int = 0,
+    drawing: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> ComposerModule:
-    """A composer built in Python; `normalise` is the discriminators' spectral normalisation."""
+    """A composer built in Python; `normalise` is the discriminators' spectral normalisation, `drawing` the generator's
+    settings."""
     torch.manual_seed(seed)
     return ComposerModule(
         representation=representation(),
@@ -58,6 +63,7 @@ def composer(
             image_size=image_size,
             width=WIDTH,
             feature_width=WIDTH,
+            **drawing or {},
         ),
         identity_discriminator=IdentityDiscriminator(feature_width=WIDTH, width=WIDTH, normalise=normalise),
         frame_discriminator=FrameDiscriminator(width=WIDTH, layers=2, normalise=normalise),

@@ -483,3 +483,41 @@ def test_trains_in_bfloat16(tmp_path: Path, face_file: str) -> None:
     module = composer(feature_network=face_file, identity_mixing=0.3)
     fit(tmp_path, module, outputs, precision="bf16-mixed", max_steps=2)
     assert all(loss.isfinite() for loss in outputs.seen[-1]["losses"].values())
+
+
+POSES = {"pose_dim": 3, "num_speakers": 3, "context_region": "lower"}
+
+
+def test_pose_codes_are_read_in_training_and_recalled_afterwards(tmp_path: Path, face_file: str) -> None:
+    module = composer(feature_network=face_file, drawing=POSES, frame_lr=0.0)
+    code = module.generator.pose
+    assert code is not None
+    before = copied(code.encoder)
+    gradients = Gradients()
+    fit(tmp_path, module, gradients, max_steps=2)
+    assert code.seen.tolist() == [4, 4, 4]  # six clips of three speakers, twice
+    assert code.codes[:, :4].abs().min() > 0
+    assert not torch.equal(copied(code.encoder)["0.weight"], before["0.weight"])
+    batch = batch_of([draw_clip(index) for index in range(3)], 2)
+    module.eval()
+    with torch.no_grad():
+        shown = module(batch["speech"], batch["frame_times"])
+        code.codes *= -5.0
+        assert not torch.allclose(module(batch["speech"], batch["frame_times"]), shown, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("most", "speaker", "told"),
+    [(2, 2, "at least 3 speakers, the generator's pose codes are for 2"), (3, -1, "speaker is unknown")],
+)
+def test_pose_codes_name_a_speaker_that_they_have_no_place_for(
+    most: int, speaker: int, told: str, tmp_path: Path, face_file: str
+) -> None:
+    module = composer(feature_network=face_file, drawing=POSES | {"num_speakers": most})
+
+    class Other(pl.Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            batch["speaker"][0] = speaker
+
+    with pytest.raises(InputError, match=re.escape(told)):
+        fit(tmp_path, module, Other())

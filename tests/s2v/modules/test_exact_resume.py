@@ -46,12 +46,21 @@ def assert_same(whole: dict[str, Any], resumed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stop", "accumulate", "interval", "scheduled"),
+    ("stop", "accumulate", "interval", "scheduled", "drawing"),
     [
-        pytest.param(3, 1, "epoch", 2, id="end of an epoch"),
-        pytest.param(4, 1, "step", 6, id="mid-epoch", marks=pytest.mark.slow),
-        pytest.param(2, 2, "epoch", 3, id="end of an epoch, accumulating", marks=pytest.mark.slow),
-        pytest.param(3, 2, "step", 6, id="mid-epoch, accumulating", marks=pytest.mark.slow),
+        pytest.param(3, 1, "epoch", 2, {}, id="end of an epoch"),
+        pytest.param(4, 1, "step", 6, {}, id="mid-epoch", marks=pytest.mark.slow),
+        pytest.param(2, 2, "epoch", 3, {}, id="end of an epoch, accumulating", marks=pytest.mark.slow),
+        pytest.param(3, 2, "step", 6, {}, id="mid-epoch, accumulating", marks=pytest.mark.slow),
+        pytest.param(
+            4,
+            1,
+            "step",
+            6,
+            {"pose_dim": 3, "num_speakers": 8},
+            id="mid-epoch, pose codes",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_composer(
@@ -59,6 +68,7 @@ def test_composer(
     accumulate: int,
     interval: Any,
     scheduled: int,
+    drawing: dict[str, Any],
     crema_d_cache: Path,
     face_file: str,
     tmp_path: Path,
@@ -69,6 +79,7 @@ def test_composer(
         return composer(
             image_size=64,
             seed=seed,
+            drawing=drawing,
             feature_network=face_file,
             window_frames=20,
             scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5),

@@ -27,6 +27,8 @@ def test_two_processes_train_one_composer(crema_d_cache: Path, face_file: str, t
     for part in ("average", "discriminators", "statistics"):
         torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)
     assert one["statistics"]["identity.scales_seen"] == 6 and "identity.scales" in one["statistics"]
+    # both remember the faces and codes that either saw: 24 clips
+    assert one["statistics"]["pose.seen"].sum() == 24
     start: ComposerModule = composer(image_size=64)
     for name, value in start.discriminators.named_parameters():
         assert not torch.equal(value, one["discriminators"][name]), name
