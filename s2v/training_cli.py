@@ -28,6 +28,7 @@ from s2v.dead_worker import explain_dead_worker
 from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.freed_memory import keep_freed_memory
+from s2v.home_paths import expand_home
 from s2v.lightning_refusal import explain_refusal
 from s2v.own_modules import find_own_modules
 from s2v.precision import choose_precision, cuda_capabilities
@@ -158,7 +159,7 @@ class TrainingCLI(LightningCLI):
             rank_zero_warn(f"{option} has no effect, {config} overrules it: put options after all --config")
         check_moved_runs(configs)
         try:
-            self.config = parser.parse_args(args)
+            self.config = expand_home(parser.parse_args(args))
         except OmegaConfBaseException as error:
             key = str(error.full_key or "").removeprefix(f"{self._asked}.")
             reason = str(error.msg or error).splitlines()[0].replace("'..", "'")
