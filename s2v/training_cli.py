@@ -6,6 +6,7 @@ import pickle
 import re
 import sys
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -20,7 +21,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
 from callbacks.save_config import SaveConfigBesideCheckpoints
-from s2v.checkpoint_place import check_checkpoint_folders, check_checkpoint_option, check_moved_runs
+from s2v.checkpoint_place import (
+    check_checkpoint_folders,
+    check_checkpoint_option,
+    check_moved_runs,
+    checkpoint_folder,
+)
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import explain, explain_interpolation, overruled_options, read_configs
 from s2v.constructor_fault import explain_constructor
@@ -28,6 +34,7 @@ from s2v.dead_worker import explain_dead_worker
 from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.freed_memory import keep_freed_memory
+from s2v.held_folder import held_folder
 from s2v.home_paths import expand_home
 from s2v.lightning_refusal import explain_refusal
 from s2v.own_modules import find_own_modules
@@ -255,6 +262,15 @@ class TrainingCLI(LightningCLI):
         """Likewise."""
         log_test_table(self.trainer)
 
+    def _held_folder(self, subcommand: str) -> AbstractContextManager[None]:
+        """Two fits into one folder would write into one another's checkpoints; the first process holds it for all."""
+        folder = self.config[subcommand].get("run_dir") or checkpoint_folder(self.trainer)
+        if subcommand != "fit" or not folder or not self.trainer.is_global_zero:
+            return nullcontext()
+        return held_folder(
+            Path(folder), "another `s2v fit` runs there: wait for it, or give this one another --run_dir"
+        )
+
     def _run_subcommand(self, subcommand: str) -> None:
         own = type(self.model)
         if subcommand == "predict" and own.predict_step is LightningModule.predict_step and _is_ours(own):
@@ -266,7 +282,7 @@ class TrainingCLI(LightningCLI):
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
         try:
-            with ended_by_sigterm(self.trainer):
+            with self._held_folder(subcommand), ended_by_sigterm(self.trainer):
                 super()._run_subcommand(subcommand)
         except SystemExit as exit:
             # Lightning turns Ctrl-C into an exit of its own
