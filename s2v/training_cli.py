@@ -30,7 +30,7 @@ from s2v.checkpoint_place import (
 from s2v.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.config_errors import explain, explain_interpolation, overruled_options, read_configs
 from s2v.constructor_fault import explain_constructor
-from s2v.dead_worker import explain_dead_worker
+from s2v.dead_worker import check_workers_can_start, explain_dead_worker
 from s2v.early_check import check_early
 from s2v.errors import InputError
 from s2v.freed_memory import keep_freed_memory
@@ -279,6 +279,7 @@ class TrainingCLI(LightningCLI):
         if subcommand == "fit":
             check_strategy(self.trainer.strategy, self.model)
             check_fit_of_module(self.trainer, self.model)
+        check_workers_can_start(getattr(self.datamodule, "num_workers", 0))
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
         try:
