@@ -200,13 +200,13 @@ def _frames(video: VideoTrack, start: float, count: int, settings: PreparationSe
     box: CropBox | None = None
     if settings.crop == "face":
         looked_at = shown[np.unique(np.linspace(0, count - 1, LOOKED_AT).round().astype(int))]
-        box = face_box(list(decode_frames(video, looked_at)), _detector(settings.detector))
+        pictures = list(decode_frames(video, looked_at))
+        box = face_box(pictures, _detector(settings.detector), pixel_aspect=video.upright_aspect)
     frames = np.empty((count, 3, settings.size, settings.size), np.uint8)
-    aspect = 1 / video.pixel_aspect if video.orientation[0] else video.pixel_aspect
     done = 0
     for done, frame in enumerate(decode_frames(video, shown), start=1):
         if box is None:
-            box = central_square(frame.shape[1], frame.shape[0], aspect)
+            box = central_square(frame.shape[1], frame.shape[0], video.upright_aspect)
         frames[done - 1] = resized(frame, box, settings.size).transpose(2, 0, 1)
     if done != count:
         raise ClipRefused(f"truncated or damaged: {done} of {count} frames decode")

@@ -70,7 +70,7 @@ def run_clips(args: argparse.Namespace) -> int:
 
 
 def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
-    """A cached clip as `stem`.mp4, .wav and .png; frames are the cache's bit by bit, the WAV's samples too.
+    """A cached clip as `stem`.mp4, .wav and .png, all or none: the cache's frames bit by bit, and its samples.
 
     Raises:
         InputError: the cached clip is missing or damaged.
@@ -78,13 +78,14 @@ def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
     """
     import io
     import wave
+    from contextlib import ExitStack
 
     import torch
     from PIL import Image
 
     from data_modules.clip_cache import read_clip
     from s2v.batch import SAMPLE_RATE
-    from s2v.files.whole_file import write_whole_file
+    from s2v.files.whole_file import whole_file
     from s2v.generation.mp4_writer import write_mp4
 
     frames, speech = read_clip(cached)
@@ -99,9 +100,10 @@ def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
     Image.fromarray(frames[0].transpose(1, 2, 0)).save(picture, "PNG")
     heard = torch.from_numpy(speech).float() / 32768
     # no with_suffix: a dot may be part of the name
-    write_mp4(f"{stem}.mp4", [torch.from_numpy(frames)], [heard], fps=fps, comment=COMMENT, lossless=True)
-    write_whole_file(Path(f"{stem}.wav"), sound.getvalue())
-    write_whole_file(Path(f"{stem}.png"), picture.getvalue())
+    with ExitStack() as stack:  # these get their names when the video has
+        for suffix, content in ((".wav", sound.getvalue()), (".png", picture.getvalue())):
+            stack.enter_context(whole_file(Path(f"{stem}{suffix}"))).write_bytes(content)
+        write_mp4(f"{stem}.mp4", [torch.from_numpy(frames)], [heard], fps=fps, comment=COMMENT, lossless=True)
 
 
 def _write_speakers(folder: Path, genders: dict[str, str]) -> None:

@@ -34,6 +34,8 @@ _SAME_TIME = 1e-4
 _CUT_SHORT = 0.2
 _NARROW = 80
 """Pixels; the widest frames seen with padded rows have 72."""
+_WIDEST_PIXEL = 4
+"""Times its height (or as many times higher); a header that says more is wrong."""
 _DECORD_ERRORS = (decord.DECORDError, decord.DECORDLimitReachedError)
 
 
@@ -50,9 +52,14 @@ class VideoTrack:
     height: int
     """Of the pixels as stored, before any rotation."""
     pixel_aspect: float
-    """Width of a pixel / its height."""
+    """Width of a pixel / its height, as stored."""
     orientation: "tuple[bool, bool, bool]" = (False, False, False)
     """(transpose, flip horizontally, flip vertically), in this order, to stand upright."""
+
+    @property
+    def upright_aspect(self) -> float:
+        """Width of a pixel / its height in the frames that `decode_frames` gives."""
+        return 1 / self.pixel_aspect if self.orientation[0] else self.pixel_aspect
 
     @property
     def rate(self) -> float:
@@ -80,7 +87,13 @@ def probe_video(path: Path) -> VideoTrack:
         last = float(np.median(steps)) if len(steps) else 0.04
     width, height, orientation = _first_frame(path)
     return VideoTrack(
-        path, stamps, float(stamps[-1] + last), width, height, float(aspect) if aspect else 1.0, orientation
+        path,
+        stamps,
+        float(stamps[-1] + last),
+        width,
+        height,
+        float(aspect) if aspect and 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL else 1.0,
+        orientation,
     )
 
 

@@ -40,24 +40,39 @@ def central_square(width: int, height: int, pixel_aspect: float = 1.0) -> CropBo
     return CropBox((width - across) // 2, (height - down) // 2, across, down)
 
 
-def face_box(frames: Sequence[np.ndarray], detect: FaceDetector, margin: float = 0.4) -> CropBox:
+def face_box(
+    frames: Sequence[np.ndarray], detect: FaceDetector, margin: float = 0.4, pixel_aspect: float = 1.0
+) -> CropBox:
     """One box for a whole clip: the median face with a margin, so that the crop never trembles.
 
-    The side is (1 + margin) times the face's longer side, moved (then shrunk) to stay inside the picture.
+    The side is (1 + margin) times the face's longer side, moved (then shrunk) to stay inside the picture. Where pixels
+    are not square (camcorders' 1440 x 1080), the face is looked for, and its box square, as the screen shows it.
 
     Raises:
         ClipRefused: no face in half of the frames.
     """
-    found = [box for box in (detect(frame) for frame in frames) if box is not None]
+    found = [box for box in (detect(_as_shown(frame, pixel_aspect)) for frame in frames) if box is not None]
     if len(found) < max(1, len(frames) // 2):
         raise ClipRefused(f"no face: found in {len(found)} of {len(frames)} frames looked at")
     boxes = np.asarray(found, np.float64)
     centre_x, centre_y = np.median(boxes[:, 0] + boxes[:, 2] / 2), np.median(boxes[:, 1] + boxes[:, 3] / 2)
     height, width = frames[0].shape[:2]
-    side = int(min(round(float(np.median(boxes[:, 2:].max(axis=1))) * (1 + margin)), width, height))
-    left = int(np.clip(round(centre_x - side / 2), 0, width - side))
+    centre_x /= pixel_aspect
+    side = min(
+        round(float(np.median(boxes[:, 2:].max(axis=1))) * (1 + margin)), round(width * pixel_aspect), height
+    )
+    across = min(max(1, round(side / pixel_aspect)), width)
+    left = int(np.clip(round(centre_x - across / 2), 0, width - across))
     top = int(np.clip(round(centre_y - side / 2), 0, height - side))
-    return CropBox(left, top, side, side)
+    return CropBox(left, top, across, side)
+
+
+def _as_shown(frame: np.ndarray, pixel_aspect: float) -> np.ndarray:
+    """The frame as wide as the screen shows it."""
+    if pixel_aspect == 1:
+        return frame
+    width = max(1, round(frame.shape[1] * pixel_aspect))
+    return cv2.resize(frame, (width, frame.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def resized(frame: np.ndarray, box: CropBox, size: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from s2v import __version__
 from s2v.errors import InputError
 from s2v.evaluation.markdown_text import printable
+from s2v.files.home_paths import with_home
 from s2v.nearest_name import did_you_mean
 from s2v.process.sigterm import ended_by_sigterm
 
@@ -205,6 +206,7 @@ def _full_name(group: str, rest: list[str]) -> str:
 
 
 def _dispatch(args: list[str]) -> int:
+    args = [with_home(argument) for argument in args]
     name, rest = (args[0], args[1:]) if args and not args[0].startswith("-") else (None, args)
     if name is None:
         parser = _top_parser()

@@ -10,6 +10,7 @@ from yaml import YAMLError
 
 from s2v.errors import InputError
 from s2v.evaluation.paper_table import PAPER
+from s2v.files.home_paths import expand_home
 from s2v.nearest_name import did_you_mean
 
 
@@ -101,7 +102,7 @@ def read_plan(path: str) -> TablePlan:
     if not Path(path).is_file():
         raise InputError(f"--config {path}: no such file")
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        content = expand_home(OmegaConf.to_container(OmegaConf.load(path), resolve=True))
     except (OmegaConfBaseException, YAMLError, OSError, UnicodeError) as error:
         raise InputError(f"--config {path}: {' '.join(str(error).split())[:160]}") from error
     if not isinstance(content, dict):

@@ -21,8 +21,8 @@ class VideoCrop:
     size: int = 128
     detector: str = ""
 
-    def box(self, frames: Tensor) -> CropBox:
-        """Where the face is in (T, 3, H, W) uint8 RGB.
+    def box(self, frames: Tensor, pixel_aspect: float = 1.0) -> CropBox:
+        """Where the face is in (T, 3, H, W) uint8 RGB; `pixel_aspect` = width of a pixel / its height.
 
         Raises:
             ClipRefused: no face in half of the frames looked at.
@@ -31,7 +31,7 @@ class VideoCrop:
         looked_at = np.unique(np.linspace(0, len(frames) - 1, LOOKED_AT).round().astype(int))
         pictures = [_channels_last(frames[number]) for number in looked_at.tolist()]
         # made anew for each video: threads of a Dask worker can't share one of OpenCV's
-        return face_box(pictures, load_detector(self.detector))
+        return face_box(pictures, load_detector(self.detector), pixel_aspect=pixel_aspect)
 
     def cut(self, frames: Tensor, box: CropBox) -> Tensor:
         """(T, 3, H, W) uint8 RGB -> (T, 3, size, size): the box, which lies inside."""

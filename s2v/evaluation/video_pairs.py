@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from data_modules.clip_refused import ClipRefused
-from data_modules.decode import decode_frames, frames_on_screen, probe_video
+from data_modules.decode import VideoTrack, decode_frames, frames_on_screen, probe_video
 from data_modules.layouts import CREMA_D_EMOTIONS, videos_below
 from data_modules.speech_track import decode_speech
 from s2v.batch import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -109,9 +109,9 @@ def read_pair(pair: VideoPair, own_sound: bool = True, crop: VideoCrop | None = 
     if pair.real is None:
         return pair.unpaired
     try:
-        real, speech = read_video(pair.real)
+        real, speech, aspect = _read(pair.real)
         whole_size = real.shape[-2:]
-        box = crop.box(real) if crop is not None else None
+        box = crop.box(real, aspect) if crop is not None else None
         real = crop.cut(real, box) if crop is not None and box is not None else real
     except ClipRefused as refusal:
         return f"real video: {refusal}"
@@ -121,9 +121,9 @@ def read_pair(pair: VideoPair, own_sound: bool = True, crop: VideoCrop | None = 
         generated = pair.unpaired
     else:
         try:
-            generated, heard = read_video(pair.generated)
+            generated, heard, aspect = _read(pair.generated)
             if crop is not None and box is not None:
-                own = box if generated.shape[-2:] == whole_size else crop.box(generated)
+                own = box if generated.shape[-2:] == whole_size else crop.box(generated, aspect)
                 generated = crop.cut(generated, own)
         except ClipRefused as refusal:
             generated = f"generated video: {refusal}"
@@ -145,8 +145,8 @@ def real_frames(pair: VideoPair, crop: VideoCrop | None = None) -> Tensor | None
     if pair.real is None:
         return None
     try:
-        frames = _read_frames(pair.real)[0]
-        return frames if crop is None else crop.cut(frames, crop.box(frames))
+        frames, video = _read_frames(pair.real)
+        return frames if crop is None else crop.cut(frames, crop.box(frames, video.upright_aspect))
     except ClipRefused:
         return None
 
@@ -160,20 +160,26 @@ def read_video(path: Path) -> tuple[Tensor, Tensor | str]:
     Raises:
         ClipRefused: no frames that decode, or too many to hold.
     """
-    frames, start = _read_frames(path)
+    frames, speech, _ = _read(path)
+    return frames, speech
+
+
+def _read(path: Path) -> tuple[Tensor, Tensor | str, float]:
+    """What `read_video` gives, and the width of a pixel / its height."""
+    frames, video = _read_frames(path)
     try:
         speech = decode_speech(path)
     except ClipRefused as refusal:
-        return frames, str(refusal)
-    first = round((start - speech.start) * SAMPLE_RATE)
+        return frames, str(refusal), video.upright_aspect
+    first = round((float(video.times[0]) - speech.start) * SAMPLE_RATE)
     count = len(frames)
     samples = np.pad(speech.samples, (max(-first, 0), 0))[max(first, 0) :][: count * SAMPLES_PER_FRAME]
     missing = count * SAMPLES_PER_FRAME - len(samples)
-    return frames, torch.from_numpy(np.pad(samples, (0, missing)))
+    return frames, torch.from_numpy(np.pad(samples, (0, missing))), video.upright_aspect
 
 
-def _read_frames(path: Path) -> tuple[Tensor, float]:
-    """Frames at 25 fps, and when the first is shown: seconds on the container's clock."""
+def _read_frames(path: Path) -> tuple[Tensor, VideoTrack]:
+    """Frames at 25 fps from the first shown on, and what is known of the video."""
     video = probe_video(path)
     start = float(video.times[0])
     count = max(1, int((video.end - start) * FPS + 0.01))  # a hundredth of a frame: 2.9999 s are 75 frames
@@ -186,7 +192,7 @@ def _read_frames(path: Path) -> tuple[Tensor, float]:
     frames = _stacked(
         decode_frames(video, frames_on_screen(video.times, video.end, start, FPS, count)), count
     )
-    return frames, start
+    return frames, video
 
 
 def _stacked(pictures: Iterator[np.ndarray], count: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from s2v.generation.export_system import FrameStream
+    from s2v.generation.speech_file import SpeechFile
+
+SILENCE = 1e-3
+"""Root mean square, in full scales: what in no second is louder (-60 dBFS) holds no speech to be heard."""
 
 
 @dataclass(frozen=True)
@@ -174,15 +179,19 @@ def export_all(exports: list[Export], stream: FrameStream, threads: int, provena
         files = progress.add_task("videos", total=len(exports), visible=len(exports) > 1)
         for export in exports:
             try:
-                frames, damaged = export_one(export, stream, threads, progress, provenance)
+                frames, speech = export_one(export, stream, threads, progress, provenance)
             except (InputError, OSError, FFmpegError) as error:
                 failed += 1
                 fault = str(error) if isinstance(error, InputError) else unwritten(export, error)
                 message = fault.replace("\n", " ")
                 console.print(f"failed: {message}", markup=False, highlight=False, soft_wrap=True)
             else:  # a standard output that nobody reads is no fault of the video's
+                damaged = speech.damaged_packets
                 note = f", {damaged} damaged pieces of the recording left out" if damaged else ""
                 say(f"wrote {export.output}: {frames} frames, {frames / stream.fps:.2f} s{note}")
+                for doubt in doubts(speech):
+                    line = f"s2v: warning: {doubt}".replace("\n", " ")
+                    console.print(line, markup=False, highlight=False, soft_wrap=True)
             progress.advance(files)
     return failed
 
@@ -207,8 +216,8 @@ def say(line: str) -> None:
 
 def export_one(
     export: Export, stream: FrameStream, threads: int, progress: Progress, provenance: Provenance
-) -> tuple[int, int]:
-    """Make one video; returns its frames and the number of damaged packets in the recording."""
+) -> tuple[int, SpeechFile]:
+    """Make one video; returns its frames, and the recording as it was read."""
     from rich.markup import escape
 
     from s2v.generation.mp4_writer import write_mp4
@@ -240,4 +249,22 @@ def export_one(
         )
     finally:
         progress.remove_task(task)
-    return frames, speech.damaged_packets
+    return frames, speech
+
+
+def doubts(speech: SpeechFile) -> list[str]:
+    """What of a recording that has become a video its owner will hardly have meant."""
+    from s2v.generation.wav_header import bytes_after_sound
+
+    found = []
+    if speech.loudest < SILENCE:
+        found.append(
+            f"{speech.path} is silent (no second of it is louder than {20 * math.log10(SILENCE):.0f} dBFS): nobody "
+            "speaks in the video; check the recording"
+        )
+    if unread := bytes_after_sound(speech.path):
+        found.append(
+            f"{speech.path} goes on for {unread:,} bytes where its header ends the sound: they are left out; if they "
+            "are sound, have them read with `ffmpeg -ignore_length 1 -i OLD.wav NEW.wav`"
+        )
+    return found

@@ -49,6 +49,8 @@ class SpeechFile:
         self.block_samples = block_samples
         self.damaged_packets = 0
         """Packets of the last pass that could not be decoded and were left out."""
+        self.loudest = 0.0
+        """Of all passes' blocks: the greatest root mean square."""
         with self._open() as container:
             stream = container.streams.best("audio")
             assert stream is not None  # _open has looked
@@ -75,15 +77,19 @@ class SpeechFile:
                 joined = np.concatenate(held)
                 whole = count - count % self.block_samples
                 for start in range(0, whole, self.block_samples):
-                    yield as_float(joined[start : start + self.block_samples])
+                    yield self._heard(as_float(joined[start : start + self.block_samples]))
                 held, count = [joined[whole:].copy()], count - whole
         if count:
-            yield as_float(np.concatenate(held))
+            yield self._heard(as_float(np.concatenate(held)))
         if not total:
             raise InputError(
                 f"expected speech, but not one sample of {self.path}'s sound can be decoded: "
                 "is the file empty or cut short?"
             )
+
+    def _heard(self, block: Tensor) -> Tensor:
+        self.loudest = max(self.loudest, float(block.square().mean().sqrt()))
+        return block
 
     def _open(self) -> av.container.InputContainer:
         """The opened container; it is sure to have a sound track."""

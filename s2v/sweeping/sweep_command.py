@@ -7,15 +7,14 @@ import csv
 import io
 import itertools
 import json
-import os
 import secrets
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from s2v.errors import InputError
+from s2v.files.held_folder import held_folder
 
 if TYPE_CHECKING:
     import optuna
@@ -67,7 +66,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     output: Path = args.output or Path("runs") / "sweeps" / args.file.stem
     for note in sweep.notes:
         print(f"note: {note}")
-    with _alone_in(output):
+    with held_folder(output, "another `s2v sweep` runs there"):
         mend_journal(output / JOURNAL)
         study = open_study(sweep, output)
         take_up_stopped(study)
@@ -305,24 +304,3 @@ def _listed(values: dict[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold a folder: a second sweep in it would take the first one's running trial for a stopped one."""
-    import fcntl
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise InputError(f"{folder} can't be written: {error.strerror or error}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise InputError(f"{folder}: another `s2v sweep` runs there") from error
-    try:
-        yield
-    finally:
-        os.close(handle)

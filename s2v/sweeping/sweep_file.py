@@ -15,6 +15,7 @@ from optuna.distributions import (
 )
 
 from s2v.errors import InputError
+from s2v.files.home_paths import expand_home
 from s2v.files.unique_keys import UniqueKeys
 from s2v.nearest_name import did_you_mean
 
@@ -54,7 +55,7 @@ def read_sweep_file(path: Path) -> SweepFile:
         InputError: no such file, or something in it that is not understood.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
+        content = expand_home(yaml.load(path.read_text(encoding="utf-8"), UniqueKeys))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

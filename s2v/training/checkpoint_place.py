@@ -68,6 +68,11 @@ def check_checkpoint_folders(trainer: Trainer, subcommand: str, config: Any) -> 
             )
 
 
+def checkpoint_folder(trainer: Trainer) -> str | None:
+    """Where the first of a trainer's callbacks that names a folder keeps checkpoints."""
+    return next((at for one in trainer.checkpoint_callbacks if (at := getattr(one, "dirpath", None))), None)
+
+
 def check_moved_runs(configs: Mapping[str, dict]) -> None:
     """Whether a run's saved config still says where the run lies; its paths are written out, and do not move with it.
 

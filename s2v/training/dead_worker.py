@@ -1,13 +1,33 @@
-"""A loader worker that died, in one line; torch's own says that details are lost."""
+"""A loader worker that died or can't be started, in one line; torch's own says that details are lost."""
 
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
+
+from s2v.errors import InputError
 
 NO_SHARED_MEMORY = 28
 """The exit status of a worker that could not hand over its batch (ENOSPC's number)."""
 
 _SHARED = Path("/dev/shm")
+
+
+def check_workers_can_start(num_workers: int) -> None:
+    """Before loggers and loaders begin: a worker's queues have semaphores, which lie in shared memory.
+
+    Raises:
+        InputError: workers are asked for, and there are no semaphores: shared memory is read-only, for instance.
+    """
+    if num_workers == 0:
+        return
+    try:
+        multiprocessing.Lock()
+    except OSError as error:
+        raise InputError(
+            f"loader workers need shared memory, and {_SHARED} can't be written ({error.strerror or error}): mount it "
+            "writable, or set data.init_args.num_workers 0"
+        ) from error
 
 
 def explain_dead_worker(error: RuntimeError) -> str | None:

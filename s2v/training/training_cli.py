@@ -6,6 +6,7 @@ import pickle
 import re
 import sys
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -21,15 +22,22 @@ from omegaconf.errors import OmegaConfBaseException
 
 from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.errors import InputError
+from s2v.files.held_folder import held_folder
+from s2v.files.home_paths import expand_home
 from s2v.files.whole_file import DISK_IS_FULL, check_can_be_made, check_room, why_unwritten
 from s2v.own_modules import find_own_modules
 from s2v.process.freed_memory import keep_freed_memory
 from s2v.process.sigterm import ended_by_sigterm
-from s2v.training.checkpoint_place import check_checkpoint_folders, check_checkpoint_option, check_moved_runs
+from s2v.training.checkpoint_place import (
+    check_checkpoint_folders,
+    check_checkpoint_option,
+    check_moved_runs,
+    checkpoint_folder,
+)
 from s2v.training.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.training.config_errors import explain, explain_interpolation, overruled_options, read_configs
 from s2v.training.constructor_fault import explain_constructor
-from s2v.training.dead_worker import explain_dead_worker
+from s2v.training.dead_worker import check_workers_can_start, explain_dead_worker
 from s2v.training.early_check import check_early
 from s2v.training.lightning_refusal import explain_refusal
 from s2v.training.precision import choose_precision, cuda_capabilities
@@ -158,7 +166,7 @@ class TrainingCLI(LightningCLI):
             rank_zero_warn(f"{option} has no effect, {config} overrules it: put options after all --config")
         check_moved_runs(configs)
         try:
-            self.config = parser.parse_args(args)
+            self.config = expand_home(parser.parse_args(args))
         except OmegaConfBaseException as error:
             key = str(error.full_key or "").removeprefix(f"{self._asked}.")
             reason = str(error.msg or error).splitlines()[0].replace("'..", "'")
@@ -254,6 +262,15 @@ class TrainingCLI(LightningCLI):
         """Likewise."""
         log_test_table(self.trainer)
 
+    def _held_folder(self, subcommand: str) -> AbstractContextManager[None]:
+        """Two fits into one folder would write into one another's checkpoints; the first process holds it for all."""
+        folder = self.config[subcommand].get("run_dir") or checkpoint_folder(self.trainer)
+        if subcommand != "fit" or not folder or not self.trainer.is_global_zero:
+            return nullcontext()
+        return held_folder(
+            Path(folder), "another `s2v fit` runs there: wait for it, or give this one another --run_dir"
+        )
+
     def _run_subcommand(self, subcommand: str) -> None:
         own = type(self.model)
         if subcommand == "predict" and own.predict_step is LightningModule.predict_step and _is_ours(own):
@@ -262,10 +279,11 @@ class TrainingCLI(LightningCLI):
         if subcommand == "fit":
             check_strategy(self.trainer.strategy, self.model)
             check_fit_of_module(self.trainer, self.model)
+        check_workers_can_start(getattr(self.datamodule, "num_workers", 0))
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
         try:
-            with ended_by_sigterm(self.trainer):
+            with self._held_folder(subcommand), ended_by_sigterm(self.trainer):
                 super()._run_subcommand(subcommand)
         except SystemExit as exit:
             # Lightning turns Ctrl-C into an exit of its own

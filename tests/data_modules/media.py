@@ -36,6 +36,7 @@ def write_media(
     sound_codec: str | None = None,
     pixels: str = "yuv420p",
     rotation: int = 0,
+    pixel_aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
     """Writes frames (shown at `times`, or at `fps`) and sound (channels, N) beginning at `sound_start`."""
@@ -50,6 +51,8 @@ def write_media(
             video.time_base = video.codec_context.time_base = base
             if video_codec == "libx264":
                 video.options = {"crf": "10", "bf": "2"}
+            if pixel_aspect is not None:
+                video.codec_context.sample_aspect_ratio = pixel_aspect
             if rotation:
                 video.set_display_rotation(rotation)
         if sound is not None:

@@ -1,6 +1,7 @@
 """`s2v clips`: what another system gets is what the cache has, and `s2v score` finds its way back."""
 
 import csv
+import errno
 import json
 import wave
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from data_modules.clip_cache import read_clip, write_clip
 from data_modules.clip_manifest import ManifestRow, read_manifest, write_manifest
+from data_modules.clips_command import write_clip_as_media
 from data_modules.splits import make_split
 from s2v.cli import main
 from s2v.evaluation.video_pairs import find_pairs, read_video
@@ -107,6 +109,24 @@ def test_a_list_by_hand_names_with_dots_and_genders(tmp_path: Path) -> None:
     with open(out / "speakers.csv", newline="") as file:
         assert list(csv.reader(file)) == [["speaker", "gender"], ["ann", "female"]]
     assert main(["clips", *where]) == 2  # the lists name no clip for the test
+
+
+def test_a_clip_is_there_with_all_its_files_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    header = {"fps": "25", "sample_rate": "16000", "source_sha256": "", "settings": "{}", "clip_id": "a"}
+    write_clip(
+        tmp_path / "a.safetensors", np.zeros((5, 3, 32, 32), np.uint8), np.zeros(3200, np.int16), header
+    )
+
+    def full(*arguments: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for refused in ("s2v.generation.mp4_writer.write_mp4", "pathlib.Path.write_bytes"):
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+            patch.setattr(refused, full)
+            write_clip_as_media(tmp_path / "a.safetensors", tmp_path / "out" / "a", 25)
+        assert [path for path in (tmp_path / "out").rglob("*")] == []
+    write_clip_as_media(tmp_path / "a.safetensors", tmp_path / "out" / "a", 25)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.mp4", "a.png", "a.wav"]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,18 @@ def test_the_box_stays_inside() -> None:
     assert face_box(*boxes((150.0, 20.0, 60.0, 90.0))) == CropBox(100, 0, 100, 100)
 
 
+def test_the_box_is_square_on_the_screen() -> None:
+    """200 x 100 pixels of 3/2 are shown as 300 x 100; the detector sees them so."""
+    widths = []
+
+    def detect(frame: np.ndarray) -> "tuple[float, float, float, float]":
+        widths.append(frame.shape[1])
+        return 150.0, 20.0, 30.0, 40.0  # centre (165, 40) on the screen, with margin 56
+
+    assert face_box([np.zeros((100, 200, 3), np.uint8)], detect, pixel_aspect=1.5) == CropBox(92, 12, 37, 56)
+    assert widths == [300]
+
+
 def test_too_few_faces_are_refused() -> None:
     with pytest.raises(ClipRefused, match="no face: found in 1 of 4"):
         face_box(*boxes((1.0, 1.0, 9.0, 9.0), None, None, None))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 
 from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import read_manifest
+from data_modules.clip_preparation import PreparationSettings, prepare_clip
 from data_modules.face_crop import CropBox, FaceDetector
+from data_modules.layouts import FoundClip
 from data_modules.preparation import prepare
 from s2v.cli import main
 from s2v.evaluation.clip_rows import TestClip
@@ -98,6 +101,29 @@ def test_a_pair_of_two_sizes_has_a_box_each(tmp_path: Path) -> None:
     clip = read_pair(pair, crop=VideoCrop(28))
     assert isinstance(clip, TestClip) and isinstance(clip.generated, torch.Tensor)
     assert torch.allclose(clip.real.float(), clip.generated.float(), atol=24)
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_oblong_pixels_are_shown_square(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rotation: int
+) -> None:
+    """A camcorder's pixels, 4/3 as wide as high: a face that is a square on the screen is one in the cut, too."""
+    stored = np.zeros((96, 96, 3), np.uint8)
+    stored[36:60, 30:48, 1] = 200  # 24 high; 18 wide, shown as 24
+    path = write_media(
+        tmp_path / "a.mp4", [stored] * 30, sound=tone(1.2), rotation=rotation, pixel_aspect=Fraction(4, 3)
+    )
+    scored = real_frames(VideoPair("a", path, None), VideoCrop(34))
+    assert scored is not None
+    monkeypatch.setattr("data_modules.clip_preparation._detector", green_detector)
+    clip = FoundClip("a", "a.mp4")
+    row = prepare_clip(clip, tmp_path, tmp_path / "cache", PreparationSettings(size=34, crop="face"))
+    assert row.ok, row.reason
+    prepared, _ = read_clip(tmp_path / "cache" / row.cache_file)
+    for frames in (scored.numpy(), prepared):
+        rows, columns = np.nonzero(frames[5, 1] > 100)
+        assert np.ptp(rows) + 1 == pytest.approx(24, abs=1)
+        assert np.ptp(columns) + 1 == pytest.approx(24, abs=1)
 
 
 def test_no_face_is_a_reason(tmp_path: Path) -> None:

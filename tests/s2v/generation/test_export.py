@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -245,6 +246,36 @@ def test_existing_videos_are_kept_unless_told(
     assert capsys.readouterr().out == f"kept {output}, already there (--overwrite makes them anew)\n"
     assert export(checkpoint, "--speech", speech, "--output", output, "--overwrite") == 0
     assert len(pictures(output)) == 33
+
+
+def test_a_silent_recording_is_a_video_with_a_warning(
+    checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 1, 16_000).astype(np.float32)
+    (tmp_path / "rec").mkdir()
+    for name, sound in {"zero": 0 * noise, "hiss": 5e-4 * noise, "quiet": 5e-3 * noise}.items():
+        write_sound(tmp_path / "rec" / f"{name}.wav", sound, 16_000, "pcm_s16le")
+    assert export(checkpoint, "--speech", tmp_path / "rec", "--output", tmp_path / "out") == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "3 written, 0 kept, 0 failed"
+    warnings = [line for line in said.err.splitlines() if "warning" in line]
+    assert len(warnings) == 2
+    for line, name in zip(warnings, ["hiss", "zero"], strict=True):
+        assert f"{name}.wav is silent (no second of it is louder than -60 dBFS)" in line
+
+
+def test_sound_that_a_wav_header_leaves_out_is_told(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray(speech.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = struct.pack("<I", 16_000)  # half a second, of an earlier moment of the recording
+    speech.write_bytes(content)
+    assert export(checkpoint, "--speech", speech, "--output", tmp_path / "a.mp4") == 0
+    said = capsys.readouterr()
+    assert "13 frames" in said.out or "12 frames" in said.out
+    (line,) = [line for line in said.err.splitlines() if "warning" in line]
+    assert f"goes on for {2 * len(SPEECH) - 16_000:,} bytes where its header ends the sound" in line
 
 
 def test_one_bad_recording_does_not_stop_the_rest(

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from s2v.cli import main
+from s2v.files.held_folder import held_folder
 from s2v.sweeping.sweep_command import short_names
 
 COMMAND = ["${interpreter}", "parabola.py", "--run_dir=runs/${oc.env:WANDB_RUN_ID}", "${args}"]
@@ -203,11 +204,10 @@ def test_a_seed_that_numpy_lacks_is_refused_before_anything_is_written(
     assert not Path("found").exists()
 
 
-def test_one_sweep_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
-    from s2v.sweeping.sweep_command import _alone_in
-
+def test_one_sweep_at_a_time(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s2v.files.held_folder._SECONDS_TO_WAIT", 0.5)
     sweep = write_sweep("random", {**LR, "name": {"value": "good"}})
-    with _alone_in(Path("found")):
+    with held_folder(Path("found"), ""):
         assert main([*sweep, "--trials", "1"]) == 2
     assert "another `s2v sweep` runs there" in capsys.readouterr().err
 

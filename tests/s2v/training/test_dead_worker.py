@@ -1,12 +1,14 @@
 """A batch that a loader worker can't hand over ends the loader instead of keeping it waiting."""
 
+import errno
 from typing import NoReturn
 
 import pytest
 from torch.utils.data import DataLoader
 
 from data_modules.loader_worker import begin_worker
-from s2v.training.dead_worker import explain_dead_worker
+from s2v.errors import InputError
+from s2v.training.dead_worker import check_workers_can_start, explain_dead_worker
 
 
 class NotHandedOver:
@@ -58,6 +60,18 @@ def test_a_batch_that_is_not_handed_over(reason: str, line: str) -> None:
     explained = explain_dead_worker(caught.value)
     assert explained is not None and line in explained and "num_workers" in explained
     assert "\n" not in explained
+
+
+def test_shared_memory_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_workers_can_start(2)
+
+    def refused(*arguments: object, **more: object) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("multiprocessing.Lock", refused)
+    check_workers_can_start(0)
+    with pytest.raises(InputError, match=r"/dev/shm can't be written \(Read-only file system\)"):
+        check_workers_can_start(1)
 
 
 def test_other_errors_are_not_explained() -> None:

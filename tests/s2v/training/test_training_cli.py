@@ -17,6 +17,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader
 
 from s2v.cli import main
+from s2v.files.held_folder import held_folder
 from s2v.training.training_cli import ONE_A_TEST, last_reports
 from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader
 from tests.conftest import fill_disk
@@ -400,6 +401,22 @@ def test_checkpoints_that_are_not_there_and_others_that_are(
     assert "does not move what the config has written out" in refused("fit", *configs, *elsewhere)
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.ckpt")) == before
     assert "a folder, but" in refused("fit", *configs, "--run_dir", str(tmp_path / "base.yaml" / "run"))
+
+
+def test_two_fits_do_not_share_a_folder(
+    tmp_path: Path, configs: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would write to one temporary file of last.ckpt, and whichever renames it has half of the other's in it."""
+    monkeypatch.setattr("s2v.files.held_folder._SECONDS_TO_WAIT", 0.5)
+    folder = tmp_path / "run" / "gan"
+    with held_folder(folder, ""):
+        assert main(["fit", *configs]) == 2
+    assert one_error_line(capsys) == (
+        f"s2v: error: {folder}: another `s2v fit` runs there: wait for it, or give this one another --run_dir"
+    )
+    assert [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()] == [".lock"]
+    assert main(["fit", *configs]) == 0
+    assert main(["validate", *configs, "--ckpt_path", str(folder / "last.ckpt")]) == 0
 
 
 def test_a_run_that_was_moved_writes_over_none_in_its_old_place(

@@ -1,0 +1,57 @@
+"""WAV files whose header and content differ, as recorders leave them."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s2v.generation.speech_file import read_speech
+from s2v.generation.wav_header import bytes_after_sound
+
+SOUND = (np.sin(np.arange(16_000) / 10) * 12_000).astype("<i2").tobytes()
+FORMAT = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16_000, 32_000, 2, 16)
+TAGS = struct.pack("<4sI", b"LIST", 6000) + b"x" * 6000
+
+
+def wav(path: Path, stated: int, content: bytes = SOUND) -> Path:
+    path.write_bytes(
+        b"RIFF"
+        + struct.pack("<I", 36 + stated)
+        + b"WAVE"
+        + FORMAT
+        + b"data"
+        + struct.pack("<I", stated)
+        + content
+    )
+    return path
+
+
+@pytest.mark.parametrize("stated", [0, 0x7FFFFFFF, 0xFFFFFFFF, 2 * len(SOUND), len(SOUND)])
+def test_a_length_of_nothing_or_too_much_is_read_to_the_end(tmp_path: Path, stated: int) -> None:
+    path = wav(tmp_path / "a.wav", min(stated, 0xFFFFFFFF - 36))
+    assert bytes_after_sound(path) == 0
+    assert len(read_speech(path)) == 16_000
+
+
+@pytest.mark.parametrize(
+    ("stated", "content", "unread"),
+    [
+        (len(SOUND) // 2, SOUND, len(SOUND) // 2),
+        (len(SOUND), SOUND + TAGS, 0),
+        (len(SOUND), SOUND + TAGS + SOUND, len(SOUND)),
+        (len(SOUND) - 1, SOUND[:-1] + b"\0" + TAGS, 0),
+        (len(SOUND) - 1, SOUND[:-1] + TAGS, 0),  # many programs forget the padding
+        (len(SOUND), SOUND + bytes(9000), 0),  # reserved
+        (len(SOUND), SOUND + b"TAG" + b"a song" * 20, 0),
+        (len(SOUND), SOUND[:8000], 0),
+    ],
+)
+def test_what_nobody_reads(tmp_path: Path, stated: int, content: bytes, unread: int) -> None:
+    assert bytes_after_sound(wav(tmp_path / "a.wav", stated, content)) == unread
+
+
+def test_other_files_have_none(tmp_path: Path) -> None:
+    for name, content in {"a": b"", "b": b"RIFF", "c": b"RIFF\0\0\0\0AVI " + SOUND, "d": SOUND}.items():
+        (tmp_path / name).write_bytes(content)
+        assert bytes_after_sound(tmp_path / name) == 0
