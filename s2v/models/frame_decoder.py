@@ -78,7 +78,7 @@ class FrameDecoder(nn.Module):
             decoder would learn by heart which sounds went with which pose.
     """
 
-    reached: Tensor
+    reached: Tensor | None
 
     def __init__(
         self,
@@ -98,10 +98,12 @@ class FrameDecoder(nn.Module):
         # contexts are small and mu's logits large: without this the emotion drowns the sounds
         self.standardise = nn.BatchNorm1d(context_dim + emotion_dim, affine=False)
         self.seed = nn.Linear(context_dim + emotion_dim, channels[0] * self.seed_size**2)
-        reached = torch.ones(channels[0], self.seed_size, self.seed_size, context_dim + emotion_dim)
+        reached = None
         if context_region != "full":
+            reached = torch.ones(channels[0], self.seed_size, self.seed_size, context_dim + emotion_dim)
             reached[..., :context_dim] = cells(self.seed_size, context_region).unsqueeze(-1).float()
-        self.register_buffer("reached", reached.flatten(0, 2), persistent=False)
+            reached = reached.flatten(0, 2)
+        self.register_buffer("reached", reached, persistent=False)
         joined = [0, *map_channels, 0][: len(channels) - 1]
         self.stages = nn.ModuleList(
             JoinedUpsampling(before, maps, after)
@@ -117,7 +119,7 @@ class FrameDecoder(nn.Module):
     @property
     def seed_weight(self) -> Tensor:
         """`seed`'s, without what contexts do not reach: (C * S/32 * S/32, context_dim + emotion_dim)."""
-        return self.seed.weight * self.reached
+        return self.seed.weight if self.reached is None else self.seed.weight * self.reached
 
     def begin_simple(self) -> None:
         """Begin as a short stack that paints nearly grey: the 1x1 convolutions join in as they learn (zero-init

@@ -272,7 +272,7 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     "without_frame_adversary": lambda m: m.weights.frame == m.weights.matching == 0,
     "without_gradient": lambda m: m.weights.gradient == 0,
     "perceptual": lambda m: m.weights.perceptual == 1,
-    "pose_code": lambda m: m.generator.pose is not None and not m.generator.frame_decoder.reached.all(),
+    "pose_code": lambda m: m.generator.pose is not None and m.generator.frame_decoder.reached is not None,
     "without_identity_adversary": lambda m: m.weights.identity == 0,
     "without_similarity": lambda m: m.weights.similarity == 0,
     "without_sync_adversary": lambda m: m.weights.sync == 0,
