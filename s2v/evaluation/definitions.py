@@ -7,7 +7,7 @@ WITHOUT_PADDING = (
     "without padding: this judge's embeddings have length 1, and a zero would lie nearer than any "
     "unrelated speech"
 )
-"""Of a report whose judge of lips is such a network (`LipSpeechNetwork.unit_length`)."""
+"""Of a report whose lip-sync judge is such a network (`LipSpeechNetwork.unit_length`)."""
 
 DEFINITIONS = {
     "averages": "frame -> clip -> data set; low and high: 95 % bootstrap, resampled by speaker, clips without one "
@@ -68,7 +68,7 @@ DEFINITIONS = {
 
 
 def definitions_of(meta: Mapping[str, Any]) -> dict[str, str]:
-    """What a report's numbers mean, with the judge of lips that its meta tells of, and with metrics of one's own."""
+    """What a report's numbers mean, with the lip-sync judge that its meta tells of, and with metrics of one's own."""
     declared = meta.get("own_metrics") or {}
     found = DEFINITIONS | {name: about["definition"] for name, about in declared.items()}
     if is_without_padding((meta.get("judges") or {}).get("sync")):

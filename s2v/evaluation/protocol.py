@@ -63,7 +63,7 @@ class Protocol:
         system: the name under which the generated clips are reported.
         identity: judge of who it is; None leaves these metrics out.
         emotion: judge of the emotion, with class names; likewise.
-        sync: judge of lips and speech; likewise.
+        sync: lip-sync judge; likewise.
         perceptual: LPIPS; likewise.
         fid: the Inception of FID; likewise.
         landmarks: of eyelids and mouths; likewise.
