@@ -42,7 +42,11 @@ def explain_dead_worker(error: RuntimeError) -> str | None:
             f"a loader worker found no room for a batch in shared memory ({_SHARED}{room}): give it more (docker run "
             "--shm-size 8g), or take fewer data.init_args.num_workers; 0 need none"
         )
-    return f"{told[-1].partition('. ')[0]}; if memory is short, take fewer data.init_args.num_workers"
+    # torch may have lost the exit status
+    return (
+        f"{told[-1].partition('. ')[0]}; if memory, or the shared one in {_SHARED}, is short, take fewer "
+        "data.init_args.num_workers"
+    )
 
 
 def end_worker(error: BaseException, batch: object) -> None:

@@ -47,19 +47,24 @@ def _first(batch: list[NotHandedOver]) -> NotHandedOver:
     ],
 )
 def test_a_batch_that_is_not_handed_over(reason: str, line: str) -> None:
-    # the time limit is for what would wait without end
-    loader = DataLoader(
-        Clips(reason),  # type: ignore[arg-type]
-        num_workers=1,
-        collate_fn=_first,
-        worker_init_fn=begin_worker,
-        timeout=120,
-    )
-    with pytest.raises(RuntimeError) as caught:
-        next(iter(loader))
-    explained = explain_dead_worker(caught.value)
-    assert explained is not None and line in explained and "num_workers" in explained
-    assert "\n" not in explained
+    for _ in range(
+        3
+    ):  # on a busy machine torch may see that a worker is dead before it is told its exit status
+        # the time limit is for what would wait without end
+        loader = DataLoader(
+            Clips(reason),  # type: ignore[arg-type]
+            num_workers=1,
+            collate_fn=_first,
+            worker_init_fn=begin_worker,
+            timeout=120,
+        )
+        with pytest.raises(RuntimeError) as caught:
+            next(iter(loader))
+        explained = explain_dead_worker(caught.value)
+        assert explained is not None and "num_workers" in explained and "\n" not in explained
+        if "exit code" in str(caught.value):
+            break
+    assert line in explained
 
 
 def test_shared_memory_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
