@@ -44,7 +44,7 @@ def explain_dead_worker(error: RuntimeError) -> str | None:
         )
     # torch may have lost the exit status
     return (
-        f"{told[-1].partition('. ')[0]}; if memory, or the shared one in {_SHARED}, is short, take fewer "
+        f"{told[-1].partition('. ')[0]}; if memory or {_SHARED} is full, take fewer "
         "data.init_args.num_workers"
     )
 

@@ -522,4 +522,4 @@ def test_a_groups_sigterm_is_status_143_and_no_traceback(
         main(["fit", *configs, *more, "true"])
     assert ended.value.code == 143
     assert main(["fit", *configs, *more, "false"]) == 2  # somebody else has ended the worker
-    assert "killed by signal: Terminated; if memory is short, take fewer" in one_error_line(capsys)
+    assert "killed by signal: Terminated; if memory or /dev/shm is full, take fewer" in one_error_line(capsys)
