@@ -38,7 +38,7 @@ def dask_cluster(address: str, folders: list[Path]) -> Iterator[Callable[..., No
         from distributed import Client, KilledWorker
     except ImportError as error:
         raise InputError(
-            "--dask needs Dask: pip install 's2v[dask]', here and where the workers run"
+            "--dask needs Dask: pip install distributed, here and where the workers run"
         ) from error
     where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     # it tells of every attempt to connect; the error below says it once

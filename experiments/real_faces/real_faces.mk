@@ -1,6 +1,6 @@
 # The demo's chain on real people: make real-faces CORPUS=DIR WEIGHTS=DIR
-#   CORPUS   a corpus in VoxCeleb2's layout, square face crops
-#   WEIGHTS  a folder with mobilefacenet.pt and fer2013_mini_XCEPTION.102-0.66.hdf5 (needs pip install '.[hdf5]')
+#   CORPUS   a corpus in VoxCeleb2's layout, square face crops, 36 people (another number: num_classes in identity_teacher.yaml)
+#   WEIGHTS  a folder with mobilefacenet.pt and fer2013_mini_XCEPTION.102-0.66.hdf5
 REAL := runs/real_faces
 REAL_RUN = S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v $(1) --config experiments/base/trainer.yaml --config experiments/real_faces/real_faces.yaml
 # $(1): folder of runs, $(2): run folder, $(3): stage, $(4): more. Goes on with an interrupted run, unless something it stands on

@@ -68,7 +68,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--landmarks",
         metavar="FILE|dlib",
-        help="68 landmarks for blinks and mouths: dlib's .dat file, or dlib: that of s2v[landmarks] (none: left out)",
+        help="68 landmarks for blinks and mouths: a .dat file of dlib's, or dlib for its usual one (default: left out)",
     )
     parser.add_argument(
         "--metric",

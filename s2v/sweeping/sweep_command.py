@@ -34,7 +34,7 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
         "file",
         type=Path,
         metavar="FILE",
-        help="a W&B sweep file, such as experiments/sweeps/distill.yaml (Optuna: pip install 's2v[sweep]')",
+        help="a W&B sweep file, such as experiments/sweeps/distill.yaml (Optuna: pip install optuna)",
     )
     parser.add_argument(
         "--trials",
@@ -54,7 +54,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     try:
         import optuna
     except ImportError as error:
-        raise InputError("s2v sweep needs Optuna: pip install 's2v[sweep]'") from error
+        raise InputError("s2v sweep needs Optuna: pip install optuna") from error
     from s2v.sweeping.sweep_file import read_sweep_file
 
     if args.trials < 1:

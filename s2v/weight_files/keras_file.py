@@ -44,7 +44,7 @@ def keras_values(path: str | Path) -> StateDict:
     try:
         import h5py
     except ImportError as error:
-        raise InputError(f"reading {file} needs h5py: pip install 's2v[hdf5]'") from error
+        raise InputError(f"reading {file} needs h5py: pip install h5py") from error
     values: StateDict = {}
 
     def keep(name: str, item: Any) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,20 @@ def held_out() -> list[TalkingFaceBatch]:
 
 
 @pytest.fixture(scope="module")
-def judges(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("judges")
+def judges(build_once: Callable[[str, Callable[[Path], None]], Path]) -> dict[str, str]:
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        save_face_teacher(folder / "speakers.ckpt", list(COLOURS), "speaker")
+        save_face_teacher(folder / "emotions.ckpt", EMOTIONS)
+        save_syncnet(folder / "syncnet.ckpt")
+        save_alexnet(folder / "alexnet.pth")
+
+    folder = build_once("report_judges", fill)
     return {
-        "identity_judge": save_face_teacher(folder / "speakers.ckpt", list(COLOURS), "speaker"),
-        "emotion_judge": save_face_teacher(folder / "emotions.ckpt", EMOTIONS),
-        "syncnet": save_syncnet(folder / "syncnet.ckpt"),
-        "lpips": save_alexnet(folder / "alexnet.pth"),
+        "identity_judge": str(folder / "speakers.ckpt"),
+        "emotion_judge": str(folder / "emotions.ckpt"),
+        "syncnet": str(folder / "syncnet.ckpt"),
+        "lpips": str(folder / "alexnet.pth"),
     }
 
 
@@ -84,11 +92,16 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def whole(judges: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def whole(
+    judges: dict[str, str], build_once: Callable[[str, Callable[[Path], None]], Path]
+) -> tuple[Path, dict[str, Any]]:
     """Folder and report.json of one full run."""
-    folder = tmp_path_factory.mktemp("whole")
-    logger = CSVLogger(folder, name="log", version="0")
-    run(folder, TestReport(str(folder / "report"), bootstrap=50, **judges), logger=logger)
+
+    def fill(folder: Path) -> None:
+        logger = CSVLogger(folder, name="log", version="0")
+        run(folder, TestReport(str(folder / "report"), bootstrap=50, **judges), logger=logger)
+
+    folder = build_once("whole_report", fill)
     return folder, json.loads((folder / "report" / "report.json").read_text())
 
 
@@ -332,8 +345,8 @@ def test_running_twice_starts_anew(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report.json").read_text())["systems"][OURS]["total"] == 2
 
 
-def test_nothing_but_numbers_and_thumbnails_is_kept(judges: dict[str, str], tmp_path: Path) -> None:
-    report = TestReport(str(tmp_path), bootstrap=0, max_strips=2, **judges)
+def test_nothing_but_numbers_and_thumbnails_is_kept(tmp_path: Path) -> None:
+    report = TestReport(str(tmp_path), bootstrap=0, max_strips=2)
     run(tmp_path, report)
     assert report._scoring is not None and len(report._scoring.strips) == 2
     kept = [frames for strip in report._scoring.strips.values() for frames in strip.rows.values()]
@@ -360,9 +373,9 @@ def test_a_report_needs_one_device(tmp_path: Path) -> None:
         report.setup(trainer, SpeakingSquares(), "test")
 
 
-def test_weights_and_biases_get_the_table(judges: dict[str, str], tmp_path: Path) -> None:
+def test_weights_and_biases_get_the_table(tmp_path: Path) -> None:
     logger = WandbLogger(project="s2v", save_dir=tmp_path, offline=True)
-    run(tmp_path, TestReport(str(tmp_path / "report"), bootstrap=50, **judges), logger=logger)
+    run(tmp_path, TestReport(str(tmp_path / "report"), bootstrap=50), logger=logger)
     logger.experiment.finish()
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
     found = read_offline_run(folder)

@@ -61,6 +61,7 @@ def test_frames_and_speech_are_the_caches(written: Path, crema_d_cache: Path) ->
         assert not container.metadata["comment"].startswith(COMMENT)  # `s2v detect` would call it generated
 
 
+@pytest.mark.slow
 def test_score_pairs_them_with_the_tests_clips(written: Path, crema_d_cache: Path, tmp_path: Path) -> None:
     rows = {row.clip_id: row for row in read_manifest(crema_d_cache / "manifest.csv")}
     names = make_split(list(rows.values()), "seen")["test"]

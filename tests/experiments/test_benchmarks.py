@@ -34,7 +34,8 @@ def test_a_benchmark_starts_and_is_documented(
         runpy.run_path(str(path), run_name="__main__")
     assert end.value.code == 0
     assert f"python experiments/benchmarks/{name}.py" in capsys.readouterr().out
-    assert name in (REPOSITORY / "experiments" / "README.md").read_text(encoding="utf-8")
+    pages = [REPOSITORY / "docs" / "performance.md", REPOSITORY / "experiments" / "README.md"]
+    assert any(f"benchmarks/{name}.py" in page.read_text(encoding="utf-8") for page in pages)
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def test_a_benchmark_knows_gpus(
     assert "--device {cpu,cuda}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_setting_that_fails_leaves_its_reason_and_the_others_go_on(
     benchmark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

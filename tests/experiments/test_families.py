@@ -135,6 +135,7 @@ def test_the_finished_checkpoint_makes_a_video_from_speech_alone(
     assert pictures[0].shape == (64, 64, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sdfa", "s2f_sdfa"])
 def test_a_baseline_is_tested_by_the_same_report(name: str, chain: Path) -> None:
     run_test(chain / name, *arguments(["test/own_judges"]))
@@ -144,6 +145,7 @@ def test_a_baseline_is_tested_by_the_same_report(name: str, chain: Path) -> None
     assert all(report["systems"][system][metric]["mean"] is not None for metric in METRICS)
 
 
+@pytest.mark.slow
 def test_sdfa_with_another_speakers_frame(
     chain: Path, crema_d_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

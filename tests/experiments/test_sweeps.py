@@ -118,6 +118,7 @@ def of_nested(config: dict[str, Any], key: str) -> Any:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SWEEPS)
 def test_the_agents_command_runs(name: str, swept: Callable[[str], Path]) -> None:
     folder = run_folder(swept(name))
@@ -178,6 +179,7 @@ def numbers(content: Any) -> dict[str, float]:
     return {"": content} if isinstance(content, int | float) else {}
 
 
+@pytest.mark.slow
 def test_a_fit_s_own_test_is_the_one_given_afterwards(
     swept: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

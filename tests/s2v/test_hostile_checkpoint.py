@@ -264,6 +264,7 @@ def test_a_checkpoint_that_needs_lightning_is_exported_or_is_one_line(
     assert "can't be loaded as a composer" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_only_networks_of_known_libraries_come_along_with_this_package() -> None:
     """Others' would pass for the user's imports."""
     script = """

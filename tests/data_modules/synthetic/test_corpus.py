@@ -199,6 +199,7 @@ def test_the_picture_follows_the_truths_opening() -> None:
     assert change[opening > 0.5].min() > 1.5 * change[opening < 0.03].max()
 
 
+@pytest.mark.slow
 def test_same_bytes_whatever_the_number_of_workers(crema: Path, tmp_path: Path) -> None:
     again = write_corpus(tmp_path / "two", "crema_d", 2, 3, size=64, seconds=SHORT, workers=2)
     assert contents(again) == contents(crema)

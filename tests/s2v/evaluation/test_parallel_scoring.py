@@ -89,6 +89,7 @@ def test_two_workers_write_the_files_of_one(videos: Path, tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.slow
 def test_metrics_of_ones_own_on_two_workers(
     videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

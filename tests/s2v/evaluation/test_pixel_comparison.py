@@ -18,6 +18,7 @@ def enlarged(frames: Tensor, factor: int) -> Tensor:
     return frames.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("length", "factor", "said"), [(40, 1, "40 frames of 32 x 32"), (50, 2, "50 frames of 64 x 64")]
 )

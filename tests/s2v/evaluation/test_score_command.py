@@ -75,6 +75,7 @@ def test_every_name_is_a_row_and_faults_say_why(scored: tuple[Path, Path]) -> No
     assert (ours["ann/a"]["speaker"], ours["<b>&only real"]["speaker"]) == ("ann", "")
 
 
+@pytest.mark.slow
 def test_options_make_unequal_pairs_comparable(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

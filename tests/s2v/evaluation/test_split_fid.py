@@ -55,6 +55,7 @@ def test_real_is_at_zero_and_other_frames_are_not(weights: str) -> None:
     assert fid.frames == {"real": 8, "same": 8, "shifted": 8, "dark": 8} and fid.clips("dark") == 2
 
 
+@pytest.mark.slow
 def test_score_reports_it_and_says_that_it_is_unstable(weights: str, tmp_path: Path) -> None:
     for name, seed in (("real", 0), ("generated", 1)):
         frames = [picture.permute(1, 2, 0).numpy() for picture in blocks(seed, 6)]

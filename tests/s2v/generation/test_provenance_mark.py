@@ -56,6 +56,7 @@ def test_long_videos_are_judged_in_constant_memory() -> None:
     assert found is not None and found > 10
 
 
+@pytest.mark.slow
 def test_found_after_re_encoding_resizing_and_cropping() -> None:
     wanted = [t for t in TREATMENTS if t.crf == 28 and t.crop <= 0.1 and not (t.crop and t.scale != 1)]
     result = measure(4, (*wanted, Treatment("as exported", crf=None)))
@@ -65,6 +66,7 @@ def test_found_after_re_encoding_resizing_and_cropping() -> None:
     assert max(row["false_alarms"] for row in result["treatments"]) == 0, result
 
 
+@pytest.mark.slow
 def test_found_after_cropping_resizing_and_encoding_together() -> None:
     (all_three,) = (t for t in TREATMENTS if t.crop and t.scale < 1)
     (row,) = measure(100 if FULL else 10, (all_three,))["treatments"]

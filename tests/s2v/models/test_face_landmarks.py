@@ -35,6 +35,7 @@ def drawn(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     return build_once("blinking_faces", fill)
 
 
+@pytest.mark.slow
 def test_drawn_blinks_are_counted(landmarks: DlibLandmarks, drawn: Path) -> None:
     differences, unseen = [], 0
     for truth in sorted((drawn / "truth").rglob("*.json")):

@@ -37,6 +37,7 @@ def test_too_short_a_stretch_is_refused() -> None:
         VoiceEncoder(seconds=1.0)
 
 
+@pytest.mark.slow
 def test_it_learns_who_speaks() -> None:
     torch.manual_seed(0)
     time = torch.arange(24_000) / 16_000

@@ -15,7 +15,7 @@ from tests.experiments.combinations import EXPERIMENTS
 from tests.s2v.modules.small_faces import SmallFaces, trainer
 from tests.s2v.modules.small_modules import composer, distill
 
-BACKENDS = ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
+BACKENDS = ["eager", pytest.param("inductor", marks=pytest.mark.slow)]
 """inductor compiles for a minute and more; both go through the same capture of graphs."""
 
 

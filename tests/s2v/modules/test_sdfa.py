@@ -256,6 +256,7 @@ def test_validation_logs_the_difference_of_whole_frames(tmp_path: Path) -> None:
     assert logged["val/l1"] == pytest.approx(difference)
 
 
+@pytest.mark.slow
 def test_it_overfits_a_few_clips(tmp_path: Path) -> None:
     rates = SDFALearningRates(generator=2e-3, frame=1e-4, sequence=1e-4, sync=1e-4)
     logged = Losses("train/loss/similarity")

@@ -83,6 +83,7 @@ def test_a_fit_finds_them_wherever_its_teachers_lie(
     assert content(kept) == before
 
 
+@pytest.mark.slow
 def test_what_can_not_be_read_is_named_and_the_rest_is_cached(
     teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

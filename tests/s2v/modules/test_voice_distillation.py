@@ -40,6 +40,7 @@ def test_the_terms_by_hand(teachers: Path) -> None:
     torch.testing.assert_close(terms["difference"], (heard - seen).abs().sum(dim=1).mean())
 
 
+@pytest.mark.slow
 def test_it_learns_and_leaves_the_teacher_out_of_its_checkpoint(teachers: Path, tmp_path: Path) -> None:
     module = voice(teachers / "identity.ckpt")
     logged = Losses("train/loss")

@@ -66,6 +66,7 @@ def test_settings_of_the_environment_stay(name: str, monkeypatch: pytest.MonkeyP
     assert keep_freed_memory() is False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_a_fit_keeps_freed_memory() -> None:
     """What `before_fit` leaves behind in its process, asked of the next tensors."""

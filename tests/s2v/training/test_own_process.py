@@ -36,6 +36,7 @@ def test_what_may_have_several_processes(arguments: list[str], several: bool) ->
     assert may_have_several_processes(arguments) == several
 
 
+@pytest.mark.slow
 def test_a_failure_is_one_line_more(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="s2v fit ended with status 2"):
         run_in_own_process(["fit", "--config", "none.yaml"])

@@ -77,6 +77,7 @@ def newest_warnings(folder: Path) -> list[list[Any]]:
     return json.loads((written / "files" / path).read_text())["data"]
 
 
+@pytest.mark.slow
 def test_a_resumed_fit_has_all_warnings_in_its_table(configs: list[str], tmp_path: Path) -> None:
     ill, quiet = tmp_path / "ill.yaml", tmp_path / "quiet.yaml"
     for path, warmup in ((ill, 0), (quiet, 99)):
