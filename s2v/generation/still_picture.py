@@ -29,7 +29,9 @@ def read_still(path: str | Path, size: tuple[int, int]) -> Tensor:
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise InputError(f"--image: {file} can't be read as a picture ({reason})") from error
+        raise InputError(
+            f"--image: {file} can't be read as a picture ({reason}): convert it to JPEG or PNG"
+        ) from error
     height, width = size
     fitted = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
     return torch.from_numpy(rearrange(np.array(fitted), "h w c -> c h w").copy())

@@ -1,5 +1,6 @@
 """Windows: where they lie, what they hold, that they depend on (seed, epoch, index) alone."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -62,6 +63,14 @@ def test_windows_and_pictures_reach_both_ends(clips: list[Clip]) -> None:
     served = [dataset[0, index] for index in range(len(dataset))]
     assert {window["start"] for window in served} == {0, 1}
     assert {round(float(window["frame_times"][0]) * 25 - 0.5) for window in served} == {0, 1}
+
+
+def test_a_clips_edges_are_shown_as_often_as_its_middle(clips: list[Clip]) -> None:
+    """16 frames of 60 begin in 45 places: 1,800 windows begin in each 40 times, give or take five standard deviations."""
+    dataset = WindowDataset(clips[:1], window_frames=40, num_frames=16, windows_per_clip=1800)
+    begun = Counter(int(dataset[0, index]["frames"][0, 0, 0, 0]) for index in range(len(dataset)))
+    assert set(begun) == set(range(45))
+    assert all(abs(times - 40) < 5 * 40**0.5 for times in begun.values())
 
 
 def test_a_window_is_a_function_of_seed_epoch_and_index(clips: list[Clip]) -> None:

@@ -95,7 +95,7 @@ def test_published_weights_make_a_video(files: Path, tmp_path: Path) -> None:
         ("sdfa.ckpt", None, "give one with --image"),
         ("sdfa:none.dat", "face.png", "no weights at none.dat"),
         ("sdfa.ckpt", "missing.png", "no file"),
-        ("sdfa.ckpt", "speech.wav", "can't be read as a picture"),
+        ("sdfa.ckpt", "speech.wav", "convert it to JPEG or PNG"),
         ("s2f_sdfa.ckpt", "face.png", "leave --image out"),
         ("compose.ckpt", "face.png", "leave --image out"),
     ],
