@@ -1,0 +1,82 @@
+"""Which numbers of several runs compare: what the page warns of, and what it pairs."""
+
+from typing import Any
+
+from s2v.evaluation.definitions import is_without_padding
+from s2v.evaluation.summary import CLIP_METRICS
+from s2v.reporting.run_folder import Run
+
+_JUDGED = {
+    "identity": ("identity_", "gender_agreement"),
+    "emotion": ("emotion_",),
+    "sync": ("sync_",),
+    "perceptual": ("lpips",),
+    "fid": ("fid",),
+    "landmarks": ("blink_", "mouth_"),
+}
+"""A report's judges, and how the names of the metrics begin that they measure."""
+
+
+def incomparable(tested: list[Run]) -> list[str]:
+    """What makes the numbers of these runs no comparison, a sentence each."""
+    warnings = []
+    if len({str(meta_of(run).get("clip_list_sha256")) for run in tested}) > 1:
+        warnings.append("The runs were tested on different lists of clips: their numbers don't compare.")
+    judges = [_judges(run) for run in tested]
+    for name in dict.fromkeys(name for found in judges for name in found):
+        if len({str(found[name].get("sha256")) for found in judges if name in found}) > 1:
+            warnings.append(f"The runs had different {name} judges: numbers made with them don't compare.")
+    warnings += _older_padding(tested)
+    for run, found in zip(tested, judges, strict=True):
+        for name, judge in found.items():
+            if judge.get("teacher_used_as_judge") is True:
+                warnings.append(f"{run.name}: the {name} judge was the system's own teacher.")
+    return warnings
+
+
+def unlike_judges(one: Run, other: Run) -> list[str]:
+    """Names of the judges that both have, but not the same one, or not used in the same way."""
+    mine, theirs = _judges(one), _judges(other)
+
+    def differ(name: str) -> bool:
+        one, other = mine[name], theirs[name]
+        return str(one.get("sha256")) != str(other.get("sha256")) or (
+            is_without_padding(one) != is_without_padding(other)
+        )
+
+    return [name for name in mine if name in theirs and differ(name)]
+
+
+def is_judged_by(metric: str, judge: str) -> bool:
+    """Whether a judge measures a metric; none measures one's own."""
+    return metric in CLIP_METRICS and metric.startswith(_JUDGED.get(judge, ()))
+
+
+def meta_of(run: Run) -> dict[str, Any]:
+    """What the report of a run was made with; nothing without a report."""
+    return (run.report or {}).get("meta", {})
+
+
+def _judges(run: Run) -> dict[str, dict[str, Any]]:
+    found = meta_of(run).get("judges")
+    if not isinstance(found, dict):  # an older report, or another program's
+        return {}
+    return {name: judge for name, judge in found.items() if isinstance(judge, dict)}
+
+
+def _older_padding(tested: list[Run]) -> list[str]:
+    """One lip-sync judge compared with zeros beyond a clip's ends in some runs, and not in others."""
+    by_judge: dict[str, list[tuple[str, bool]]] = {}
+    for run in tested:
+        if judge := _judges(run).get("sync"):
+            by_judge.setdefault(str(judge.get("sha256")), []).append((run.name, is_without_padding(judge)))
+    found = []
+    for runs in by_judge.values():
+        older = ", ".join(name for name, without in runs if not without)
+        newer = ", ".join(name for name, without in runs if without)
+        if older and newer:
+            found.append(
+                f"Lips of {older} were compared with zeros beyond a clip's ends, those of {newer} were not: sync "
+                f"numbers don't compare; test {older} again, by a newer version."
+            )
+    return found
