@@ -34,6 +34,39 @@ def incomparable(tested: list[Run]) -> list[str]:
     return warnings
 
 
+def why_not_paired(one: Run, other: Run) -> str:
+    """Why two runs with clips share none of the same pictures; empty where they do.
+
+    `s2v test` and `s2v score` call data and crop by other words: of one of each the same list of clips counts.
+    """
+    if one.clips is None or other.clips is None or not one.clips.places.keys() & other.clips.places.keys():
+        return "no clip that both have"
+    mine, theirs = meta_of(one), meta_of(other)
+    if str(mine.get("image_size")) != str(theirs.get("image_size")):
+        sizes = (found.get("image_size") or "a size unknown" for found in (theirs, mine))
+        return f"pictures of {' against '.join(map(str, sizes))}"
+    clips = mine.get("clip_list_sha256")
+    same_list = clips is not None and clips == theirs.get("clip_list_sha256")
+    if _is_scored(mine) != _is_scored(theirs):
+        scored, tested = (mine, theirs) if _is_scored(mine) else (theirs, mine)
+        if not same_list:
+            return "one by `s2v test`, the other by `s2v score`, and not on the same list of clips"
+        # clips that `s2v clips` wrote are cropped already, and scored as whole pictures
+        if not str(scored.get("crop")).startswith("none") and tested.get("crop") != "face":
+            return "one cropped to the face, the other not"
+        return ""
+    if str(mine.get("crop")) != str(theirs.get("crop")):
+        return "cropped in another way"
+    if str(mine.get("dataset")) != str(theirs.get("dataset")) and not same_list:
+        return "other data, and another list of clips"
+    return ""
+
+
+def _is_scored(meta: dict[str, Any]) -> bool:
+    """By `s2v score`, whose reports name the folder of the videos."""
+    return meta.get("generated") is not None
+
+
 def unlike_judges(one: Run, other: Run) -> list[str]:
     """Names of the judges that both have, but not the same one, or not used in the same way."""
     mine, theirs = _judges(one), _judges(other)

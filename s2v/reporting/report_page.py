@@ -16,7 +16,7 @@ from s2v.evaluation.paired_difference import ClipScores, paired_differences
 from s2v.evaluation.paired_table import SIGNS
 from s2v.evaluation.summary import BETTER, CLIP_METRICS, METRICS, averages_note, own_metrics
 from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
-from s2v.reporting.comparable_runs import incomparable, is_judged_by, meta_of, unlike_judges
+from s2v.reporting.comparable_runs import incomparable, is_judged_by, meta_of, unlike_judges, why_not_paired
 from s2v.reporting.config_file import differing_keys
 from s2v.reporting.run_folder import Run
 
@@ -120,16 +120,19 @@ def _test_section(runs: list[Run]) -> list[str]:
 
 
 def _paired_section(tested: list[Run]) -> list[str]:
-    """The first run minus each other on the clips that both have; nothing without such, or of other data."""
+    """The first run minus each other on the clips that both have; nothing where no other has clips."""
     first = tested[0]
-    alike = [run for run in tested if _pictures(run) == _pictures(first)]
-    unlike = {run.name: unlike_judges(first, run) for run in alike}
-    clips = {run.name: _alike(run.clips, unlike[run.name]) for run in alike if run.clips is not None}
-    if first.name not in clips:
+    others = [run for run in tested[1:] if run.clips is not None and run.clips.places]
+    if first.clips is None or not first.clips.places or not others:
         return []
+    left_out = {run.name: reason for run in others if (reason := why_not_paired(first, run))}
+    unlike = {run.name: unlike_judges(first, run) for run in others if run.name not in left_out}
+    clips = {
+        run.name: _alike(run.clips, unlike[run.name]) for run in others if run.clips and run.name in unlike
+    }
     better = CLIP_METRICS | own_metrics(meta_of(first))
     # the number and the seed are those of a report by default: what its file asks for need not be sane
-    paired = paired_differences(clips, first.name, better, 1000, 0)
+    paired = paired_differences({first.name: first.clips, **clips}, first.name, better, 1000, 0)
     rows = []
     for metric in better:
         found = {name: values.get(metric) for name, values in paired.minus.items()}
@@ -139,25 +142,22 @@ def _paired_section(tested: list[Run]) -> list[str]:
         cells = "".join(_difference_cell(value, paired.clips[name]) for name, value in found.items())
         heading = f'<th scope="row" data-value="{escape(metric)}">{escape(metric)}{sign}</th>'
         rows.append(f"<tr>{heading}{cells}</tr>")
-    if not rows:
-        return []
+    columns = [("metric", ""), *((f"minus {name}", "") for name in paired.minus)]
     notes = [
         f"minus {name}: without what the {' and '.join(judges)} judge measured, which does not compare"
         for name, judges in unlike.items()
-        if judges and name in paired.minus
+        if judges
     ]
-    return [
-        "<h3>Paired differences</h3>",
-        f'<p class="note">{escape(first.name)} minus each other run, mean over the clips that both have; intervals: '
-        "95 % by bootstrap, resampled by speaker.</p>",
-        *(f'<p class="note">{escape(text)}</p>' for text in notes),
-        _table(
-            [("metric", ""), *((f"minus {name}", "") for name in paired.minus)],
-            rows,
-            "paired differences",
-            sortable=True,
-        ),
-    ]
+    notes += [f"{name} is left out: {reason}." for name, reason in left_out.items()]
+    parts = [f'<p class="note">{escape(text)}</p>' for text in notes]
+    if rows:
+        parts = [
+            f'<p class="note">{escape(first.name)} minus each other run, mean over the clips that both have; '
+            "intervals: 95 % by bootstrap, resampled by speaker.</p>",
+            *parts,
+            _table(columns, rows, "paired differences", sortable=True),
+        ]
+    return ["<h3>Paired differences</h3>", *parts] if parts else []
 
 
 def _alike(clips: ClipScores, unlike: list[str]) -> ClipScores:
@@ -175,11 +175,6 @@ def _difference_cell(value: Estimate | None, clips: int) -> str:
         return _estimate_cell(None)
     pairs = f"{value.n} of {clips} clips" if value.n < clips else ""
     return _estimate_cell((value.mean, _number(value.low), _number(value.high)), pairs)
-
-
-def _pictures(run: Run) -> tuple[str, ...]:
-    """What must be the same for clips of one id to be one clip's pictures."""
-    return tuple(str(meta_of(run).get(key)) for key in ("dataset", "crop", "image_size"))
 
 
 _TESTED_ON = {

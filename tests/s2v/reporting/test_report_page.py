@@ -174,6 +174,10 @@ def test_runs_are_compared_on_the_clips_they_share(tmp_path: Path) -> None:
     small = ["above 0 is better", "[0.125, 0.125]", "1 of 5 clips", "[0.000, 0.000]", "1 of 5 clips"]
     assert page.texts("small") == small
     assert page.texts("th") == ["ssim", "motion"]
+    assert page.texts("p")[1:] == [
+        "small is left out: pictures of 64 x 64 against a size unknown.",
+        "strange is left out: no clip that both have.",
+    ]
     one = report_page([run_with_clips(tmp_path / "one", ssims)], {}, [])
     assert "Paired differences" not in one
 
