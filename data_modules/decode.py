@@ -212,7 +212,8 @@ def decode_frames(track: VideoTrack, indices: np.ndarray) -> Iterator[np.ndarray
 
 
 def _with_decord(track: VideoTrack, wanted: np.ndarray) -> Iterator[np.ndarray]:
-    reader = _open_decord(track)
+    with complaints():  # opening decodes too: another thread would hear this file's damage as its own file's
+        reader = _open_decord(track)
     if reader is None:
         yield from _with_pyav(track, wanted)
         return

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ _DAMAGE = re.compile(
     r"corrupt|damaged|error at mb|illegal (ac|dc)|ac-tex|missing picture|partial file",
     re.IGNORECASE,
 )
+
+_LISTENING = threading.RLock()
+"""File descriptor 2 is the whole process's: two threads that put their own files there hear each other's decoders."""
 
 
 @dataclass
@@ -36,12 +40,12 @@ class Complaints:
 def complaints() -> Iterator[Complaints]:
     """Collects what anything in this process writes to file descriptor 2 meanwhile.
 
-    Meant for a process that does one thing at a time (a preparation worker).
+    One thread at a time: the others wait. Not to be held over a `yield` of frames, where they would wait for long.
     """
     heard = Complaints()
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as stream:
+    with _LISTENING, tempfile.TemporaryFile() as stream:
+        sys.stderr.flush()
+        kept = os.dup(2)
         os.dup2(stream.fileno(), 2)
         try:
             yield heard

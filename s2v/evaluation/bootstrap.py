@@ -41,7 +41,8 @@ def estimate(
         statistic: sums over all clips (R, K) -> values (R,).
         clips: how many clips the sums cover.
         resamples: R of the bootstrap.
-        seed: of the bootstrap; the same seed draws the same speakers for every metric and system.
+        seed: of the bootstrap; the same seed draws the same speakers for all metrics and systems that have the same S
+            speakers: where one lacks a speaker, other draws are made.
     """
     if clips == 0:
         return Estimate(float("nan"), float("nan"), float("nan"), 0)

@@ -1,6 +1,5 @@
 """What a report's numbers were made with: data, checkpoint, judges, versions."""
 
-import pickle
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -100,13 +99,30 @@ def files_trained_with(hyper_parameters: dict[str, Any]) -> set[str] | None:
                 continue
             found.add(digest)
             if path.suffix == ".ckpt":
-                try:
-                    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-                except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
+                content = _content_of(path)
+                if content is None:
                     complete = False
                     continue
                 waiting.append(content.get("hyper_parameters", {}))
     return found if complete else None
+
+
+def arguments_of_training(checkpoint: str) -> dict[str, Any] | None:
+    """What a checkpoint of `s2v fit` says that its module was made with; None for any other file."""
+    content = _content_of(Path(checkpoint))
+    arguments = None if content is None else content.get("hyper_parameters")
+    return arguments if isinstance(arguments, dict) else None
+
+
+def _content_of(checkpoint: Path) -> dict[str, Any] | None:
+    """None where it can't be read as a dictionary."""
+    try:
+        content = torch.load(
+            checkpoint, map_location="cpu", weights_only=True, mmap=True
+        )  # no weight is read
+    except Exception:  # each kind of damage, and of other file, raises another
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _is_file(name: str) -> bool:

@@ -78,7 +78,9 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="a metric of your own, see docs/extending.md (repeatable)",
     )
     parser.add_argument(
-        "--checkpoint", metavar="FILE", help="what made the videos: named by its hash, its teachers marked"
+        "--checkpoint",
+        metavar="FILE",
+        help="what made the videos: named by its hash, the teachers of a fit's *.ckpt marked",
     )
     parser.add_argument(
         "--teacher",
@@ -244,10 +246,9 @@ def run_score(args: argparse.Namespace) -> int:
     )
     if scoring.oblong:
         sizes = ", ".join(f"{width} x {height}" for width, height in sorted(scoring.oblong))
-        print(
-            f"s2v: warning: pictures are not square ({sizes}): SyncNet and the face judges see them squashed; where "
-            "they are whole pictures, score with --crop face",
-            file=sys.stderr,
+        _warn(
+            f"pictures are not square ({sizes}): SyncNet and the face judges see them squashed; where they are whole "
+            "pictures, score with --crop face"
         )
     return 0 if measured else NOTHING_SCORED
 
@@ -286,9 +287,14 @@ def _using(device: str) -> Iterator[None]:
 
 
 def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
-    """Hashes of what the system learned from; None where neither option says it."""
-    from s2v.evaluation.provenance import files_trained_with
+    """Hashes of what the system learned from; None where neither option says it.
+
+    Raises:
+        InputError: a file is missing, or the checkpoint is empty, a web page or a Git-LFS pointer.
+    """
+    from s2v.evaluation.provenance import arguments_of_training, files_trained_with
     from s2v.files.file_hash import sha256_of_file
+    from s2v.weight_files.weight_file import checked_weight_file
 
     for path in (*stated, *filter(None, [checkpoint])):
         if not Path(path).is_file():
@@ -296,5 +302,22 @@ def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
     found = {sha256_of_file(path) for path in stated}
     if checkpoint is None:
         return found or None
-    taught = files_trained_with({"checkpoint": checkpoint})
-    return None if taught is None else found | taught
+    arguments = arguments_of_training(str(checked_weight_file(checkpoint)))
+    if arguments is None and not stated:
+        _warn(
+            f"{checkpoint} does not say what it learned from, as a checkpoint of `s2v fit` does: name it with "
+            "--teacher, or the report can't tell whether a judge was a teacher"
+        )
+        return None
+    taught = files_trained_with(arguments or {})
+    if taught is None:
+        _warn(
+            f"a file that {checkpoint} learned from is gone or can't be read: the report can't tell whether a judge "
+            "was a teacher"
+        )
+        return None
+    return found | taught | {sha256_of_file(checkpoint)}
+
+
+def _warn(text: str) -> None:
+    print(f"s2v: warning: {text}", file=sys.stderr)

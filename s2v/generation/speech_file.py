@@ -48,7 +48,7 @@ class SpeechFile:
         self.path = Path(path)
         self.block_samples = block_samples
         self.damaged_packets = 0
-        """Packets of the last pass that could not be decoded and were left out."""
+        """Packets that could not be decoded and were left out, of the pass that came furthest: several may run."""
         self.loudest = 0.0
         """Of all passes' blocks: the greatest root mean square."""
         with self._open() as container:
@@ -149,8 +149,8 @@ class SpeechFile:
         )
 
     def _decoded(self) -> Iterator[AudioFrame]:
-        """Yield decoded frames; packets that can't be decoded are counted and left out."""
-        self.damaged_packets = 0
+        """Yield decoded frames; packets that can't be decoded are left out, and counted pass by pass."""
+        damaged = 0
         with self._open() as container:
             stream = container.streams.best("audio")
             packets = container.demux(stream)
@@ -160,12 +160,13 @@ class SpeechFile:
                 except StopIteration:
                     return
                 except av.error.FFmpegError:  # the file ends within a packet
-                    self.damaged_packets += 1
+                    self.damaged_packets = max(self.damaged_packets, damaged + 1)
                     return
                 try:
                     yield from packet.decode()  # type: ignore[misc]  # an audio stream's packets hold audio frames
                 except av.error.FFmpegError:
-                    self.damaged_packets += 1
+                    damaged += 1
+                    self.damaged_packets = max(self.damaged_packets, damaged)
 
 
 def without_padding(last: AudioFrame) -> AudioFrame:

@@ -101,7 +101,8 @@ def _windows_of(frames: Tensor, speech: Tensor) -> int:
         )
     if speech.is_floating_point():
         raise InputError(
-            f"SyncNet's score expects int16 speech, but got {speech.dtype}: multiply by 32767 and round first"
+            f"SyncNet's score expects int16 speech, but got {speech.dtype}: multiply by 32768, round and "
+            "clip it first"
         )
     windows = scored_windows(len(frames), len(speech))
     if windows == 0:

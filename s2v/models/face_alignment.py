@@ -1,5 +1,6 @@
 """Alignment by landmarks: eyes, nose and mouth moved to where a face network saw them in training."""
 
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +26,9 @@ ARCFACE_LANDMARKS = (
 
 _DETECTOR_SIDE = 320
 _LEAST_SCORE = 0.5
+
+_DETECTING = threading.Lock()
+"""A process's threads share the detector, which keeps its picture and layers inside while it works."""
 
 
 @lru_cache(maxsize=4)
@@ -52,7 +56,8 @@ def find_landmarks(picture_rgb_255: Tensor, detector: cv2.FaceDetectorYN) -> Ten
     )
     canvas = np.zeros((_DETECTOR_SIDE, _DETECTOR_SIDE, 3), np.uint8)
     canvas[: size[0], : size[1]] = small[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy()[..., ::-1]
-    _, faces = detector.detect(canvas)
+    with _DETECTING:
+        _, faces = detector.detect(canvas)
     if faces is None:
         return None
     largest = max(faces, key=lambda face: face[2] * face[3])

@@ -5,17 +5,18 @@ import base64
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.clip_rows import CALIBRATION
-from s2v.evaluation.paired_difference import paired_differences
+from s2v.evaluation.paired_difference import ClipScores, paired_differences
 from s2v.evaluation.paired_table import SIGNS
 from s2v.evaluation.summary import BETTER, CLIP_METRICS, METRICS, averages_note, own_metrics
 from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
+from s2v.reporting.comparable_runs import incomparable, is_judged_by, meta_of, unlike_judges, why_not_paired
 from s2v.reporting.config_file import differing_keys
 from s2v.reporting.run_folder import Run
 
@@ -88,7 +89,7 @@ def _test_section(runs: list[Run]) -> list[str]:
     found = _system_rows(tested)
     better = dict(METRICS)
     for run in tested:
-        better |= own_metrics((run.report or {})["meta"])
+        better |= own_metrics(meta_of(run))
     metrics = [m for m in better if any(_estimate(summary, m) for _, _, summary in found)]
     columns = [("run", "")] + [(metric, BETTER.get(better[metric], "")) for metric in metrics]
     rows = []
@@ -99,7 +100,7 @@ def _test_section(runs: list[Run]) -> list[str]:
         row = f'<th scope="row" data-value="{escape(label)}">{escape(label)}</th>{cells}'
         rows.append(f'<tr{css}>{row}<td data-value="{escape(scored)}">{escape(scored)}</td></tr>')
     parts = ["<h2>Test</h2>"]
-    parts += [f'<p class="warning">{escape(text)}</p>' for text in _incomparable(tested)]
+    parts += [f'<p class="warning">{escape(text)}</p>' for text in incomparable(tested)]
     parts.append(_table([*columns, ("scored", "clips")], rows, "test results", sortable=True))
     estimates = [
         cell for _, _, summary in found for metric in metrics if (cell := _estimate(summary, metric))
@@ -119,15 +120,19 @@ def _test_section(runs: list[Run]) -> list[str]:
 
 
 def _paired_section(tested: list[Run]) -> list[str]:
-    """The first run minus each other on the clips that both have; nothing without such, or of other data."""
+    """The first run minus each other on the clips that both have; nothing where no other has clips."""
     first = tested[0]
-    alike = [run for run in tested if _pictures(run) == _pictures(first)]
-    clips = {run.name: run.clips for run in alike if run.clips is not None}
-    if first.name not in clips:
+    others = [run for run in tested[1:] if run.clips is not None and run.clips.places]
+    if first.clips is None or not first.clips.places or not others:
         return []
-    better = CLIP_METRICS | own_metrics((first.report or {})["meta"])
+    left_out = {run.name: reason for run in others if (reason := why_not_paired(first, run))}
+    unlike = {run.name: unlike_judges(first, run) for run in others if run.name not in left_out}
+    clips = {
+        run.name: _alike(run.clips, unlike[run.name]) for run in others if run.clips and run.name in unlike
+    }
+    better = CLIP_METRICS | own_metrics(meta_of(first))
     # the number and the seed are those of a report by default: what its file asks for need not be sane
-    paired = paired_differences(clips, first.name, better, 1000, 0)
+    paired = paired_differences({first.name: first.clips, **clips}, first.name, better, 1000, 0)
     rows = []
     for metric in better:
         found = {name: values.get(metric) for name, values in paired.minus.items()}
@@ -137,19 +142,32 @@ def _paired_section(tested: list[Run]) -> list[str]:
         cells = "".join(_difference_cell(value, paired.clips[name]) for name, value in found.items())
         heading = f'<th scope="row" data-value="{escape(metric)}">{escape(metric)}{sign}</th>'
         rows.append(f"<tr>{heading}{cells}</tr>")
-    if not rows:
-        return []
-    return [
-        "<h3>Paired differences</h3>",
-        f'<p class="note">{escape(first.name)} minus each other run, mean over the clips that both have; intervals: '
-        "95 % by bootstrap, resampled by speaker.</p>",
-        _table(
-            [("metric", ""), *((f"minus {name}", "") for name in paired.minus)],
-            rows,
-            "paired differences",
-            sortable=True,
-        ),
+    columns = [("metric", ""), *((f"minus {name}", "") for name in paired.minus)]
+    notes = [
+        f"minus {name}: without what the {' and '.join(judges)} judge measured, which does not compare"
+        for name, judges in unlike.items()
+        if judges
     ]
+    notes += [f"{name} is left out: {reason}." for name, reason in left_out.items()]
+    parts = [f'<p class="note">{escape(text)}</p>' for text in notes]
+    if rows:
+        parts = [
+            f'<p class="note">{escape(first.name)} minus each other run, mean over the clips that both have; '
+            "intervals: 95 % by bootstrap, resampled by speaker.</p>",
+            *parts,
+            _table(columns, rows, "paired differences", sortable=True),
+        ]
+    return ["<h3>Paired differences</h3>", *parts] if parts else []
+
+
+def _alike(clips: ClipScores, unlike: list[str]) -> ClipScores:
+    """Without what other judges measured, of which a difference would tell nothing."""
+    kept = {
+        metric: values
+        for metric, values in clips.values.items()
+        if not any(is_judged_by(metric, judge) for judge in unlike)
+    }
+    return replace(clips, values=kept)
 
 
 def _difference_cell(value: Estimate | None, clips: int) -> str:
@@ -157,12 +175,6 @@ def _difference_cell(value: Estimate | None, clips: int) -> str:
         return _estimate_cell(None)
     pairs = f"{value.n} of {clips} clips" if value.n < clips else ""
     return _estimate_cell((value.mean, _number(value.low), _number(value.high)), pairs)
-
-
-def _pictures(run: Run) -> tuple[str, ...]:
-    """What must be the same for clips of one id to be one clip's pictures."""
-    meta = (run.report or {})["meta"]
-    return tuple(str(meta.get(key)) for key in ("dataset", "crop", "image_size"))
 
 
 _TESTED_ON = {
@@ -190,28 +202,6 @@ def _system_rows(tested: list[Run]) -> list[tuple[str, str, dict[str, Any]]]:
         (system if len(names) == len(tested) else f"{', '.join(names)}: {system}", system, summary)
         for names, system, summary in ordered
     ]
-
-
-def _incomparable(tested: list[Run]) -> list[str]:
-    """What makes the numbers of these runs no comparison."""
-    warnings = []
-    metas = [(run.report or {})["meta"] for run in tested]
-    if len({str(meta.get("clip_list_sha256")) for meta in metas}) > 1:
-        warnings.append("The runs were tested on different lists of clips: their numbers don't compare.")
-    judges = [meta.get("judges") if isinstance(meta.get("judges"), dict) else {} for meta in metas]
-    for name in dict.fromkeys(name for found in judges for name in found):
-        hashes = {
-            str((found.get(name) or {}).get("sha256"))
-            for found in judges
-            if isinstance(found.get(name), dict)
-        }
-        if len(hashes) > 1:
-            warnings.append(f"The runs had different {name} judges: numbers made with them don't compare.")
-    for run, found in zip(tested, judges, strict=True):
-        for name, judge in found.items():
-            if isinstance(judge, dict) and judge.get("teacher_used_as_judge") is True:
-                warnings.append(f"{run.name}: the {name} judge was the system's own teacher.")
-    return warnings
 
 
 def _estimate(summary: dict[str, Any], metric: str) -> tuple[float, float | None, float | None] | None:

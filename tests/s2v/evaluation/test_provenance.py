@@ -67,10 +67,12 @@ def test_where_the_chain_is_broken_it_is_not_known(tmp_path: Path) -> None:
     judge.write_bytes(b"weights")
     broken = tmp_path / "broken.ckpt"
     broken.write_bytes(b"cut short")
+    torch.save([torch.zeros(2)], tmp_path / "list.ckpt")
     for parameters in (
         {"stage1": str(tmp_path / "gone.ckpt")},
         {"teacher": "senet:/gone.pth"},
         {"s": str(broken)},
+        {"s": str(tmp_path / "list.ckpt")},
     ):
         taught = files_trained_with(parameters)
         assert taught is None

@@ -249,3 +249,72 @@ def test_genders_of_the_real_videos_table(tmp_path: Path, capsys: pytest.Capture
     assert score(tmp_path, real, generated)[0] == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "speakers.csv, row 2" in error
+
+
+@pytest.fixture(scope="module")
+def one_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file, to be held against itself."""
+    return write_media(tmp_path_factory.mktemp("pair") / "a.mp4", pictures(1), sound=tone(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("wav2lip.pth", {"state_dict": {}}),
+        ("foreign.ckpt", {"state_dict": {}}),
+        ("list.ckpt", [torch.zeros(2)]),
+        ("text.ckpt", None),
+    ],
+)
+def test_what_does_not_name_its_teachers_leaves_it_open_whether_they_judge(
+    one_pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: object
+) -> None:
+    judge, checkpoint = save_face_teacher(tmp_path / "judge.ckpt", ["x", "y"], "speaker"), tmp_path / name
+    torch.save(content, checkpoint)
+    if content is None:
+        checkpoint.write_text("weights of a kind that nobody knows")
+    options = ["--identity-judge", judge, "--checkpoint", str(checkpoint), "--bootstrap", "0"]
+
+    def teacher_used_as_judge(*more: str) -> bool | None:
+        capsys.readouterr()
+        status, out = score(tmp_path, one_pair, one_pair, *options, *more)
+        assert status == 0
+        meta = json.loads((out / "report.json").read_text())["meta"]
+        assert meta["checkpoint"]["sha256"] == sha256_of_file(str(checkpoint))
+        return meta["judges"]["identity"]["teacher_used_as_judge"]
+
+    assert teacher_used_as_judge() is None
+    assert f"{name} does not say what it learned from" in capsys.readouterr().err
+    assert teacher_used_as_judge("--teacher", str(one_pair)) is False
+    assert teacher_used_as_judge("--teacher", judge) is True
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_a_fits_checkpoint_names_its_teachers(
+    one_pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge, checkpoint = save_face_teacher(tmp_path / "judge.ckpt", ["x", "y"], "speaker"), tmp_path / "a.ckpt"
+    teacher = tmp_path / "teacher.pth"
+    options = ["--identity-judge", judge, "--checkpoint", str(checkpoint), "--bootstrap", "0"]
+    teacher.write_bytes(b"weights")
+    for named, expected in ((judge, True), (str(teacher), False)):
+        torch.save({"hyper_parameters": {"identity_teacher": named}}, checkpoint)
+        _, out = score(tmp_path, one_pair, one_pair, *options)
+        found = json.loads((out / "report.json").read_text())["meta"]["judges"]["identity"]
+        assert found["teacher_used_as_judge"] is expected
+    teacher.unlink()
+    capsys.readouterr()
+    _, out = score(tmp_path, one_pair, one_pair, *options)
+    found = json.loads((out / "report.json").read_text())["meta"]["judges"]["identity"]
+    assert found["teacher_used_as_judge"] is None
+    assert "a.ckpt learned from is gone" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_only_a_pointer_is_refused(
+    one_pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.ckpt").write_text("version https://git-lfs.github.com/spec/v1\n")
+    status, out = score(tmp_path, one_pair, one_pair, "--checkpoint", str(tmp_path / "a.ckpt"))
+    assert status == 2 and not out.exists()
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "Git-LFS pointer" in error

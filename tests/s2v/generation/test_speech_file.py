@@ -126,6 +126,25 @@ def test_damaged_and_cut_files_give_what_they_hold(tmp_path: Path) -> None:
     assert 7_900 <= len(read_speech(wav)) <= 8_000
 
 
+def test_damage_is_counted_once_however_often_the_file_is_read(tmp_path: Path) -> None:
+    """Frames and sound of a video are two passes, which may run at the same time, and the second may end early."""
+    path = write_sound(tmp_path / "a.mp3", tone_with_click(6.0, 44_100, 0.2), 44_100, "libmp3lame")
+    content, noise = bytearray(path.read_bytes()), np.random.default_rng(0)
+    for place in np.linspace(0.2, 0.8, 8):
+        first = int(place * len(content))
+        content[first : first + 300] = noise.bytes(300)
+    path.write_bytes(content)
+    once = SpeechFile(path, 1600)
+    list(once)
+    assert once.damaged_packets > 4
+    twice = SpeechFile(path, 1600)
+    for _ in zip(twice, twice, strict=True):
+        pass
+    assert twice.damaged_packets == once.damaged_packets
+    next(iter(once))
+    assert once.damaged_packets == twice.damaged_packets
+
+
 def test_refusals_are_one_line_naming_the_file(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.mp4").write_text("this is no video\n" * 50)

@@ -1,7 +1,10 @@
 """Alignment by landmarks: what a known turn, scale and shift must be undone to."""
 
 import math
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -62,3 +65,26 @@ def test_not_a_detector_is_an_input_error(tmp_path: Path) -> None:
 def test_no_face_no_landmarks(shared_dir: Path) -> None:
     detector = open_landmark_detector(str(shared_dir / "weights" / "yunet_n_dynamic.onnx"))
     assert find_landmarks(torch.full((3, 96, 128), 90, dtype=torch.uint8), detector) is None
+
+
+def test_threads_use_the_detector_one_after_the_other() -> None:
+    """As those of a Dask worker, which share it."""
+
+    class Detector:
+        inside, most = 0, 0
+
+        def detect(self, canvas: Any) -> tuple[int, None]:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            time.sleep(0.05)
+            self.inside -= 1
+            return 1, None
+
+    detector: Any = Detector()
+    picture = torch.zeros(3, 96, 128, dtype=torch.uint8)
+    threads = [threading.Thread(target=find_landmarks, args=(picture, detector)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert detector.most == 1

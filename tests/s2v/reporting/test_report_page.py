@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from s2v.cli import main
-from s2v.evaluation.summary import METRICS
+from s2v.evaluation.summary import CLIP_METRICS, METRICS
 from s2v.reporting.report_page import report_page
 from s2v.reporting.run_folder import Run, read_run
 from tests.conftest import fill_disk
@@ -139,12 +139,14 @@ def test_what_is_no_comparison_is_said() -> None:
     ]
 
 
-def run_with_clips(folder: Path, ssims: dict[str, float], **meta: str) -> Run:
-    """A run with a report of these clips' SSIM, two clips a speaker."""
+def run_with_clips(folder: Path, ssims: dict[str, float], **meta: Any) -> Run:
+    """A run with a report of these clips' SSIM, and of what judges measured where there are some."""
     content = report(0.5)
     content["meta"] |= meta
+    judged = ("sync_confidence", "sync_distance_mp4", "identity_cosine") if "judges" in meta else ()
     content["clips"] = [
         {"clip_id": clip, "speaker": str(place // 2), "system": "speech2video", "ssim": ssim, "motion": 1.0}
+        | dict.fromkeys(judged, 1.0)
         for place, (clip, ssim) in enumerate(ssims.items())
     ]
     folder.mkdir()
@@ -172,8 +174,37 @@ def test_runs_are_compared_on_the_clips_they_share(tmp_path: Path) -> None:
     small = ["above 0 is better", "[0.125, 0.125]", "1 of 5 clips", "[0.000, 0.000]", "1 of 5 clips"]
     assert page.texts("small") == small
     assert page.texts("th") == ["ssim", "motion"]
+    assert page.texts("p")[1:] == [
+        "small is left out: pictures of 64 x 64 against a size unknown.",
+        "strange is left out: no clip that both have.",
+    ]
     one = report_page([run_with_clips(tmp_path / "one", ssims)], {}, [])
     assert "Paired differences" not in one
+
+
+def test_what_other_judges_measured_is_not_paired(tmp_path: Path) -> None:
+    def run(name: str, **sync: str) -> Run:
+        judges = {"sync": {"sha256": "aa"} | sync, "identity": {"sha256": "cc"}, "emotion": None}
+        return run_with_clips(tmp_path / name, {"a": 0.5, "b": 0.7}, judges=judges)
+
+    def paired(*runs: Run) -> tuple[list[str], list[str]]:
+        page = Page(report_page(list(runs), {}, []))
+        measured = [text for text in page.texts("th") if text in CLIP_METRICS]
+        return measured, [text for text in page.texts("p") if text.startswith("minus ")]
+
+    ours, same = run("ours", padding="zeros"), run("older")  # reports once did not say that they padded
+    everything = ["ssim", "motion", "sync_confidence", "identity_cosine", "sync_distance_mp4"]
+    assert paired(ours, same) == (everything, [])
+    assert "by a newer version" not in report_page([ours, same], {}, [])
+    but_lips = ["ssim", "motion", "identity_cosine"]
+    note = "minus {}: without what the sync judge measured, which does not compare"
+    assert paired(ours, run("other", sha256="bb")) == (but_lips, [note.format("other")])
+    unpadded = run("unpadded", padding="none")
+    assert paired(ours, unpadded) == (but_lips, [note.format("unpadded")])
+    assert (
+        "Lips of ours, older were compared with zeros beyond a clip's ends, those of unpadded were not: sync numbers "
+        "don't compare; test ours, older again, by a newer version."
+    ) in Page(report_page([ours, same, unpadded], {}, [])).texts("p")
 
 
 def test_every_metric_says_where_better_lies() -> None:
