@@ -38,7 +38,7 @@ def run_clips(args: argparse.Namespace) -> int:
     """Writes every clip of the part, each file whole or not at all, and prints a line.
 
     Raises:
-        InputError: no cache, an empty part, a damaged clip, or a folder that can't be written.
+        InputError: no cache, an empty part, a folder with other videos or that can't be written, or a damaged clip.
     """
     from rich.console import Console
     from rich.progress import track
@@ -58,6 +58,7 @@ def run_clips(args: argparse.Namespace) -> int:
     chosen = [named[name] for name in split[args.part]]
     if not chosen:
         raise InputError(f"the {args.part} part of split {args.split!r} of {args.cache} is empty")
+    _check_alone(args.output, {f"{row.clip_id}.mp4" for row in chosen}, args.part)
     errors = Console(stderr=True)
     try:
         for row in track(chosen, "writing clips", console=errors, disable=not errors.is_terminal):
@@ -67,6 +68,19 @@ def run_clips(args: argparse.Namespace) -> int:
         raise InputError(f"clips can't be written to {args.output}: {error.strerror or error}") from error
     print(f"{len(chosen)} clips of the {args.part} part of {args.split} in {args.output}")
     return 0
+
+
+def _check_alone(folder: Path, chosen: set[str], part: str) -> None:
+    """`s2v score` takes every video in the folder: training clips beside the test's would be scored as the test's."""
+    from data_modules.layouts import videos_below
+    from s2v.errors import InputError
+
+    others = [path for path in videos_below(folder) if path.relative_to(folder).as_posix() not in chosen]
+    if others:
+        raise InputError(
+            f"{folder} holds other videos than the {part} part's clips, such as {others[0].relative_to(folder)}, and "
+            "they would be scored together: give another folder"
+        )
 
 
 def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:

@@ -111,6 +111,25 @@ def test_a_list_by_hand_names_with_dots_and_genders(tmp_path: Path) -> None:
     assert main(["clips", *where]) == 2  # the lists name no clip for the test
 
 
+def test_another_parts_clips_do_not_lie_among_them(
+    crema_d_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`s2v score --real` would have taken training clips for the test's."""
+    split = make_split(read_manifest(crema_d_cache / "manifest.csv"), "seen")
+    # two training clips, one of them where a speaker's folder would be
+    (tmp_path / "below").mkdir()
+    for name in (f"{split['train'][0]}.mp4", f"below/{split['train'][1]}.mov"):
+        (tmp_path / name).touch()
+        assert main(["clips", "--cache", str(crema_d_cache), "--output", str(tmp_path)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and f"other videos than the test part's clips, such as {name}" in error
+        assert [path.name for path in tmp_path.rglob("*.*")] == [Path(name).name]
+        (tmp_path / name).unlink()
+    command = ["clips", "--cache", str(crema_d_cache), "--output", str(tmp_path)]
+    (tmp_path / f"{split['test'][0]}.mp4").touch()  # of a run that was interrupted
+    assert main(command) == main(command) == 0
+
+
 def test_a_clip_is_there_with_all_its_files_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header = {"fps": "25", "sample_rate": "16000", "source_sha256": "", "settings": "{}", "clip_id": "a"}
     write_clip(
