@@ -18,7 +18,8 @@ def add_clips_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="DIR",
         help="gets NAME.mp4 (lossless H.264 and the clip's speech as AAC: for programs, not for browsers), NAME.wav "
-        "(the speech, exact), NAME.png (the first frame, exact), and speakers.csv where genders are known",
+        "(the speech, exact), NAME.png (the first frame, exact), and clips.csv (what the manifest says of speaker, "
+        "emotion, sentence and gender, for `s2v score`)",
     )
     parser.add_argument(
         "--split",
@@ -38,11 +39,12 @@ def run_clips(args: argparse.Namespace) -> int:
     """Writes every clip of the part, each file whole or not at all, and prints a line.
 
     Raises:
-        InputError: no cache, an empty part, a damaged clip, or a folder that can't be written.
+        InputError: no cache, an empty part, a folder with other videos or that can't be written, or a damaged clip.
     """
     from rich.console import Console
     from rich.progress import track
 
+    from data_modules.clip_labels import write_clip_labels
     from data_modules.clip_manifest import MANIFEST_NAME, read_manifest
     from data_modules.splits import split_of
     from s2v.errors import InputError
@@ -58,15 +60,29 @@ def run_clips(args: argparse.Namespace) -> int:
     chosen = [named[name] for name in split[args.part]]
     if not chosen:
         raise InputError(f"the {args.part} part of split {args.split!r} of {args.cache} is empty")
+    _check_alone(args.output, {f"{row.clip_id}.mp4" for row in chosen}, args.part)
     errors = Console(stderr=True)
     try:
         for row in track(chosen, "writing clips", console=errors, disable=not errors.is_terminal):
             write_clip_as_media(args.cache / row.cache_file, args.output / row.clip_id, row.fps)
-        _write_speakers(args.output, {row.speaker: row.gender for row in chosen if row.gender})
+        write_clip_labels(args.output, chosen)
     except OSError as error:
         raise InputError(f"clips can't be written to {args.output}: {error.strerror or error}") from error
     print(f"{len(chosen)} clips of the {args.part} part of {args.split} in {args.output}")
     return 0
+
+
+def _check_alone(folder: Path, chosen: set[str], part: str) -> None:
+    """`s2v score` takes every video in the folder: training clips beside the test's would be scored as the test's."""
+    from data_modules.layouts import videos_below
+    from s2v.errors import InputError
+
+    others = [path for path in videos_below(folder) if path.relative_to(folder).as_posix() not in chosen]
+    if others:
+        raise InputError(
+            f"{folder} holds other videos than the {part} part's clips, such as {others[0].relative_to(folder)}, and "
+            "they would be scored together: give another folder"
+        )
 
 
 def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
@@ -104,19 +120,3 @@ def write_clip_as_media(cached: Path, stem: Path, fps: float) -> None:
         for suffix, content in ((".wav", sound.getvalue()), (".png", picture.getvalue())):
             stack.enter_context(whole_file(Path(f"{stem}{suffix}"))).write_bytes(content)
         write_mp4(f"{stem}.mp4", [torch.from_numpy(frames)], [heard], fps=fps, comment=COMMENT, lossless=True)
-
-
-def _write_speakers(folder: Path, genders: dict[str, str]) -> None:
-    """speakers.csv, where `s2v score --real` looks for genders; none without any."""
-    import csv
-    import io
-
-    from s2v.files.whole_file import write_whole_file
-
-    if not genders:
-        return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["speaker", "gender"])
-    writer.writerows(sorted(genders.items()))
-    write_whole_file(folder / "speakers.csv", text.getvalue().encode("utf-8", "surrogateescape"))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from s2v.errors import InputError
 
-_SAID = {"female": "female", "f": "female", "male": "male", "m": "male", "": ""}
+GENDER_WORDS = {"female": "female", "f": "female", "male": "male", "m": "male", "": ""}
+"""What tables say, in lower case -> what it means."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def read_genders(path: Path, table: GenderTable) -> dict[str, str]:
         if len(row) <= max(places):
             raise InputError(f"{path}, row {line} is cut short: mend the file or take it away")
         speaker, said = (row[place] for place in places)
-        gender = _SAID.get(said.lower())
+        gender = GENDER_WORDS.get(said.lower())
         if gender is None:
             raise InputError(f"{path}, row {line}: male, female or nothing was expected, {said!r} came")
         # clips without a speaker are of many people: a row without a name says nothing of them

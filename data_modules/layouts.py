@@ -163,7 +163,7 @@ def _find_crema_d(root: Path) -> list[FoundClip]:
     filmed = {}
     for name in _names(videos):
         stem, _, suffix = name.rpartition(".")
-        if "." + suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
+        if "." + suffix.lower() in VIDEO_SUFFIXES:
             filmed[stem] = name
     if not filmed:
         raise InputError(f"{videos} holds no videos: *.flv was looked for, {_contents(videos)} found")
@@ -261,7 +261,12 @@ def _leads_back(folder: str, name: str) -> bool:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file()) if folder.is_dir() else []
+    """Of a folder's files; hidden ones, as macOS leaves beside each file on other file systems, are left out."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")
+    )
 
 
 def _contents(folder: Path) -> str:

@@ -112,7 +112,7 @@ def prepare(
     settings = _checked_settings(
         size, fps, crop, detector, min_seconds, max_seconds, max_av_difference, jpeg_quality, time_limit
     )
-    answers = _answers(consent, cache)
+    answers = _answers(consent, without_consent, cache)
     records = read_records(cache)
     clips = find_clips(root, layout, _known_ids(cache, records))
     recordings = {clip.clip_id: clip.recording for clip in clips if clip.recording}
@@ -325,13 +325,15 @@ def _check_nothing_is_thrown_away(
     )
 
 
-def _answers(consent: Path | None, cache: Path) -> dict[str, bool] | None:
+def _answers(consent: Path | None, without_consent: bool, cache: Path) -> dict[str, bool] | None:
     """Who agreed; what an earlier preparation was told is not forgotten unnoticed."""
     if consent is not None:
         return read_consent(consent)
     manifest = cache / MANIFEST_NAME
     if manifest.is_file() and any(row.consent for row in read_manifest(manifest)):
         raise InputError(f"{manifest} says who consented: give the table again, --consent FILE")
+    if without_consent:
+        raise InputError("--without-consent is for --consent FILE: give both, or neither")
     return None
 
 

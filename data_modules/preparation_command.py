@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from data_modules.clip_manifest import ManifestRow
     from s2v.evaluation.judges import SyncJudge
 
+SYNC_MAX_OFFSET = 3
+"""Frames."""
+
 
 class _Layouts(list[str]):
     """argparse's choices, which help and completion list; a function's path is one more."""
@@ -99,9 +102,8 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sync-max-offset",
         type=int,
-        default=3,
         metavar="FRAMES",
-        help="clips further apart than this are flagged (default 3)",
+        help=f"for --sync-audit: clips further apart than this are flagged (default {SYNC_MAX_OFFSET})",
     )
     parser.add_argument(
         "--consent",
@@ -189,15 +191,23 @@ def _sync_judge(args: argparse.Namespace) -> "SyncJudge | None":
     """Loaded before hours of decoding, so that a wrong file is said at once."""
     from s2v.errors import InputError
 
-    if not args.sync_audit or args.syncnet is None:
+    if not args.sync_audit:
+        for option, value in {"--syncnet": args.syncnet, "--sync-max-offset": args.sync_max_offset}.items():
+            if value is not None:
+                raise InputError(f"{option} is for --sync-audit: give both, or neither")
+    if args.syncnet is None:
         return None
     if args.fps != 25:
         raise InputError(f"--sync-audit needs --fps 25, the rate that SyncNet knows, but --fps is {args.fps}")
-    if args.sync_max_offset < 0:
+    if _sync_max_offset(args) < 0:
         raise InputError(f"--sync-max-offset: 0 frames or more was expected, {args.sync_max_offset} came")
     from s2v.evaluation.judges import load_sync_judge
 
     return load_sync_judge(args.syncnet)
+
+
+def _sync_max_offset(args: argparse.Namespace) -> int:
+    return SYNC_MAX_OFFSET if args.sync_max_offset is None else args.sync_max_offset
 
 
 def _audit(judge: "SyncJudge | None", args: argparse.Namespace) -> str:
@@ -222,8 +232,9 @@ def _audit(judge: "SyncJudge | None", args: argparse.Namespace) -> str:
 
     # offsets from before `sync_mode` that came of padding are measured again
     network_id = judge.sha256 if judge.mode == "stock" else f"{judge.sha256} {judge.mode}"
-    summary = audit_sync(args.cache, score, network_id, args.sync_max_offset, watch)
+    most = _sync_max_offset(args)
+    summary = audit_sync(args.cache, score, network_id, most, watch)
     return (
         f"sync audit: {summary.audited} clips have an offset, {summary.flagged} are flagged "
-        f"(more than {args.sync_max_offset} frames apart, or not measurable)"
+        f"(more than {most} frames apart, or not measurable)"
     )

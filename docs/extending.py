@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 from torch import Tensor, nn
 
 from data_modules import VideoFolder
-from data_modules.layouts import FoundClip
+from data_modules.layouts import FoundClip, videos_below
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.clip_metric import ClipMetric, ShownClip
@@ -59,7 +59,7 @@ class PatchDiscriminator(nn.Module):
 def find_interviews(root: Path) -> list[FoundClip]:
     """Clips `DATE_SPEAKER_EMOTION.mp4` below a folder."""
     clips = []
-    for path in sorted(root.rglob("*.mp4")):
+    for path in videos_below(root):
         _, speaker, emotion = path.stem.split("_")
         video = path.relative_to(root).as_posix()
         clips.append(FoundClip(clip_id=path.stem, video=video, speaker=speaker, emotion=emotion))

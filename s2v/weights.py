@@ -2,7 +2,8 @@
 
 Each `load_*` gives a network in evaluation mode with its origin in `weights_file` and `weights_sha256`. A
 file that is missing, damaged or does not fit is one InputError that names what is wrong
-(`s2v.weight_files.weight_file`).
+(`s2v.weight_files.weight_file`). Where published files keep the weights in inner dictionaries, the network's own state
+dict is read as well, for safetensors files hold nothing else.
 """
 
 import json
@@ -73,7 +74,8 @@ def load_cpc(path: str | Path) -> CPC:
     for what this CPC is not (another norm, reversed contexts) is refused.
     """
     content = read_weight_file(path)
-    weights = content.get("weights", content.get("gEncoder"))
+    flat = content if "gAR.baseNet.weight_ih_l0" in content else None
+    weights = content.get("weights", content.get("gEncoder", flat))
     if not isinstance(weights, Mapping):
         raise InputError(
             f"{path} is no CPC checkpoint: expected 'weights' (hub) or 'gEncoder' (training) in it, "
@@ -120,11 +122,12 @@ def load_speaker_encoder(path: str | Path) -> SpeakerEncoder:
     What its training loss has of its own, `similarity_weight` and `similarity_bias`, is left out.
     """
     content = read_weight_file(path)
-    if not isinstance(content.get("model_state"), Mapping):
+    weights = content.get("model_state", content if "linear.weight" in content else None)
+    if not isinstance(weights, Mapping):
         raise InputError(
             f"{path} is no speaker encoder: expected 'model_state' in it, but its keys are {some_of(content)}"
         )
-    state = only_tensors(path, content["model_state"])
+    state = only_tensors(path, weights)
     state = {key: value for key, value in state.items() if not key.startswith("similarity_")}
     out_dim, hidden = shape_of(path, state, "linear.weight", dims=2)
     layers = sum(key.startswith("lstm.weight_ih_l") for key in state)
@@ -189,12 +192,15 @@ def load_sdfa(path: str | Path) -> SDFA:
     content = read_weight_file(path, with_arrays=True)
     state: StateDict = {}
     for part in ("encoder", "encoder_id", "generator"):
-        if not isinstance(content.get(part), Mapping):
+        dotted = [key for key in content if key.startswith(f"{part}.")]
+        flat = {key.removeprefix(f"{part}."): content[key] for key in dotted}
+        weights = content.get(part, flat or None)
+        if not isinstance(weights, Mapping):
             raise InputError(
                 f"{path} is no SDFA checkpoint: expected 'encoder', 'encoder_id' and 'generator' in it, "
                 f"but its keys are {some_of(content)}"
             )
-        state |= {f"{part}.{key}": value for key, value in only_tensors(path, content[part]).items()}
+        state |= {f"{part}.{key}": value for key, value in only_tensors(path, weights).items()}
     _refuse_other_sdfa(path, content)
     channels = shape_of(path, state, "encoder_id.cl.0.0.weight", dims=4)[0]
     times = sum(re.fullmatch(r"encoder_id\.cl\.\d+\.1\.weight", key) is not None for key in state)

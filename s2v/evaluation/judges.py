@@ -15,6 +15,7 @@ from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
 from s2v.models.pictures_in_parts import in_parts
 from s2v.models.senet import FERPLUS_CLASSES
+from s2v.weight_files.weight_file import read_weight_file
 from s2v.weight_files.weight_source import file_of_source
 
 if TYPE_CHECKING:
@@ -268,11 +269,9 @@ _TELLING_KEYS = {
 
 def _kind_of_weights(path: str) -> str:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
-    except Exception as error:
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        raise InputError(f"the face judge: {path} can't be read as weights ({reason})") from None
-    keys = set(content) if isinstance(content, dict) else set()
+        keys = read_weight_file(path).keys()
+    except InputError as error:
+        raise InputError(f"the face judge: {error}") from None
     for key, kind in _TELLING_KEYS.items():
         if key in keys:
             return kind

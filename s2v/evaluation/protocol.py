@@ -102,7 +102,7 @@ class Protocol:
         self.own = own or OwnMetrics()
         self.fid = fid
         self.landmarks = landmarks
-        self.split_fid = SplitFid(fid, GROUND_TRUTH) if fid is not None else None
+        self.split_fid = SplitFid(GROUND_TRUTH) if fid is not None else None
         self.spread = SpeakerSpread()
         self.rows = RowTable()
         self._embeddings = ClipEmbeddings()
@@ -181,7 +181,7 @@ class Protocol:
             self.spread.add(name, found.speaker, picture, found.pictures[GROUND_TRUTH])
         if self.split_fid is not None:
             for name, features in found.features.items():
-                self.split_fid.add_features(name, features)
+                self.split_fid.add(name, features)
         if self.identity is not None:
             self._embeddings.append(found.embeddings)
         swapped = len(self.rows) + list(found.rows).index(SWAPPED)

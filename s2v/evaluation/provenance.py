@@ -17,7 +17,20 @@ from s2v.weight_files.weight_source import file_of_source
 
 _WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".model", ".hdf5", ".h5", ".onnx")
 
-PACKAGES = ("torch", "torchmetrics", "lightning", "numpy", "safetensors", "decord", "av")
+PACKAGES = (
+    *(
+        "torch",
+        "torchvision",
+        "torchaudio",
+        "torchmetrics",
+        "lightning",
+        "numpy",
+        "safetensors",
+        "decord",
+        "av",
+    ),
+    *("opencv-python-headless", "onnxruntime", "dlib-bin"),
+)
 
 
 def package_versions() -> dict[str, str]:

@@ -5,7 +5,6 @@ report.json: {"systems": {SYSTEM: {METRIC: {"mean", "low", "high", "n"}, "scored
 "clips": [...]}. What could not be measured is null, never left out and never NaN, which JSON doesn't know.
 """
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -114,12 +113,6 @@ class Report:
             averages=self._averages,
             first=(*READ_FIRST, *self._own, "scored"),
         )
-
-    def as_csv(self) -> str:
-        """The content of report.csv: a row a clip and system; empty cells where nothing could be measured."""
-        text = io.StringIO()
-        write_csv(text, self.rows, self._clip_metrics)
-        return text.getvalue()
 
     def as_markdown(self) -> str:
         """The table with systems as columns, and what one must know to read it."""

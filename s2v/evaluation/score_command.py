@@ -30,7 +30,9 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         "--real",
         type=Path,
         required=True,
-        help="real videos: a folder, or one file; a subfolder a speaker, or CREMA-D's names",
+        help="real videos: a folder, or one file. Labels come from the folder's clips.csv (clip_id: path without "
+        "suffix; any of speaker, emotion, sentence, gender), as `s2v clips` writes it; otherwise from CREMA-D's names, "
+        "or a subfolder is a speaker",
     )
     parser.add_argument(
         "--generated",
@@ -179,7 +181,7 @@ def run_score(args: argparse.Namespace) -> int:
     check_can_be_made(args.output, "--output")
     pairs = find_pairs(args.real, args.generated)
     genders = find_genders(args.real)
-    pairs = [replace(pair, gender=genders.get(pair.speaker, "")) for pair in pairs]
+    pairs = [replace(pair, gender=pair.gender or genders.get(pair.speaker, "")) for pair in pairs]
     job = ScoringJob(
         args.system,
         args.identity_judge,

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from s2v.evaluation.judges import FidJudge
 from s2v.metrics.frechet_distance import frechet_distance
 
 if TYPE_CHECKING:
@@ -18,22 +17,16 @@ class SplitFid:
     """For each system the moments of its frames' features, 34 MB each, however many clips there are.
 
     Args:
-        judge: the Inception.
         real: name of the system that the others are compared with.
     """
 
-    def __init__(self, judge: FidJudge, real: str) -> None:
-        self.judge = judge
+    def __init__(self, real: str) -> None:
         self.real = real
         self._moments: dict[str, FeatureMoments] = {}
         self._clips: dict[str, int] = {}
 
-    def add(self, system: str, frames: Tensor) -> None:
-        """Add one clip's frames, (T, 3, H, W) uint8."""
-        self.add_features(system, self.judge.features(frames))
-
-    def add_features(self, system: str, features: Tensor) -> None:
-        """Add one clip's features, (T, 2048), as the judge gives them."""
+    def add(self, system: str, features: Tensor) -> None:
+        """Add one clip's features, (T, 2048), as `FidJudge` gives them."""
         # torchmetrics and torchvision take seconds to import: only where FID is asked for
         from s2v.metrics.feature_moments import FeatureMoments
 

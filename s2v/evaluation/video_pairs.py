@@ -1,14 +1,15 @@
 """Real and generated videos that belong together: paired by name, decoded into one clip of the protocol."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from data_modules.clip_labels import CLIP_TABLE, read_clip_labels
 from data_modules.clip_refused import ClipRefused
 from data_modules.decode import VideoTrack, decode_frames, frames_on_screen, probe_video
 from data_modules.layouts import CREMA_D_EMOTIONS, videos_below
@@ -35,26 +36,23 @@ class VideoPair:
     generated: Path | None
     gender: str = ""
     """Of the speaker, where a table of the corpus' says it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What clips.csv says, empty cells too; what it has no column for, the name says."""
 
     @property
     def speaker(self) -> str:
-        """CREMA-D's number where the name is one of CREMA-D's, otherwise the first subfolder; else empty."""
-        if match := _CREMA_D_NAME.fullmatch(Path(self.clip_id).name):
-            return match["speaker"]
-        parts = Path(self.clip_id).parts
-        return parts[0] if len(parts) > 1 else ""
+        return self._label("speaker")
 
     @property
     def emotion(self) -> str:
-        """By CREMA-D's name; else empty."""
-        match = _CREMA_D_NAME.fullmatch(Path(self.clip_id).name)
-        return CREMA_D_EMOTIONS.get(match["emotion"], "") if match else ""
+        return self._label("emotion")
 
     @property
     def sentence(self) -> str:
-        """By CREMA-D's name; else empty."""
-        match = _CREMA_D_NAME.fullmatch(Path(self.clip_id).name)
-        return match["sentence"] if match else ""
+        return self._label("sentence")
+
+    def _label(self, kind: str) -> str:
+        return self.labels[kind] if kind in self.labels else labels_by_name(self.clip_id)[kind]
 
     @property
     def unpaired(self) -> str:
@@ -64,11 +62,20 @@ class VideoPair:
         return "unpaired: no generated video of this name" if self.generated is None else ""
 
 
+def labels_by_name(clip_id: str) -> dict[str, str]:
+    """Speaker, emotion and sentence by CREMA-D's names; by others the first subfolder is the speaker; else empty."""
+    path = Path(clip_id)
+    if match := _CREMA_D_NAME.fullmatch(path.name):
+        return match.groupdict() | {"emotion": CREMA_D_EMOTIONS.get(match["emotion"], "")}
+    return {"speaker": path.parts[0] if len(path.parts) > 1 else "", "emotion": "", "sentence": ""}
+
+
 def find_pairs(real: Path, generated: Path) -> list[VideoPair]:
-    """Every video in two folders, or two files, sorted by name.
+    """Every video in two folders, or two files, sorted by name; with labels where the real folder has clips.csv.
 
     Raises:
-        InputError: a path that is not there, a file against a folder, no video, or two videos of one name.
+        InputError: a path that is not there, a file against a folder, no video, two videos of one name, or a clips.csv
+            that is malformed or leaves out a real video.
     """
     for path in (real, generated):
         if not path.exists():
@@ -80,7 +87,17 @@ def find_pairs(real: Path, generated: Path) -> list[VideoPair]:
     found, made = find_videos(real), find_videos(generated)
     if not found and not made:
         raise InputError(f"no videos in {real} and {generated}: expected *.mp4 or another video format")
-    return [VideoPair(name, found.get(name), made.get(name)) for name in sorted({*found, *made})]
+    labels = read_clip_labels(real)
+    if labels and (without := [name for name in found if name not in labels]):
+        raise InputError(
+            f"{real / CLIP_TABLE} has no row for {len(without)} of {len(found)} videos, such as {without[0]}: clip_id "
+            "is the path below the folder, without suffix"
+        )
+    said = {name: labels.get(name, {}) for name in sorted({*found, *made})}
+    return [
+        VideoPair(name, found.get(name), made.get(name), known.get("gender", ""), known)
+        for name, known in said.items()
+    ]
 
 
 def find_videos(folder: Path) -> dict[str, Path]:

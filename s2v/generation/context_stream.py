@@ -1,7 +1,6 @@
 """CPC contexts of speech that arrives in blocks: the numbers of one pass over it, in constant memory."""
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,8 +18,6 @@ from s2v.speech_time import (
     latents_of_frame,
     samples_of_frames,
 )
-
-ContextReset = Literal["carry", "window"]
 
 
 def in_blocks(speech: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
@@ -70,15 +67,13 @@ class ContextStream:
 
     Args:
         cpc: in eval mode.
-        reset_every: the state starts anew after so many latents; None carries it from end to end.
 
     Attributes:
         latents: (1, l, C), those of the last push, for whoever wants to hear the same speech otherwise.
     """
 
-    def __init__(self, cpc: CPC, reset_every: int | None = None) -> None:
+    def __init__(self, cpc: CPC) -> None:
         self.cpc = cpc
-        self.reset_every = reset_every
         self.latents = torch.zeros(1, 0, cpc.channels)
         self._held: Tensor | None = None  # (n,) speech from the last latent given on, or from the beginning
         self._given = 0  # latents
@@ -111,18 +106,11 @@ class ContextStream:
         return LATENTS_BEFORE if self._given else 0
 
     def _summarise(self, latents: Tensor) -> Tensor:
-        pieces = [latents.new_zeros(1, 0, self.cpc.hidden)]
-        while latents.shape[1]:
-            count = latents.shape[1]
-            if self.reset_every is not None:
-                count = min(count, self.reset_every - self._given % self.reset_every)
-                if self._given % self.reset_every == 0:
-                    self._state = None
-            contexts, self._state = self.cpc.summarise(latents[:, :count], self._state)
-            pieces.append(contexts)
-            self._given += count
-            latents = latents[:, count:]
-        return torch.cat(pieces, dim=1)
+        if not latents.shape[1]:
+            return latents.new_zeros(1, 0, self.cpc.hidden)
+        self._given += latents.shape[1]
+        contexts, self._state = self.cpc.summarise(latents, self._state)
+        return contexts
 
 
 class FrameReader:
@@ -177,17 +165,14 @@ class FrameContextStream:
     Args:
         representation: stage 1's networks, in eval mode.
         fps: frames a second.
-        reset_every: see `ContextStream`.
 
     Attributes:
         samples: pushed so far.
     """
 
-    def __init__(
-        self, representation: SpeechRepresentation, fps: float, reset_every: int | None = None
-    ) -> None:
+    def __init__(self, representation: SpeechRepresentation, fps: float) -> None:
         self.samples = 0
-        self._stream = ContextStream(representation.cpc, reset_every)
+        self._stream = ContextStream(representation.cpc)
         self._reader = FrameReader(representation, fps)
         self._fps = fps
 
@@ -217,20 +202,16 @@ class FrameContextStream:
 
 
 def stream_frame_contexts(
-    representation: SpeechRepresentation,
-    speech: Iterable[Tensor],
-    fps: float,
-    block_samples: int,
-    reset_every: int | None = None,
+    representation: SpeechRepresentation, speech: Iterable[Tensor], fps: float, block_samples: int
 ) -> Iterator[Tensor]:
     """Yield C (1, t, D) for one frame after the other of the speech, all of them.
 
     Args:
         speech: blocks (n,) on the networks' device, in order.
         block_samples: samples that the encoder takes at once, at least.
-        representation, fps, reset_every: see `FrameContextStream`.
+        representation, fps: see `FrameContextStream`.
     """
-    stream = FrameContextStream(representation, fps, reset_every)
+    stream = FrameContextStream(representation, fps)
     for block in in_blocks(speech, block_samples):
         yield stream.push(block)
     yield stream.finish()

@@ -29,7 +29,6 @@ class FirstHearing:
         window_samples: length of a training window.
         fps: frames a second.
         block_samples: samples that the encoder takes at once, at least.
-        reset_every: see `ContextStream`.
         kept_bytes: room for contexts; what is beyond is read and encoded a second time.
     """
 
@@ -39,14 +38,13 @@ class FirstHearing:
         window_samples: int,
         fps: float,
         block_samples: int,
-        reset_every: int | None = None,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self.representation = representation
         self.window_samples = window_samples
         self.fps = fps
         self.block_samples = block_samples
-        self._stream = FrameContextStream(representation, fps, reset_every)
+        self._stream = FrameContextStream(representation, fps)
         self._kept = KeptContexts(kept_bytes)
         self._finished = False
         # Two windows: the one being cut, and a block read past its end. Where blocks are longer, as on a GPU, a window

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
-from s2v.generation.context_stream import ContextReset, fitted, stream_frame_contexts
+from s2v.generation.context_stream import fitted, stream_frame_contexts
 from s2v.generation.first_hearing import KEPT_BYTES, FirstHearing
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, encode_window
 from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.speech_time import frame_centre, samples_of_frames, whole_latents
+from s2v.speech_time import frame_centre, samples_of_frames
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -52,8 +52,6 @@ class StreamingGenerator:
         device: where to compute; by default, where the generator is.
         chunk_frames: frames decoded, and the speech of as many encoded, at once; by default 256 on a GPU, and on a
             CPU, for its caches, 32 frames' speech, and as many frames as make no tensor of more than 16 MiB.
-        context_reset: `carry` takes the recurrent state from the beginning of the speech to its end; `window`
-            starts anew every window, since no context in training has heard more than that.
         identity: see above.
         kept_bytes: see above; by default 43 minutes' contexts of the paper's size.
     """
@@ -66,7 +64,6 @@ class StreamingGenerator:
         fps: float = FPS,
         device: torch.device | str | None = None,
         chunk_frames: int | None = None,
-        context_reset: ContextReset = "carry",
         identity: Identity = "mean",
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
@@ -81,7 +78,6 @@ class StreamingGenerator:
             at_once, speech_at_once = max(1, min(32, CPU_VALUES // self._decoder.largest_values)), 32
         self.chunk_frames = chunk_frames or at_once
         self.block_samples = samples_of_frames(chunk_frames or speech_at_once, fps)
-        self.reset_every = None if context_reset == "carry" else whole_latents(self.window_samples)
         self.identity = identity
         self.kept_bytes = kept_bytes
 
@@ -113,12 +109,7 @@ class StreamingGenerator:
 
         if self.identity == "mean":
             hearing = FirstHearing(
-                self.representation,
-                self.window_samples,
-                self.fps,
-                self.block_samples,
-                self.reset_every,
-                self.kept_bytes,
+                self.representation, self.window_samples, self.fps, self.block_samples, self.kept_bytes
             )
             portrait = hearing.hear(self._on_device(source()))
             likeness = self._likeness(portrait.nu)
@@ -171,9 +162,7 @@ class StreamingGenerator:
 
     def _contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield C (1, t, D) of the frames of blocks (n,) on the networks' device."""
-        return stream_frame_contexts(
-            self.representation, speech, self.fps, self.block_samples, self.reset_every
-        )
+        return stream_frame_contexts(self.representation, speech, self.fps, self.block_samples)
 
     def _likeness(self, nu: Tensor) -> _Likeness:
         parts = self._decoder.identity_parts(self.generator.identity_maps(nu))

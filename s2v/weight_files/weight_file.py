@@ -54,13 +54,15 @@ def numpy_arrays() -> list[Any]:
 
 
 def read_weight_file(path: str | Path, with_arrays: bool = False) -> dict[str, Any]:
-    """The dictionary in a PyTorch file of either format (zip or before 1.6), its tensors on the CPU.
+    """The dictionary in a PyTorch file of either format (zip or before 1.6) or a safetensors file, tensors on the CPU.
 
     Args:
         path: the file.
         with_arrays: whether it may hold numpy arrays beside tensors; still nothing in it is executed.
     """
     file = checked_weight_file(path)
+    if _is_safetensors(file):
+        return _read_safetensors(file)
     try:
         with torch.serialization.safe_globals(numpy_arrays() if with_arrays else []):
             content = torch.load(file, map_location="cpu", weights_only=True)
@@ -71,6 +73,25 @@ def read_weight_file(path: str | Path, with_arrays: bool = False) -> dict[str, A
     if not isinstance(content, Mapping):
         raise InputError(f"{file} holds a {type(content).__name__}, expected a dictionary of weights")
     return {str(key): value for key, value in content.items()}
+
+
+def _is_safetensors(file: Path) -> bool:
+    """Whether a JSON object begins behind the 8 bytes that say how long it is, as in no file of PyTorch's."""
+    with file.open("rb") as stream:
+        return stream.read(9)[8:] == b"{"
+
+
+def _read_safetensors(file: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(file))
+    except Exception as error:  # damage raises its own exception, a type that PyTorch lacks another
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{file} ({file.stat().st_size} bytes) can't be read as safetensors: truncated, damaged or of another "
+            f"kind ({reason})"
+        ) from error
 
 
 def why_not_loaded(error: Exception) -> str:

@@ -1,6 +1,5 @@
 """`s2v clips`: what another system gets is what the cache has, and `s2v score` finds its way back."""
 
-import csv
 import errno
 import json
 import wave
@@ -32,7 +31,7 @@ def written(crema_d_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_all_of_the_part_and_nothing_else(written: Path, crema_d_cache: Path) -> None:
     names = make_split(read_manifest(crema_d_cache / "manifest.csv"), "seen")["test"]
     wanted = {f"{name}.{suffix}" for name in names for suffix in ("mp4", "wav", "png")}
-    assert names and {path.name for path in written.iterdir()} - {"speakers.csv"} == wanted
+    assert names and {path.name for path in written.iterdir()} == wanted | {"clips.csv"}
 
 
 def test_frames_and_speech_are_the_caches(written: Path, crema_d_cache: Path) -> None:
@@ -87,29 +86,54 @@ def test_score_pairs_them_with_the_tests_clips(written: Path, crema_d_cache: Pat
     assert content["systems"]["generated"]["psnr"]["mean"] == 100
 
 
-def test_a_list_by_hand_names_with_dots_and_genders(tmp_path: Path) -> None:
-    """Three clips of a folder corpus, one of them refused; 30 frames a second; the lists name two."""
+def test_a_list_by_hand_names_with_dots_and_labels(tmp_path: Path) -> None:
+    """Three clips that are named in one's own way, one of them refused; 32 frames a second; the lists name two."""
     cache, lists, out = tmp_path / "cache", tmp_path / "lists", tmp_path / "out"
     frames = np.random.default_rng(0).integers(0, 256, (12, 3, 33, 31), np.uint8)
     rows = []
-    for name, gender in (("ann/a.b", "female"), ("ben/a", "")):
+    for name, speaker, gender in (("x/20240611_ann.b", "ann", "female"), ("ben", "ben", "")):
         file = f"{name.replace('/', '_')}.safetensors"
         header = {"fps": "32", "sample_rate": "16000", "source_sha256": "", "settings": "{}", "clip_id": name}
         write_clip(cache / file, frames, np.zeros(12 * 500, np.int16), header)
-        speaker = name.split("/")[0]
-        rows.append(ManifestRow(name, "ok", "", "", file, 0.4, 12, 32.0, speaker=speaker, gender=gender))
+        labels = {"speaker": speaker, "emotion": "calm", "sentence": name[-1], "gender": gender}
+        rows.append(ManifestRow(name, "ok", "", "", file, 0.4, 12, 32.0, **labels))
     write_manifest(cache / "manifest.csv", [*rows, ManifestRow("cem/a", "refused", "too short")])
     lists.mkdir()
-    for part, text in {"train": "", "val": "ann/a.b\nben/a\ncem/a\n", "test": ""}.items():
+    for part, text in {"train": "", "val": "x/20240611_ann.b\nben\ncem/a\n", "test": ""}.items():
         (lists / f"{part}.txt").write_text(text)
     where = ["--cache", str(cache), "--split", str(lists), "--output", str(out)]
     assert main(["clips", *where, "--part", "val"]) == 0
-    assert {path.relative_to(out).as_posix() for path in out.rglob("*.mp4")} == {"ann/a.b.mp4", "ben/a.mp4"}
-    with av.open(str(out / "ann/a.b.mp4")) as container:
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*.mp4")} == {
+        "x/20240611_ann.b.mp4",
+        "ben.mp4",
+    }
+    with av.open(str(out / "x/20240611_ann.b.mp4")) as container:
         assert container.streams.video[0].average_rate == 32
-    with open(out / "speakers.csv", newline="") as file:
-        assert list(csv.reader(file)) == [["speaker", "gender"], ["ann", "female"]]
+    # not "x", and no longer nobody
+    assert [
+        (pair.clip_id, pair.speaker, pair.emotion, pair.sentence, pair.gender)
+        for pair in find_pairs(out, out)
+    ] == [("ben", "ben", "calm", "n", ""), ("x/20240611_ann.b", "ann", "calm", "b", "female")]
     assert main(["clips", *where]) == 2  # the lists name no clip for the test
+
+
+def test_another_parts_clips_do_not_lie_among_them(
+    crema_d_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`s2v score --real` would have taken training clips for the test's."""
+    split = make_split(read_manifest(crema_d_cache / "manifest.csv"), "seen")
+    # two training clips, one of them where a speaker's folder would be
+    (tmp_path / "below").mkdir()
+    for name in (f"{split['train'][0]}.mp4", f"below/{split['train'][1]}.mov"):
+        (tmp_path / name).touch()
+        assert main(["clips", "--cache", str(crema_d_cache), "--output", str(tmp_path)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and f"other videos than the test part's clips, such as {name}" in error
+        assert [path.name for path in tmp_path.rglob("*.*")] == [Path(name).name]
+        (tmp_path / name).unlink()
+    command = ["clips", "--cache", str(crema_d_cache), "--output", str(tmp_path)]
+    (tmp_path / f"{split['test'][0]}.mp4").touch()  # of a run that was interrupted
+    assert main(command) == main(command) == 0
 
 
 def test_a_clip_is_there_with_all_its_files_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

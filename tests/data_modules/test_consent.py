@@ -80,6 +80,9 @@ def test_prepare_and_what_a_checkpoint_says(tmp_path: Path, capsys: pytest.Captu
     def data() -> VideoFolder:
         return VideoFolder(str(cache), image_size=16, window_frames=20)
 
+    assert main([*prepare, "--without-consent"]) == 2  # of whom, no table says
+    assert "--without-consent is for --consent FILE: give both, or neither" in capsys.readouterr().err
+    assert not cache.exists()
     assert main(agreed) == 0
     assert "6 clips found, 3 ok, 3 refused (no consent: 3)" in capsys.readouterr().out
     assert said() == {"ann": (True, "yes"), "bob": (False, "no")}

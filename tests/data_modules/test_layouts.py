@@ -27,6 +27,8 @@ def test_crema_d(tmp_path: Path) -> None:
         "AudioWAV/1003_TIE_SAD_LO.wav",
         "VideoFlash/notes.txt",
         "AudioMP3/1001.mp3",
+        "VideoFlash/._1001_DFA_ANG_XX.flv",  # macOS' own
+        "AudioWAV/._1001_DFA_ANG_XX.wav",
     )
     clips = {clip.clip_id: clip for clip in find_clips(tmp_path, "crema_d")}
     assert sorted(clips) == ["1001_DFA_ANG_XX", "1002_IEO_HAP_HI", "1003_TIE_SAD_LO", "odd"]

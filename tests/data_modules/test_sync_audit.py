@@ -99,6 +99,15 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         run_prepare(parsed(*arguments, "--syncnet", syncnet, "--fps", "20"))
 
 
+@pytest.mark.parametrize("option", [("--syncnet", "none.ckpt"), ("--sync-max-offset", "3")])
+def test_what_is_for_an_audit_alone_is_refused_without(option: tuple[str, str], tmp_path: Path) -> None:
+    write_clip(tmp_path / "corpus" / "ann" / "a.mp4")
+    where = ("--root", str(tmp_path / "corpus"), "--layout", "folder", "--cache", str(tmp_path / "cache"))
+    with pytest.raises(InputError, match=f"{option[0]} is for --sync-audit: give both, or neither"):
+        run_prepare(parsed(*where, "--size", "16", "--no-progress", *option))
+    assert not (tmp_path / "cache").exists()
+
+
 def test_offsets_that_came_of_padding_are_measured_again(tmp_path: Path) -> None:
     """A network whose embeddings have length 1 was scored as publicly evaluated before."""
     cache = tmp_path / "cache"

@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from s2v import weights
+from s2v.doctor import check_weights
 from s2v.errors import InputError
+from s2v.evaluation.judges import load_face_judge
 from s2v.models.cpc import CPC
 from s2v.models.mobilefacenet import MobileFaceNet
+from s2v.models.sdfa import SDFA
 from s2v.models.senet import SENet50
+from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.syncnet import SyncNet
 
 
@@ -102,6 +107,35 @@ def test_syncnet(tmp_path: Path, wrap: bool) -> None:
     syncnet = weights.load_syncnet(tmp_path / "syncnet_v2.model")
     assert_holds(syncnet, state)
     assert (syncnet.image_size, syncnet.region, syncnet.training) == (224, "full", False)
+
+
+@pytest.mark.parametrize(
+    ("network", "load"),
+    [
+        (CPC(channels=16, hidden=24), weights.load_cpc),
+        (SpeakerEncoder(hidden=16, out_dim=8, layers=2), weights.load_speaker_encoder),
+        (SDFA([32, 24], width=0.125, speech_dim=12, code_dim=16), weights.load_sdfa),
+        (SyncNet(), weights.load_syncnet),
+        (MobileFaceNet(), weights.load_mobilefacenet),
+    ],
+    ids=["cpc", "speaker encoder", "sdfa", "syncnet", "mobilefacenet"],
+)
+def test_safetensors(tmp_path: Path, network: nn.Module, load: Callable[[Path], nn.Module]) -> None:
+    """Of which `s2v doctor` said ok, and no loader could read them."""
+    path, state = tmp_path / "weights.safetensors", random_state(network)
+    save_file(state, path)
+    assert check_weights(path).state == "ok"
+    assert_holds(load(path), state)
+
+
+def test_damaged_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "face.safetensors"
+    save_file(random_state(MobileFaceNet()), path)
+    assert load_face_judge(str(path)).origin == "published weights (mobilefacenet)"  # known by its content
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="can't be read as safetensors: truncated") as error:
+        weights.load_mobilefacenet(path)
+    assert "\n" not in str(error.value)
 
 
 def test_files_without_batch_counters(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_wrong_files_are_one_line_each(teacher: str, syncnet: str, tmp_path: Pat
         (load_sync_judge, str(tmp_path / "none.ckpt"), "no file"),
         (load_face_judge, str(text), "checkpoint"),
         (load_sync_judge, str(text), "checkpoint"),
-        (load_face_judge, str(empty), "can't be read"),
+        (load_face_judge, str(empty), "is empty"),
         (load_face_judge, str(other), "state it as KIND:"),
         (load_face_judge, f"unheard_of:{other}", "unheard_of"),
         (load_face_judge, syncnet, "no face teacher"),

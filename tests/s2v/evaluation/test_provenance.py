@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,10 @@ def test_versions_name_what_decides_the_numbers() -> None:
     versions = package_versions()
     assert versions["torch"] == torch.__version__.split("+")[0]
     assert {"python", "s2v", "torchmetrics", "decord"} <= set(versions)
+    # they crop, align and resample; the last two judge where they are installed
+    assert {"opencv-python-headless", "torchvision", "torchaudio"} <= set(versions)
+    for package in ("onnxruntime", "dlib-bin"):
+        assert (package in versions) == any(True for _ in distributions(name=package))
 
 
 def test_commit_is_this_clones_or_none() -> None:

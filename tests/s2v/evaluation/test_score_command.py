@@ -216,6 +216,32 @@ def test_sound_may_change_its_channels(tmp_path: Path) -> None:
         assert second[4000:12_000].abs().max() / 32768 == pytest.approx(0.5, abs=0.02)
 
 
+def test_clips_csv_names_the_speakers_of_other_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without it all clips were one speaker's or nobody's: intervals were nan, and ranks and genders left out."""
+    for name, seed in {"20240611_ann": 1, "20240612_ann": 1, "20240613_ben": 2}.items():
+        for folder in ("real", "generated"):
+            write_media(tmp_path / folder / f"{name}.mp4", pictures(seed, 5))
+    table = tmp_path / "real/clips.csv"
+    table.write_text(
+        "clip_id,speaker,gender\n20240611_ann,ann,female\n20240612_ann,ann,female\n20240613_ben,ben,male\n"
+    )
+    judge = save_face_teacher(tmp_path / "judge.ckpt", ["x", "y"], "speaker")
+    where = (tmp_path, tmp_path / "real", tmp_path / "generated")
+    status, out = score(*where, "--identity-judge", judge, "--bootstrap", "20")
+    assert status == 0
+    content = json.loads((out / "report.json").read_text())
+    ours = content["systems"]["generated"]
+    assert ours["ssim"]["low"] is not None and ours["identity_rank1"]["mean"] == 1
+    assert content["meta"]["genders"]["speakers"] == {"female": 1, "male": 1}
+    capsys.readouterr()
+    table.write_text("clip_id,speaker\n20240611_ann\n")
+    assert score(*where)[0] == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "clips.csv, row 2: 2 cells were expected" in error
+
+
 def test_genders_of_the_real_videos_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each speaker once, all drawn alike: the nearest other face is known by construction."""
     real, generated = tmp_path / "real", tmp_path / "generated"

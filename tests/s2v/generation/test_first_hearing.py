@@ -33,18 +33,17 @@ class Source:
 
 
 @pytest.mark.parametrize("kept_frames", [0, 1, 40, 10_000])
-@pytest.mark.parametrize("reset", [None, 48])
 @pytest.mark.parametrize("samples", [100, 7_680, 5 * 7_680, 60_123])
 @torch.no_grad()
 def test_portrait_and_contexts_are_those_of_two_readings(
-    representation: SpeechRepresentation, samples: int, reset: int | None, kept_frames: int
+    representation: SpeechRepresentation, samples: int, kept_frames: int
 ) -> None:
     speech = Source(speech_like(samples / 16_000))
-    hearing = FirstHearing(representation, SAMPLES, 25, BLOCK, reset, kept_frames * FRAME_BYTES)
+    hearing = FirstHearing(representation, SAMPLES, 25, BLOCK, kept_frames * FRAME_BYTES)
     portrait = hearing.hear(speech)
     contexts = torch.cat(list(hearing.contexts(speech)), dim=1)
     expected = hear_portrait(representation, [speech.speech], SAMPLES, 25)
-    once = stream_frame_contexts(representation, [speech.speech], 25, len(speech.speech), reset)
+    once = stream_frame_contexts(representation, [speech.speech], 25, len(speech.speech))
     assert portrait.times == expected.times
     torch.testing.assert_close(portrait.nu, expected.nu, atol=1e-5, rtol=0)
     torch.testing.assert_close(portrait.mu, expected.mu, atol=1e-5, rtol=0)

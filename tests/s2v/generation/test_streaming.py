@@ -223,28 +223,6 @@ def test_live_frames_come_while_the_speech_goes_on(networks: Networks) -> None:
     assert taken == 6 * WINDOW
 
 
-def test_windowed_state_forgets_what_was_before_the_window(networks: Networks) -> None:
-    def contexts(speech: Tensor, reset: str) -> Tensor:
-        stream = StreamingGenerator(*networks, WINDOW, context_reset=reset)  # type: ignore[arg-type]
-        with torch.no_grad():
-            return torch.cat(list(stream._contexts(speech.split(1_000))), dim=1)
-
-    speech = speech_like(4 * WINDOW / 25)
-    changed = speech.clone()
-    changed[:6_000] = 0
-    late = slice(2 * WINDOW, None)
-    before, after = contexts(speech, "window")[:, late], contexts(changed, "window")[:, late]
-    torch.testing.assert_close(before, after, atol=1e-6, rtol=0)
-    inside = contexts(speech, "window")[:, 2 * WINDOW : 3 * WINDOW]
-    with torch.no_grad():
-        alone = networks[0].contexts(speech[None, 2 * SAMPLES : 3 * SAMPLES])
-        centres = torch.tensor([[(t + 0.5) / 25 for t in range(WINDOW)]])
-        alone = networks[0].at_times(alone, centres)
-    # As in training, but for the latents at both ends, whose convolutions see past the window.
-    difference = (inside - alone).abs()[:, 1:-1]
-    assert difference.mean() < 0.01 < alone.std()
-
-
 def test_generate_clip_is_the_stream_and_keeps_modes() -> None:
     representation, generator = small_networks()
     generator.train()
