@@ -70,9 +70,10 @@ class SDFAModule(AdversarialModule):
         weights: of the loss terms.
         learning_rates: of the four Adams.
         betas: of the four Adams; unpublished, DCGAN's here.
-        decay_after: epochs at the full learning rates, 20 as published. They are the data module's: one window of
-            `num_frames` frames a clip, of CREMA-D 55 minutes in 325 steps of 16 clips. A published one was a pass over
-            a corpus such as GRID, 27 hours in all. So experiments/baselines/sdfa.yaml has a `decay` of 1.
+        decay_after: the last epoch, counted from 0, at the full learning rates; with 20, as published, 21 epochs have
+            them. Epochs are the data module's: one window of `num_frames` frames a clip, of CREMA-D 55 minutes in 325
+            steps of 16 clips. A published one was a pass over a corpus such as GRID, 27 hours in all. So
+            experiments/baselines/sdfa.yaml has a `decay` of 1.
         decay: factor on the decaying learning rates each epoch after that, 0.9 as published; 1: they stay.
         similarity_region: rows of the L1 term; SDFA's is the mouth half.
         accumulate_grad_batches: batches a step.

@@ -140,7 +140,7 @@ def test_weight_0_leaves_a_term_out(tmp_path: Path) -> None:
     assert not changed(before, module.discriminators["sync"])
 
 
-def test_the_learning_rates_decay_after_twenty_epochs() -> None:
+def test_the_learning_rates_decay_after_the_21st_epoch() -> None:
     module = sdfa(learning_rates=SDFALearningRates(sync=1e-5))
     assert [module.decayed(epoch) for epoch in (0, 20, 21, 22)] == pytest.approx([1, 1, 0.9, 0.81])
     optimizers, schedulers = module.configure_optimizers()
