@@ -12,7 +12,7 @@ from s2v.face_regions import RowRegion
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
 from s2v.models.sdfa import SDFA
-from s2v.models.sdfa_discriminators import SYNC_FRAMES, snippets
+from s2v.models.sdfa_discriminators import SYNC_FRAMES, snippet
 from s2v.models.sdfa_speech import frame_windows
 from s2v.models.voice_encoder import VoiceEncoder
 from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
@@ -220,7 +220,7 @@ class SDFAModule(AdversarialModule):
         fake_scores = self.score(fake.detach(), still, pairs)
         if pairs is not None:
             # speech of another instant under real lips: half of what is false, generated lips the other half
-            wrong = self.discriminators["sync"](pairs.other_speech, snippets(real, [pairs.start]))
+            wrong = self.discriminators["sync"](pairs.other_speech, snippet(real, pairs.start))
             fake_scores["sync"] = torch.stack([wrong, fake_scores["sync"]])
         losses = {
             f"d_{name}": log_discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
@@ -268,7 +268,7 @@ class SDFAModule(AdversarialModule):
         if self.weights.sequence:
             scores["sequence"] = d["sequence"](frames)
         if pairs is not None:
-            scores["sync"] = d["sync"](pairs.speech, snippets(frames, [pairs.start]))
+            scores["sync"] = d["sync"](pairs.speech, snippet(frames, pairs.start))
         return scores
 
     def generator_losses(
