@@ -238,13 +238,14 @@ class ComposerModule(AdversarialModule):
             check_frame_rate(data)
 
     def on_fit_start(self) -> None:
-        """Take stage 1's weights, unless the fit goes on from a checkpoint, which has them."""
+        """Take stage 1's weights, unless a checkpoint or an earlier fit has brought them."""
         check_batch_size(self.generator, self.trainer)
-        if self.stage1_checkpoint and not self.trainer.ckpt_path:
+        if self.stage1_checkpoint and not self.has_weights:
             checkpoint = read_checkpoint(self.stage1_checkpoint, "stage 1")
             state = checkpoint["state_dict"]
             load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
             mark_unasked(self.representation, checkpoint)
+        self.has_weights = True
 
     def train(self, mode: bool = True) -> "ComposerModule":
         """Stage 1 stays in eval mode."""

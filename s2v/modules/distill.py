@@ -144,11 +144,12 @@ class DistillModule(RetrievesIdentity):
             )
 
     def on_fit_start(self) -> None:
-        """Take the pretrained CPC, unless the fit goes on from a checkpoint, which has its own; fill the cache."""
-        if self.cpc_checkpoint and not self.trainer.ckpt_path:
+        """Take the pretrained CPC, unless a checkpoint or an earlier fit has brought one; fill the cache."""
+        if self.cpc_checkpoint and not self.has_weights:
             load_cpc_weights(self.representation.cpc, self.cpc_checkpoint, self.prediction)
-        if self.speaker_checkpoint and not self.trainer.ckpt_path:
+        if self.speaker_checkpoint and not self.has_weights:
             load_speaker_weights(self.representation, self.speaker_checkpoint)
+        self.has_weights = True
         if self.teacher_cache:
             sources = [self.identity_teacher or "", self.emotion_teacher or ""]
             settings = [source and content_of_source(source) for source in sources]

@@ -114,7 +114,6 @@ class SDFAModule(AdversarialModule):
         self.system_name = "SDFA" if voice is None else "S2F+SDFA"  # in a test's report
         self.voice_checkpoint = voice_checkpoint
         self.pretrained = pretrained
-        self.has_weights = False  # other than those it was begun with
         self.weights_file: str | None = None  # tested as it is, in a checkpoint's place: a report names it
         self.weights_note = NOT_WARPED  # likewise
         # from a checkpoint of a module made in Python they come as dicts
@@ -155,7 +154,6 @@ class SDFAModule(AdversarialModule):
 
             state = {f"sdfa.{key}": value for key, value in load_sdfa(self.pretrained).state_dict().items()}
             load_part(self.generator, state, "sdfa.", self.pretrained, "published SDFA")
-            self.has_weights = True
             self.weights_file = self.pretrained
         if stage == "fit":
             self.weights_file = None
@@ -174,16 +172,17 @@ class SDFAModule(AdversarialModule):
             check_frame_rate(data)
 
     def on_fit_start(self) -> None:
-        """Take the voice encoder's weights, unless the fit goes on from a checkpoint, which has them."""
-        if self.voice is not None and self.voice_checkpoint and not self.trainer.ckpt_path:
+        """Take the voice encoder's weights, unless a checkpoint or an earlier fit has brought them."""
+        if self.voice is not None and self.voice_checkpoint and not self.has_weights:
             checkpoint = read_checkpoint(self.voice_checkpoint, "voice encoder")
             load_part(self.voice, checkpoint["state_dict"], "voice.", self.voice_checkpoint, "voice encoder")
             mark_unasked(self.voice, checkpoint)
+        self.has_weights = True
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint's weights are not to be replaced by published ones."""
+        """A checkpoint's weights are none that a report can name a file of."""
         super().on_load_checkpoint(checkpoint)
-        self.has_weights, self.weights_file = True, None
+        self.weights_file = None
 
     def train(self, mode: bool = True) -> "SDFAModule":
         """The voice encoder stays in eval mode."""
