@@ -42,6 +42,16 @@ class SDFALearningRates:
     sync: float = 5e-5
 
 
+@dataclass
+class SDFAGradientClipping:
+    """Largest gradient norm of each optimizer; None, as published, leaves it alone."""
+
+    generator: float | None = None
+    frame: float | None = None
+    sequence: float | None = None
+    sync: float | None = None
+
+
 DECAYING = ("generator", "frame")
 
 NOT_WARPED = (
@@ -76,10 +86,12 @@ class SDFAModule(AdversarialModule):
             experiments/baselines/sdfa.yaml has a `decay` of 1.
         decay: factor on the decaying learning rates each epoch after that, 0.9 as published; 1: they stay.
         similarity_region: rows of the L1 term; SDFA's is the mouth half.
+        clipping: gradient norms' limits.
         accumulate_grad_batches: batches a step.
     """
 
     optimizer_names = ("generator", "frame", "sequence", "sync")
+    rate_option = "model.init_args.learning_rates.{}"
     fps = FPS
 
     def __init__(
@@ -97,6 +109,7 @@ class SDFAModule(AdversarialModule):
         decay_after: int = 20,
         decay: float = 0.9,
         similarity_region: RowRegion = "lower",
+        clipping: SDFAGradientClipping = SDFAGradientClipping(),  # noqa: B008
         accumulate_grad_batches: int = 1,
     ) -> None:
         super().__init__()
@@ -122,6 +135,8 @@ class SDFAModule(AdversarialModule):
         self.learning_rates = {name: getattr(rates, name) for name in self.optimizer_names}
         check_not_negative(self.learning_rates, "learning_rates.")
         check_not_negative(vars(self.weights), "weights.")
+        self.clipping = SDFAGradientClipping(**clipping) if isinstance(clipping, dict) else clipping
+        check_not_negative(vars(self.clipping), "clipping.")
         check_at_least_one({"accumulate_grad_batches": accumulate_grad_batches})
         self.betas = (betas[0], betas[1])
         self.decay_after = decay_after
