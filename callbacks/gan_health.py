@@ -25,7 +25,8 @@ class GANHealth(pl.Callback):
 
     Reads what `training_step` returns: real_scores and fake_scores {discriminator: tensor}, fake_frames and
     real_frames (B, T, 3, H, W). What is missing is not judged. Gradient norms are
-    taken as the optimizers meet them, after clipping, and named by the module's `optimizer_names`.
+    taken as the optimizers meet them, after clipping, and named by the module's `optimizer_names`. A warning names the
+    module's own options, by its `rate_option` and `clipping`, if it has those of an `AdversarialModule`.
 
     A checkpoint holds the warnings so far and what the next ones hang on: a resumed fit warns as if it had not
     stopped, and its table has them all.
@@ -116,7 +117,7 @@ class GANHealth(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(signs, step=step)
         if self.warn:
-            self._judge(trainer, signs, enough_steps=step >= self.warmup_steps)
+            self._judge(trainer, pl_module, signs, enough_steps=step >= self.warmup_steps)
 
     @torch.no_grad()
     def _measure(self, outputs: dict[str, Any]) -> dict[str, float]:
@@ -136,8 +137,13 @@ class GANHealth(pl.Callback):
         values = torch.stack([value.float() for value in signs.values()]).tolist() if signs else []
         return dict(zip(signs, values, strict=True))
 
-    def _judge(self, trainer: pl.Trainer, signs: dict[str, float], enough_steps: bool) -> None:
-        judged = {sign: complaint(sign, value, self._usual(sign)) for sign, value in signs.items()}
+    def _judge(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, signs: dict[str, float], enough_steps: bool
+    ) -> None:
+        options: dict[str, Any] = {"clips": getattr(pl_module, "clipping", None) is not None}
+        if (rate_option := getattr(pl_module, "rate_option", None)) is not None:
+            options["rate_option"] = rate_option
+        judged = {sign: complaint(sign, value, self._usual(sign), **options) for sign, value in signs.items()}
         found = {sign: text for sign, text in judged.items() if text}
         self._bad_in_a_row = {text: self._bad_in_a_row.get(text, 0) + 1 for text in found.values()}
         # counted over all restarts, as the data module does: a resumed fit does not begin each of its epochs anew

@@ -2,7 +2,7 @@
 
 Two kinds that share some of their names:
 
-* `RowRegion`, rows of the whole width: what losses, SSIM and PSNR compare and SDFA's sequence discriminator sees.
+* `RowRegion`, rows of the whole width: what losses, SSIM and PSNR compare and SDFA's sync discriminator sees.
 * `LipRegion`, boxes: what a network that matches lips with speech sees. Its "lower" is a square round the mouth, of
   half the width.
 

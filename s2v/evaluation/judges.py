@@ -13,6 +13,7 @@ from s2v.metrics.emotion import canonical_emotion
 from s2v.metrics.sync_confidence import SyncMode, sync_mode
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
+from s2v.models.mini_xception import FER2013_CLASSES
 from s2v.models.pictures_in_parts import in_parts
 from s2v.models.senet import FERPLUS_CLASSES
 from s2v.weight_files.weight_file import read_weight_file
@@ -20,9 +21,6 @@ from s2v.weight_files.weight_source import file_of_source
 
 if TYPE_CHECKING:
     from s2v.models.fid_inception import FidInception
-
-FER2013_CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""Outputs of the published FER2013 networks (mini-XCEPTION), in order."""
 
 TRAINED_HERE = "trained by s2v; numbers compare within one report, not with published ones"
 PUBLISHED = "published weights"
@@ -177,7 +175,8 @@ def load_face_judge(source: str) -> FaceJudge:
         network.requires_grad_(False)
         return FaceJudge(network, names, source, sha256_of_file(path), TRAINED_HERE)
     face_network = load_face_network(f"{kind}:{path}").requires_grad_(False)
-    names = {"mini_xception": list(FER2013_CLASSES), "senet": list(FERPLUS_CLASSES)}.get(kind, [])
+    published = {"mini_xception": FER2013_CLASSES, "senet": FERPLUS_CLASSES}.get(kind, ())
+    names = [canonical_emotion(name) for name in published]
     if kind == "onnx":
         stated = cast(list[str], face_network.network.class_names)  # type: ignore[union-attr]
         names = [canonical_emotion(name) for name in stated]

@@ -69,8 +69,8 @@ def spread_ratio(generated: Floats, real: Floats) -> Callable[[Floats], Floats]:
     """
 
     def statistic(drawn: Floats) -> Floats:
-        above = np.einsum("ri,ij,rj->r", drawn, generated, drawn)
-        below = np.einsum("ri,ij,rj->r", drawn, real, drawn)
+        above = ((drawn @ generated) * drawn).sum(axis=1)
+        below = ((drawn @ real) * drawn).sum(axis=1)
         return np.divide(above, below, out=np.full(len(drawn), np.nan), where=below > 0)
 
     return statistic

@@ -67,13 +67,19 @@ class FrameDiscriminator(nn.Module):
 
     Args:
         width: factor on the channels.
-        layers: halvings of the picture; 4 sees patches of 46 pixels.
+        layers: halvings of the picture, 1 to 6; 4 sees patches of 46 pixels.
         normalise: spectral normalisation of each convolution.
+
+    Raises:
+        ValueError: another number of layers.
     """
 
     def __init__(self, width: float = 1.0, layers: int = 4, normalise: bool = True) -> None:
         super().__init__()
-        channels = [3] + [scaled_channels(c, width) for c in (64, 128, 256, 512, 512, 512)[:layers]]
+        sizes = (64, 128, 256, 512, 512, 512)
+        if not 1 <= layers <= len(sizes):
+            raise ValueError(f"D_fr halves the picture 1 to {len(sizes)} times, not {layers}")
+        channels = [3] + [scaled_channels(c, width) for c in sizes[:layers]]
         self.layers = nn.Sequential(
             *(downsampling(a, b, normalise) for a, b in pairwise(channels)),
             nn.Conv2d(channels[-1], 1, 1),

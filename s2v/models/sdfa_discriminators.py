@@ -3,7 +3,6 @@
 Their sizes were not published beyond what is said here; scores are logits, so that losses can be computed stably.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -126,6 +125,6 @@ class SpeechLipsDiscriminator(nn.Module):
         return self.score(distance.unsqueeze(-1)).squeeze(-1)
 
 
-def snippets(frames: Tensor, starts: Sequence[int]) -> Tensor:
-    """Five consecutive frames from each start: (B, T, 3, H, W) -> (len(starts) * B, 5, 3, H, W)."""
-    return torch.cat([frames[:, start : start + SYNC_FRAMES] for start in starts])
+def snippet(frames: Tensor, start: int) -> Tensor:
+    """Five consecutive frames, a view: (B, T, 3, H, W) -> (B, 5, 3, H, W)."""
+    return frames[:, start : start + SYNC_FRAMES]

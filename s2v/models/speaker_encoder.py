@@ -17,8 +17,8 @@ LEAST_LOUDNESS = 10 ** (-30 / 20)
 class SpeakerEncoder(nn.Module):
     """Three LSTM layers over mel energies; their last state, projected. Layout of resemble-ai/Resemblyzer.
 
-    Speech is heard in partial utterances of 1.6 s that overlap by half, whose vectors are averaged. Resemblyzer also
-    cuts silences out first; here they are heard.
+    Speech is heard in partial utterances of 1.6 s that overlap by half, the last one perhaps by more, whose vectors are
+    averaged. Resemblyzer also cuts silences out first; here they are heard.
 
     Args:
         hidden: LSTM units.
@@ -53,7 +53,7 @@ class SpeakerEncoder(nn.Module):
         """16 kHz speech (B, N) in [-1, 1] -> unit vectors (B, out_dim)."""
         loudness = speech.square().mean(dim=-1, keepdim=True).sqrt().clamp_min(1e-6)
         mels = self.mels(speech * (LEAST_LOUDNESS / loudness).clamp_min(1))
-        starts = range(0, max(1, mels.shape[1] - PARTIAL_FRAMES + 1), PARTIAL_FRAMES // 2)
+        starts = partial_starts(mels.shape[1])
         vectors = [self._of_partial(mels[:, start : start + PARTIAL_FRAMES]) for start in starts]
         return nn.functional.normalize(torch.stack(vectors).mean(dim=0), dim=-1)
 
@@ -61,3 +61,11 @@ class SpeakerEncoder(nn.Module):
         """Mel energies (B, T, 40) -> unit vectors (B, out_dim)."""
         _, (last, _) = self.lstm(mels)
         return nn.functional.normalize(self.linear(last[-1]).relu(), dim=-1)
+
+
+def partial_starts(mel_frames: int) -> list[int]:
+    """Where the partial utterances of so many mel frames start: every half of one, and the last that fits."""
+    last = max(0, mel_frames - PARTIAL_FRAMES)
+    starts = list(range(0, last + 1, PARTIAL_FRAMES // 2))
+    # speech that partials fit exactly has one frame more, centred on its end: no reason for another
+    return [*starts, last] if last - starts[-1] > 1 else starts

@@ -22,12 +22,14 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
     Attributes:
         optimizer_names: in the order in which `configure_optimizers` gives the optimizers.
         clipping: the largest gradient norm of each, by name as its attributes; None leaves it alone.
+        rate_option: of the learning rates, for what advises to change one, `{}` for an optimizer's name.
         accumulate_grad_batches: batches a step.
         scheduler_interval: when the schedulers step.
     """
 
     optimizer_names: tuple[str, ...] = ("generator",)
     clipping: Any = None
+    rate_option = "model.init_args.{}_lr"
     accumulate_grad_batches: int = 1
     scheduler_interval: Literal["step", "epoch"] = "epoch"
 

@@ -210,13 +210,19 @@ class ComposerModule(AdversarialModule):
         }
 
     def setup(self, stage: str) -> None:
-        """Check the data's frames, and at the start of a fit take the face network behind D_ID.
+        """Check the data's frames; at the start of a fit lay out the generator, take the face network behind D_ID.
 
         Raises:
             InputError: the frames are of another size or rate, the network is missing or does not fit.
         """
         self.check_data(stage, getattr(self.trainer, "datamodule", None))
-        if stage == "fit" and self._looks_at_faces and "face" not in self.feature_networks:
+        if stage != "fit":
+            return
+        # what tensor cores work in; two threads of a CPU would take a fifth longer. Before DistributedDataParallel
+        # wraps it, whose buckets take the layout that they find, and which would copy gradients of another each step
+        if self.trainer.strategy.root_device.type == "cuda":
+            self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self._looks_at_faces and "face" not in self.feature_networks:
             self.feature_networks["face"] = load_feature_network(self.feature_network, self.generator)
 
     def check_data(self, stage: str, data: Any) -> None:
@@ -232,16 +238,14 @@ class ComposerModule(AdversarialModule):
             check_frame_rate(data)
 
     def on_fit_start(self) -> None:
-        """Take stage 1's weights, unless the fit goes on from a checkpoint, which has them; lay out the generator."""
+        """Take stage 1's weights, unless a checkpoint or an earlier fit has brought them."""
         check_batch_size(self.generator, self.trainer)
-        # what tensor cores work in; two threads of a CPU would take a fifth longer
-        if self.device.type == "cuda":
-            self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.stage1_checkpoint and not self.trainer.ckpt_path:
+        if self.stage1_checkpoint and not self.has_weights:
             checkpoint = read_checkpoint(self.stage1_checkpoint, "stage 1")
             state = checkpoint["state_dict"]
             load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
             mark_unasked(self.representation, checkpoint)
+        self.has_weights = True
 
     def train(self, mode: bool = True) -> "ComposerModule":
         """Stage 1 stays in eval mode."""

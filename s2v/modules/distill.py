@@ -36,7 +36,7 @@ class DistillModule(RetrievesIdentity):
         identity_teacher: what `load_face_network` takes; nu* is its embedding (fc7) of the clip's first frame.
         emotion_teacher: likewise; mu* is the mean of its outputs over K frames.
         emotion_feature: which output is mu*: FERplus `logits`, or the pooled `embedding`.
-        frames_per_clip: K of eq. 1, redrawn every step.
+        frames_per_clip: K of eq. 1, redrawn every step; of a shorter clip, in a test, all.
         normalised_weight: lambda of eq. 2.
         target: the direction of eq. 3; see `soft_cross_entropy`.
         temperature: of eq. 3.
@@ -111,11 +111,12 @@ class DistillModule(RetrievesIdentity):
         return sources
 
     def setup(self, stage: str) -> None:
-        """Load the teachers.
+        """Check the data's number of frames, load the teachers.
 
         Raises:
-            InputError: a teacher is missing, or a file does not fit.
+            InputError: the frames are too few, a teacher is missing, or a file does not fit.
         """
+        self.check_data(stage, getattr(self._trainer, "datamodule", None))
         if self.identity_teacher and "identity" not in self.teachers:
             self.teachers["identity"] = load_face_network(self.identity_teacher)
         if self.emotion_teacher and "emotion" not in self.teachers:
@@ -127,12 +128,28 @@ class DistillModule(RetrievesIdentity):
                 + " to a face teacher's checkpoint, KIND:FILE or class:package.module.Class"
             )
 
+    def check_data(self, stage: str, data: Any) -> None:
+        """Windows must have the K frames of eq. 1; tests take whole clips.
+
+        `s2v.training.early_check` asks before loggers begin.
+
+        Raises:
+            InputError: they have fewer.
+        """
+        served = getattr(data, "num_frames", None)
+        if stage in ("fit", "validate") and served is not None and served < self.frames_per_clip:
+            raise InputError(
+                f"frames_per_clip is {self.frames_per_clip}, but the data serves {served} frames of a clip: lower "
+                "model.init_args.frames_per_clip, or raise data.init_args.num_frames"
+            )
+
     def on_fit_start(self) -> None:
-        """Take the pretrained CPC, unless the fit goes on from a checkpoint, which has its own; fill the cache."""
-        if self.cpc_checkpoint and not self.trainer.ckpt_path:
+        """Take the pretrained CPC, unless a checkpoint or an earlier fit has brought one; fill the cache."""
+        if self.cpc_checkpoint and not self.has_weights:
             load_cpc_weights(self.representation.cpc, self.cpc_checkpoint, self.prediction)
-        if self.speaker_checkpoint and not self.trainer.ckpt_path:
+        if self.speaker_checkpoint and not self.has_weights:
             load_speaker_weights(self.representation, self.speaker_checkpoint)
+        self.has_weights = True
         if self.teacher_cache:
             sources = [self.identity_teacher or "", self.emotion_teacher or ""]
             settings = [source and content_of_source(source) for source in sources]

@@ -27,9 +27,12 @@ class PlainHyperparameters(pl.LightningModule):
     Attributes:
         true_precisions: of `trainer.precision` without mixing, those that its weights and pictures agree in; see
             `s2v.training.trainer_check`.
+        has_weights: whether its weights are others than it begins with, a checkpoint's or an earlier fit's: a fit then
+            goes on from them, and reads no pretrained ones over them. A module that reads some sets it once it has.
     """
 
     true_precisions: tuple[str, ...] = ("32-true",)  # pictures become float32, whatever the weights are
+    has_weights: bool = False
 
     def save_hyperparameters(self, *args: Any, **kwargs: Any) -> None:
         """To be called in the constructor; with arguments it is Lightning's."""
@@ -46,6 +49,7 @@ class PlainHyperparameters(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """`load_from_checkpoint` gives back the config too, so that what is trained on from it can be loaded again."""
         mark_unasked(self, checkpoint)
+        self.has_weights = True
         saved = checkpoint.get("hyper_parameters", {})
         if self._trainer is None and "_instantiator" in saved:
             self.save_hyperparameters(plain_values(saved))

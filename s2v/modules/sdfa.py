@@ -12,7 +12,7 @@ from s2v.face_regions import RowRegion
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
 from s2v.models.sdfa import SDFA
-from s2v.models.sdfa_discriminators import SYNC_FRAMES, snippets
+from s2v.models.sdfa_discriminators import SYNC_FRAMES, snippet
 from s2v.models.sdfa_speech import frame_windows
 from s2v.models.voice_encoder import VoiceEncoder
 from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
@@ -40,6 +40,16 @@ class SDFALearningRates:
     frame: float = 1e-3
     sequence: float = 5e-5
     sync: float = 5e-5
+
+
+@dataclass
+class SDFAGradientClipping:
+    """Largest gradient norm of each optimizer; None, as published, leaves it alone."""
+
+    generator: float | None = None
+    frame: float | None = None
+    sequence: float | None = None
+    sync: float | None = None
 
 
 DECAYING = ("generator", "frame")
@@ -70,15 +80,18 @@ class SDFAModule(AdversarialModule):
         weights: of the loss terms.
         learning_rates: of the four Adams.
         betas: of the four Adams; unpublished, DCGAN's here.
-        decay_after: epochs at the full learning rates, 20 as published. They are the data module's: one window of
-            `num_frames` frames a clip, of CREMA-D 55 minutes in 325 steps of 16 clips. A published one was a pass over
-            a corpus such as GRID, 27 hours in all. So experiments/baselines/sdfa.yaml has a `decay` of 1.
+        decay_after: the last epoch, counted from 0, at the full learning rates; with 20, as published, 21 epochs have
+            them. Epochs are the data module's: one window of `num_frames` frames a clip, of CREMA-D 55 minutes in 325
+            steps of 16 clips. A published one was a pass over a corpus such as GRID, 27 hours in all. So
+            experiments/baselines/sdfa.yaml has a `decay` of 1.
         decay: factor on the decaying learning rates each epoch after that, 0.9 as published; 1: they stay.
         similarity_region: rows of the L1 term; SDFA's is the mouth half.
+        clipping: gradient norms' limits.
         accumulate_grad_batches: batches a step.
     """
 
     optimizer_names = ("generator", "frame", "sequence", "sync")
+    rate_option = "model.init_args.learning_rates.{}"
     fps = FPS
 
     def __init__(
@@ -96,6 +109,7 @@ class SDFAModule(AdversarialModule):
         decay_after: int = 20,
         decay: float = 0.9,
         similarity_region: RowRegion = "lower",
+        clipping: SDFAGradientClipping = SDFAGradientClipping(),  # noqa: B008
         accumulate_grad_batches: int = 1,
     ) -> None:
         super().__init__()
@@ -113,7 +127,6 @@ class SDFAModule(AdversarialModule):
         self.system_name = "SDFA" if voice is None else "S2F+SDFA"  # in a test's report
         self.voice_checkpoint = voice_checkpoint
         self.pretrained = pretrained
-        self.has_weights = False  # other than those it was begun with
         self.weights_file: str | None = None  # tested as it is, in a checkpoint's place: a report names it
         self.weights_note = NOT_WARPED  # likewise
         # from a checkpoint of a module made in Python they come as dicts
@@ -122,6 +135,8 @@ class SDFAModule(AdversarialModule):
         self.learning_rates = {name: getattr(rates, name) for name in self.optimizer_names}
         check_not_negative(self.learning_rates, "learning_rates.")
         check_not_negative(vars(self.weights), "weights.")
+        self.clipping = SDFAGradientClipping(**clipping) if isinstance(clipping, dict) else clipping
+        check_not_negative(vars(self.clipping), "clipping.")
         check_at_least_one({"accumulate_grad_batches": accumulate_grad_batches})
         self.betas = (betas[0], betas[1])
         self.decay_after = decay_after
@@ -154,7 +169,6 @@ class SDFAModule(AdversarialModule):
 
             state = {f"sdfa.{key}": value for key, value in load_sdfa(self.pretrained).state_dict().items()}
             load_part(self.generator, state, "sdfa.", self.pretrained, "published SDFA")
-            self.has_weights = True
             self.weights_file = self.pretrained
         if stage == "fit":
             self.weights_file = None
@@ -173,16 +187,17 @@ class SDFAModule(AdversarialModule):
             check_frame_rate(data)
 
     def on_fit_start(self) -> None:
-        """Take the voice encoder's weights, unless the fit goes on from a checkpoint, which has them."""
-        if self.voice is not None and self.voice_checkpoint and not self.trainer.ckpt_path:
+        """Take the voice encoder's weights, unless a checkpoint or an earlier fit has brought them."""
+        if self.voice is not None and self.voice_checkpoint and not self.has_weights:
             checkpoint = read_checkpoint(self.voice_checkpoint, "voice encoder")
             load_part(self.voice, checkpoint["state_dict"], "voice.", self.voice_checkpoint, "voice encoder")
             mark_unasked(self.voice, checkpoint)
+        self.has_weights = True
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint's weights are not to be replaced by published ones."""
+        """A checkpoint's weights are none that a report can name a file of."""
         super().on_load_checkpoint(checkpoint)
-        self.has_weights, self.weights_file = True, None
+        self.weights_file = None
 
     def train(self, mode: bool = True) -> "SDFAModule":
         """The voice encoder stays in eval mode."""
@@ -219,7 +234,7 @@ class SDFAModule(AdversarialModule):
         fake_scores = self.score(fake.detach(), still, pairs)
         if pairs is not None:
             # speech of another instant under real lips: half of what is false, generated lips the other half
-            wrong = self.discriminators["sync"](pairs.other_speech, snippets(real, [pairs.start]))
+            wrong = self.discriminators["sync"](pairs.other_speech, snippet(real, pairs.start))
             fake_scores["sync"] = torch.stack([wrong, fake_scores["sync"]])
         losses = {
             f"d_{name}": log_discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
@@ -267,7 +282,7 @@ class SDFAModule(AdversarialModule):
         if self.weights.sequence:
             scores["sequence"] = d["sequence"](frames)
         if pairs is not None:
-            scores["sync"] = d["sync"](pairs.speech, snippets(frames, [pairs.start]))
+            scores["sync"] = d["sync"](pairs.speech, snippet(frames, pairs.start))
         return scores
 
     def generator_losses(

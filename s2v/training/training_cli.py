@@ -369,7 +369,6 @@ def _leave_out_what_does_not_apply() -> None:
         "Checkpoint directory .* exists and is not empty",  # loggers write there; callbacks/save_config.py looks
         "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler resumes
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-        r"It is recommended to use `self\.log\('val/",  # every process validates all clips: nothing is to be gathered
     ):
         warnings.filterwarnings("ignore", message)
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")

@@ -1,5 +1,7 @@
 import csv
+import inspect
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from torch import Tensor
 
 from callbacks.gan_health import GANHealth
 from callbacks.gan_signs import diversity, loss_over_chance, motion, win_rate
+from s2v.modules.adversarial import AdversarialModule
+from s2v.modules.composer import ComposerModule, GradientClipping
+from s2v.modules.sdfa import SDFAModule
 from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader, trainer
 
 
@@ -185,11 +190,11 @@ class Explode(pl.Callback):
                 parameter.grad *= 1000
 
 
-def warned_of_explosion(tmp_path: Path, step: int) -> list[str]:
+def warned_of_explosion(tmp_path: Path, step: int, module: SmallGAN | None = None) -> list[str]:
     health = GANHealth(every_n_steps=1, patience=1, warmup_steps=0)
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
-        trainer(tmp_path, Explode(step), health, max_steps=step).fit(gan(), loader())
+        trainer(tmp_path, Explode(step), health, max_steps=step).fit(module or gan(), loader())
     return [text for text in messages(record) if "explode" in text]
 
 
@@ -199,7 +204,29 @@ def test_four_measurements_do_not_tell_what_is_usual(tmp_path: Path) -> None:
 
 def test_warns_of_exploding_gradients_against_what_was_usual(tmp_path: Path) -> None:
     (text,) = warned_of_explosion(tmp_path, 7)
-    assert text.startswith("health/gradient_norm/generator = ") and "clipping.generator" in text
+    assert text.startswith("health/gradient_norm/generator = ")
+    # SmallGAN has no such options
+    assert text.endswith("explode: clip them or lower the generator optimizer's learning rate")
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate"),
+    [(ComposerModule, "generator_lr"), (SDFAModule, "learning_rates.generator")],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_warning_names_options_that_the_module_has(
+    kind: type[AdversarialModule], rate: str, tmp_path: Path
+) -> None:
+    module = gan()
+    module.rate_option, module.clipping = kind.rate_option, GradientClipping()  # type: ignore[assignment]
+    (text,) = warned_of_explosion(tmp_path, 7, module)
+    *_, clipping, lower = re.findall(r"model\.init_args\.([\w.]+)", text)
+    assert (clipping, lower) == ("clipping.generator", rate)
+    arguments = inspect.signature(kind).parameters
+    for option in (clipping, lower):
+        name, _, inner = option.partition(".")
+        assert not inner or hasattr(arguments[name].default, inner)
+        assert name in arguments
 
 
 def test_judges_only_what_the_step_returns(tmp_path: Path) -> None:

@@ -66,9 +66,25 @@ def test_gradient_norm_is_torchs() -> None:
 def test_a_bad_sign_names_cause_and_remedy_in_one_line(
     sign: str, value: float, usual: float | None, words: str
 ) -> None:
-    text = complaint(sign, value, usual)
+    text = complaint(sign, value, usual, "{}_lr", clips=True)
     assert text is not None and "\n" not in text
     assert re.search(words, text)
+
+
+@pytest.mark.parametrize(
+    ("sign", "value", "words"),
+    [
+        ("health/frame/win_rate", 1.0, r"lower model\.rates\.frame,"),
+        ("health/frame/win_rate", 0.1, r"raise model\.rates\.frame, lower model\.rates\.generator,"),
+        ("health/sync/loss_over_chance", 1.0, r"raise model\.rates\.sync$"),
+        ("health/diversity", 0.1, r"or model\.rates\.generator,"),
+        ("health/gradient_norm/frame", 500.0, r"clip them or lower model\.rates\.frame$"),
+    ],
+)
+def test_a_remedy_is_an_option_that_there_is(sign: str, value: float, words: str) -> None:
+    text = complaint(sign, value, 1.0, "model.rates.{}")
+    assert text is not None and re.search(words, text)
+    assert "_lr" not in text and "clipping" not in text
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     ),
     "region_lower": lambda m: m.similarity_region == "lower",
     "region_upper": lambda m: m.similarity_region == "upper",
-    "similarity_sum": lambda m: m.similarity_reduction == "sum",
+    "similarity_sum": lambda m: (m.similarity_reduction, m.similarity_region) == ("sum", "lower"),
     "without_feature_matching": lambda m: m.weights.matching == 0,
     "without_frame_adversary": lambda m: m.weights.frame == m.weights.matching == 0,
     "without_gradient": lambda m: m.weights.gradient == 0,

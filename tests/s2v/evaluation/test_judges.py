@@ -120,6 +120,16 @@ def test_published_weights_are_known_by_their_content(name: str, output: str, wi
     seen = judge.look(torch.randint(0, 256, (2, 3, 112, 112), dtype=torch.uint8), output)
     assert seen.shape == (2, width)
     assert "published" in judge.origin
+    emotions = [
+        "anger",
+        "disgust",
+        "fear",
+        "happiness",
+        "sadness",
+        "surprise",
+        "neutral",
+    ]  # as corpora's are spelt
+    assert judge.class_names == (emotions if "XCEPTION" in name else [])
 
 
 def test_a_syncnet_made_in_python_is_one_line(tmp_path: Path) -> None:

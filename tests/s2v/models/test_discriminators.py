@@ -28,6 +28,13 @@ def test_frame_scores_patches() -> None:
     assert FrameDiscriminator(width=1 / 16)(torch.randn(3, 3, 64, 64)).shape == (3, 1, 4, 4)
 
 
+def test_frame_halvings_are_as_many_as_asked_for_or_an_error() -> None:
+    assert FrameDiscriminator(width=1 / 16, layers=6)(torch.randn(1, 3, 64, 64)).shape == (1, 1, 1, 1)
+    for layers in (-1, 0, 7):
+        with pytest.raises(ValueError, match=f"1 to 6 times, not {layers}"):
+            FrameDiscriminator(width=1 / 16, layers=layers)
+
+
 def test_sync_scores_pairs() -> None:
     discriminator = SyncDiscriminator(8, image_size=32, width=1 / 16).eval()
     contexts, frames = torch.randn(2, 3, 8), torch.randn(2, 3, 3, 32, 32)

@@ -9,7 +9,7 @@ from s2v.models.sdfa_discriminators import (
     SequenceDiscriminator,
     SpeechLipsDiscriminator,
     StillFrameDiscriminator,
-    snippets,
+    snippet,
 )
 
 
@@ -37,10 +37,10 @@ def test_the_sync_discriminator_sees_the_mouth_half_alone() -> None:
     assert (judge(speech, changed) - judge(speech, lips)).abs().min() > 1e-6
 
 
-def test_snippets_are_five_frames_in_a_row() -> None:
-    frames = torch.arange(8.0).view(1, 8, 1, 1, 1)
-    found = snippets(frames, [0, 3])
-    assert found[:, :, 0, 0, 0].tolist() == [[0, 1, 2, 3, 4], [3, 4, 5, 6, 7]]
+def test_a_snippet_is_five_frames_in_a_row() -> None:
+    frames = torch.arange(16.0).view(2, 8, 1, 1, 1)
+    found = snippet(frames, 3)
+    assert found[:, :, 0, 0, 0].tolist() == [[3, 4, 5, 6, 7], [11, 12, 13, 14, 15]]
 
 
 @pytest.mark.parametrize("kind", ["frame", "sequence", "sync"])

@@ -54,7 +54,7 @@ def test_a_vector_is_the_last_state_projected(encoder: SpeakerEncoder) -> None:
 
 
 def test_longer_speech_is_the_mean_of_overlapping_partials(encoder: SpeakerEncoder) -> None:
-    speech = speech_like(3.3).unsqueeze(0)
+    speech = speech_like(3.2).unsqueeze(0)
     mels = encoder.mels(speech)
     parts = [encoder._of_partial(mels[:, start : start + 160]) for start in (0, 80, 160)]
     mean = torch.stack(parts).mean(dim=0)
@@ -67,6 +67,23 @@ def test_quiet_speech_is_raised_and_loud_speech_left(encoder: SpeakerEncoder) ->
     at_30_dbfs = speech * 10 ** (-30 / 20) / speech.square().mean().sqrt()
     torch.testing.assert_close(encoder(at_30_dbfs * 0.01), encoder(at_30_dbfs), atol=1e-5, rtol=0)
     assert (encoder(at_30_dbfs * 3) - encoder(at_30_dbfs)).norm() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "starts"),
+    [
+        (0.5, [0]),
+        (1.6, [0]),  # 161 mel frames: the last is centred on the end of speech that fits exactly
+        (2.39, [0, 80]),
+        (2.4, [0, 80]),
+        (3.3, [0, 80, 160, 171]),
+    ],
+)
+def test_the_end_is_heard_too(seconds: float, starts: list[int], encoder: SpeakerEncoder) -> None:
+    speech = speech_like(seconds).unsqueeze(0)
+    mels = encoder.mels(speech)
+    parts = [encoder._of_partial(mels[:, start : start + 160]) for start in starts]
+    assert torch.equal(encoder(speech), nn.functional.normalize(torch.stack(parts).mean(dim=0), dim=-1))
 
 
 @pytest.mark.parametrize("samples", [1, 399, 25_600])

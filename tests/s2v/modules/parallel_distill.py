@@ -28,7 +28,9 @@ def main(folder: Path, cache: str, identity_teacher: str, emotion_teacher: str, 
         batch_size=GLOBAL_BATCH // processes,
         num_workers=0,
     )
-    module = distill(identity_teacher=identity_teacher, emotion_teacher=emotion_teacher, lr=1e-3)
+    module = distill(
+        identity_teacher=identity_teacher, emotion_teacher=emotion_teacher, frames_per_clip=2, lr=1e-3
+    )
     before = {name: p.detach().clone() for name, p in module.representation.named_parameters()}
     fit = trainer(
         folder,

@@ -5,6 +5,7 @@ Each rank leaves `PROCESSES-RANK.pt` in FOLDER: what it logged of untrained modu
 """
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class SomeUnlabelled(CremaD):
 def main(folder: Path, cache: str, syncnet: str, processes: int) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    warnings.filterwarnings("error", "It is recommended to use")  # of a number that is one process' share
     served: list[str] = []
 
     class Served(ReproducibleRandomness):

@@ -521,3 +521,19 @@ def test_pose_codes_name_a_speaker_that_they_have_no_place_for(
 
     with pytest.raises(InputError, match=re.escape(told)):
         fit(tmp_path, module, Other())
+
+
+@pytest.mark.parametrize(
+    ("device", "stage", "laid_out"), [("cuda", "fit", True), ("cuda", "test", False), ("cpu", "fit", False)]
+)
+def test_for_a_fit_on_a_gpu_the_generator_is_laid_out_before_it_is_wrapped(
+    device: str, stage: str, laid_out: bool, face_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DDP's buckets, made between `setup` and `on_fit_start`, take the layout that they find."""
+    module, run = composer(feature_network=face_file), trainer(tmp_path)
+    monkeypatch.setattr(type(run.strategy), "root_device", torch.device(device))
+    module.trainer = run
+    module.setup(stage)
+    kernels = [p for p in module.generator.parameters() if p.dim() == 4 and p.shape[-1] > 1]
+    assert kernels
+    assert all(p.is_contiguous(memory_format=torch.channels_last) == laid_out for p in kernels)

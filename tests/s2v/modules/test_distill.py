@@ -305,6 +305,18 @@ def test_without_teachers_there_is_nothing_to_distill(
         getattr(trainer(tmp_path, max_steps=1), verb)(made, datamodule=SmallFaces())
 
 
+def test_fewer_frames_than_mu_is_the_mean_of_are_one_error(tmp_path: Path) -> None:
+    """Before the teachers are read, of which there are none here; a test has whole clips."""
+    made, data = distill(frames_per_clip=5), SmallFaces(pictures=4)
+    data.num_frames = 4  # type: ignore[attr-defined]
+    for verb in ("fit", "validate"):
+        with pytest.raises(InputError, match="frames_per_clip is 5, but the data serves 4 frames of a clip"):
+            getattr(trainer(tmp_path, max_steps=1), verb)(made, datamodule=data)
+    made.check_data("test", data)
+    data.num_frames = 5  # type: ignore[attr-defined]
+    made.check_data("fit", data)
+
+
 def test_names_the_head_that_does_not_fit_its_teacher(teachers: dict[str, Any], tmp_path: Path) -> None:
     made = distill(emotion_feature="embedding", **teachers)
     with pytest.raises(

@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,13 @@ from s2v.models.sdfa_discriminators import (
     StillFrameDiscriminator,
 )
 from s2v.models.voice_encoder import VoiceEncoder
-from s2v.modules.sdfa import SDFALearningRates, SDFALossWeights, SDFAModule, frame_numbers
+from s2v.modules.sdfa import (
+    SDFAGradientClipping,
+    SDFALearningRates,
+    SDFALossWeights,
+    SDFAModule,
+    frame_numbers,
+)
 from tests.s2v.modules.small_faces import SIZE, Losses, SmallFaces, batch_of, draw_clip, trainer
 
 VOICE = 20
@@ -140,12 +147,36 @@ def test_weight_0_leaves_a_term_out(tmp_path: Path) -> None:
     assert not changed(before, module.discriminators["sync"])
 
 
-def test_the_learning_rates_decay_after_twenty_epochs() -> None:
+def test_the_learning_rates_decay_after_the_21st_epoch() -> None:
     module = sdfa(learning_rates=SDFALearningRates(sync=1e-5))
     assert [module.decayed(epoch) for epoch in (0, 20, 21, 22)] == pytest.approx([1, 1, 0.9, 0.81])
     optimizers, schedulers = module.configure_optimizers()
     assert [o.defaults["lr"] for o in optimizers] == [1e-4, 1e-3, 5e-5, 1e-5]
     assert [s.optimizer for s in schedulers] == optimizers[:2]
+
+
+def test_clips_each_optimizers_gradients_at_its_own_norm(tmp_path: Path) -> None:
+    norms: dict[int, list[float]] = {}
+
+    class Norms(pl.Callback):
+        def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+            norms.setdefault(trainer.optimizers.index(optimizer), []).append(norm.item())
+
+    for limits in (SDFAGradientClipping(), SDFAGradientClipping(generator=1e-3, sequence=1e-4)):
+        torch.manual_seed(1)
+        run = trainer(tmp_path, Norms(), max_steps=1, max_epochs=-1)
+        run.fit(sdfa(clipping=limits), datamodule=SmallFaces(pictures=6))
+    (generator, clipped), frame, (sequence, clipped_sequence), sync = (norms[index] for index in range(4))
+    assert generator > 2e-3 and clipped == pytest.approx(1e-3, rel=1e-2)
+    assert sequence > 2e-4 and clipped_sequence == pytest.approx(1e-4, rel=1e-2)
+    assert frame[0] == pytest.approx(frame[1]) and sync[0] == pytest.approx(sync[1])  # not clipped
+
+
+def test_a_limit_of_no_sense_is_one_error() -> None:
+    with pytest.raises(InputError, match=r"clipping\.sync must be 0 or more and finite, got -1"):
+        sdfa(clipping={"sync": -1.0})  # as from a checkpoint
 
 
 def test_the_voice_and_the_generator_have_to_agree() -> None:
@@ -185,6 +216,7 @@ def test_published_weights_do_not_replace_trained_ones(tmp_path: Path) -> None:
     weight = module.generator.generator.rnn_noise.weight_ih_l0
     module.setup("fit")
     torch.testing.assert_close(weight.detach(), published)
+    module.on_fit_start()
     with torch.no_grad():
         weight += 1  # a fit
     module.setup("test")

@@ -125,6 +125,6 @@ def test_a_full_disk_is_one_line(small_disk: Path) -> None:
 def test_mirrored_windows_have_no_cached_features(
     teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path
 ) -> None:
-    made = distill(teacher_cache=str(tmp_path / "kept"), **teachers)
+    made = distill(teacher_cache=str(tmp_path / "kept"), frames_per_clip=4, **teachers)
     with pytest.raises(InputError, match=r"data\.init_args\.flip mirrors .*: set flip to false, or leave"):
         trainer(tmp_path, max_steps=1).fit(made, datamodule=faces(crema_d_cache, flip=True))

@@ -12,6 +12,8 @@ import lightning.pytorch as pl
 import pytest
 import torch
 import yaml
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.trainer.connectors.logger_connector import result
 from torch import Tensor
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader
@@ -188,6 +190,16 @@ def test_ctrl_c_is_status_130_after_an_orderly_end(
     finally:
         signal.signal(signal.SIGINT, before)
     assert "s2v: interrupted" in capsys.readouterr().err
+
+
+def test_a_number_that_is_one_process_share_is_warned_of(
+    configs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SmallGAN is no SharedValidation. A pretended group of processes: a real one would outlive the test."""
+    monkeypatch.setattr(result, "_distributed_is_initialized", lambda: True)
+    result.warning_cache.clear()  # it warns once a process
+    with pytest.warns(PossibleUserWarning, match=r"self\.log\('val/error', \.\.\., sync_dist=True\)"):
+        assert main(["validate", *configs]) == 0
 
 
 def test_divergence_is_one_line(configs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
