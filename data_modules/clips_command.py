@@ -25,13 +25,13 @@ def add_clips_arguments(parser: argparse.ArgumentParser) -> None:
         "--split",
         default="seen",
         help="seen, recordings, unseen, sentences, official, or a folder with train.txt, val.txt and test.txt "
-        "(%(default)s)",
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--part",
         choices=("train", "val", "test"),
         default="test",
-        help="which part of the split (%(default)s)",
+        help="which part of the split (default: %(default)s)",
     )
 
 

@@ -38,15 +38,17 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, required=True, help="folder for the decoded clips and manifest.csv"
     )
     parser.add_argument(
-        "--size", type=int, default=128, help="side of the square frames in pixels (default 128)"
+        "--size", type=int, default=128, help="side of the square frames in pixels (default: 128)"
     )
-    parser.add_argument("--fps", type=int, default=25, help="frames per second after resampling (default 25)")
+    parser.add_argument(
+        "--fps", type=int, default=25, help="frames per second after resampling (default: 25)"
+    )
     parser.add_argument(
         "--crop",
         choices=["none", "center", "face"],
         default="none",
         help="none, center: the largest central square (a square video stays whole); "
-        "face: one steady box round the face (default none)",
+        "face: one steady box round the face (default: none)",
     )
     parser.add_argument(
         "--detector",
@@ -67,27 +69,29 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         help="decode on a Dask cluster instead: tcp://host:8786 or a scheduler file (extra dask); corpus and "
         "cache must be on a disk that all workers see, at the same path",
     )
-    parser.add_argument("--time-limit", type=float, default=60.0, help="seconds a clip may take (default 60)")
     parser.add_argument(
-        "--min-seconds", type=float, default=1.0, help="shorter clips are refused (default 1)"
+        "--time-limit", type=float, default=60.0, help="seconds a clip may take (default: 60)"
     )
     parser.add_argument(
-        "--max-seconds", type=float, default=600.0, help="longer clips are refused (default 600)"
+        "--min-seconds", type=float, default=1.0, help="shorter clips are refused (default: 1)"
+    )
+    parser.add_argument(
+        "--max-seconds", type=float, default=600.0, help="longer clips are refused (default: 600)"
     )
     parser.add_argument(
         "--max-av-difference",
         type=float,
         default=0.5,
-        help="seconds by which sound and picture may differ in extent (default 0.5)",
+        help="seconds by which sound and picture may differ in extent (default: 0.5)",
     )
     parser.add_argument(
         "--cache-format",
         choices=["raw", "jpeg"],
         default="raw",
-        help="how frames are stored: pixels as they are, or JPEG, smaller and slower to read (default raw)",
+        help="how frames are stored: pixels as they are, or JPEG, smaller and slower to read (default: raw)",
     )
     parser.add_argument(
-        "--jpeg-quality", type=int, help="1 to 100, for --cache-format jpeg (default 95)", metavar="QUALITY"
+        "--jpeg-quality", type=int, help="1 to 100, for --cache-format jpeg (default: 95)", metavar="QUALITY"
     )
     parser.add_argument(
         "--sync-audit",
@@ -103,13 +107,13 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         "--sync-max-offset",
         type=int,
         metavar="FRAMES",
-        help=f"for --sync-audit: clips further apart than this are flagged (default {SYNC_MAX_OFFSET})",
+        help=f"for --sync-audit: clips further apart than this are flagged (default: {SYNC_MAX_OFFSET})",
     )
     parser.add_argument(
         "--consent",
         type=Path,
         metavar="FILE",
-        help="CSV with columns speaker, consent (yes, no): clips of who did not agree are refused",
+        help="CSV with columns speaker and consent (yes, no): clips of speakers who did not agree are rejected",
     )
     parser.add_argument(
         "--without-consent",
@@ -119,8 +123,8 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read all cached clips too, and make those anew that are damaged (without: those whose size or "
-        "time of change differs)",
+        help="read every cached clip and remake damaged ones (without it: only those whose size or modification "
+        "time changed)",
     )
     parser.add_argument(
         "--overwrite",

@@ -82,8 +82,8 @@ class WindowDataset(Dataset[Window]):
         start, first, mirrored = spare // 2, room // 2, False
         if self.random:
             draw = np.random.default_rng([self.seed, epoch, index])
-            # Any frame that can be the first shown is as likely as the others, those at the clip's edges too: in a window
-            # laid anywhere and then searched for pictures, a clip's own beginning would hardly ever be seen.
+            # Any frame that can be the first shown is as likely as the others, those at the clip's edges too: in
+            # windows laid anywhere and then searched for pictures, a clip's beginning would hardly ever be seen.
             shown = int(draw.integers(spare + room + 1))
             start = int(draw.integers(max(0, shown - room), min(spare, shown) + 1))
             first = shown - start

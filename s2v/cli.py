@@ -69,7 +69,7 @@ TRAINING = {
     "fit": "train a stage, or what it stands on, from YAML configs",
     "validate": "run a checkpoint over the validation split",
     "test": "run a checkpoint over the test split and write the report",
-    "predict": "generate the test split's clips for callbacks of your own; videos on disk are export's",
+    "predict": "hand the test split's generated clips to callbacks of your own (`s2v export` writes videos)",
 }
 """LightningCLI's subcommands; their options come from the configs' classes."""
 

@@ -14,11 +14,17 @@ def add_synthesize_arguments(parser: argparse.ArgumentParser) -> None:
         "--layout",
         choices=("crema_d", "voxceleb2"),
         default="crema_d",
-        help="whose folders and file names (%(default)s); voxceleb2: a third of the people below test/",
+        help="whose folders and file names (default: %(default)s); voxceleb2: a third of the people below test/",
     )
-    parser.add_argument("--speakers", type=int, default=6, metavar="N", help="how many people (%(default)s)")
     parser.add_argument(
-        "--clips-per-speaker", type=int, default=24, metavar="M", help="recordings of each (%(default)s)"
+        "--speakers", type=int, default=6, metavar="N", help="how many people (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--clips-per-speaker",
+        type=int,
+        default=24,
+        metavar="M",
+        help="recordings of each (default: %(default)s)",
     )
     parser.add_argument(
         "--sentences",
@@ -27,10 +33,10 @@ def add_synthesize_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many sentences, up to 24 (CREMA-D's 12, each in all six emotions before the next)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="same seed, same corpus (%(default)s)"
+        "--seed", type=int, default=0, metavar="S", help="same seed, same corpus (default: %(default)s)"
     )
     parser.add_argument(
-        "--size", type=int, default=128, metavar="PIXELS", help="side of the video (%(default)s)"
+        "--size", type=int, default=128, metavar="PIXELS", help="side of the video (default: %(default)s)"
     )
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (one per core)"

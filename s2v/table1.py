@@ -36,7 +36,7 @@ def add_table1_arguments(parser: argparse.ArgumentParser) -> None:
         "--train",
         choices=("missing", "never"),
         default="missing",
-        help="fit the stages whose checkpoints are not there, or take it as an error (%(default)s)",
+        help="fit the stages whose checkpoints are not there, or take it as an error (default: %(default)s)",
     )
 
 

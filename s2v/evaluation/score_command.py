@@ -46,26 +46,26 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("score"),
         metavar="DIR",
-        help="where the report goes (%(default)s)",
+        help="where the report goes (default: %(default)s)",
     )
     parser.add_argument(
         "--syncnet",
         metavar="FILE",
-        help="SyncNet for the lips: syncnet_v2 or a fit's *.ckpt (none: left out)",
+        help="SyncNet for the lips: syncnet_v2 or a fit's *.ckpt (default: left out)",
     )
     parser.add_argument(
-        "--identity-judge", metavar="[KIND:]FILE", help="face network for identity (none: left out)"
+        "--identity-judge", metavar="[KIND:]FILE", help="face network for identity (default: left out)"
     )
     parser.add_argument(
-        "--emotion-judge", metavar="[KIND:]FILE", help="face network for emotion (none: left out)"
+        "--emotion-judge", metavar="[KIND:]FILE", help="face network for emotion (default: left out)"
     )
     parser.add_argument(
-        "--lpips", metavar="FILE", help="AlexNet weights of torchvision for LPIPS (none: left out)"
+        "--lpips", metavar="FILE", help="AlexNet weights of torchvision for LPIPS (default: left out)"
     )
     parser.add_argument(
         "--fid",
         metavar="FILE",
-        help="FID's Inception, pt_inception-2015-12-05-6726825d.pth (none: left out; slow without a GPU)",
+        help="FID's Inception, pt_inception-2015-12-05-6726825d.pth (default: left out; slow without a GPU)",
     )
     parser.add_argument(
         "--landmarks",
@@ -82,7 +82,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         metavar="FILE",
-        help="what made the videos: named by its hash, the teachers of a fit's *.ckpt marked",
+        help="checkpoint that made the videos: the report names its hash, and the judges that taught it",
     )
     parser.add_argument(
         "--teacher",
@@ -92,13 +92,14 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="weights the system learned from, marked where they also judge (repeatable)",
     )
     parser.add_argument(
-        "--system", default="generated", metavar="NAME", help="name in the report (%(default)s)"
+        "--system", default="generated", metavar="NAME", help="name in the report (default: %(default)s)"
     )
     parser.add_argument(
         "--speech",
         choices=("own", "real"),
         default="own",
-        help="generated lips are heard with the video's own sound, or the real one's (%(default)s)",
+        help="judge generated lips by their video's sound track (own) or the real video's (real) "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--crop",
@@ -106,7 +107,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="none: pictures must be face crops, for SyncNet and the face judges squash whole pictures to a square; "
         "face: one steady box round the face a video, as `s2v prepare --crop face` cuts it (pairs of one size: the "
-        "real one's for both) (%(default)s)",
+        "real one's for both) (default: %(default)s)",
     )
     parser.add_argument(
         "--crop-size",
@@ -133,7 +134,11 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         "given); the speech stays",
     )
     parser.add_argument(
-        "--bootstrap", type=int, default=1000, metavar="N", help="resamples of the intervals (%(default)s)"
+        "--bootstrap",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="resamples of the intervals (default: %(default)s)",
     )
     parser.add_argument(
         "--workers",
@@ -148,7 +153,9 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure on a Dask cluster instead: tcp://host:8786 or a scheduler file (extra dask); videos and weights "
         "must be on a disk that all workers see, at the same path",
     )
-    parser.add_argument("--device", default="cpu", help="where the judges run: cpu, cuda, ... (%(default)s)")
+    parser.add_argument(
+        "--device", default="cpu", help="where the judges run: cpu, cuda, ... (default: %(default)s)"
+    )
 
 
 def run_score(args: argparse.Namespace) -> int:

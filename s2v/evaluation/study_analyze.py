@@ -18,26 +18,32 @@ def add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
         "--key", type=Path, required=True, metavar="FILE", help="key.json, as study create wrote it"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where study.json and study.md go (none: printed only)"
+        "--output", type=Path, metavar="DIR", help="where study.json and study.md go (default: printed only)"
     )
     parser.add_argument(
         "--least-seconds",
         type=float,
         default=2.0,
         metavar="S",
-        help="participants with a lower median time an item are left out (%(default)s)",
+        help="participants with a lower median time an item are left out (default: %(default)s)",
     )
     parser.add_argument(
         "--wrong-checks",
         type=int,
         default=0,
         metavar="N",
-        help="participants with more wrong attention checks are left out (%(default)s)",
+        help="participants with more wrong attention checks are left out (default: %(default)s)",
     )
     parser.add_argument(
-        "--bootstrap", type=int, default=1000, metavar="N", help="resamples of the intervals (%(default)s)"
+        "--bootstrap",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="resamples of the intervals (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed of the bootstrap (default: %(default)s)"
+    )
 
 
 def run_analyze(args: argparse.Namespace) -> int:

@@ -33,7 +33,9 @@ def add_create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="a new folder for the page and its key"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of order, sides and clips (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed of order, sides and clips (default: %(default)s)"
+    )
     parser.add_argument(
         "--trials",
         type=int,
@@ -41,7 +43,9 @@ def add_create_arguments(parser: argparse.ArgumentParser) -> None:
         help="choices a question, and ratings and namings (2 for every two systems, 6 at least)",
     )
     parser.add_argument(
-        "--title", default="Talking faces: a study", help="what participants read first (%(default)s)"
+        "--title",
+        default="Talking faces: a study",
+        help="what participants read first (default: %(default)s)",
     )
 
 

@@ -59,13 +59,17 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="make videos anew that are already there")
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (%(default)s)"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: %(default)s)",
     )
     parser.add_argument(
         "--identity",
         choices=("mean", "first"),
         default="mean",
-        help="hear the face in all of the speech, or, as live use has to, in its beginning (%(default)s)",
+        help="read identity from the whole recording (mean), or, as live use has to, from its beginning (first) "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--no-mark",
@@ -83,7 +87,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="use a checkpoint that was trained on speakers who had not agreed to it; the JSON file says so",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
 
 
 def run_export(args: argparse.Namespace) -> int:

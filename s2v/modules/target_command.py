@@ -53,7 +53,7 @@ def add_targets_arguments(parser: argparse.ArgumentParser) -> None:
         "must be on a disk that all workers see, at the same path",
     )
     parser.add_argument(
-        "--device", default="cpu", help="where the teachers work: cpu, cuda, ... (%(default)s)"
+        "--device", default="cpu", help="where the teachers work: cpu, cuda, ... (default: %(default)s)"
     )
 
 

@@ -29,17 +29,25 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
         help="run folders: metrics.csv, config.yaml, report.json and videos are taken as far as they are there",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("report.html"), metavar="FILE", help="the page (%(default)s)"
+        "--output",
+        type=Path,
+        default=Path("report.html"),
+        metavar="FILE",
+        help="the page (default: %(default)s)",
     )
     parser.add_argument(
-        "--clips", type=int, default=6, metavar="N", help="clips whose videos are shown (%(default)s)"
+        "--clips",
+        type=int,
+        default=6,
+        metavar="N",
+        help="clips whose videos are shown (default: %(default)s)",
     )
     parser.add_argument(
         "--embed",
         type=float,
         default=20.0,
         metavar="MB",
-        help="videos inside the page, in all; further ones are copied beside it (%(default)s)",
+        help="videos inside the page, in all; further ones are copied beside it (default: %(default)s)",
     )
 
 

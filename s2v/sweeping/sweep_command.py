@@ -46,7 +46,9 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="the sweep's own folder (runs/sweeps/<name of FILE>)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed of the search (default: %(default)s)"
+    )
 
 
 def run_sweep(args: argparse.Namespace) -> int:
