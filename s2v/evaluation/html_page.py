@@ -1,6 +1,7 @@
 """A report as one HTML page that opens anywhere: style and pictures inside, nothing fetched, names escaped."""
 
 import base64
+import hashlib
 from collections.abc import Collection, Iterable
 from html import escape
 
@@ -85,6 +86,11 @@ def page(
     )
     parts += [f"<h2>What the numbers mean</h2><dl>{meanings}</dl>", "</body></html>"]
     return "\n".join(parts) + "\n"
+
+
+def policy_hash(text: str) -> str:
+    """What a page's policy names a script or style by: no other of these runs or shows."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def _numbers(header: list[str], table: list[list[str]]) -> str:

@@ -1,7 +1,8 @@
-"""Texts from strangers in Markdown and on a terminal: they show as text, whatever they hold."""
+"""Markdown's tables; texts from strangers, there and on a terminal: they show as text, whatever they hold."""
 
 import html
 import re
+from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
@@ -12,3 +13,8 @@ def printable(text: str) -> str:
 def escaped(text: str) -> str:
     """In Markdown or a cell of its tables: neither markup nor HTML."""
     return re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", html.escape(printable(text), quote=False))
+
+
+def table_line(cells: Iterable[str]) -> str:
+    """A row of a table, of cells as they are."""
+    return "| " + " | ".join(cells) + " |"

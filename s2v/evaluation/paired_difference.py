@@ -1,6 +1,5 @@
 """One system minus another on the same clips: what clips have in common, easy or hard, falls out of the interval."""
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from s2v.evaluation.bootstrap import Estimate, Floats, mean_estimate
-from s2v.evaluation.report_rows import finite
+from s2v.evaluation.report_rows import estimate_json, finite_number
 
 FIRST = "speech2video"
 """The system that others are taken from, where there is one of this name."""
@@ -37,7 +36,7 @@ def clip_scores(clips: Any, system: str, metrics: Collection[str]) -> ClipScores
         if isinstance(row, dict) and row.get("system") == system and isinstance(row.get("clip_id"), str)
     }
     columns = {
-        metric: np.array([_number(row.get(metric)) for row in rows.values()], dtype=np.float64)
+        metric: np.array([finite_number(row.get(metric)) for row in rows.values()], dtype=np.float64)
         for metric in metrics
     }
     return ClipScores(
@@ -68,7 +67,8 @@ class PairedDifferences:
         return {
             "system": self.first,
             "minus": {
-                name: {metric: _plain(value) for metric, value in found.items()} | {"clips": self.clips[name]}
+                name: {metric: estimate_json(value) for metric, value in found.items()}
+                | {"clips": self.clips[name]}
                 for name, found in self.minus.items()
             },
         }
@@ -110,13 +110,3 @@ def first_system(names: Collection[str]) -> str:
     """The system of a table that others are taken from: speech2video, else its first one."""
     ours = [name for name in names if name.partition(",")[0] == FIRST]
     return FIRST if FIRST in ours else next(iter([*ours, *names]))
-
-
-def _number(value: Any) -> float:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if known else math.nan
-
-
-def _plain(value: Estimate) -> dict[str, float | int | None]:
-    numbers = {key: finite(getattr(value, key)) for key in ("mean", "low", "high", "by_speaker")}
-    return {**numbers, "n": value.n}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 
 from s2v.evaluation.bootstrap import Estimate
+from s2v.evaluation.markdown_text import table_line
 from s2v.evaluation.paired_difference import PairedDifferences
 from s2v.evaluation.report_rows import finite
 
@@ -33,7 +34,7 @@ def paired_markdown(paired: PairedDifferences, metrics: Collection[str]) -> list
         + (" with 95 % bootstrap interval, resampled by speaker" if interval else ", without intervals")
         + '; "-": best at 1, 0 or as in real clips, where the sign says nothing.',
         "",
-        *(_line(cells) for cells in (header, ["---"] * len(header), *rows)),
+        *(table_line(cells) for cells in (header, ["---"] * len(header), *rows)),
     ]
 
 
@@ -67,7 +68,3 @@ def _cell(value: Estimate | None, clips: int) -> str:
     if math.isfinite(value.low):
         text += f" [{value.low:+.3f}, {value.high:+.3f}]"
     return text if value.n == clips else f"{text} ({value.n} of {clips})"
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -29,8 +29,8 @@ from s2v.evaluation.clip_rows import (
 from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import WITHOUT_PADDING, definitions_of, is_without_padding
 from s2v.evaluation.html_page import page
-from s2v.evaluation.markdown_text import escaped, printable
-from s2v.evaluation.report_rows import finite, write_csv, write_json
+from s2v.evaluation.markdown_text import escaped, printable, table_line
+from s2v.evaluation.report_rows import estimate_json, write_csv, write_json
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
 from s2v.evaluation.summary import (
@@ -93,7 +93,7 @@ class Report:
     def _head(self) -> dict[str, Any]:
         """What report.json has before its clips."""
         systems = {
-            name: {metric: _estimate_json(value) for metric, value in summary.items()}
+            name: {metric: estimate_json(value) for metric, value in summary.items()}
             | {"scored": summary.scored, "total": summary.total}
             for name, summary in self.systems.items()
         }
@@ -124,8 +124,8 @@ class Report:
                 for name in self.systems
             ),
         ]
-        lines = ["# Test report", "", _line(header), _line(["---"] * len(header))]
-        lines += [_line([row[0], row[1], *row[2:]]) for row in self.table()]
+        lines = ["# Test report", "", table_line(header), table_line(["---"] * len(header))]
+        lines += [table_line([row[0], row[1], *row[2:]]) for row in self.table()]
         lines += ["", self._averages, ""]
         lines += [f"* {escaped(note)}" for note in self.notes()]
         faults = [row for row in self.rows if row.reasons]
@@ -261,11 +261,6 @@ class Report:
         return [*notes, *filter(None, [gender_note(meta)])]
 
 
-def _estimate_json(value: Estimate) -> dict[str, float | int | None]:
-    numbers = {key: finite(getattr(value, key)) for key in ("mean", "low", "high", "by_speaker")}
-    return {**numbers, "n": value.n}
-
-
 def _cell(value: Estimate | None) -> str:
     if value is None or not math.isfinite(value.mean):
         return "-"
@@ -279,7 +274,3 @@ def _four_digits(cell: str) -> str:
         return cell
     value = float(cell)
     return f"{value:.{3 if abs(value) < 10 else 2 if abs(value) < 100 else 1}f}"
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -1,4 +1,4 @@
-"""A report's rows as JSON and as CSV, written row by row: text of all of them took 7 KiB of memory a row."""
+"""A report's numbers in its files, and back; rows are written one by one: text of all took 7 KiB of memory a row."""
 
 import csv
 import json
@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any, TextIO
 
+from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.clip_rows import ClipRow
 from s2v.evaluation.summary import CLIP_METRICS
 from s2v.files.spreadsheet_cell import as_cell
@@ -55,6 +56,18 @@ def write_csv(stream: TextIO, rows: Sequence[ClipRow], metrics: Collection[str] 
 def finite(value: float) -> float | None:
     """None for what JSON has no number for."""
     return value if math.isfinite(value) else None
+
+
+def finite_number(value: Any) -> float | None:
+    """A number of a file that may hold anything; None for what is none, or not finite."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return finite(float(value)) if is_number else None
+
+
+def estimate_json(value: Estimate) -> dict[str, float | int | None]:
+    """What report.json and Table 1's have of an estimate."""
+    numbers = {key: finite(getattr(value, key)) for key in ("mean", "low", "high", "by_speaker")}
+    return {**numbers, "n": value.n}
 
 
 def _plain(row: ClipRow, metrics: Collection[str]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """A study's page: one HTML file with its script and style inside, and a policy that lets in nothing else."""
 
-import base64
-import hashlib
 import json
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from s2v.evaluation.html_page import policy_hash
 
 _FOLDER = Path(__file__).parent
 
@@ -22,7 +22,7 @@ def study_page(study: dict[str, Any]) -> str:
     script = (_FOLDER / "study_page.js").read_text("utf-8")
     style = (_FOLDER / "study_page.css").read_text("utf-8")
     policy = (
-        f"default-src 'none'; media-src 'self'; script-src '{_sha256(script)}'; style-src '{_sha256(style)}'; "
+        f"default-src 'none'; media-src 'self'; script-src '{policy_hash(script)}'; style-src '{policy_hash(style)}'; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
     return "\n".join(
@@ -41,10 +41,6 @@ def study_page(study: dict[str, Any]) -> str:
             "",
         ]
     )
-
-
-def _sha256(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def _json_in_html(value: Any) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from s2v.evaluation.markdown_text import escaped, printable
+from s2v.evaluation.markdown_text import escaped, printable, table_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,9 +22,8 @@ class Section:
         """As a GitHub table; whatever a cell holds shows as text."""
         lines = [f"## {escaped(self.title)}", ""]
         if self.rows:
-            rule = "| " + " | ".join("---" for _ in self.header) + " |"
-            header, *body = ("| " + " | ".join(map(escaped, row)) + " |" for row in (self.header, *self.rows))
-            lines += [header, rule, *body]
+            header, *body = (table_line(map(escaped, row)) for row in (self.header, *self.rows))
+            lines += [header, table_line(["---"] * len(self.header)), *body]
             lines.append("")
         lines += [f"- {escaped(note)}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"

@@ -3,24 +3,17 @@
 import math
 
 import numpy as np
+from scipy.stats import binomtest
 
 from s2v.errors import InputError
 
 
-def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's score interval of a share; (0, 1) where nothing was tried.
-
-    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-    """
-    if not 0 <= successes <= trials:
-        raise InputError(f"expected from 0 to {trials} successes, got {successes}")
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a share; (0, 1) where nothing was tried."""
     if trials == 0:
         return 0.0, 1.0
-    share, squared = successes / trials, z * z
-    middle = (share + squared / (2 * trials)) / (1 + squared / trials)
-    spread = share * (1 - share) / trials + squared / (4 * trials * trials)
-    half = z * math.sqrt(spread) / (1 + squared / trials)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low, high = binomtest(successes, trials).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def bradley_terry(wins: np.ndarray, tolerance: float = 1e-10, most_rounds: int = 100_000) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.definitions import WITHOUT_PADDING, is_without_padding
+from s2v.evaluation.markdown_text import table_line
 from s2v.evaluation.paired_difference import (
     ClipScores,
     PairedDifferences,
@@ -127,7 +128,7 @@ class Table1:
             for head, metric in zip(_PAPER_HEADS, compared, strict=True)
         ]
         header = [cell for head in heads for cell in (head, "paper")]
-        lines = ["# Table 1", "", _line(["system", *header, "scored"]), _line(["---"] * 8)]
+        lines = ["# Table 1", "", table_line(["system", *header, "scored"]), table_line(["---"] * 8)]
         for name, values in self.systems.items():
             cells = [
                 text
@@ -138,7 +139,7 @@ class Table1:
                 )
             ]
             coverage = f"{values['scored']}/{values['total']}"
-            lines.append(_line([_titled(name), *cells, coverage]))
+            lines.append(table_line([_titled(name), *cells, coverage]))
         found = (values.get(metric) for values in self.systems.values() for metric in self._metrics)
         lines += ["", averages_note(any(value and value["low"] is not None for value in found)), ""]
         if (closed := self.ssim_gap_closed()) is not None:
@@ -148,11 +149,11 @@ class Table1:
         ]
         if others:
             lines += ["## Beyond the paper", ""]
-            lines += [_line(["metric", *map(_titled, self.systems)])]
-            lines += [_line(["---"] * (1 + len(self.systems)))]
+            lines += [table_line(["metric", *map(_titled, self.systems)])]
+            lines += [table_line(["---"] * (1 + len(self.systems)))]
             for metric in others:
                 lines.append(
-                    _line([metric, *(_cell(values.get(metric)) for values in self.systems.values())])
+                    table_line([metric, *(_cell(values.get(metric)) for values in self.systems.values())])
                 )
         parts = [*lines, *self._by_speaker(), *self._paired(paired_columns), "", *self._notes()]
         return "\n".join(parts) + "\n"
@@ -164,10 +165,12 @@ class Table1:
         for metric in map(self._compared, BY_SPEAKER):
             found = [(self.systems[name].get(metric) or {}).get("by_speaker") for name in names]
             if any(value is not None for value in found):
-                lines.append(_line([metric, *("-" if value is None else f"{value:.3f}" for value in found)]))
+                lines.append(
+                    table_line([metric, *("-" if value is None else f"{value:.3f}" for value in found)])
+                )
         if not lines:
             return []
-        head = [_line(["metric", *map(_titled, names)]), _line(["---"] * (1 + len(names)))]
+        head = [table_line(["metric", *map(_titled, names)]), table_line(["---"] * (1 + len(names)))]
         return [
             "",
             "## Speakers weighted alike",
@@ -368,7 +371,3 @@ def _cell(value: dict[str, Any] | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else str(value)
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

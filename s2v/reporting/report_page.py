@@ -1,8 +1,6 @@
 """The page: one HTML file with its style, script, charts and most videos inside, and a policy that lets in nothing
 else. Every name in it is escaped."""
 
-import base64
-import hashlib
 import json
 import math
 from dataclasses import dataclass, replace
@@ -12,8 +10,10 @@ from typing import Any
 
 from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.clip_rows import CALIBRATION
+from s2v.evaluation.html_page import policy_hash
 from s2v.evaluation.paired_difference import ClipScores, paired_differences
 from s2v.evaluation.paired_table import SIGNS
+from s2v.evaluation.report_rows import finite_number
 from s2v.evaluation.summary import BETTER, CLIP_METRICS, METRICS, averages_note, own_metrics
 from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
 from s2v.reporting.comparable_runs import incomparable, is_judged_by, meta_of, unlike_judges, why_not_paired
@@ -46,7 +46,7 @@ def report_page(runs: list[Run], videos: dict[str, list[ShownVideo]], notes: lis
     beside = any(video.file for shown in videos.values() for video in shown)
     policy = (
         f"default-src 'none'; media-src data:{' ' + chr(39) + 'self' + chr(39) if beside else ''}; "
-        f"script-src '{_sha256(script)}'; style-src '{_sha256(style)}'; base-uri 'none'; form-action 'none'; "
+        f"script-src '{policy_hash(script)}'; style-src '{policy_hash(style)}'; base-uri 'none'; form-action 'none'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
     title = " / ".join(run.name for run in runs)
@@ -174,7 +174,7 @@ def _difference_cell(value: Estimate | None, clips: int) -> str:
     if value is None:
         return _estimate_cell(None)
     pairs = f"{value.n} of {clips} clips" if value.n < clips else ""
-    return _estimate_cell((value.mean, _number(value.low), _number(value.high)), pairs)
+    return _estimate_cell((value.mean, finite_number(value.low), finite_number(value.high)), pairs)
 
 
 _TESTED_ON = {
@@ -209,13 +209,8 @@ def _estimate(summary: dict[str, Any], metric: str) -> tuple[float, float | None
     found = summary.get(metric)
     if not isinstance(found, dict):
         return None
-    mean, low, high = (_number(found.get(key)) for key in ("mean", "low", "high"))
+    mean, low, high = (finite_number(found.get(key)) for key in ("mean", "low", "high"))
     return None if mean is None else (mean, low, high)
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
 
 
 def _estimate_cell(value: tuple[float, float | None, float | None] | None, note: str = "") -> str:
@@ -333,7 +328,3 @@ def _words(names: list[str], values: dict[str, list[str]]) -> str:
         for key, cells in values.items()
     ]
     return _table([("key", ""), *((name, "") for name in names)], rows, "what differs", False, " words")
-
-
-def _sha256(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

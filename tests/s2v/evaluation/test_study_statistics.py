@@ -10,13 +10,12 @@ from s2v.evaluation.study_statistics import bradley_terry, fleiss_kappa, wilson_
 
 
 def test_wilson() -> None:
-    # z = 2, 1 of 4: middle (0.25 + 0.5) / 2 = 0.375; half 2 sqrt(0.1875 / 4 + 1 / 16) / 2 = 0.330719
-    assert wilson_interval(1, 4, z=2) == pytest.approx((0.044281, 0.705719), abs=1e-6)
-    # 0 of n: the upper end is z^2 / (n + z^2) = 4 / 8
-    assert wilson_interval(0, 4, z=2) == pytest.approx((0, 0.5))
+    # z^2 = 3.841459, 1 of 4: middle (0.25 + z^2 / 8) / (1 + z^2 / 4) = 0.372473;
+    # half z sqrt(0.1875 / 4 + z^2 / 64) / (1 + z^2 / 4) = 0.326885
+    assert wilson_interval(1, 4) == pytest.approx((0.045587, 0.699358), abs=1e-6)
+    # 0 of n: the upper end is z^2 / (n + z^2)
+    assert wilson_interval(0, 4) == pytest.approx((0, 3.841459 / 7.841459))
     assert wilson_interval(0, 0) == (0, 1)
-    with pytest.raises(InputError):
-        wilson_interval(3, 2)
 
 
 def test_bradley_terry() -> None:
