@@ -2,7 +2,6 @@
 else. Every name in it is escaped."""
 
 import json
-import math
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
