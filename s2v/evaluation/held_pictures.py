@@ -1,7 +1,7 @@
 """Pictures of other clips to hold against a clip: what one would get by not looking at it at all.
 
 They need the whole list before its first clip is measured, so they are gathered in a pass of their own; what is kept
-is two frames and one sum of pictures a speaker.
+is two frames and one sum of pictures a speaker: 4.5 MiB at 512 x 512.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class _Speaker:
     firsts: list[tuple[str, Tensor]] = field(default_factory=list)
     """(clip, its first frame (3, H, W) uint8) of the speaker's first two clips."""
     total: Tensor | None = None
-    """Sum of the clips' mean pictures, (3, H, W) float64; None where their sizes differ."""
+    """Sum of the clips' mean pictures, (3, H, W) float32; None where their sizes differ."""
     clips: int = 0
 
 
@@ -59,7 +59,9 @@ class HeldPictures:
         names = list(self._speakers)
         place = names.index(speaker) if speaker in names else 0
         part = HeldPictures()
-        part._speakers = {name: self._speakers[name] for name in (names[place:] + names[:place])[:2]}
+        for name in (names[place:] + names[:place])[:2]:
+            known = self._speakers[name]
+            part._speakers[name] = known if name == speaker else _Speaker(known.firsts[:1])
         return part
 
     def against(self, clip_id: str, speaker: str, real: Tensor) -> dict[str, Tensor | str]:
@@ -103,8 +105,8 @@ class HeldPictures:
 
 
 def mean_frame(frames: Tensor) -> Tensor:
-    """(T, 3, H, W) uint8 -> (3, H, W) float64 on the CPU."""
-    return (frames.sum(dim=0, dtype=torch.int64).cpu().double()) / len(frames)
+    """(T, 3, H, W) uint8 -> (3, H, W) float32 on the CPU: what is made of them is rounded to whole levels."""
+    return (frames.sum(dim=0, dtype=torch.int64).cpu().double() / len(frames)).float()
 
 
 def _size(pictures: Tensor) -> str:

@@ -57,7 +57,8 @@ from s2v.metrics.sync_confidence import SyncMode, lip_embeddings, scored_windows
 
 
 class Protocol:
-    """Measures clips one by one; memory grows by the rows' numbers and a few embeddings a clip, never by pictures.
+    """Measures clips one by one; memory grows by the rows' numbers and a few embeddings a clip, and by small pictures
+    of each speaker. What `hold` is given, three pictures of each in their own size, was gathered before.
 
     Args:
         system: the name under which the generated clips are reported.
