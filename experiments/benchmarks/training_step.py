@@ -104,7 +104,7 @@ GPU_SETTINGS = {
 """What says most in little time comes first: where `--budget` is used up, the last ones are missing."""
 
 
-def composer(paper: bool, size: int) -> ComposerModule:
+def composer(paper: bool, size: int, matching: float = 0.0) -> ComposerModule:
     sizes = PAPER if paper else NARROW
     representation, generator = networks(type(sizes)(**{**sizes.__dict__, "image_size": size}))
     width = 1.0 if paper else 0.125
@@ -115,7 +115,8 @@ def composer(paper: bool, size: int) -> ComposerModule:
         FrameDiscriminator(width=width, layers=4 if paper else 3),
         SyncDiscriminator(sizes.hidden, size, width=width),
         window_frames=WINDOW,
-        weights=LossWeights(identity=0.01, frame=0.03, sync=0.02, mouth=3.0),  # compose.yaml's
+        # compose.yaml's
+        weights=LossWeights(identity=0.01, frame=0.03, sync=0.02, mouth=3.0, matching=matching),
         similarity_region="full",
     )
     face = VGGFace(image_size=size, width=sizes.feature_width, num_classes=8, batch_norm=True)
@@ -130,10 +131,10 @@ class Step:
         terms: of the generator's loss in the last step, and `generator`, their weighted sum.
     """
 
-    def __init__(self, setting: Setting, paper: bool, size: int, device: str = "cpu") -> None:
+    def __init__(self, setting: Setting, args: argparse.Namespace, size: int, device: str = "cpu") -> None:
         torch.manual_seed(0)
         with torch.device(device):
-            self.module = composer(paper, size).to(device)
+            self.module = composer(args.paper, size, float(args.matching)).to(device)
         self.setting, self.device = setting, device
         self.terms: dict[str, torch.Tensor] = {}
         parts = [self.module.generator, *self.module.discriminators.values()]
@@ -158,8 +159,9 @@ class Step:
                 contexts, nu, mu = module.representation(batch["speech"], batch["frame_times"])
                 maps = module.face_network.feature_maps(batch["still"])
             fake, inflated = module.generator(contexts, nu, mu)
-            real_scores = module.score_real(maps, real, contexts)
-            fake_scores = module.score_fake([m.detach() for m in inflated], fake.detach(), real, contexts)
+            seen = module.seen_by_sync(real)
+            real_scores = module.score_real(maps, real, contexts, seen)
+            fake_scores = module.score_fake([m.detach() for m in inflated], fake.detach(), contexts, seen)
             losses = [discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores]
         for loss in losses if self.setting.separate else [torch.stack(losses).sum()]:
             loss.backward()
@@ -191,7 +193,7 @@ def random_batch(clips: int, frames: int, size: int) -> dict[str, Any]:
 
 def on_cpu(chosen: dict[str, Setting], args: argparse.Namespace, size: int) -> list[dict[str, Any]]:
     """Settings take turns, round by round."""
-    steps = {name: Step(setting, args.paper, size) for name, setting in chosen.items()}
+    steps = {name: Step(setting, args, size) for name, setting in chosen.items()}
     batch, rounds = random_batch(args.clips, args.frames, size), []
     for _ in range(args.rounds + 2):
         taken = {}
@@ -237,7 +239,7 @@ def on_gpu(chosen: dict[str, Setting], args: argparse.Namespace, size: int) -> l
 
 def measure_on_gpu(setting: Setting, args: argparse.Namespace, size: int) -> dict[str, Any]:
     """Median seconds of a step over blocks of steps, memory, and what the last step's losses were."""
-    step = Step(setting, args.paper, size, "cuda")
+    step = Step(setting, args, size, "cuda")
     torch.manual_seed(1)  # of the batch, and of the shifts that D_sync draws
     batch = {name: value.cuda() for name, value in random_batch(args.clips, args.frames, size).items()}
     for _ in range(WARM_UP):
@@ -288,6 +290,7 @@ def main() -> None:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
     parser.add_argument("--paper", action="store_true", help="the paper's sizes at 128 x 128")
+    parser.add_argument("--matching", action="store_true", help="with feature matching, as compose.yaml has it")
     parser.add_argument("--clips", type=int, help="a batch (default 8; the paper's sizes on a GPU: 16)")
     parser.add_argument("--frames", type=int, help="pictures of each (default 2; likewise 16)")
     parser.add_argument(

@@ -27,8 +27,20 @@ def feature_distance(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     return torch.stack(distances).mean()
 
 
-def distance_seen_by(feature_maps: Callable[[Tensor], list[Tensor]], fake: Tensor, real: Tensor) -> Tensor:
-    """`feature_distance` of what a network sees in frames (..., 3, H, W), generated and real."""
+def distance_seen_by(
+    feature_maps: Callable[[Tensor], Sequence[Tensor]],
+    fake: Tensor,
+    real: Tensor,
+    seen: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """`feature_distance` of what a network sees in frames (..., 3, H, W), generated and real.
+
+    Args:
+        feature_maps: of frames (N, 3, H, W).
+        fake: generated frames.
+        real: real ones.
+        seen: the generated frames' maps, where they are there already.
+    """
     with torch.no_grad():
         wanted = feature_maps(real.flatten(0, -4))
-    return feature_distance(feature_maps(fake.flatten(0, -4)), wanted)
+    return feature_distance(feature_maps(fake.flatten(0, -4)) if seen is None else seen, wanted)

@@ -74,6 +74,8 @@ class FrameDiscriminator(nn.Module):
         ValueError: another number of layers.
     """
 
+    compiled_methods = ("feature_maps",)
+
     def __init__(self, width: float = 1.0, layers: int = 4, normalise: bool = True) -> None:
         super().__init__()
         sizes = (64, 128, 256, 512, 512, 512)
@@ -96,6 +98,10 @@ class FrameDiscriminator(nn.Module):
             maps.append(halving(maps[-1]))
         return maps[1:]
 
+    def score_maps(self, maps: Sequence[Tensor]) -> Tensor:
+        """`feature_maps` of frames -> their scores, as `forward` gives them."""
+        return self.layers[-1](maps[-1])
+
 
 class SyncDiscriminator(nn.Module):
     """D_sync: do this context and this frame belong to the same instant? (eq. 6)
@@ -109,6 +115,8 @@ class SyncDiscriminator(nn.Module):
         width: factor on the channels.
         normalise: spectral normalisation of the convolutions.
     """
+
+    compiled_methods = ("embed_frames", "score_pairs")
 
     def __init__(
         self, context_dim: int = 256, image_size: int = 128, width: float = 1.0, normalise: bool = True
@@ -130,7 +138,14 @@ class SyncDiscriminator(nn.Module):
 
     def forward(self, contexts: Tensor, frames: Tensor) -> Tensor:
         """contexts (B, T, D) and frames (B, T, 3, H, W) in [-1, 1], paired -> scores (B, T)."""
+        return self.score_pairs(contexts, self.embed_frames(frames))
+
+    def embed_frames(self, frames: Tensor) -> Tensor:
+        """(B, T, 3, H, W) in [-1, 1] -> (B, T, E), nearly all of the work: once for frames in several pairs."""
         picture = self.picture(rearrange(frames, "b t c h w -> (b t) c h w"))
-        context = self.context(rearrange(contexts, "b t d -> (b t) d"))
-        joined = torch.cat([picture, context, picture * context], dim=-1)
-        return rearrange(self.score(joined), "(b t) 1 -> b t", b=frames.shape[0])
+        return rearrange(picture, "(b t) e -> b t e", b=frames.shape[0])
+
+    def score_pairs(self, contexts: Tensor, embedded: Tensor) -> Tensor:
+        """contexts (B, T, D) and embedded frames (B, T, E), paired -> scores (B, T)."""
+        context = self.context(contexts)
+        return self.score(torch.cat([embedded, context, embedded * context], dim=-1)).squeeze(-1)

@@ -30,6 +30,7 @@ from s2v.modules.composer_checks import (
     load_feature_network,
 )
 from s2v.modules.consent_mark import mark_unasked
+from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frame_augmentation import FrameAugmentation
 from s2v.modules.frozen import FrozenNetworks
@@ -86,9 +87,11 @@ class ComposerModule(AdversarialModule):
             scores of any shape, with `normalise_real(maps)`, which makes of a face network's maps such as the
             generator inflates (`IdentityDiscriminator`'s divides them by their scale).
         frame_discriminator: D_fr: any network from frames (N, 3, S, S) in [-1, 1] to scores of any shape; for
-            `weights.matching` with `feature_maps(frames)`, a list of maps (N, C, h, w).
+            `weights.matching` with `feature_maps(frames)`, a list of maps (N, C, h, w). With `score_maps(maps)`, which
+            scores what `feature_maps` gives, made frames pass through it once instead of twice.
         sync_discriminator: D_sync: any network from contexts (B, T, D) and frames (B, T, 3, S, S) in [-1, 1], paired,
-            to scores (B, T).
+            to scores (B, T). With `embed_frames(frames)`, (B, T, ...), and `score_pairs(contexts, embedded)`, which
+            together are `forward`, real frames pass through it once instead of three times.
         stage1_checkpoint: checkpoint of the DistillModule fit; read at the start of a fit.
         feature_network: what `load_face_network` takes; its conv maps of the still face are D_ID's real input.
         window_frames: length of the training windows in frames; generation reads omega at the same length.
@@ -269,8 +272,9 @@ class ComposerModule(AdversarialModule):
         fake, inflated = self.generator(contexts, mixed(nu, self.identity_mixing), mu, pose)
         steps_now, ends_epoch = self._place_of_batch()
 
-        real_scores = self.score_real(face_maps, real, contexts)
-        fake_scores = self.score_fake([m.detach() for m in inflated], fake.detach(), real, contexts)
+        seen = self.seen_by_sync(real)
+        real_scores = self.score_real(face_maps, real, contexts, seen)
+        fake_scores = self.score_fake([m.detach() for m in inflated], fake.detach(), contexts, seen)
         losses = {
             f"d_{name}": discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
         }
@@ -314,13 +318,23 @@ class ComposerModule(AdversarialModule):
             return values
         return cast(Tensor, self.all_gather(values)).flatten(0, 1)
 
-    def score_real(self, face_maps: list[Tensor], real: Tensor, contexts: Tensor) -> dict[str, Tensor]:
+    def seen_by_sync(self, real: Tensor) -> Tensor:
+        """What D_sync makes of real frames (B, T, 3, S, S) whatever they are paired with, (B, T, ...).
+
+        The frames themselves, where it makes nothing or takes no part.
+        """
+        return sync_parts(self.discriminators["sync"])[0](real) if self.weights.sync else real
+
+    def score_real(
+        self, face_maps: list[Tensor], real: Tensor, contexts: Tensor, seen: Tensor
+    ) -> dict[str, Tensor]:
         """Scores of real inputs by each discriminator whose loss has a weight.
 
         Args:
             face_maps: the face network's maps of the still, smallest first; read if D_ID takes part.
             real: (B, T, 3, S, S) in [-1, 1].
             contexts: (B, T, D).
+            seen: `seen_by_sync(real)`.
         """
         d, scores = self.discriminators, {}
         if self.weights.identity:
@@ -329,15 +343,21 @@ class ComposerModule(AdversarialModule):
         if self.weights.frame:
             scores["frame"] = self._judged_frames(real)
         if self.weights.sync:
-            scores["sync"] = d["sync"](contexts, real)
+            scores["sync"] = sync_parts(d["sync"])[1](contexts, seen)
         return scores
 
     def score_fake(
-        self, inflated: list[Tensor], fake: Tensor, real: Tensor, contexts: Tensor
+        self, inflated: list[Tensor], fake: Tensor, contexts: Tensor, seen: Tensor
     ) -> dict[str, Tensor]:
         """Scores of generated inputs; for D_sync also of real pairs from different instants (eq. 6).
 
         The three kinds of asynchronous pairs count the same, and together as much as the synchronous ones.
+
+        Args:
+            inflated: the identity maps of `generator`, smallest first.
+            fake: the generated frames (B, T, 3, S, S) in [-1, 1].
+            contexts: (B, T, D).
+            seen: `seen_by_sync` of the clip's frames.
         """
         d, scores = self.discriminators, {}
         if self.weights.identity:
@@ -345,15 +365,15 @@ class ComposerModule(AdversarialModule):
         if self.weights.frame:
             scores["frame"] = self._judged_frames(fake)
         if self.weights.sync:
-            frames = real.shape[1]
+            score_pairs = sync_parts(d["sync"])[1]
+            frames = fake.shape[1]
             shifts = torch.randint(1, max(2, frames), (2,)).tolist()
-            pairs = [
-                (contexts, real.roll(shifts[0], dims=1)),
-                (contexts.roll(shifts[1], dims=1), real),
-                (contexts, fake),
+            apart = [
+                (contexts, seen.roll(shifts[0], dims=1)),
+                (contexts.roll(shifts[1], dims=1), seen),
             ]
-            pairs = pairs if frames > 1 else pairs[2:]
-            scores["sync"] = torch.stack([d["sync"](c, f) for c, f in pairs])
+            wrong = [score_pairs(*pair) for pair in apart] if frames > 1 else []
+            scores["sync"] = torch.stack([*wrong, d["sync"](contexts, fake)])
         return scores
 
     def _judged_frames(self, frames: Tensor) -> Tensor:
@@ -383,8 +403,14 @@ class ComposerModule(AdversarialModule):
         terms = {}
         if w.identity:
             terms["identity"] = generator_loss(d["identity"](inflated))
+        frame: Any = d["frame"]
+        fake_maps = frame.feature_maps(fake.flatten(0, 1)) if w.matching else []
         if w.frame:
-            terms["frame"] = generator_loss(self._judged_frames(fake))
+            # augmented frames have other maps than those that are matched
+            as_they_are = w.matching and self.frame_augmentation is None
+            score_maps = scores_of_maps(frame) if as_they_are else None
+            scores = score_maps(fake_maps) if score_maps else self._judged_frames(fake)
+            terms["frame"] = generator_loss(scores)
         if w.sync:
             terms["sync"] = generator_loss(d["sync"](contexts, fake))
         if w.similarity:
@@ -396,7 +422,7 @@ class ComposerModule(AdversarialModule):
         if w.gradient:
             terms["gradient"] = image_gradient_loss(fake, real, self.gradient_sigma)
         if w.matching:
-            terms["matching"] = distance_seen_by(cast(Any, d["frame"]).feature_maps, fake, real)
+            terms["matching"] = distance_seen_by(frame.feature_maps, fake, real, fake_maps)
         if w.perceptual:
             face_maps = self.face_network.feature_maps
             terms["perceptual"] = distance_seen_by(lambda frames: face_maps((frames + 1) * 127.5), fake, real)

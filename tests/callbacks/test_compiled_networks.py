@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch._dynamo.utils import counters
 
 from callbacks.compiled_networks import CompiledNetworks
 from s2v.errors import InputError
+from s2v.models.discriminators import FrameDiscriminator
 from tests.callbacks.small_gan import SmallGAN, loader, trainer
 
 
@@ -27,6 +29,20 @@ def start(
 def test_compiles_what_is_named(tmp_path: Path) -> None:
     names = ("discriminators.frame", "generator.0")
     assert start(tmp_path, SmallGAN(), names, backend="eager") == set(names)
+
+
+def test_compiles_the_methods_that_a_network_names(tmp_path: Path) -> None:
+    module, frames = SmallGAN(), torch.rand(1, 3, 8, 8)
+    frame = FrameDiscriminator(width=1 / 16, layers=1, normalise=False)
+    module.discriminators["frame"] = frame
+    wanted = frame.feature_maps(frames)
+    torch._dynamo.reset()
+    counters.clear()
+    start(tmp_path, module, backend="eager")
+    torch.testing.assert_close(frame.feature_maps(frames), wanted)
+    assert counters["stats"]["unique_graphs"] == 1
+    frame.score_maps(wanted)  # not named
+    assert counters["stats"]["unique_graphs"] == 1
 
 
 def test_the_checkpoint_is_that_of_an_eager_fit(tmp_path: Path) -> None:

@@ -44,6 +44,27 @@ def test_sync_scores_pairs() -> None:
     assert alone.item() == pytest.approx(scores[1, 2].item(), abs=1e-5)
 
 
+def test_sync_pairs_embedded_frames_as_it_pairs_frames() -> None:
+    """Also after a shift along the clip, which embedded frames take as frames do."""
+    torch.manual_seed(0)
+    discriminator = SyncDiscriminator(8, image_size=32, width=1 / 16).eval()
+    contexts, frames = torch.randn(2, 5, 8), torch.randn(2, 5, 3, 32, 32)
+    embedded = discriminator.embed_frames(frames)
+    assert embedded.shape == (2, 5, 32)
+    for shift in range(5):
+        wanted = discriminator(contexts, frames.roll(shift, dims=1))
+        torch.testing.assert_close(discriminator.score_pairs(contexts, embedded.roll(shift, dims=1)), wanted)
+
+
+def test_frame_maps_are_scored_as_their_frames() -> None:
+    torch.manual_seed(0)
+    discriminator = FrameDiscriminator(width=1 / 16, layers=3).eval()
+    frames = torch.randn(2, 3, 32, 32)
+    maps = discriminator.feature_maps(frames)
+    assert [m.shape[-1] for m in maps] == [16, 8, 4]
+    torch.testing.assert_close(discriminator.score_maps(maps), discriminator(frames))
+
+
 def test_sync_learns_which_pairs_agree() -> None:
     """A context holds the brightness of its frame; wrong pairs are the same frames in another order."""
     torch.manual_seed(0)

@@ -11,6 +11,7 @@ import yaml
 from torch._dynamo.utils import counters
 
 from callbacks.compiled_networks import CompiledNetworks
+from s2v.modules.composer import LossWeights
 from tests.experiments.combinations import EXPERIMENTS
 from tests.s2v.modules.small_faces import SmallFaces, trainer
 from tests.s2v.modules.small_modules import composer, distill
@@ -70,7 +71,7 @@ def test_stage_2(tmp_path: Path, face_file: str, backend: str) -> None:
     )  # rounding does not grow
 
     def make() -> pl.LightningModule:
-        return composer(feature_network=face_file, **slow)
+        return composer(feature_network=face_file, weights=LossWeights(matching=1.0), **slow)
 
     assert_trains_the_same("compose", make, tmp_path, backend)
 

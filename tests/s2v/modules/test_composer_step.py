@@ -19,9 +19,12 @@ from s2v.errors import InputError
 from s2v.generation.export_system import open_system
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
+from s2v.models.discriminators import FrameDiscriminator, SyncDiscriminator
 from s2v.modules.composer import ComposerModule, GradientClipping, LossWeights, normalise
 from s2v.modules.composer_checks import check_matching
+from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
 from s2v.modules.face_source import load_face_network
+from s2v.modules.frame_augmentation import FrameAugmentation
 from tests.s2v.modules.small_faces import SIZE, Losses, SmallFaces, batch_of, draw_clip, trainer
 from tests.s2v.modules.small_modules import COMPOSER, CONTEXT, assert_same, composer, configured
 
@@ -112,10 +115,12 @@ def reference(module: ComposerModule, face_network: Any, batch: Any, steps: int)
         loss = like(d["frame"](real.flatten(0, 1)), 1) + like(d["frame"](detached.flatten(0, 1)), 0)
         loss.backward()
         one, other = torch.randint(1, real.shape[1], (2,)).tolist()
-        together = d["sync"](contexts, real)
+        # looked at once: spectral normalisation iterates with each look
+        seen = d["sync"].embed_frames(real)
+        together = d["sync"].score_pairs(contexts, seen)
         apart = [
-            d["sync"](contexts, real.roll(one, 1)),
-            d["sync"](contexts.roll(other, 1), real),
+            d["sync"].score_pairs(contexts, seen.roll(one, 1)),
+            d["sync"].score_pairs(contexts.roll(other, 1), seen),
             d["sync"](contexts, detached),
         ]
         loss = like(together, 1) + like(torch.stack(apart), 0)
@@ -396,6 +401,89 @@ def test_feature_matching_needs_a_trained_discriminator_that_shows_its_maps() ->
         composer(weights=LossWeights(frame=0, matching=1.0))
     with pytest.raises(InputError, match=r"Blind has no feature_maps.*add it, or set weights.matching to 0"):
         check_matching(LossWeights(matching=1.0), Blind())
+
+
+class WholeFrame(FrameDiscriminator):
+    """Its own `forward`, as far as a step can know: what it inherits beside that may be another network's."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return super().forward(frames)
+
+
+class WholeSync(SyncDiscriminator):
+    """Likewise."""
+
+    def forward(self, contexts: Tensor, frames: Tensor) -> Tensor:
+        return super().forward(contexts, frames)
+
+
+class Passes:
+    """Counts what goes through a network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.number = 0
+        network.register_forward_hook(self._count)
+
+    def _count(self, *_: Any) -> None:
+        self.number += 1
+
+
+@pytest.mark.parametrize(("normalise", "pictures"), [(True, 4), (False, 4), (False, 1)])
+def test_pictures_looked_at_once_give_the_losses_and_gradients_of_whole_passes(
+    tmp_path: Path, face_file: str, normalise: bool, pictures: int
+) -> None:
+    """With spectral normalisation in eval mode, where a pass leaves the weights as they are."""
+    found = []
+    for whole in (True, False):
+        module = composer(
+            feature_network=face_file,
+            normalise=normalise,
+            weights=LossWeights(frame=2.0, matching=0.5),
+            **NO_LEARNING,
+        )
+        frame, sync = module.discriminators["frame"], module.discriminators["sync"]
+        if whole:
+            frame.__class__, sync.__class__ = WholeFrame, WholeSync
+        passes = [Passes(frame.layers[0]), Passes(sync.picture)]
+        gradients, outputs = Gradients(), Outputs()
+        still = [WithoutBatchStatistics()] if normalise else []
+        fit(tmp_path, module, Seed(), *still, gradients, outputs, data={"pictures": pictures})
+        found.append((outputs.seen[0], gradients.steps, [count.number for count in passes]))
+    (plain, plain_gradients, plain_passes), (step, step_gradients, passes_now) = found
+    # D_fr: real, made, made again (not whole: for its maps too), real maps; D_sync: real, made, made again
+    assert plain_passes == [5, 5 if pictures > 1 else 3] and passes_now == [4, 3]
+    for kind in ("losses", "real_scores", "fake_scores"):
+        torch.testing.assert_close(step[kind], plain[kind], rtol=1e-4, atol=1e-6)
+    for name in NAMES:
+        one, other = (
+            torch.cat([g.flatten() for g in steps[name][0]]) for steps in (step_gradients, plain_gradients)
+        )
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * float(other.abs().max()), msg=name)
+
+
+def test_changed_frames_are_scored_by_themselves(tmp_path: Path, face_file: str) -> None:
+    """The maps that are matched are of the frames as they are, the scores of changed ones."""
+    matching = LossWeights(matching=1.0)
+    module = composer(feature_network=face_file, weights=matching, frame_augmentation=FrameAugmentation())
+    passes = Passes(module.discriminators["frame"].layers[0])
+    fit(tmp_path, module)
+    assert passes.number == 5
+
+
+def test_parts_of_a_discriminator_stand_for_the_forward_beside_them() -> None:
+    module = composer()
+    frame, sync = module.discriminators["frame"], module.discriminators["sync"]
+    assert sync_parts(sync) == (sync.embed_frames, sync.score_pairs)
+    assert scores_of_maps(frame) == frame.score_maps
+    frame.__class__, sync.__class__ = WholeFrame, WholeSync
+    frames = torch.zeros(1, 1, 3, SIZE, SIZE)
+    embed, score = sync_parts(sync)
+    assert embed(frames) is frames and score is sync and scores_of_maps(frame) is None
+    frame.__class__ = type(
+        "OtherMaps", (FrameDiscriminator,), {"feature_maps": lambda self, frames: [frames]}
+    )
+    assert scores_of_maps(frame) is None
+    assert scores_of_maps(Blind()) is None and sync_parts(Blind())[0](frames) is frames
 
 
 class WithContrast(ComposerModule):
