@@ -290,7 +290,9 @@ def main() -> None:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
     parser.add_argument("--paper", action="store_true", help="the paper's sizes at 128 x 128")
-    parser.add_argument("--matching", action="store_true", help="with feature matching, as compose.yaml has it")
+    parser.add_argument(
+        "--matching", action="store_true", help="with feature matching, as compose.yaml has it"
+    )
     parser.add_argument("--clips", type=int, help="a batch (default 8; the paper's sizes on a GPU: 16)")
     parser.add_argument("--frames", type=int, help="pictures of each (default 2; likewise 16)")
     parser.add_argument(
