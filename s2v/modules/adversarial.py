@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from torch import Tensor, nn
 
+from s2v.modules.checkpoint_part import begin_with
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.shared_validation import SharedValidation
 from s2v.training.step_counters import batches_begun, go_on_logging_at
@@ -25,6 +26,7 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
         rate_option: of the learning rates, for what advises to change one, `{}` for an optimizer's name.
         accumulate_grad_batches: batches a step.
         scheduler_interval: when the schedulers step.
+        initial_checkpoint: another run's, whose generator and discriminators a fit begins with.
     """
 
     optimizer_names: tuple[str, ...] = ("generator",)
@@ -32,6 +34,7 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
     rate_option = "model.init_args.{}_lr"
     accumulate_grad_batches: int = 1
     scheduler_interval: Literal["step", "epoch"] = "epoch"
+    initial_checkpoint: str | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,6 +43,22 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Log at the generator's step: Lightning, which does not see batches being added up, counts each as one."""
         go_on_logging_at(self.trainer, self.trainer.global_step)
+
+    def take_initial_weights(self) -> dict[str, Tensor]:
+        """To be called by `configure_optimizers`.
+
+        A resumed run's checkpoint has been read by then, so that one is known to go on, and no callback has begun:
+        GeneratorEMA's average begins with what the generator has.
+
+        Returns:
+            All weights of the initial checkpoint; none without one, or where a run goes on.
+
+        Raises:
+            InputError: the checkpoint can't be read, or does not fit.
+        """
+        if not self.initial_checkpoint or self.has_weights or self.trainer.ckpt_path:
+            return {}
+        return begin_with(self, self.initial_checkpoint, ("generator", "discriminators"))
 
     @property
     def _optimizers(self) -> dict[str, LightningOptimizer]:

@@ -1,5 +1,6 @@
 """Read a part of a Lightning checkpoint into a network, or say in one line why it can't be."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from s2v.errors import InputError
+from s2v.modules.consent_mark import mark_unasked
 from s2v.weight_files.weight_file import checked_weight_file, why_not_loaded
 
 
@@ -59,3 +61,25 @@ def load_part(module: nn.Module, state: dict[str, Tensor], prefix: str, path: st
             "use the same network settings as when it was trained"
         )
     module.load_state_dict(part)
+
+
+def begin_with(module: nn.Module, path: str, parts: Sequence[str]) -> dict[str, Tensor]:
+    """Give some of a module's networks the weights that another run of its kind ended with.
+
+    Args:
+        module: the LightningModule.
+        path: that run's checkpoint.
+        parts: the attributes to fill.
+
+    Returns:
+        All weights in the checkpoint.
+
+    Raises:
+        InputError: the file can't be read, or what it holds does not fit.
+    """
+    checkpoint = read_checkpoint(path, "initial checkpoint")
+    for part in parts:
+        network = module.get_submodule(part)
+        load_part(network, checkpoint["state_dict"], f"{part}.", path, f"initial checkpoint, {part}")
+        mark_unasked(network, checkpoint)
+    return checkpoint["state_dict"]

@@ -5,6 +5,7 @@ from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -115,6 +116,8 @@ class ComposerModule(AdversarialModule):
         optimizer: makes each of the four, at the rates above; RMSprop where none is given, as the paper has it.
         scheduler: makes a learning-rate scheduler for each of them.
         scheduler_interval: when the schedulers step.
+        initial_checkpoint: another run's, whose generator and discriminators a fit begins with, unless it goes on from
+            a checkpoint; optimizers and counters begin anew, stage 1 comes from `stage1_checkpoint`.
     """
 
     optimizer_names = ("generator", "identity", "frame", "sync")
@@ -146,6 +149,7 @@ class ComposerModule(AdversarialModule):
         optimizer: OptimizerCallable | None = None,
         scheduler: LRSchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] = "epoch",
+        initial_checkpoint: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -157,6 +161,8 @@ class ComposerModule(AdversarialModule):
         self.feature_networks = FrozenNetworks()
         self.stage1_checkpoint = stage1_checkpoint
         self.feature_network = feature_network
+        self.initial_checkpoint = initial_checkpoint
+        self._initial_weights: dict[str, Tensor] = {}
         self.window_frames = window_frames
         self.weights: LossWeights = _made(LossWeights, weights)
         check_matching(self.weights, frame_discriminator)
@@ -209,6 +215,7 @@ class ComposerModule(AdversarialModule):
             return {}
         return {
             "stage 1": None if goes_on else self.stage1_checkpoint,
+            "initial checkpoint": None if goes_on else self.initial_checkpoint,
             "D_ID's face network": self.feature_network if self._looks_at_faces else None,
         }
 
@@ -249,6 +256,18 @@ class ComposerModule(AdversarialModule):
             load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
             mark_unasked(self.representation, checkpoint)
         self.has_weights = True
+
+    def on_train_start(self) -> None:
+        """Say so where the initial weights have learned from what another stage 1 hears."""
+        own = {f"representation.{name}": value for name, value in self.representation.state_dict().items()}
+        theirs, self._initial_weights = self._initial_weights, {}
+        if theirs and not all(
+            name in theirs and torch.equal(theirs[name], value.cpu()) for name, value in own.items()
+        ):
+            rank_zero_warn(
+                f"{self.initial_checkpoint} was trained on another stage 1 than {self.stage1_checkpoint}: its "
+                "generator has to learn anew what it is told"
+            )
 
     def train(self, mode: bool = True) -> "ComposerModule":
         """Stage 1 stays in eval mode."""
@@ -456,6 +475,7 @@ class ComposerModule(AdversarialModule):
 
     def configure_optimizers(self) -> Any:
         """Four optimizers, RMSprop in the paper (section 3.1), in the order of `optimizer_names`."""
+        self._initial_weights = self.take_initial_weights()
         networks: list[nn.Module] = [self.generator, *self.discriminators.values()]
         optimizers = [self.optimizer(network.parameters()) for network in networks]
         for name, optimizer in zip(self.optimizer_names, optimizers, strict=True):

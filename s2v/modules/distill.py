@@ -14,7 +14,7 @@ from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.modules.checkpoint_part import load_part, read_checkpoint
+from s2v.modules.checkpoint_part import begin_with, load_part, read_checkpoint
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
@@ -52,6 +52,8 @@ class DistillModule(RetrievesIdentity):
         lr: learning rate of RMSprop; with `one_cycle` its peak.
         schedule: `constant` as the paper's, or `one_cycle` (Smith 2018, with its cycled momentum): a short fit ends
             better with a small rate.
+        initial_checkpoint: another run's, whose networks a fit begins with instead of `cpc_checkpoint`'s and
+            `speaker_checkpoint`'s, unless it goes on from a checkpoint; optimizer and counters begin anew.
     """
 
     true_precisions = ("32-true", "64-true")
@@ -74,6 +76,7 @@ class DistillModule(RetrievesIdentity):
         teacher_cache: str | None = None,
         lr: float = 3e-4,
         schedule: Literal["constant", "one_cycle"] = "constant",
+        initial_checkpoint: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -81,6 +84,7 @@ class DistillModule(RetrievesIdentity):
         self.representation = representation
         self.cpc_checkpoint = cpc_checkpoint
         self.speaker_checkpoint = speaker_checkpoint
+        self.initial_checkpoint = initial_checkpoint
         self.identity_teacher = identity_teacher
         self.emotion_teacher = emotion_teacher
         self.emotion_feature = emotion_feature
@@ -108,6 +112,7 @@ class DistillModule(RetrievesIdentity):
         sources = {"identity teacher": self.identity_teacher, "emotion teacher": self.emotion_teacher}
         if stage == "fit" and not goes_on:
             sources |= {"pretrained CPC": self.cpc_checkpoint, "speaker encoder": self.speaker_checkpoint}
+            sources |= {"initial checkpoint": self.initial_checkpoint}
         return sources
 
     def setup(self, stage: str) -> None:
@@ -149,6 +154,8 @@ class DistillModule(RetrievesIdentity):
             load_cpc_weights(self.representation.cpc, self.cpc_checkpoint, self.prediction)
         if self.speaker_checkpoint and not self.has_weights:
             load_speaker_weights(self.representation, self.speaker_checkpoint)
+        if self.initial_checkpoint and not self.has_weights and not self.trainer.ckpt_path:
+            begin_with(self, self.initial_checkpoint, ("representation",))  # its CPC may be fine-tuned
         self.has_weights = True
         if self.teacher_cache:
             sources = [self.identity_teacher or "", self.emotion_teacher or ""]

@@ -88,6 +88,8 @@ class SDFAModule(AdversarialModule):
         similarity_region: rows of the L1 term; SDFA's is the mouth half.
         clipping: gradient norms' limits.
         accumulate_grad_batches: batches a step.
+        initial_checkpoint: another run's, whose generator and discriminators a fit begins with, unless it goes on from
+            a checkpoint; optimizers and counters begin anew.
     """
 
     optimizer_names = ("generator", "frame", "sequence", "sync")
@@ -111,6 +113,7 @@ class SDFAModule(AdversarialModule):
         similarity_region: RowRegion = "lower",
         clipping: SDFAGradientClipping = SDFAGradientClipping(),  # noqa: B008
         accumulate_grad_batches: int = 1,
+        initial_checkpoint: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -127,6 +130,7 @@ class SDFAModule(AdversarialModule):
         self.system_name = "SDFA" if voice is None else "S2F+SDFA"  # in a test's report
         self.voice_checkpoint = voice_checkpoint
         self.pretrained = pretrained
+        self.initial_checkpoint = initial_checkpoint
         self.weights_file: str | None = None  # tested as it is, in a checkpoint's place: a report names it
         self.weights_note = NOT_WARPED  # likewise
         # from a checkpoint of a module made in Python they come as dicts
@@ -155,7 +159,8 @@ class SDFAModule(AdversarialModule):
         if goes_on:
             return {}
         voice = self.voice_checkpoint if stage == "fit" and self.voice is not None else None
-        return {"voice encoder": voice, "published SDFA": self.pretrained}
+        initial = self.initial_checkpoint if stage == "fit" else None
+        return {"voice encoder": voice, "published SDFA": self.pretrained, "initial checkpoint": initial}
 
     def setup(self, stage: str) -> None:
         """Check the data's frames; take published weights where a test has no checkpoint.
@@ -332,6 +337,7 @@ class SDFAModule(AdversarialModule):
 
     def configure_optimizers(self) -> Any:
         """Four Adams, in the order of `optimizer_names`, two of them with a decay."""
+        self.take_initial_weights()
         networks: list[nn.Module] = [self.generator, *self.discriminators.values()]
         optimizers = [
             torch.optim.Adam(network.parameters(), lr=self.learning_rates[name], betas=self.betas)
