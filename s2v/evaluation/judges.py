@@ -1,5 +1,6 @@
 """The judges of a test: networks that look at real and generated clips, with the files they came from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -89,16 +90,32 @@ class PerceptualJudge:
     origin: str
 
     @torch.no_grad()
-    def distance(self, frames: Tensor, real: Tensor) -> float:
-        """Mean over frames of LPIPS, (T, 3, H, W) uint8 twice.
+    def distances(self, systems: Sequence[Tensor], real: Tensor, first: Sequence[int]) -> list[float]:
+        """Mean over frames of LPIPS of several systems on one clip: what they share is computed once.
+
+        Args:
+            systems: (T, 3, H, W) uint8 each, or (1, 3, H, W), a frame held for all T.
+            real: (T, 3, H, W) uint8.
+            first: for each system, the frame from which on it is compared.
 
         Raises:
             InputError: frames below 31 pixels a side.
         """
-        place = next(self.network.parameters()).device
-        pairs = zip(in_parts(frames, place), in_parts(real, place), strict=True)
-        parts = [self.network(mine.to(place), theirs.to(place)) for mine, theirs in pairs]
-        return float(torch.cat(parts).double().mean())
+        network = self.network
+        place = next(network.parameters()).device
+        held = [network.unit_maps(frames.to(place)) if len(frames) == 1 else None for frames in systems]
+        found: list[list[Tensor]] = [[] for _ in systems]
+        start = 0
+        for seen in in_parts(real, place):
+            theirs = network.unit_maps(seen.to(place))
+            for frames, still, values in zip(systems, held, found, strict=True):
+                mine = still or network.unit_maps(frames[start : start + len(seen)].to(place))
+                values.append(network.distance(mine, theirs))
+            start += len(seen)
+        return [
+            float(torch.cat(values)[skipped:].double().mean())
+            for values, skipped in zip(found, first, strict=True)
+        ]
 
 
 def load_perceptual_judge(path: str) -> PerceptualJudge:

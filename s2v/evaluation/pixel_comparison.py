@@ -56,13 +56,20 @@ class PixelComparison:
         for name in quality:
             row, target = rows[name], real[first.get(name, 0) :]
             frames = shown[name].expand_as(target) if len(shown[name]) == 1 else shown[name]
-            row.values |= quality[name]
-            self._compare(row, frames, target)
+            row.values |= quality[name] | _moving(frames, target)
+        if quality and self.perceptual is not None:
+            try:
+                distances = self.perceptual.distances([shown[name] for name in made], real, starts)
+                for name, distance in zip([*made, GROUND_TRUTH], [*distances, 0.0], strict=True):
+                    rows[name].values["lpips"] = distance
+            except InputError as error:
+                for name in quality:
+                    rows[name].reasons.append(str(error))
         for name in (SHIFTED, SWAPPED):
             rows[name].values |= rows[GROUND_TRUTH].values
             rows[name].reasons += rows[GROUND_TRUTH].reasons
 
-    def measure_pair(self, row: ClipRow, generated: Tensor, real: Tensor) -> None:
+    def measure_pair(self, row: ClipRow, generated: Tensor, real: Tensor, with_lpips: bool = True) -> None:
         """What compares pixels, of a generated clip (T, 3, H, W) that may be of other length or size than the real."""
         try:
             frames, target, row.adjusted = self.comparable(generated, real)
@@ -71,8 +78,12 @@ class PixelComparison:
             row.adjusted = ""
             row.reasons.append(str(error))
             return
-        row.values |= quality
-        self._compare(row, frames, target)
+        row.values |= quality | _moving(frames, target)
+        if with_lpips and self.perceptual is not None:
+            try:
+                (row.values["lpips"],) = self.perceptual.distances([frames], target, [0])
+            except InputError as error:
+                row.reasons.append(str(error))
 
     def comparable(self, generated: Tensor, real: Tensor) -> tuple[Tensor, Tensor, str]:
         """Both clips (T, 3, H, W), of one shape by `trim` and `resize`, and what these did; empty: nothing.
@@ -94,11 +105,7 @@ class PixelComparison:
             check_pair(generated, real)
         return frames, target, "; ".join(adjusted)
 
-    def _compare(self, row: ClipRow, frames: Tensor, real: Tensor) -> None:
-        """What compares pixels beside SSIM and PSNR, of clips (T, 3, H, W) of one shape."""
-        row.values |= {"sharpness": sharpness(frames, real), "motion": motion(frames, real)}
-        if self.perceptual is not None:
-            try:
-                row.values["lpips"] = self.perceptual.distance(frames, real)
-            except InputError as error:
-                row.reasons.append(str(error))
+
+def _moving(frames: Tensor, real: Tensor) -> dict[str, float]:
+    """What compares edges and movement, of clips (T, 3, H, W) of one shape."""
+    return {"sharpness": sharpness(frames, real), "motion": motion(frames, real)}

@@ -166,7 +166,7 @@ class Protocol:
     def _exported_values(self, found: ClipMeasurement, clip: TestClip, exported: Tensor) -> dict[str, float]:
         """Of frames as they come out of an export's MP4: what keeps it from being measured, the row's own says."""
         row = ClipRow(clip.clip_id, clip.speaker, self.systems[0])
-        self.pixels.measure_pair(row, exported, clip.real)
+        self.pixels.measure_pair(row, exported, clip.real, with_lpips="lpips" in EXPORTED)
         if self.identity is not None:
             embedding = clip_embedding(self.identity.look(exported, "embedding"))
             real = found.embeddings[GROUND_TRUTH]

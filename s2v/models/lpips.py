@@ -50,20 +50,33 @@ class LPIPS(nn.Module):
         Raises:
             InputError: pictures below 31 pixels a side, or of different sizes.
         """
-        if pictures.shape != others.shape or min(pictures.shape[-2:]) < SMALLEST_SIDE:
+        if pictures.shape != others.shape:
             raise InputError(
-                f"LPIPS compares pictures of one size, at least {SMALLEST_SIDE} pixels a side, but got "
-                f"{tuple(pictures.shape)} and {tuple(others.shape)}"
+                f"LPIPS compares pictures of one size, but got {tuple(pictures.shape)} and {tuple(others.shape)}"
             )
-        maps = torch.cat([pictures, others]).to(self.shift) / 127.5 - 1
-        maps = (maps - self.shift) / self.scale
-        distance = torch.zeros(len(pictures), device=maps.device, dtype=maps.dtype)
-        weights = iter(self.linear)
+        return self.distance(self.unit_maps(pictures), self.unit_maps(others))
+
+    def unit_maps(self, pictures: Tensor) -> list[Tensor]:
+        """The five layers' f_l of pictures (B, 3, H, W) at length 1, (B, C_l, h_l, w_l).
+
+        Raises:
+            InputError: pictures below 31 pixels a side.
+        """
+        if min(pictures.shape[-2:]) < SMALLEST_SIDE:
+            raise InputError(
+                f"LPIPS compares pictures of at least {SMALLEST_SIDE} pixels a side, but got "
+                f"{pictures.shape[-1]} x {pictures.shape[-2]}"
+            )
+        maps = ((pictures.to(self.shift) / 127.5 - 1) - self.shift) / self.scale
+        found = []
         for layer in self.features:
             maps = layer(maps)
             if isinstance(layer, nn.ReLU):
-                unit = maps / (maps.square().sum(dim=1, keepdim=True) + _NORM_EPSILON).sqrt()
-                mine, theirs = unit.chunk(2)
-                apart = torch.einsum("bchw,c->bhw", (mine - theirs).square(), next(weights))
-                distance = distance + apart.mean(dim=(1, 2))
-        return distance
+                found.append(maps / (maps.square().sum(dim=1, keepdim=True) + _NORM_EPSILON).sqrt())
+        return found
+
+    def distance(self, mine: list[Tensor], theirs: list[Tensor]) -> Tensor:
+        """(B,) distances of pictures whose `unit_maps` these are; one picture stands beside all of the others."""
+        layers = zip(mine, theirs, self.linear, strict=True)
+        apart = [torch.einsum("bchw,c->bhw", (a - b).square(), weights) for a, b, weights in layers]
+        return torch.stack([places.mean(dim=(1, 2)) for places in apart]).sum(dim=0)
