@@ -83,6 +83,7 @@ def test_no_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         pass
 
 
+@pytest.mark.slow
 def test_no_worker_and_a_folder_that_workers_do_not_see_are_one_line(
     start: Processes, scheduler_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,9 +97,9 @@ def test_no_worker_and_a_folder_that_workers_do_not_see_are_one_line(
         dask_cluster(str(scheduler_file), [tmp_path, gone]).__enter__()
 
 
-def test_without_the_package_it_says_which_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"s2v\[dask\]"), dask_cluster("tcp://127.0.0.1:9", []):
+    with pytest.raises(InputError, match="pip install distributed"), dask_cluster("tcp://127.0.0.1:9", []):
         pass
 
 

@@ -168,6 +168,7 @@ def test_playlists_lead_to_no_other_file(corpus: tuple[Path, dict[str, int | Non
     assert "AF_INET" not in calls
 
 
+@pytest.mark.slow
 def test_detect_and_export_tell_of_each_and_go_on(
     corpus: tuple[Path, dict[str, int | None]], tmp_path: Path
 ) -> None:

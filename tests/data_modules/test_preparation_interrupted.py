@@ -78,6 +78,7 @@ def finished_clips(cache: Path) -> set[str]:
     return {json.loads(line)["row"]["clip_id"] for line in lines if line.endswith("}")}
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_the_cache_is_that_of_an_uninterrupted_run(
     corpus: Path, uninterrupted: dict[str, object], tmp_path: Path
 ) -> None:

@@ -241,7 +241,7 @@ def voxceleb2_corpus(build_once: Callable[[str, Callable[[Path], None]], Path]) 
 
 @pytest.mark.parametrize(
     ("data", "below", "speakers"),
-    [("voxceleb2", "", 4), ("video_folder", "dev/mp4", 3)],
+    [("voxceleb2", "", 4), pytest.param("video_folder", "dev/mp4", 3, marks=pytest.mark.slow)],
 )
 def test_kinds_of_corpora_without_emotions(
     data: str, below: str, speakers: int, voxceleb2_corpus: Path, tmp_path: Path

@@ -137,6 +137,7 @@ def test_the_agents_command_runs(name: str, swept: Callable[[str], Path]) -> Non
     assert all(isfinite(value) for value in run.values(metric))
 
 
+@pytest.mark.slow
 def test_what_wandb_shows_of_a_run(swept: Callable[[str], Path]) -> None:
     folder = run_folder(swept("compose"))
     (path,) = (folder / "wandb").glob("offline-run-*")
@@ -163,6 +164,7 @@ def test_what_wandb_shows_of_a_run(swept: Callable[[str], Path]) -> None:
     assert content["columns"][2] == "speech2video" and row[2].startswith(f"{mean:.3f} [")
 
 
+@pytest.mark.slow
 def test_a_stage_1_run_s_test_is_a_table_too(swept: Callable[[str], Path]) -> None:
     (path,) = (run_folder(swept("distill")) / "wandb").glob("offline-run-*")
     run, table = read_offline_run(path), logged_table(path, "test/metrics")

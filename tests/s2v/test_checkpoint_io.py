@@ -33,6 +33,7 @@ def test_what_is_saved_is_loaded_and_nothing_else_is_left(tmp_path: Path) -> Non
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_killed_while_writing_the_file_is_whole(tmp_path: Path) -> None:
     path, draw = tmp_path / "last.ckpt", random.Random(0)
     for _ in range(20 if FULL else 1):

@@ -148,6 +148,7 @@ def scored(videos: Path, workers: int, dask: str = "", watch: Any = quiet) -> li
     return list(report.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_a_killed_process_is_one_line(videos: Path) -> None:
     def kill_a_child(items: Iterable[Any], what: str) -> Iterator[Any]:

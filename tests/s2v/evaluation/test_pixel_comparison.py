@@ -81,6 +81,7 @@ def test_resize_compares_at_the_real_size() -> None:
     assert both.scored and both.values["psnr"] == PSNR_CEILING
 
 
+@pytest.mark.slow
 def test_equal_pictures_are_neither_cut_nor_resized() -> None:
     clips = corpus()
     for with_options, plain in zip(run(clips, trim=5, resize=True), run(clips), strict=True):

@@ -50,6 +50,7 @@ def test_gender_agrees_where_the_nearest_other_speaker_is_of_it() -> None:
     }
 
 
+@pytest.mark.slow
 def test_gender_is_measured_where_labels_exist() -> None:
     assert describe_genders(run(corpus(), emotion=None, sync=None)) is None
     # one woman: her clips are not asked

@@ -199,6 +199,7 @@ def test_bad_frames_and_speech_are_refused(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     """Memory after the first of four minutes is memory to the end."""
     after: list[int] = []

@@ -87,6 +87,7 @@ def test_blocks_join_to_the_same_speech_on_every_pass(tmp_path: Path, block_samp
     assert file.stated_duration == pytest.approx(0.3, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_ten_minutes_in_constant_memory(tmp_path: Path) -> None:
     """Memory of the second half of a long file stays within that of its start."""
     rng = np.random.default_rng(0)

@@ -65,6 +65,7 @@ def test_frame_maps_are_scored_as_their_frames() -> None:
     torch.testing.assert_close(discriminator.score_maps(maps), discriminator(frames))
 
 
+@pytest.mark.slow
 def test_sync_learns_which_pairs_agree() -> None:
     """A context holds the brightness of its frame; wrong pairs are the same frames in another order."""
     torch.manual_seed(0)

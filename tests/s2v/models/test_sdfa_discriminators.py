@@ -43,6 +43,7 @@ def test_a_snippet_is_five_frames_in_a_row() -> None:
     assert found[:, :, 0, 0, 0].tolist() == [[3, 4, 5, 6, 7], [11, 12, 13, 14, 15]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["frame", "sequence", "sync"])
 def test_each_learns_to_tell(kind: str) -> None:
     torch.manual_seed(0)

@@ -16,7 +16,8 @@ from tests.experiments.combinations import EXPERIMENTS
 from tests.s2v.modules.small_faces import SmallFaces, trainer
 from tests.s2v.modules.small_modules import composer, distill
 
-BACKENDS = ["eager", pytest.param("inductor", marks=pytest.mark.slow)]
+pytestmark = pytest.mark.slow
+BACKENDS = ["eager", "inductor"]
 """inductor compiles for a minute and more; both go through the same capture of graphs."""
 
 

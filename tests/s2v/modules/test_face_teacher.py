@@ -27,6 +27,7 @@ def teacher(labels: Any = "speaker", **settings: Any) -> FaceTeacher:
     return FaceTeacher(network, labels=labels, **{"lr": 5e-3, "label_smoothing": 0.0} | settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("labels", "names"), [("speaker", SPEAKERS), ("emotion", EMOTIONS)])
 def test_learns_a_handful_of_faces(tmp_path: Path, labels: str, names: list[str]) -> None:
     module, losses = teacher(labels), Losses("train/cross_entropy")

@@ -20,6 +20,7 @@ def training(**settings: float) -> SyncNetTraining:
     return SyncNetTraining(SyncNet(image_size=64, width=0.0625), **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_learns_to_match_a_handful_of_clips(tmp_path: Path) -> None:
     module, losses = training(lr=1e-2, shift=0.0, light=0.0), Losses("train/matching")
     data = SmallFaces(clips=4, batch_size=4)

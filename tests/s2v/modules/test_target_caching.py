@@ -140,6 +140,7 @@ def _sources(teachers: dict[str, Any]) -> dict[str, Any]:
     return {kind: teachers[f"{kind}_teacher"] for kind in ("identity", "emotion")}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_a_killed_process_is_one_line_and_the_next_run_goes_on(
     teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path

@@ -48,6 +48,7 @@ def test_holes_between_kept_tensors_go_back() -> None:
     assert all(bool((tensor == 2.0 * place).all()) for place, tensor in enumerate(kept))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_kept_memory_is_not_cleared_again() -> None:
     """In a process of its own, as nothing takes the setting back."""

@@ -58,6 +58,7 @@ class Darker(pl.LightningModule):
         return {"generated": batch["frames"][0] // 2, "real": batch["frames"][0]}
 
 
+@pytest.mark.slow
 def test_a_report_of_the_test_is_paired_with_a_score_of_the_clips_that_were_written(
     crema_d_cache: Path, tmp_path: Path
 ) -> None:
