@@ -57,6 +57,8 @@ class TalkingFaceDataModule(LightningDataModule):
             2019), where few people with much video teach how lips move and many with little who they are.
         speech_augmentation: how training speech is changed at random; None: not at all.
         flip: mirror half of the training windows.
+        even_frames: show a clip's first and last frames in training as often as those in its middle, for networks that
+            draw frames; otherwise windows lie anywhere, which suits what reads speech.
     """
 
     layout = "folder"
@@ -83,6 +85,7 @@ class TalkingFaceDataModule(LightningDataModule):
         windows_per_speaker: int | None = None,
         speaker_exponent: float = 0.0,
         speech_augmentation: SpeechAugmentation | None = None,
+        even_frames: bool = False,
     ) -> None:
         super().__init__()
         for name, value in {
@@ -122,6 +125,7 @@ class TalkingFaceDataModule(LightningDataModule):
         self.windows_per_clip = windows_per_clip
         self.windows_per_speaker = windows_per_speaker
         self.speaker_exponent = speaker_exponent
+        self.even_frames = even_frames
         self.speech_augmentation = speech_augmentation
         self.flip = flip
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
@@ -255,6 +259,7 @@ class TalkingFaceDataModule(LightningDataModule):
             windows_per_speaker=self.windows_per_speaker,
             speaker_exponent=self.speaker_exponent,
             augmentation=self.speech_augmentation,
+            even_frames=self.even_frames,
         )
 
     def train_dataloader(self) -> DataLoader[Window]:

@@ -33,7 +33,9 @@ class WindowDataset(Dataset[Window]):
 
     Indexed by (epoch, index): where the window lies, where in it the pictures lie and whether they are
     mirrored is a function of (seed, epoch, index) alone, so that any order of workers and any resume serves
-    the same. `random=False` takes the middle instead, always, and changes nothing.
+    the same. `random=False` takes the middle instead, always, and changes nothing. A window lies anywhere in its clip, and
+    its pictures anywhere in it, so that a clip's first and last frames are hardly ever shown; with `even_frames` any frame
+    that can be the first shown is as likely as the others, and windows at a clip's edges are more frequent.
 
     An epoch has `windows_per_clip` windows of each clip. With `windows_per_speaker` it has windows_per_speaker * n **
     speaker_exponent of a speaker with n clips instead, rounded, and these clips take turns from epoch to epoch. Clips
@@ -53,6 +55,7 @@ class WindowDataset(Dataset[Window]):
         windows_per_speaker: int | None = None,
         speaker_exponent: float = 0.0,
         augmentation: SpeechAugmentation | None = None,
+        even_frames: bool = False,
     ) -> None:
         self.clips = ClipColumns.of(clips)
         self.window_frames = window_frames
@@ -63,6 +66,7 @@ class WindowDataset(Dataset[Window]):
         self.flip = flip
         self.random = random
         self.augmentation = augmentation
+        self.even_frames = even_frames
         self._turns: SpeakerTurns | None = None
         if windows_per_speaker is not None:
             self._turns = SpeakerTurns(self.clips.speakers, windows_per_speaker, speaker_exponent)
@@ -82,11 +86,12 @@ class WindowDataset(Dataset[Window]):
         start, first, mirrored = spare // 2, room // 2, False
         if self.random:
             draw = np.random.default_rng([self.seed, epoch, index])
-            # Any frame that can be the first shown is as likely as the others, those at the clip's edges too: in
-            # windows laid anywhere and then searched for pictures, a clip's beginning would hardly ever be seen.
-            shown = int(draw.integers(spare + room + 1))
-            start = int(draw.integers(max(0, shown - room), min(spare, shown) + 1))
-            first = shown - start
+            if self.even_frames:
+                shown = int(draw.integers(spare + room + 1))
+                start = int(draw.integers(max(0, shown - room), min(spare, shown) + 1))
+                first = shown - start
+            else:
+                start, first = int(draw.integers(spare + 1)), int(draw.integers(room + 1))
             mirrored = self.flip and bool(draw.random() < 0.5)
         frames, speech, still = read_window(
             clip.path, start, self.window_frames, first, self.num_frames, self.frame_step
