@@ -33,9 +33,9 @@ class WindowDataset(Dataset[Window]):
 
     Indexed by (epoch, index): where the window lies, where in it the pictures lie and whether they are
     mirrored is a function of (seed, epoch, index) alone, so that any order of workers and any resume serves
-    the same. `random=False` takes the middle instead, always, and changes nothing. A window lies anywhere in its clip, and
-    its pictures anywhere in it, so that a clip's first and last frames are hardly ever shown; with `even_frames` any frame
-    that can be the first shown is as likely as the others, and windows at a clip's edges are more frequent.
+    the same. `random=False` takes the middle instead, always, and changes nothing. A window lies anywhere in its
+    clip, and its pictures anywhere in it, so that a clip's first and last frames are hardly ever shown; with
+    `even_frames` any frame that can be the first shown is as likely as the others.
 
     An epoch has `windows_per_clip` windows of each clip. With `windows_per_speaker` it has windows_per_speaker * n **
     speaker_exponent of a speaker with n clips instead, rounded, and these clips take turns from epoch to epoch. Clips
