@@ -8,7 +8,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchmetrics import MeanMetric
 
 from callbacks.generated_clip import check_generates_clips, generated_clip
 from data_modules.evenly_spaced import evenly_spaced
@@ -17,7 +16,8 @@ from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.evaluation.judges import SyncJudge, load_sync_judge
 from s2v.evaluation.speech_samples import as_int16
-from s2v.metrics.sync_confidence import MIN_FRAMES, sync_scores
+from s2v.metrics.mean_sync_confidence import SyncConfidence
+from s2v.metrics.sync_confidence import MIN_FRAMES
 
 
 class SyncConfidenceCallback(Callback):
@@ -48,9 +48,6 @@ class SyncConfidenceCallback(Callback):
         self._chosen: frozenset[int] = frozenset()
         """Positions of this rank's windows among all that a validation serves."""
         self._seen = 0
-        self.means = {
-            name: MeanMetric(nan_strategy="error") for name in ("confidence", "distance", "offset_abs")
-        }
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
@@ -103,18 +100,14 @@ class SyncConfidenceCallback(Callback):
             return
         if not self._seen:
             return
-        network = self._judge.network.to(pl_module.device)
-        for mean in self.means.values():
-            mean.to(pl_module.device).reset()
+        confidence = SyncConfidence(self._judge.network.to(pl_module.device)).to(pl_module.device)
         with torch.no_grad():
             for speech, still in self._windows:
                 frames = generated_clip(pl_module, speech, len(speech) // SAMPLES_PER_FRAME, still)
-                scores = sync_scores(network, frames, as_int16(speech))
-                self.means["confidence"].update(scores.confidence)
-                self.means["distance"].update(scores.distance)
-                self.means["offset_abs"].update(abs(scores.offset))  # early and late must not cancel out
-        for name, mean in self.means.items():
-            pl_module.log(f"val/sync_{name}", mean.compute().float(), sync_dist=True)
+                confidence.update(frames, as_int16(speech))
+        means = confidence.compute()  # of all ranks' windows
+        for name in ("sync_confidence", "sync_distance", "sync_offset_abs"):
+            pl_module.log(f"val/{name}", means[name].float(), sync_dist=True)
 
 
 def _served_windows(trainer: pl.Trainer) -> int | None:

@@ -18,8 +18,8 @@ from s2v.generation.sdfa_stream import SDFAStream
 from s2v.generation.speech_file import SpeechFile
 from s2v.generation.streaming import StreamingGenerator
 from s2v.metrics.clip_quality import ClipPSNR, ClipSSIM
+from s2v.metrics.mean_sync_confidence import SyncConfidence
 from s2v.metrics.mfcc import mfcc
-from s2v.metrics.sync_confidence import sync_scores
 from s2v.models.cpc import CPC
 from s2v.models.mobilefacenet import MobileFaceNet
 from s2v.models.mouth_syncnet import MouthSyncNet
@@ -150,10 +150,12 @@ def test_metrics(full_float32: None) -> None:
 
     syncnet = SyncNet(64, 1 / 16).eval()
     heard = (speech_like(12 / 25) * 32767).to(torch.int16)
-    here, there = (
-        sync_scores(syncnet.to(where), real.to(where), heard.to(where)) for where in ("cpu", "cuda")
-    )
-    assert there == pytest.approx(here, rel=1e-3, abs=1e-3)
+    scores = []
+    for where in ("cpu", "cuda"):
+        confidence = SyncConfidence(syncnet.to(where)).to(where)
+        confidence.update(real.to(where), heard.to(where))
+        scores.append({name: float(value) for name, value in confidence.compute().items()})
+    assert scores[1] == pytest.approx(scores[0], rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize("rnn", ["lstm", "gru"])

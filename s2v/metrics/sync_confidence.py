@@ -12,7 +12,7 @@ networks (`LipSpeechNetwork.unit_length`) are scored on windows that exist on bo
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.models.lip_speech_network import STEPS_PER_FRAME, WINDOW_FRAMES, WINDOW_STEPS, LipSpeechNetwork
 from s2v.process.one_thread_each import Piece, Result, map_on_threads
+
+if TYPE_CHECKING:
+    from s2v.metrics.mean_sync_confidence import SyncConfidence as SyncConfidence
 
 MIN_FRAMES = WINDOW_FRAMES + 1
 """Shortest clip that has a window: the public evaluation leaves out the last one."""
@@ -201,3 +204,12 @@ def sync_scores(
     `mode` as in `sync_curve`. Raises InputError when the clip has fewer than 6 frames or 3840 samples.
     """
     return scores_of_curve(sync_curve(syncnet, frames, speech, vshift, mode))
+
+
+def __getattr__(name: str) -> Any:
+    """`SyncConfidence`, the metric over many clips, for whoever asks: torchmetrics takes seconds to import."""
+    if name == "SyncConfidence":
+        from s2v.metrics.mean_sync_confidence import SyncConfidence
+
+        return SyncConfidence
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
