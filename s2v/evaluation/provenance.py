@@ -15,22 +15,22 @@ from s2v.files.file_hash import sha256_of_file
 from s2v.weight_files.stage_weights import strings_of
 from s2v.weight_files.weight_source import file_of_source
 
-_WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".model", ".hdf5", ".h5", ".onnx")
+_WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".model", ".dat", ".safetensors", ".hdf5", ".h5", ".onnx")
 
-PACKAGES = (
-    *(
-        "torch",
-        "torchvision",
-        "torchaudio",
-        "torchmetrics",
-        "lightning",
-        "numpy",
-        "safetensors",
-        "decord",
-        "av",
-    ),
-    *("opencv-python-headless", "onnxruntime", "dlib-bin"),
-)
+PACKAGES = [
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "torchmetrics",
+    "lightning",
+    "numpy",
+    "safetensors",
+    "decord",
+    "av",
+    "opencv-python-headless",
+    "onnxruntime",
+    "dlib-bin",
+]
 
 
 def package_versions() -> dict[str, str]:
@@ -128,11 +128,9 @@ def arguments_of_training(checkpoint: str) -> dict[str, Any] | None:
 
 
 def _content_of(checkpoint: Path) -> dict[str, Any] | None:
-    """None where it can't be read as a dictionary."""
+    """None where it can't be read as a dictionary. Its weights are not read."""
     try:
-        content = torch.load(
-            checkpoint, map_location="cpu", weights_only=True, mmap=True
-        )  # no weight is read
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # each kind of damage, and of other file, raises another
         return None
     return content if isinstance(content, dict) else None

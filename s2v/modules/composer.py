@@ -5,7 +5,6 @@ from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -29,6 +28,7 @@ from s2v.modules.composer_checks import (
     check_matching,
     check_speakers,
     load_feature_network,
+    warn_of_another_stage1,
 )
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
@@ -258,15 +258,11 @@ class ComposerModule(AdversarialModule):
         self.has_weights = True
 
     def on_train_start(self) -> None:
-        """Say so where the initial weights have learned from what another stage 1 hears."""
-        own = {f"representation.{name}": value for name, value in self.representation.state_dict().items()}
-        theirs, self._initial_weights = self._initial_weights, {}
-        if theirs and not all(
-            name in theirs and torch.equal(theirs[name], value.cpu()) for name, value in own.items()
-        ):
-            rank_zero_warn(
-                f"{self.initial_checkpoint} was trained on another stage 1 than {self.stage1_checkpoint}: its "
-                "generator has to learn anew what it is told"
+        """Compare the initial weights' stage 1 with this one, and let them go."""
+        initial, self._initial_weights = self._initial_weights, {}
+        if initial:
+            warn_of_another_stage1(
+                self.representation, initial, self.initial_checkpoint, self.stage1_checkpoint
             )
 
     def train(self, mode: bool = True) -> "ComposerModule":

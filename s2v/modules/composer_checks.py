@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from s2v.batch import FPS
 from s2v.errors import InputError
@@ -109,6 +110,27 @@ def check_speakers(speaker: torch.Tensor, most: int) -> None:
         raise InputError(
             f"the data has at least {high + 1} speakers, the generator's pose codes are for {most}: "
             f"set model.init_args.generator.init_args.num_speakers to the number of speakers"
+        )
+
+
+def warn_of_another_stage1(
+    representation: torch.nn.Module,
+    initial: dict[str, torch.Tensor],
+    initial_path: str | None,
+    path: str | None,
+) -> None:
+    """Says so where an initial checkpoint's generator has learned from what another stage 1 hears.
+
+    Args:
+        representation: the fit's stage 1.
+        initial: all weights of the initial checkpoint.
+        initial_path, path: the files that they and stage 1 are of.
+    """
+    own = {f"representation.{name}": value.cpu() for name, value in representation.state_dict().items()}
+    if not all(name in initial and torch.equal(initial[name], value) for name, value in own.items()):
+        rank_zero_warn(
+            f"{initial_path} was trained on another stage 1 than {path}: its generator has to learn anew what it "
+            "is told"
         )
 
 

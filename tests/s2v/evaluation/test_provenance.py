@@ -76,6 +76,8 @@ def test_where_the_chain_is_broken_it_is_not_known(tmp_path: Path) -> None:
     for parameters in (
         {"stage1": str(tmp_path / "gone.ckpt")},
         {"teacher": "senet:/gone.pth"},
+        {"teacher": "vggface:/gone.safetensors"},
+        {"pretrained": "/gone.dat"},
         {"s": str(broken)},
         {"s": str(tmp_path / "list.ckpt")},
     ):
