@@ -4,7 +4,7 @@ DEMO_CONFIGS := experiments/demo
 DEMO_SIZE := 64
 # One thread a process: two stages run side by side. Freed memory is kept, not given back to the system at
 # every step: without it a third of the time on a CPU goes into page faults.
-DEMO_ENV = PYTHONWARNINGS=ignore OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$(1) MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
+DEMO_ENV = PYTHONWARNINGS=ignore OMP_NUM_THREADS=$(1) MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
 DEMO_FIT = $(call DEMO_ENV,$(1)) $(BIN)/s2v fit --config experiments/base/trainer.yaml --config $(DEMO_CONFIGS)/demo.yaml
 DEMO_BASE := experiments/base/trainer.yaml $(DEMO_CONFIGS)/demo.yaml
 # A stage that writes no checkpoint has failed, whatever it says.
@@ -57,7 +57,7 @@ $(DEMO)/identity_judge/last.ckpt $(DEMO)/emotion_judge/last.ckpt: | $(DEMO)/sync
 
 $(DEMO)/compose/last.ckpt: $(DEMO_CONFIGS)/compose.yaml $(DEMO)/distill/last.ckpt | $(DEMO)/syncnet/last.ckpt $(DEMO)/identity_judge/last.ckpt $(DEMO)/emotion_judge/last.ckpt
 	@echo "== 7/8 stage 2, compose: talking faces, against three discriminators"
-	$(call DEMO_TRAIN,compose,1,--config $(DEMO_CONFIGS)/representation.yaml)
+	$(call DEMO_TRAIN,compose,2,--config $(DEMO_CONFIGS)/representation.yaml)
 
 $(DEMO)/report.json: $(DEMO_CONFIGS)/report.yaml $(DEMO)/compose/last.ckpt $(DEMO)/syncnet/last.ckpt $(DEMO)/identity_judge/last.ckpt $(DEMO)/emotion_judge/last.ckpt
 	@echo "== 8/8 test: unheard sentences against real frames"

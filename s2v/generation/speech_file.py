@@ -120,7 +120,8 @@ class SpeechFile:
     def _resampled(self) -> Iterator[np.ndarray]:
         """Yield int16 mono arrays at 16 kHz, as they come."""
         resampler, source = None, None
-        for frame, following in pairwise(chain(self._decoded(), [None])):
+        damages: list[str] = []
+        for frame, following in pairwise(chain(self._decoded(damages), [None])):
             assert frame is not None
             if following is None:
                 frame = without_padding(frame)
@@ -131,9 +132,20 @@ class SpeechFile:
             assert resampler is not None
             self._check(frame)
             frame.pts = None  # sound follows sound: timestamps with holes in them must not confuse the filter
-            for converted in resampler.resample(frame):
-                yield converted.to_ndarray()[0]
+            try:
+                converted = resampler.resample(frame)
+            except av.error.FFmpegError as error:  # a damaged packet of AAC, of a layout that is none
+                self._note(damages, error)
+                resampler = source = None
+                continue
+            for part in converted:
+                yield part.to_ndarray()[0]
         yield from drain(resampler)
+
+    def _note(self, damages: list[str], error: Exception) -> None:
+        """Count a packet that is left out, among this pass' others."""
+        damages.append(str(error))
+        self.damaged_packets = max(self.damaged_packets, len(damages))
 
     def _check(self, frame: AudioFrame) -> None:
         """Raises InputError for what int16 would silently make full scale: no numbers, or other units."""
@@ -148,9 +160,8 @@ class SpeechFile:
             f"expected speech whose samples lie between -1 and 1, but {self.path} has {found}{at}: write the file again"
         )
 
-    def _decoded(self) -> Iterator[AudioFrame]:
-        """Yield decoded frames; packets that can't be decoded are left out, and counted pass by pass."""
-        damaged = 0
+    def _decoded(self, damages: list[str]) -> Iterator[AudioFrame]:
+        """Yield decoded frames; packets that can't be decoded are left out and noted."""
         with self._open() as container:
             stream = container.streams.best("audio")
             packets = container.demux(stream)
@@ -159,14 +170,16 @@ class SpeechFile:
                     packet = next(packets)
                 except StopIteration:
                     return
-                except av.error.FFmpegError:  # the file ends within a packet
-                    self.damaged_packets = max(self.damaged_packets, damaged + 1)
+                except IndexError:  # PyAV stumbles over a stream that a transport stream begins on the way
+                    packets = container.demux(stream)
+                    continue
+                except av.error.FFmpegError as error:  # the file ends within a packet
+                    self._note(damages, error)
                     return
                 try:
                     yield from packet.decode()  # type: ignore[misc]  # an audio stream's packets hold audio frames
-                except av.error.FFmpegError:
-                    damaged += 1
-                    self.damaged_packets = max(self.damaged_packets, damaged)
+                except av.error.FFmpegError as error:
+                    self._note(damages, error)
 
 
 def without_padding(last: AudioFrame) -> AudioFrame:

@@ -36,6 +36,9 @@ class PoseCode(nn.Module):
         noise: standard deviation of what is added to a code in training.
     """
 
+    speaker_buffers = ("faces", "nus", "codes", "seen")
+    """What is remembered of the training set's speakers."""
+
     faces: Tensor
     nus: Tensor
     codes: Tensor

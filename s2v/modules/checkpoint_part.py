@@ -1,6 +1,6 @@
 """Read a part of a Lightning checkpoint into a network, or say in one line why it can't be."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,22 @@ def read_checkpoint(path: str, purpose: str) -> dict[str, Any]:
     return content
 
 
-def load_part(module: nn.Module, state: dict[str, Tensor], prefix: str, path: str, purpose: str) -> None:
-    """Load the entries under `prefix` into `module`, strictly.
+def load_part(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    prefix: str,
+    path: str,
+    purpose: str,
+    but: Collection[str] = (),
+) -> None:
+    """Load the entries under `prefix` into `module`, strictly, `but` some of the module's own, which stay as they are.
 
     Raises:
         InputError: naming the first keys that are missing, left over or of another shape.
     """
     part = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-    own = module.state_dict()
+    part = {key: value for key, value in part.items() if key not in but}
+    own = {key: value for key, value in module.state_dict().items() if key not in but}
     missing = sorted(own.keys() - part.keys())
     extra = sorted(part.keys() - own.keys())
     shapes = [
@@ -60,11 +68,13 @@ def load_part(module: nn.Module, state: dict[str, Tensor], prefix: str, path: st
             f"{purpose}: {path} does not fit the configured network ({'; '.join(faults)}); "
             "use the same network settings as when it was trained"
         )
-    module.load_state_dict(part)
+    module.load_state_dict(part, strict=not but)
 
 
 def begin_with(module: nn.Module, path: str, parts: Sequence[str]) -> dict[str, Tensor]:
     """Give some of a module's networks the weights that another run of its kind ended with.
+
+    What a network remembers of its corpus' speakers (`speaker_buffers`) is left out: here they are others.
 
     Args:
         module: the LightningModule.
@@ -80,6 +90,17 @@ def begin_with(module: nn.Module, path: str, parts: Sequence[str]) -> dict[str, 
     checkpoint = read_checkpoint(path, "initial checkpoint")
     for part in parts:
         network = module.get_submodule(part)
-        load_part(network, checkpoint["state_dict"], f"{part}.", path, f"initial checkpoint, {part}")
+        load_part(
+            network,
+            checkpoint["state_dict"],
+            f"{part}.",
+            path,
+            f"initial checkpoint, {part}",
+            but={
+                f"{name}.{buffer}"
+                for name, child in network.named_modules()
+                for buffer in getattr(child, "speaker_buffers", ())
+            },
+        )
         mark_unasked(network, checkpoint)
     return checkpoint["state_dict"]

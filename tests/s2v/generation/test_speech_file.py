@@ -127,6 +127,31 @@ def test_damaged_and_cut_files_give_what_they_hold(tmp_path: Path) -> None:
     assert 7_900 <= len(read_speech(wav)) <= 8_000
 
 
+def test_a_stream_that_begins_on_the_way_ends_nothing(tmp_path: Path) -> None:
+    """Joined transport streams are one; the second's sound is a stream of its own, and its pictures are another."""
+    first = write_sound(tmp_path / "a.ts", tone_with_click(1.0, 16_000, 0.2), 16_000, "aac")
+    joined = bytearray(first.read_bytes())
+    for packet in range(0, len(joined), 188):  # packets of a table that names two streams, and of the second one
+        number = (joined[packet + 1] & 31) << 8 | joined[packet + 2]
+        if number == 256:
+            joined[packet + 2] = 1  # PID 257
+    (tmp_path / "b.ts").write_bytes(first.read_bytes() + bytes(joined) + first.read_bytes())
+    alone = len(read_speech(first))
+    assert len(read_speech(tmp_path / "b.ts")) == pytest.approx(2 * alone, abs=4_000)
+
+
+def test_a_layout_that_is_none_is_one_line(tmp_path: Path) -> None:
+    """As a damaged packet of AAC may have it."""
+    path = tmp_path / "a.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(31)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(np.random.default_rng(0).bytes(31 * 2 * 8_000))
+    with pytest.raises(InputError, match=r"not one sample of .*a.wav's sound can be decoded"):
+        read_speech(path)
+
+
 def test_damage_is_counted_once_however_often_the_file_is_read(tmp_path: Path) -> None:
     """Frames and sound of a video are two passes, which may run at the same time, and the second may end early."""
     path = write_sound(tmp_path / "a.mp3", tone_with_click(6.0, 44_100, 0.2), 44_100, "libmp3lame")

@@ -85,6 +85,26 @@ def test_the_same_stage_1_is_no_cause_for_a_warning(other: Path, face_file: str,
     assert not [w for w in told if "another stage 1" in str(w.message)]
 
 
+def test_another_corpus_speakers_are_not_remembered(face_file: str, tmp_path: Path) -> None:
+    """Pose codes are kept by a speaker's number, which in another corpus is somebody else's."""
+    (tmp_path / "other").mkdir()
+    fit(
+        composer(feature_network=face_file, drawing={"pose_dim": 3, "num_speakers": 4}),
+        tmp_path / "other",
+        steps=2,
+    )
+    before = parts(saved(tmp_path / "other"), "generator")
+    assert before["generator.pose.seen"].sum() > 0
+    path = str(tmp_path / "other" / "last.ckpt")
+    drawing = {"pose_dim": 3, "num_speakers": 6}
+    first = fit(composer(feature_network=face_file, initial_checkpoint=path, drawing=drawing), tmp_path)
+    remembered = {f"generator.pose.{name}" for name in ("faces", "nus", "codes", "seen")}
+    begun = parts(first.state, "generator")
+    assert_same(*({k: v for k, v in state.items() if k not in remembered} for state in (begun, before)))
+    for name in remembered:
+        assert len(begun[name]) == 6 and not begun[name].any()
+
+
 def test_a_resumed_fit_a_test_and_loading_do_not_need_the_file(
     other: Path, face_file: str, tmp_path: Path
 ) -> None:
