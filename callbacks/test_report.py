@@ -18,19 +18,12 @@ from s2v.evaluation.clip_metric import ClipMetric
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.exported_frames import exported_frames
 from s2v.evaluation.held_pictures import HeldPictures
-from s2v.evaluation.judges import (
-    load_emotion_judge,
-    load_face_judge,
-    load_fid_judge,
-    load_perceptual_judge,
-    load_sync_judge,
-)
-from s2v.evaluation.landmark_judge import load_landmark_judge
-from s2v.evaluation.own_metrics import OwnMetrics
 from s2v.evaluation.protocol import Protocol, generated_frames
 from s2v.evaluation.provenance import files_trained_with
 from s2v.evaluation.report import Report
 from s2v.evaluation.scoring import Scoring
+from s2v.evaluation.scoring_job import ScoringJob
+from s2v.evaluation.scoring_pool import ScoringPool
 from s2v.evaluation.speech_samples import as_int16
 from s2v.evaluation.summary import SystemSummary
 from s2v.files.file_hash import sha256_of_file
@@ -61,6 +54,8 @@ class TestReport(Callback):
         other_frames: calibration rows of other clips' frames too; they take a pass over the clips beforehand.
         exported: measure the frames also as a viewer gets them, through the MP4 of an export (metrics in `_mp4`).
         metrics: of your own, see docs/extending.md.
+        workers: processes that measure clips on the CPU, one thread each, while the next is generated; the numbers are
+            the same. 0 measures where and when the clip is generated.
     """
 
     __test__ = False  # not a test of pytest's
@@ -81,6 +76,7 @@ class TestReport(Callback):
         other_frames: bool = True,
         exported: bool = True,
         metrics: list[ClipMetric] | None = None,
+        workers: int = 0,
     ) -> None:
         self.output_dir = output_dir
         self.identity_judge = identity_judge
@@ -97,9 +93,11 @@ class TestReport(Callback):
         self.other_frames = other_frames
         self.exported = exported
         self.metrics = metrics or []
+        self.workers = workers
         self.report: Report | None = None
         self._protocol: Protocol | None = None
         self._scoring: Scoring | None = None
+        self._pool: ScoringPool | None = None
         self._sentences: dict[str, str] = {}
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
@@ -132,6 +130,12 @@ class TestReport(Callback):
                 f"a report is made on one device, {trainer.world_size} are configured: a distributed sampler "
                 "counts some clips twice; set trainer.devices=1"
             )
+        if self.workers < 0:
+            raise InputError(f"TestReport's workers is {self.workers}, but must be 0 or more")
+        if self.workers and self.metrics:
+            raise InputError(
+                "TestReport measures metrics of your own in the test's process alone: set its workers to 0"
+            )
         if not self._named:
             self.system = getattr(pl_module, "system_name", OURS)
         self._protocol = self._load_protocol()
@@ -141,15 +145,17 @@ class TestReport(Callback):
         self._load_protocol()
 
     def _load_protocol(self) -> Protocol:
-        return Protocol(
+        return self._job().protocol(self.metrics)
+
+    def _job(self) -> ScoringJob:
+        return ScoringJob(
             self.system,
-            load_face_judge(self.identity_judge) if self.identity_judge else None,
-            load_emotion_judge(self.emotion_judge) if self.emotion_judge else None,
-            load_sync_judge(self.syncnet) if self.syncnet else None,
-            load_perceptual_judge(self.lpips) if self.lpips else None,
-            load_fid_judge(self.fid) if self.fid else None,
-            load_landmark_judge(self.landmarks) if self.landmarks else None,
-            own=OwnMetrics(self.metrics),
+            self.identity_judge,
+            self.emotion_judge,
+            self.syncnet,
+            self.lpips,
+            self.fid,
+            self.landmarks,
         )
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -161,7 +167,9 @@ class TestReport(Callback):
             protocol.hold(_held_pictures(trainer, pl_module))
         self._sentences = getattr(getattr(trainer, "datamodule", None), "sentences", {})
         self._scoring = Scoring(protocol, self.contact_sheet, self.bootstrap, self.max_strips)
-        protocol.move_to(pl_module.device)
+        self._pool = ScoringPool(self._scoring, self._job(), self.workers) if self.workers else None
+        if self._pool is None:
+            protocol.move_to(pl_module.device)
 
     def on_test_batch_end(
         self,
@@ -195,10 +203,15 @@ class TestReport(Callback):
         frames = generated_frames(clip)
         if self.exported and isinstance(frames, torch.Tensor):
             clip.exported = exported_frames(frames).to(real.device)
-        self._running().add(clip)
+        if self._pool is not None:
+            self._pool.add(clip)
+        else:
+            self._running().add(clip)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the report and the contact sheet, log the means, print the table."""
+        if self._pool is not None:
+            self._pool.finish()
         teachers = files_trained_with(dict(pl_module.hparams))
         self.report = self._running().report(self._meta(trainer, pl_module), teachers)
         if self.report is None:

@@ -1,7 +1,8 @@
 """What goes into the protocol, a clip, and what comes out, a row for it and each system."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -66,6 +67,13 @@ class TestClip:
     """The speaker's; empty where unlabelled."""
     sentence: str = ""
     """A name of what is said, the same for the same words; empty where unknown."""
+
+    def on_cpu(self) -> "TestClip":
+        """The same for another process."""
+        parts: dict[str, Any] = {
+            name: part.cpu() for name, part in vars(self).items() if isinstance(part, Tensor)
+        }
+        return replace(self, **parts)
 
 
 @dataclass

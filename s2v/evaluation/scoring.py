@@ -51,10 +51,13 @@ class Scoring:
 
     def add(self, clip: TestClip) -> dict[str, ClipRow]:
         """Measure one clip; its rows by system."""
-        key = _strip_key(clip.clip_id, clip.speaker, clip.emotion)
-        rows = self.take(measure_clip(self.protocol, clip, self._has_room_for(key)), clip.emotion)
+        rows = self.take(measure_clip(self.protocol, clip, self.wants_strip(clip)), clip.emotion)
         give_back_freed_memory()
         return rows
+
+    def wants_strip(self, clip: TestClip) -> bool:
+        """Is there room on the contact sheet for a clip like this?"""
+        return self._has_room_for(_strip_key(clip.clip_id, clip.speaker, clip.emotion))
 
     def take(self, found: ClipMeasurement, emotion: str) -> dict[str, ClipRow]:
         """Keep what `measure_clip` found, here or elsewhere; clips in the test's order."""

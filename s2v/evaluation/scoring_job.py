@@ -1,6 +1,7 @@
 """One pair's place in a parallel scoring: read and measured in a joblib worker, whose judges are loaded once."""
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from s2v.evaluation.clip_measurement import ClipMeasurement
-from s2v.evaluation.clip_metric import load_clip_metric
+from s2v.evaluation.clip_metric import ClipMetric, load_clip_metric
+from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.held_pictures import HeldPictures, mean_frame
 from s2v.evaluation.judges import (
     load_emotion_judge,
@@ -51,8 +53,8 @@ class ScoringJob:
     metrics: tuple[str, ...] = ()
     """Classes of metrics of one's own, `package.module.Class`; a worker imports them itself."""
 
-    def protocol(self) -> Protocol:
-        """With its judges loaded, on the CPU."""
+    def protocol(self, metrics: Iterable[ClipMetric] = ()) -> Protocol:
+        """With its judges loaded, on the CPU; `metrics` of one's own beside the job's."""
         return Protocol(
             self.system,
             load_face_judge(self.identity) if self.identity else None,
@@ -63,7 +65,7 @@ class ScoringJob:
             load_landmark_judge(self.landmarks) if self.landmarks else None,
             trim=self.trim,
             resize=self.resize,
-            own=OwnMetrics([load_clip_metric(path) for path in self.metrics]),
+            own=OwnMetrics([*map(load_clip_metric, self.metrics), *metrics]),
         )
 
     def with_whole_paths(self) -> "ScoringJob":
@@ -97,14 +99,25 @@ def measure_pair(
     """One pair's measurement, or why nothing can be measured; `held` as `HeldPictures.for_speaker` gives it."""
     with one_thread():
         clip = read_pair(pair, job.own_sound, job.crop)
-        if isinstance(clip, str):
-            return clip
-        protocol = copy.copy(_loaded(job))  # a Dask worker may measure several pairs at a time
+        return clip if isinstance(clip, str) else measure_clip_of(clip, job, held, with_strip)
+
+
+def measure_clip_of(
+    clip: TestClip, job: ScoringJob, held: HeldPictures | None, with_strip: bool
+) -> ClipMeasurement:
+    """A clip's measurement by the job's judges; `held` as `HeldPictures.for_speaker` gives it."""
+    with one_thread():
+        protocol = copy.copy(_loaded(job))  # a Dask worker may measure several clips at a time
         if held is not None:
             protocol.hold(held)
         found = measure_clip(protocol, clip, with_strip)
     give_back_freed_memory()
     return found
+
+
+def load_judges(job: ScoringJob) -> None:
+    """Have this process ready for the job's clips."""
+    _loaded(job)
 
 
 @lru_cache(maxsize=1)

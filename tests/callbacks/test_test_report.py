@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from callbacks.test_report import TestReport
@@ -27,6 +31,8 @@ from s2v.files.file_hash import sha256_of_file, sha256_of_list
 from s2v.generation.mp4_writer import write_mp4
 from s2v.metrics.image_quality import frame_psnr
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
+from tests.joblib_processes import joblib_processes
+from tests.s2v.evaluation.brightness_metrics import Brightness
 from tests.s2v.evaluation.judge_checkpoints import save_alexnet, save_face_teacher, save_syncnet
 from tests.s2v.evaluation.talking_squares import COLOURS, EMOTIONS
 from tests.s2v.training.wandb_offline import read_offline_run
@@ -118,6 +124,32 @@ def test_every_metric_of_every_system_is_there(whole: tuple[Path, dict[str, Any]
     truth = content["systems"]["ground_truth"]
     assert truth["ssim"]["mean"] == pytest.approx(1) and truth["identity_cosine"]["mean"] == pytest.approx(1)
     assert content["systems"][OURS]["ssim"]["mean"] < 0.99
+
+
+def test_workers_measure_the_same(
+    whole: tuple[Path, dict[str, Any]], judges: dict[str, str], tmp_path: Path
+) -> None:
+    run(tmp_path, TestReport(str(tmp_path), bootstrap=50, workers=2, **judges))
+    for name in ("report.csv", "contact_sheet.png"):
+        assert (tmp_path / name).read_bytes() == (whole[0] / "report" / name).read_bytes()
+    assert json.loads((tmp_path / "report.json").read_text())["systems"] == whole[1]["systems"]
+
+
+class KilledWorker(SpeakingSquares):
+    """Kills a process that measures, before the third clip."""
+
+    def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor] | None:
+        if batch_idx == 2:
+            os.kill(next(joblib_processes()), signal.SIGKILL)
+        return super().test_step(batch, batch_idx)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+def test_a_killed_worker_is_one_line(judges: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a process that measured clips was killed.* try fewer workers"):
+        run(tmp_path, TestReport(str(tmp_path), workers=1, **judges), KilledWorker())
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_numbers_are_those_of_the_frames(whole: tuple[Path, dict[str, Any]]) -> None:
@@ -359,6 +391,8 @@ def test_wrong_use_is_one_line(judges: dict[str, str], tmp_path: Path) -> None:
         (TestReport(emotion_judge=judges["identity_judge"]), held_out(), "classify emotions"),
         (TestReport(str(tmp_path)), [square_batch(CLIPS[:2], 24)], "one whole clip a batch"),
         (TestReport(str(tmp_path), system="still_frame"), held_out(), "calibration"),
+        (TestReport(str(tmp_path), workers=-1), held_out(), "workers is -1, but must be 0 or more"),
+        (TestReport(str(tmp_path), workers=1, metrics=[Brightness()]), held_out(), "set its workers to 0"),
     ]
     for report, clips, says in attempts:
         with pytest.raises(InputError, match=says):
