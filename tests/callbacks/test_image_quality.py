@@ -6,10 +6,13 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from callbacks.image_quality import ImageQuality
+from callbacks.image_quality import ImageQuality, PerceptualDistance
 from s2v.batch import TalkingFaceBatch
-from s2v.metrics.image_quality import frame_psnr, frame_ssim
+from s2v.errors import InputError
+from s2v.metrics.image_quality import frame_psnr, frame_ssim, sharpness
+from s2v.weights import load_lpips
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
+from tests.s2v.evaluation.judge_checkpoints import save_alexnet
 
 
 def validation() -> list[TalkingFaceBatch]:
@@ -31,6 +34,7 @@ def expected() -> dict[str, float]:
     for batch in validation():
         for real in batch["frames"]:
             brighter = (real.int() + 5).clamp(max=255).to(torch.uint8)
+            found.setdefault("val/sharpness", []).append(sharpness(brighter, real))
             for name, function in (("ssim", frame_ssim), ("psnr", frame_psnr)):
                 found.setdefault(f"val/{name}", []).append(function(brighter, real).mean().item())
                 found.setdefault(f"val/{name}_mouth", []).append(
@@ -45,6 +49,31 @@ def test_logs_the_mean_over_clips(tmp_path: Path) -> None:
     found = {name: value.item() for name, value in run.callback_metrics.items()}
     assert found == pytest.approx(expected(), abs=1e-4)
     assert expected()["val/psnr_mouth"] == pytest.approx(34.15, abs=0.01)  # 20 log10(255 / 5)
+
+
+def test_lpips_where_its_weights_are_given(tmp_path: Path) -> None:
+    weights = tmp_path / "alexnet.pth"
+    save_alexnet(weights)
+    run = trainer(tmp_path, callbacks=[PerceptualDistance(str(weights))])
+    for _ in range(2):  # the second validation starts anew
+        run.validate(SpeakingSquares(), datamodule=Squares(val=validation()), verbose=False)
+    network, values = load_lpips(str(weights)), []
+    for batch in validation():
+        for real in batch["frames"]:
+            brighter = (real.int() + 5).clamp(max=255)
+            values.append(network(brighter.float(), real.float()).mean().item())
+    found = run.callback_metrics["val/lpips"].item()
+    assert found == pytest.approx(sum(values) / len(values), rel=1e-4) and found > 0
+
+
+def test_missing_lpips_weights_stop_the_run_at_its_start(tmp_path: Path) -> None:
+    quality = PerceptualDistance(str(tmp_path / "none.pth"))
+    with pytest.raises(InputError, match=r"no file at .*none\.pth"):
+        trainer(tmp_path, callbacks=[quality]).validate(
+            SpeakingSquares(), datamodule=Squares(val=validation())
+        )
+    assert quality.weight_sources("fit", False) == {"LPIPS' AlexNet": str(tmp_path / "none.pth")}
+    assert quality.weight_sources("test", False) == {"LPIPS' AlexNet": None}
 
 
 def test_each_validation_starts_anew_even_after_the_sanity_check(tmp_path: Path) -> None:

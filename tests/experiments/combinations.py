@@ -175,6 +175,7 @@ COMBINATIONS = (
             "data/crema_d_unseen",
             *FITS["identity_teacher"],
         ],
+        "compose, best by LPIPS": [*tiny("compose"), "compose/lpips"],
         "compose on all GPUs, with SyncNet": [*tiny("compose"), "base/ddp", "compose/sync_confidence"],
         "compose, compiled": [*tiny("compose"), "compose/compiled"],
         "distill, compiled": [*tiny("distill"), "distill/compiled"],

@@ -131,7 +131,9 @@ def test_a_stream_that_begins_on_the_way_ends_nothing(tmp_path: Path) -> None:
     """Joined transport streams are one; the second's sound is a stream of its own, and its pictures are another."""
     first = write_sound(tmp_path / "a.ts", tone_with_click(1.0, 16_000, 0.2), 16_000, "aac")
     joined = bytearray(first.read_bytes())
-    for packet in range(0, len(joined), 188):  # packets of a table that names two streams, and of the second one
+    for packet in range(
+        0, len(joined), 188
+    ):  # packets of a table that names two streams, and of the second one
         number = (joined[packet + 1] & 31) << 8 | joined[packet + 2]
         if number == 256:
             joined[packet + 2] = 1  # PID 257
