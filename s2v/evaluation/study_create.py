@@ -29,7 +29,14 @@ def add_create_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=DIR",
         help="each system's videos, with sound; clips have the same names in every folder",
     )
-    parser.add_argument("--real", type=Path, required=True, metavar="DIR", help="the real videos")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the real videos. Which emotions are to be named says the folder's clips.csv (clip_id, emotion), or else "
+        "CREMA-D's file names",
+    )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="a new folder for the page and its key"
     )
@@ -57,8 +64,8 @@ def run_create(args: argparse.Namespace) -> int:
     from s2v.evaluation.study_page import study_page
     from s2v.evaluation.study_plan import REAL, SHIFTED, default_trials, plan_study
     from s2v.evaluation.study_videos import (
-        emotions_by_name,
         find_study_videos,
+        known_emotions,
         missing_clips,
         shared_clips,
         write_study_video,
@@ -67,7 +74,7 @@ def run_create(args: argparse.Namespace) -> int:
     systems = parse_systems(args.systems)
     found = find_study_videos(args.real, systems)
     sources = shared_clips(found)
-    emotions = emotions_by_name(list(sources))
+    emotions = known_emotions(args.real, list(sources))
     trials = args.trials if args.trials is not None else default_trials(list(systems))
     items = plan_study(list(sources), list(systems), emotions, trials, args.seed)
     shown = sorted({(system, item.clip) for item in items for system in item.systems})
@@ -92,7 +99,9 @@ def run_create(args: argparse.Namespace) -> int:
         counts = ", ".join(f"{name} lacks {count}" for name, count in missing.items())
         print(f"warning: {len(sources)} clips are in every folder, no other is shown ({counts})")
     if not study["emotions"]:
-        print("no emotion is to be named: file names are not CREMA-D's, or name fewer than two")
+        print(
+            "no emotion is to be named: neither a clips.csv beside the real videos nor CREMA-D's names tell two"
+        )
     page = args.output / PAGE_FOLDER
     print(f"{len(items)} screens, {len(shown)} videos: serve {page} (try: python -m http.server -d {page})")
     print(f"{args.output / KEY_FILE} says which video is whose: keep it, and keep it off the server")

@@ -9,7 +9,7 @@ from data_modules.clip_refused import ClipRefused
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.evaluation.study_plan import REAL
-from s2v.evaluation.video_pairs import VideoPair, find_videos, read_video
+from s2v.evaluation.video_pairs import VideoPair, find_videos, labels_in, read_video
 from s2v.generation.mp4_writer import write_mp4
 
 CRF = 15
@@ -57,9 +57,14 @@ def missing_clips(found: Videos) -> dict[str, int]:
     return {name: len(every) - len(videos) for name, videos in found.items() if len(videos) < len(every)}
 
 
-def emotions_by_name(clips: list[str]) -> dict[str, str]:
-    """Clip -> emotion, for clips whose names are CREMA-D's."""
-    found = {clip: VideoPair(clip, None, None).emotion for clip in clips}
+def known_emotions(real: Path, clips: list[str]) -> dict[str, str]:
+    """Clip -> emotion, as the real folder's clips.csv says, or else a name of CREMA-D's; of those that have one.
+
+    Raises:
+        InputError: the table is malformed, or leaves out a clip.
+    """
+    labels = labels_in(real, clips)
+    found = {clip: VideoPair(clip, None, None, labels=labels.get(clip, {})).emotion for clip in clips}
     return {clip: emotion for clip, emotion in found.items() if emotion}
 
 

@@ -1,7 +1,7 @@
 """Real and generated videos that belong together: paired by name, decoded into one clip of the protocol."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,17 +87,31 @@ def find_pairs(real: Path, generated: Path) -> list[VideoPair]:
     found, made = find_videos(real), find_videos(generated)
     if not found and not made:
         raise InputError(f"no videos in {real} and {generated}: expected *.mp4 or another video format")
+    labels = labels_in(real, found)
+    said = {name: labels.get(name, {}) for name in sorted({*found, *made})}
+    return [
+        VideoPair(name, found.get(name), made.get(name), known.get("gender", ""), known)
+        for name, known in said.items()
+    ]
+
+
+def labels_in(real: Path, found: Collection[str]) -> dict[str, dict[str, str]]:
+    """Clip -> what the folder's clips.csv says of it; empty without a table.
+
+    Args:
+        real: the folder.
+        found: the names of its videos.
+
+    Raises:
+        InputError: the table is malformed, or leaves out a video.
+    """
     labels = read_clip_labels(real)
     if labels and (without := [name for name in found if name not in labels]):
         raise InputError(
             f"{real / CLIP_TABLE} has no row for {len(without)} of {len(found)} videos, such as {without[0]}: clip_id "
             "is the path below the folder, without suffix"
         )
-    said = {name: labels.get(name, {}) for name in sorted({*found, *made})}
-    return [
-        VideoPair(name, found.get(name), made.get(name), known.get("gender", ""), known)
-        for name, known in said.items()
-    ]
+    return labels
 
 
 def find_videos(folder: Path) -> dict[str, Path]:

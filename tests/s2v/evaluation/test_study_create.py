@@ -60,6 +60,29 @@ def study(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     return build_once("user_study", fill) / "study"
 
 
+def test_emotions_come_from_the_table_beside_the_real_videos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which has the last word over names like CREMA-D's."""
+    names = ["one", CLIPS[0]]
+    real = write_videos(tmp_path / "real", names, 200)
+    ours = write_videos(tmp_path / "ours", names, 100)
+    args = ["study", "create", "--systems", f"ours={ours}", "--real", str(real), "--output"]
+    (real / "clips.csv").write_text(f"clip_id,emotion\none,happy\n{CLIPS[0]},calm\n")
+    assert main([*args, str(tmp_path / "study")]) == 0
+    key = json.loads((tmp_path / "study" / "key.json").read_text())
+    assert key["emotions"] == ["calm", "happy"]
+    assert {(video["clip"], video["emotion"]) for video in key["videos"].values()} == {
+        ("one", "happy"),
+        (CLIPS[0], "calm"),
+    }
+    (real / "clips.csv").write_text("clip_id,emotion\none,happy\n")
+    capsys.readouterr()
+    assert main([*args, str(tmp_path / "again")]) == 2
+    assert "clips.csv has no row for 1 of 2 videos" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
+
+
 class Elements(HTMLParser):
     """Every start tag of a page, and what the scripts hold."""
 
