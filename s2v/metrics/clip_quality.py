@@ -45,32 +45,38 @@ class ClipMean(Metric):
         return self.total / self.clips
 
 
-class ClipSSIM(ClipMean):
+class _FrameMean(ClipMean):
+    """A clip's number is the mean over its frames, of a region."""
+
+    higher_is_better = True
+
+    def __init__(self, region: RowRegion = "full") -> None:
+        super().__init__()
+        self.region: RowRegion = region
+
+    @abstractmethod
+    def frame_values(self, generated: Tensor, real: Tensor) -> Tensor:
+        """(T, 3, H, W) uint8 twice -> (T,)."""
+
+    def clip_value(self, generated: Tensor, real: Tensor) -> Tensor:
+        """The mean of `frame_values`."""
+        return self.frame_values(generated, real).mean()
+
+
+class ClipSSIM(_FrameMean):
     """SSIM: frame -> clip -> data set mean."""
 
-    higher_is_better = True
-
-    def __init__(self, region: RowRegion = "full") -> None:
-        super().__init__()
-        self.region: RowRegion = region
-
-    def clip_value(self, generated: Tensor, real: Tensor) -> Tensor:
-        """The mean of `frame_ssim`."""
-        return frame_ssim(generated, real, self.region).mean()
+    def frame_values(self, generated: Tensor, real: Tensor) -> Tensor:
+        """See `frame_ssim`."""
+        return frame_ssim(generated, real, self.region)
 
 
-class ClipPSNR(ClipMean):
+class ClipPSNR(_FrameMean):
     """PSNR in dB: frame -> clip -> data set mean."""
 
-    higher_is_better = True
-
-    def __init__(self, region: RowRegion = "full") -> None:
-        super().__init__()
-        self.region: RowRegion = region
-
-    def clip_value(self, generated: Tensor, real: Tensor) -> Tensor:
-        """The mean of `frame_psnr`."""
-        return frame_psnr(generated, real, self.region).mean()
+    def frame_values(self, generated: Tensor, real: Tensor) -> Tensor:
+        """See `frame_psnr`."""
+        return frame_psnr(generated, real, self.region)
 
 
 class ClipSharpness(ClipMean):

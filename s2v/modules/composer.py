@@ -117,7 +117,8 @@ class ComposerModule(AdversarialModule):
         scheduler: makes a learning-rate scheduler for each of them.
         scheduler_interval: when the schedulers step.
         initial_checkpoint: another run's, whose generator and discriminators a fit begins with, unless it goes on from
-            a checkpoint; optimizers and counters begin anew, stage 1 comes from `stage1_checkpoint`.
+            a checkpoint; optimizers and counters begin anew, stage 1 comes from `stage1_checkpoint`, and what a
+            `PoseCode` remembers of the other's speakers is left behind.
     """
 
     optimizer_names = ("generator", "identity", "frame", "sync")
