@@ -230,6 +230,13 @@ class TestReport(Callback):
         console.print(self.report.rich_table())
         console.print(f"report: {folder / 'report.md'}", soft_wrap=True)
 
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave no process behind."""
+        if self._pool is not None:
+            self._pool.stop()
+
     def _running(self) -> Scoring:
         if self._scoring is None:
             raise InputError("TestReport measures in `s2v test` only")

@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor
 
 from s2v.errors import InputError
 from s2v.evaluation.clip_measurement import ClipMeasurement
@@ -32,8 +32,9 @@ class ScoringPool:
         self._scoring = scoring
         self._job = job.with_whole_paths()
         self._most = WAITING_PER_WORKER * workers
-        # not the standard library's, which would run a program's own script again in each process
-        self._processes: Any = get_reusable_executor(
+        # Not the standard library's, which would run a program's own script again in each process; and not joblib's
+        # common one, which its Parallel could not use afterwards.
+        self._processes: Any = ProcessPoolExecutor(
             max_workers=workers, initializer=load_judges, initargs=(self._job,)
         )
         self._waiting: deque[tuple[str, Future[ClipMeasurement]]] = deque()
@@ -54,13 +55,18 @@ class ScoringPool:
             self._take()
 
     def finish(self) -> None:
-        """Wait for all clips.
+        """Wait for all clips, and end the processes.
 
         Raises:
             InputError: a process was killed.
         """
         while self._waiting:
             self._take()
+        self._processes.shutdown()
+
+    def stop(self) -> None:
+        """End the processes, whatever they are at."""
+        self._processes.shutdown(wait=True, kill_workers=True)
 
     def _take(self) -> None:
         emotion, measuring = self._waiting.popleft()

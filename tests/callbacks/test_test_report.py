@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import joblib
 import lightning.pytorch as pl
 import numpy as np
 import pytest
@@ -133,23 +134,32 @@ def test_workers_measure_the_same(
     for name in ("report.csv", "contact_sheet.png"):
         assert (tmp_path / name).read_bytes() == (whole[0] / "report" / name).read_bytes()
     assert json.loads((tmp_path / "report.json").read_text())["systems"] == whole[1]["systems"]
+    assert joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(number) for number in (-1, 2)) == [1, 2]
 
 
 class KilledWorker(SpeakingSquares):
-    """Kills a process that measures, before the third clip."""
+    """Kills a process that measures, before the third clip; not one of those that were there before."""
+
+    def __init__(self, before: set[int]) -> None:
+        super().__init__()
+        self.before = before
 
     def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor] | None:
         if batch_idx == 2:
-            os.kill(next(joblib_processes()), signal.SIGKILL)
+            os.kill(
+                next(number for number in joblib_processes() if number not in self.before), signal.SIGKILL
+            )
         return super().test_step(batch, batch_idx)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_a_killed_worker_is_one_line(judges: dict[str, str], tmp_path: Path) -> None:
+    before = set(joblib_processes())
     with pytest.raises(InputError, match=r"a process that measured clips was killed.* try fewer workers"):
-        run(tmp_path, TestReport(str(tmp_path), workers=1, **judges), KilledWorker())
+        run(tmp_path, TestReport(str(tmp_path), workers=2, **judges), KilledWorker(before))
     assert not (tmp_path / "report.json").exists()
+    assert set(joblib_processes()) <= before
 
 
 def test_numbers_are_those_of_the_frames(whole: tuple[Path, dict[str, Any]]) -> None:
