@@ -18,6 +18,9 @@ from s2v.evaluation.scoring_job import ScoringJob, load_judges, measure_clip_of
 WAITING_PER_WORKER = 2
 """Clips that are held back, measured or not, before the test waits: what bounds its memory."""
 
+IDLE_SECONDS = 300
+"""After which a process ends, as joblib's do: what a killed test has left behind, or one whose next clip takes long."""
+
 
 class ScoringPool:
     """Takes a test's clips one by one, and gives `scoring` their measurements in the same order.
@@ -35,7 +38,7 @@ class ScoringPool:
         # Not the standard library's, which would run a program's own script again in each process; and not joblib's
         # common one, which its Parallel could not use afterwards.
         self._processes: Any = ProcessPoolExecutor(
-            max_workers=workers, initializer=load_judges, initargs=(self._job,)
+            max_workers=workers, timeout=IDLE_SECONDS, initializer=load_judges, initargs=(self._job,)
         )
         self._waiting: deque[tuple[str, Future[ClipMeasurement]]] = deque()
 
