@@ -2,7 +2,7 @@
 DEMO := runs/demo
 DEMO_CONFIGS := experiments/demo
 DEMO_SIZE := 64
-# One thread a process: two stages run side by side. Freed memory is kept, not given back to the system at
+# One thread a process where two stages run side by side, two where one is alone. Freed memory is kept, not given back to the system at
 # every step: without it a third of the time on a CPU goes into page faults.
 DEMO_ENV = PYTHONWARNINGS=ignore OMP_NUM_THREADS=$(1) MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
 DEMO_FIT = $(call DEMO_ENV,$(1)) $(BIN)/s2v fit --config experiments/base/trainer.yaml --config $(DEMO_CONFIGS)/demo.yaml

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
@@ -120,8 +121,8 @@ class SpeechFile:
     def _resampled(self) -> Iterator[np.ndarray]:
         """Yield int16 mono arrays at 16 kHz, as they come."""
         resampler, source = None, None
-        damages: list[str] = []
-        for frame, following in pairwise(chain(self._decoded(damages), [None])):
+        reading = _Reading()
+        for frame, following in pairwise(chain(self._decoded(reading), [None])):
             assert frame is not None
             if following is None:
                 frame = without_padding(frame)
@@ -134,18 +135,18 @@ class SpeechFile:
             frame.pts = None  # sound follows sound: timestamps with holes in them must not confuse the filter
             try:
                 converted = resampler.resample(frame)
-            except av.error.FFmpegError as error:  # a damaged packet of AAC, of a layout that is none
-                self._note(damages, error)
+            except av.error.FFmpegError:  # a damaged packet of AAC, of a layout that is none
+                self._leave_out(reading)
                 resampler = source = None
                 continue
             for part in converted:
                 yield part.to_ndarray()[0]
         yield from drain(resampler)
 
-    def _note(self, damages: list[str], error: Exception) -> None:
-        """Count a packet that is left out, among this pass' others."""
-        damages.append(str(error))
-        self.damaged_packets = max(self.damaged_packets, len(damages))
+    def _leave_out(self, reading: "_Reading") -> None:
+        """Count a packet, among the same reading's others."""
+        reading.damaged += 1
+        self.damaged_packets = max(self.damaged_packets, reading.damaged)
 
     def _check(self, frame: AudioFrame) -> None:
         """Raises InputError for what int16 would silently make full scale: no numbers, or other units."""
@@ -160,8 +161,8 @@ class SpeechFile:
             f"expected speech whose samples lie between -1 and 1, but {self.path} has {found}{at}: write the file again"
         )
 
-    def _decoded(self, damages: list[str]) -> Iterator[AudioFrame]:
-        """Yield decoded frames; packets that can't be decoded are left out and noted."""
+    def _decoded(self, reading: "_Reading") -> Iterator[AudioFrame]:
+        """Yield decoded frames; packets that can't be decoded are left out and counted."""
         with self._open() as container:
             stream = container.streams.best("audio")
             packets = container.demux(stream)
@@ -173,13 +174,21 @@ class SpeechFile:
                 except IndexError:  # PyAV stumbles over a stream that a transport stream begins on the way
                     packets = container.demux(stream)
                     continue
-                except av.error.FFmpegError as error:  # the file ends within a packet
-                    self._note(damages, error)
+                except av.error.FFmpegError:  # the file ends within a packet
+                    self._leave_out(reading)
                     return
                 try:
                     yield from packet.decode()  # type: ignore[misc]  # an audio stream's packets hold audio frames
-                except av.error.FFmpegError as error:
-                    self._note(damages, error)
+                except av.error.FFmpegError:
+                    self._leave_out(reading)
+
+
+@dataclass
+class _Reading:
+    """One pass through a file."""
+
+    damaged: int = 0
+    """Packets left out so far."""
 
 
 def without_padding(last: AudioFrame) -> AudioFrame:
