@@ -4,12 +4,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from data_modules.clip_refused import ClipRefused
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.evaluation.study_plan import REAL
-from s2v.evaluation.video_pairs import VideoPair, find_videos, labels_in, read_video
+from s2v.evaluation.video_pairs import VideoPair, find_videos, labels_in, read_shown_video
 from s2v.generation.mp4_writer import write_mp4
 
 CRF = 15
@@ -69,7 +70,7 @@ def known_emotions(real: Path, clips: list[str]) -> dict[str, str]:
 
 
 def write_study_video(source: Path, target: Path, shifted: bool = False) -> tuple[int, int]:
-    """Copy a video at 25 fps with 16 kHz mono sound, without metadata; returns its height and width.
+    """Copy a video at 25 fps with 16 kHz mono sound, without metadata; returns its shown height and width.
 
     Every video goes through the same encoders: neither file size, frame rate, bandwidth nor metadata says whose it is.
 
@@ -82,7 +83,7 @@ def write_study_video(source: Path, target: Path, shifted: bool = False) -> tupl
         InputError: it does not decode, has no sound to be heard, or is too short to be shifted.
     """
     try:
-        frames, speech = read_video(source)
+        frames, speech, pixel_aspect = read_shown_video(source)
     except ClipRefused as refusal:
         raise InputError(f"{source}: {refusal}") from refusal
     if isinstance(speech, str):
@@ -92,8 +93,25 @@ def write_study_video(source: Path, target: Path, shifted: bool = False) -> tupl
         raise InputError(f"{source}: its sound is silence; a study's videos need sound")
     if shifted:
         sound = shift_sound(sound, source)
+    frames = with_square_pixels(frames, pixel_aspect)
     write_mp4(target, [frames], [sound], crf=CRF, comment="", threads=1)
     return frames.shape[2], frames.shape[3]
+
+
+def with_square_pixels(frames: Tensor, pixel_aspect: float) -> Tensor:
+    """Frames (T, 3, H, W) uint8 as wide as a player shows them; `pixel_aspect` = width of a pixel / its height."""
+    height, width = frames.shape[2:]
+    shown = max(1, round(width * pixel_aspect))
+    if shown == width:
+        return frames
+    resized = torch.empty(len(frames), 3, height, shown, dtype=torch.uint8)
+    for frame, target in zip(frames, resized, strict=True):  # one by one: a minute of video in float32 is gigabytes
+        target.copy_(
+            functional.interpolate(
+                frame[None].float(), size=(height, shown), mode="bilinear", antialias=True
+            )[0].round()
+        )
+    return resized
 
 
 def shift_sound(sound: Tensor, source: Path) -> Tensor:

@@ -140,7 +140,7 @@ def read_pair(pair: VideoPair, own_sound: bool = True, crop: VideoCrop | None = 
     if pair.real is None:
         return pair.unpaired
     try:
-        real, speech, aspect = _read(pair.real)
+        real, speech, aspect = read_shown_video(pair.real)
         whole_size = real.shape[-2:]
         box = crop.box(real, aspect) if crop is not None else None
         real = crop.cut(real, box) if crop is not None and box is not None else real
@@ -152,7 +152,7 @@ def read_pair(pair: VideoPair, own_sound: bool = True, crop: VideoCrop | None = 
         generated = pair.unpaired
     else:
         try:
-            generated, heard, aspect = _read(pair.generated)
+            generated, heard, aspect = read_shown_video(pair.generated)
             if crop is not None and box is not None:
                 own = box if generated.shape[-2:] == whole_size else crop.box(generated, aspect)
                 generated = crop.cut(generated, own)
@@ -191,11 +191,11 @@ def read_video(path: Path) -> tuple[Tensor, Tensor | str]:
     Raises:
         ClipRefused: no frames that decode, or too many to hold.
     """
-    frames, speech, _ = _read(path)
+    frames, speech, _ = read_shown_video(path)
     return frames, speech
 
 
-def _read(path: Path) -> tuple[Tensor, Tensor | str, float]:
+def read_shown_video(path: Path) -> tuple[Tensor, Tensor | str, float]:
     """What `read_video` gives, and the width of a pixel / its height."""
     frames, video = _read_frames(path)
     try:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable
+from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from s2v.cli import main
 from s2v.evaluation.study_key import read_study_key
 from s2v.evaluation.study_page import study_page
 from s2v.evaluation.study_results import ExclusionRules, collect
+from s2v.evaluation.study_videos import write_study_video
 from s2v.evaluation.video_pairs import read_video
 from s2v.generation.mp4_writer import write_mp4
+from tests.data_modules.media import tone, write_media
 from tests.s2v.browser import chromium, thrice
 
 CLIPS = ["1001_DFA_ANG_XX", "1002_IEO_SAD_XX"]
@@ -81,6 +84,24 @@ def test_emotions_come_from_the_table_beside_the_real_videos(
     assert main([*args, str(tmp_path / "again")]) == 2
     assert "clips.csv has no row for 1 of 2 videos" in capsys.readouterr().err
     assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_a_video_is_shown_in_its_proportions(rotation: int, tmp_path: Path) -> None:
+    """Its pixels need not be square."""
+    stored = np.zeros((64, 48, 3), np.uint8)
+    stored[20:44, 15:33, 1] = 200  # 24 high; 18 wide, shown as 24
+    source = write_media(
+        tmp_path / "a.mp4", [stored] * 30, sound=tone(1.2), rotation=rotation, pixel_aspect=Fraction(4, 3)
+    )
+    size = write_study_video(source, tmp_path / "b.mp4")
+    copy, _ = read_video(tmp_path / "b.mp4")
+    assert size == tuple(copy.shape[2:])
+    # turned, 48 lines stay, and the picture is as much smaller as it is in a player of that height
+    assert size == ((64, 64) if rotation == 0 else (48, 48))
+    rows, columns = np.nonzero(copy[5, 1].numpy() > 100)
+    assert np.ptp(rows) + 1 == pytest.approx(24 * size[0] / 64, abs=1)
+    assert np.ptp(columns) + 1 == pytest.approx(24 * size[0] / 64, abs=1)
 
 
 class Elements(HTMLParser):
