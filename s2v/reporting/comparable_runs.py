@@ -3,7 +3,7 @@
 from typing import Any
 
 from s2v.evaluation.definitions import is_without_padding
-from s2v.evaluation.summary import CLIP_METRICS
+from s2v.evaluation.summary import CLIP_METRICS, own_metrics
 from s2v.reporting.run_folder import Run
 
 _JUDGED = {
@@ -78,6 +78,17 @@ def unlike_judges(one: Run, other: Run) -> list[str]:
         )
 
     return [name for name in mine if name in theirs and differ(name)]
+
+
+def unlike_own_metrics(one: Run, other: Run) -> list[str]:
+    """Names of metrics of one's own that both runs have, each from another class or with another meaning."""
+    mine, theirs = (meta_of(run) for run in (one, other))
+
+    def told(meta: dict[str, Any], name: str) -> list[Any]:
+        return [meta["own_metrics"][name].get(key) for key in ("class", "better", "definition")]
+
+    both = [name for name in own_metrics(mine) if name in own_metrics(theirs)]
+    return [name for name in both if told(mine, name) != told(theirs, name)]
 
 
 def is_judged_by(metric: str, judge: str) -> bool:

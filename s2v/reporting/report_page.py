@@ -15,7 +15,7 @@ from s2v.evaluation.paired_table import SIGNS
 from s2v.evaluation.report_rows import finite_number
 from s2v.evaluation.summary import BETTER, CLIP_METRICS, METRICS, averages_note, own_metrics
 from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
-from s2v.reporting.comparable_runs import incomparable, is_judged_by, meta_of, unlike_judges, why_not_paired
+from s2v.reporting.comparable_runs import incomparable, is_judged_by, meta_of, unlike_judges, unlike_own_metrics, why_not_paired
 from s2v.reporting.config_file import differing_keys
 from s2v.reporting.run_folder import Run
 
@@ -126,8 +126,11 @@ def _paired_section(tested: list[Run]) -> list[str]:
         return []
     left_out = {run.name: reason for run in others if (reason := why_not_paired(first, run))}
     unlike = {run.name: unlike_judges(first, run) for run in others if run.name not in left_out}
+    own = {run.name: unlike_own_metrics(first, run) for run in others if run.name in unlike}
     clips = {
-        run.name: _alike(run.clips, unlike[run.name]) for run in others if run.clips and run.name in unlike
+        run.name: _alike(run.clips, unlike[run.name], own[run.name])
+        for run in others
+        if run.clips and run.name in unlike
     }
     better = CLIP_METRICS | own_metrics(meta_of(first))
     # the number and the seed are those of a report by default: what its file asks for need not be sane
@@ -147,6 +150,11 @@ def _paired_section(tested: list[Run]) -> list[str]:
         for name, judges in unlike.items()
         if judges
     ]
+    notes += [
+        f"minus {name}: without {' and '.join(metrics)}, measured in another way there"
+        for name, metrics in own.items()
+        if metrics
+    ]
     notes += [f"{name} is left out: {reason}." for name, reason in left_out.items()]
     parts = [f'<p class="note">{escape(text)}</p>' for text in notes]
     if rows:
@@ -159,12 +167,12 @@ def _paired_section(tested: list[Run]) -> list[str]:
     return ["<h3>Paired differences</h3>", *parts] if parts else []
 
 
-def _alike(clips: ClipScores, unlike: list[str]) -> ClipScores:
-    """Without what other judges measured, of which a difference would tell nothing."""
+def _alike(clips: ClipScores, unlike: list[str], own: list[str]) -> ClipScores:
+    """Without what other judges or classes measured, of which a difference would tell nothing."""
     kept = {
         metric: values
         for metric, values in clips.values.items()
-        if not any(is_judged_by(metric, judge) for judge in unlike)
+        if metric not in own and not any(is_judged_by(metric, judge) for judge in unlike)
     }
     return replace(clips, values=kept)
 

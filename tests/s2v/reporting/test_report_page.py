@@ -207,6 +207,24 @@ def test_what_other_judges_measured_is_not_paired(tmp_path: Path) -> None:
     ) in Page(report_page([ours, same, unpadded], {}, [])).texts("p")
 
 
+def test_a_metric_of_ones_own_is_paired_with_the_same_one_alone(tmp_path: Path) -> None:
+    about = {"class": "mine.Warmth", "better": "up", "definition": "mean of red"}
+
+    def run(name: str, **changed: str) -> Run:
+        return run_with_clips(tmp_path / name, {"a": 0.5, "b": 0.7}, own_metrics={"motion": {**about, **changed}})
+
+    def paired(other: Run) -> tuple[list[str], list[str]]:
+        page = Page(report_page([ours, other], {}, []))
+        section = [text for text in page.texts("p") if text.startswith("minus ")]
+        return [text for text in page.texts("th") if text in ("ssim", "motion")], section
+
+    ours = run("ours")
+    assert paired(run("same")) == (["ssim", "motion"], [])
+    for key, value in (("class", "yours.Warmth"), ("better", "down"), ("definition", "mean of blue")):
+        note = f"minus {key}: without motion, measured in another way there"
+        assert paired(run(key, **{key: value})) == (["ssim"], [note])
+
+
 def test_every_metric_says_where_better_lies() -> None:
     everything = report(0.5)
     everything["systems"]["speech2video"] |= {
