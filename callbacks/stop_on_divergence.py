@@ -13,6 +13,8 @@ from torch import Tensor
 from s2v.errors import InputError
 
 _ENOUGH = 10
+_REMEMBERED = 100
+"""Batches."""
 
 
 class TrainingDiverged(InputError):
@@ -36,6 +38,16 @@ class StopOnDivergence(pl.Callback):
             raise InputError(f"StopOnDivergence's factor must be above 1, got {factor}")
         self.factor = factor
         self._usual: dict[str, deque[float]] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was usual, so that a resumed fit is judged from its first batch on."""
+        return {"usual": {name: list(values) for name, values in self._usual.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._usual = {
+            name: deque(values, maxlen=_REMEMBERED) for name, values in state_dict["usual"].items()
+        }
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -63,7 +75,7 @@ class StopOnDivergence(pl.Callback):
         """The terms at fault with their values; empty where all is well."""
         faults = []
         for name, value in values.items():
-            usual = self._usual.setdefault(name, deque(maxlen=100))
+            usual = self._usual.setdefault(name, deque(maxlen=_REMEMBERED))
             limit = (
                 self.factor * max(statistics.median(map(abs, usual)), 1.0) if len(usual) >= _ENOUGH else None
             )

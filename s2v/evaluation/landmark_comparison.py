@@ -78,6 +78,10 @@ def _compare_mouths(row: ClipRow, generated: Tensor, real: Tensor) -> None:
     if len(generated) > 1:
         both = min(len(generated), len(real))
         generated, real = generated[:both], real[:both]
+        together = int((~(generated.isnan() | real.isnan()).any(dim=(1, 2))).sum())
+        if together < LEAST_FRAMES:  # each may have a face in half of its frames, and they in no one both
+            row.reasons.append(f"mouths can't be compared: both have a face in {together} of {both} frames")
+            return
     values = {"mouth_lmd": mouth_landmark_distance(generated, real)}
     if len(generated) == 1:
         values["mouth_range"] = 0.0

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
+from s2v.generation.clip_decoder import OWN_FRAMES, Likeness, decoder_of
 from s2v.generation.context_stream import fitted, stream_frame_contexts
 from s2v.generation.first_hearing import KEPT_BYTES, FirstHearing
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, encode_window
-from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.speech_time import frame_centre, samples_of_frames
@@ -22,15 +22,6 @@ Network = TypeVar("Network", bound=nn.Module)
 
 CPU_VALUES = 4 * 2**20
 """Of the largest tensor while frames are decoded on a CPU: 8 frames of the paper's size."""
-
-
-class _Likeness(NamedTuple):
-    """What is the same in all of a clip's frames."""
-
-    parts: list[Tensor | None]
-    """The identity's, of batch 1."""
-    pose: Tensor | None
-    """(1, 1, P)."""
 
 
 class StreamingGenerator:
@@ -72,10 +63,12 @@ class StreamingGenerator:
         self.generator = on_device(generator, self.device).eval()
         self.fps = fps
         self.window_samples = round(window_frames * SAMPLE_RATE / fps)
-        self._decoder = FoldedFrameDecoder(self.generator.frame_decoder)
+        self._decoder = decoder_of(self.generator)
         at_once = speech_at_once = 256
         if self.device.type == "cpu":
-            at_once, speech_at_once = max(1, min(32, CPU_VALUES // self._decoder.largest_values)), 32
+            values = self._decoder.frame_values
+            at_once = max(1, min(32, CPU_VALUES // values)) if values else OWN_FRAMES
+            speech_at_once = 32
         self.chunk_frames = chunk_frames or at_once
         self.block_samples = samples_of_frames(chunk_frames or speech_at_once, fps)
         self.identity = identity
@@ -112,7 +105,7 @@ class StreamingGenerator:
                 self.representation, self.window_samples, self.fps, self.block_samples, self.kept_bytes
             )
             portrait = hearing.hear(self._on_device(source()))
-            likeness = self._likeness(portrait.nu)
+            likeness = self._decoder.likeness(portrait.nu)
             shown = 0
             for contexts in hearing.contexts(self._on_device(source())):
                 yield from self._decode(contexts, likeness, portrait, shown)
@@ -125,7 +118,7 @@ class StreamingGenerator:
         from window k - 1's to window k's while window k + 1 is spoken."""
         listener = Listener(self.representation, windows_at_once=1)
         unheard = torch.zeros(0, device=self.device)
-        likeness: _Likeness | None = None
+        likeness: Likeness | None = None
         waiting: list[Tensor] = []  # contexts of the first window's frames, until it has told the identity
         shown = 0
 
@@ -144,7 +137,7 @@ class StreamingGenerator:
         def show() -> Iterator[Tensor]:
             nonlocal shown, likeness
             portrait = listener.portrait("first")
-            likeness = likeness or self._likeness(portrait.nu)
+            likeness = likeness or self._decoder.likeness(portrait.nu)
             for contexts in waiting:
                 yield from self._decode(contexts, likeness, portrait, shown)
                 shown += contexts.shape[1]
@@ -164,19 +157,15 @@ class StreamingGenerator:
         """Yield C (1, t, D) of the frames of blocks (n,) on the networks' device."""
         return stream_frame_contexts(self.representation, speech, self.fps, self.block_samples)
 
-    def _likeness(self, nu: Tensor) -> _Likeness:
-        parts = self._decoder.identity_parts(self.generator.identity_maps(nu))
-        return _Likeness(parts, self.generator.recalled_pose(nu))
-
     def _decode(
-        self, contexts: Tensor, likeness: _Likeness, portrait: Portrait, first: int
+        self, contexts: Tensor, likeness: Likeness, portrait: Portrait, first: int
     ) -> Iterator[Tensor]:
         """Yield frames `first` and following from their contexts (1, t, D), a chunk at a time."""
         for start in range(0, contexts.shape[1], self.chunk_frames):
             chunk = contexts[:, start : start + self.chunk_frames]
             numbers = range(first + start, first + start + chunk.shape[1])
             mu = portrait.emotion_at([frame_centre(number, self.fps) for number in numbers])
-            yield self._decoder(chunk, self.generator.with_pose(mu, likeness.pose), likeness.parts)[0]
+            yield self._decoder.decode(chunk, mu, likeness)[0]
 
     def _on_device(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
         for block in speech:

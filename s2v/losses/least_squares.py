@@ -1,5 +1,6 @@
 """Least-squares GAN losses (Mao et al. 2017), the reading of the paper's eqs. 4 to 6: real = 1, generated = 0."""
 
+import torch
 from torch import Tensor
 
 
@@ -10,7 +11,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
         real: scores of real inputs, any shape.
         fake: scores of generated inputs, any shape (need not equal `real`'s).
     """
-    return 0.5 * (real - 1).square().mean() + 0.5 * fake.square().mean()
+    return 0.5 * (_precise(real) - 1).square().mean() + 0.5 * _precise(fake).square().mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
@@ -19,4 +20,9 @@ def generator_loss(fake: Tensor) -> Tensor:
     Args:
         fake: scores of generated inputs, any shape.
     """
-    return 0.5 * (fake - 1).square().mean()
+    return 0.5 * (_precise(fake) - 1).square().mean()
+
+
+def _precise(scores: Tensor) -> Tensor:
+    """At least float32: under bf16-mixed scores have eight bits, too few for curves near 1/4."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))

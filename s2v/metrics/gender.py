@@ -5,9 +5,10 @@ not; here the judge's embedding says it, since the speaker's own face is left ou
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from s2v.metrics.identity import similarity_to_speakers
+from s2v.metrics.identity import AT_ONCE, sums_of_speakers
 
 
 def gender_agreement(queries: Tensor, real: Tensor, speakers: Tensor, genders: Tensor) -> Tensor:
@@ -27,28 +28,38 @@ def gender_agreement(queries: Tensor, real: Tensor, speakers: Tensor, genders: T
     """
     if len(queries) == 0:
         return torch.zeros(0, dtype=torch.float64)
-    same, different = _others(speakers, genders)
-    similarity, _ = similarity_to_speakers(queries, real, speakers)
-    nearest = [similarity.masked_fill(~mask, -torch.inf).amax(dim=1) for mask in (same, different)]
-    return torch.where(_is_asked(same, different), (nearest[0] > nearest[1]).double(), torch.nan)
+    _, own = speakers.unique(return_inverse=True)
+    of_speaker = _genders_of_speakers(own, genders)
+    gallery = F.normalize(sums_of_speakers(real, speakers), dim=1)
+    agrees = []
+    for some in torch.arange(len(queries), device=queries.device).split(AT_ONCE):
+        similarity = F.normalize(queries[some], dim=1) @ gallery.T
+        similarity.scatter_(1, own[some].unsqueeze(1), -torch.inf)
+        alike = of_speaker == genders[some].unsqueeze(1)
+        nearest = [
+            similarity.masked_fill(mask, -torch.inf).amax(dim=1)
+            for mask in (~alike, alike | (of_speaker < 0))
+        ]
+        agrees.append((nearest[0] > nearest[1]).double())
+    same, different = _others(own, genders)
+    return torch.where((same > 0) & (different > 0), torch.cat(agrees), torch.nan)
 
 
 def gender_chance(speakers: Tensor, genders: Tensor) -> Tensor:
     """How likely a face drawn from the other labelled speakers is of the speaker's gender: (N,), nan as above."""
-    same, different = _others(speakers, genders)
-    likely = same.sum(dim=1) / (same | different).sum(dim=1)
-    return torch.where(_is_asked(same, different), likely.double(), torch.nan)
+    same, different = _others(speakers.unique(return_inverse=True)[1], genders)
+    return torch.where((same > 0) & (different > 0), same.double() / (same + different), torch.nan)
 
 
-def _others(speakers: Tensor, genders: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of the S speakers, sorted, are others of the same gender, and which of another: (N, S) bool each."""
-    names, own = speakers.unique(return_inverse=True)
-    of_speaker = torch.full_like(names, -1).scatter(0, own, genders)
-    others = own[:, None] != torch.arange(len(names), device=own.device)
-    known = others & (of_speaker >= 0) & (genders >= 0)[:, None]
-    alike = of_speaker == genders[:, None]
-    return known & alike, known & ~alike
+def _genders_of_speakers(own: Tensor, genders: Tensor) -> Tensor:
+    """(S,) from each clip's speaker, numbered from 0, and their gender, (N,) both."""
+    return genders.new_full((int(own.max()) + 1,), -1).scatter(0, own, genders)
 
 
-def _is_asked(same: Tensor, different: Tensor) -> Tensor:
-    return same.any(dim=1) & different.any(dim=1)
+def _others(own: Tensor, genders: Tensor) -> tuple[Tensor, Tensor]:
+    """Of clip n's speaker, how many others are of the same gender, and of another: (N,) each, 0 without a label."""
+    of_speaker = _genders_of_speakers(own, genders)
+    labelled = of_speaker[of_speaker >= 0]
+    alike = torch.bincount(labelled, minlength=1)[genders.clamp(min=0)]
+    known = genders >= 0
+    return torch.where(known, alike - 1, 0), torch.where(known, len(labelled) - alike, 0)

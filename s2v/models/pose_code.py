@@ -22,8 +22,10 @@ class PoseCode(nn.Module):
 
     Where a speaker is seen in a few clips, a generator that hears only speech either learns by heart which sounds
     went with which pose of the head, or draws all poses at once. Here a training step tells it the pose: an encoder
-    reads a code from the real frame's difference to the speaker's mean frame. The mouth is left out, which speech has
-    to tell. Codes have unit variance over the batch (batch norm) and noise added, which limits what they can say.
+    reads a code from a real frame's difference to the speaker's mean frame. The mouth is left out, which speech has
+    to tell, and the frame is another one of the clip, a moment away: cheeks and chin would tell of the mouth, and
+    generation, too, holds one code while the mouth moves. Codes have unit variance over the batch (batch norm) and
+    noise added, which limits what they can say.
 
     Generation sees no frame. It takes a code that a speaker was seen with: of the speaker whose mean nu is nearest,
     the one of the latest `MEMORIES` codes that lies closest to the others. So a face is drawn in one of the poses
@@ -80,7 +82,7 @@ class PoseCode(nn.Module):
             gather: (B, ...) of this process to (N, ...) of all of them, which then remember the same.
 
         Returns:
-            (B, T, dim), with noise.
+            (B, T, dim), with noise: for each frame the code of the one half of T away; its own where T is 1.
         """
         gather = gather or (lambda values: values)
         small = functional.interpolate(frames.flatten(0, 1).float(), (SIDE, SIDE), mode="area")
@@ -94,6 +96,7 @@ class PoseCode(nn.Module):
         codes = rearrange(self.encoder(difference).float(), "(b t) d -> b t d", b=len(frames))
         with torch.no_grad():
             self._remember(gather(codes[:, 0]), gather(speaker), who)
+        codes = codes.roll(max(1, codes.shape[1] // 2), dims=1)
         return codes + self.noise * torch.randn_like(codes)
 
     def _follow(self, means: Tensor, values: Tensor, who: Tensor, keep: float) -> None:
@@ -102,7 +105,8 @@ class PoseCode(nn.Module):
         Until it rests on enough of them, it is the mean of all so far.
         """
         count = who.sum(0)
-        batch = (who.T @ values.flatten(1)) / count.clamp(min=1).unsqueeze(1)
+        with torch.autocast(values.device.type, enabled=False):  # what is remembered keeps its digits
+            batch = (who.T @ values.flatten(1)) / count.clamp(min=1).unsqueeze(1)
         share = torch.maximum(1 - keep**count, count / (count + self.seen).clamp(min=1))
         means += (share.unsqueeze(1) * (batch - means.flatten(1))).view_as(means)
 

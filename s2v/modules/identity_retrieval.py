@@ -39,6 +39,15 @@ class RetrievesIdentity(PlainHyperparameters, SharedValidation):
         by_speaker = torch.stack([right[speaker == name].mean() for name in speaker.unique()])
         self.log(f"{stage}/identity_retrieval_by_speaker", by_speaker.mean(), sync_dist=True)
 
+    def on_validation_epoch_start(self) -> None:
+        """An interrupted validation leaves nothing behind."""
+        super().on_validation_epoch_start()
+        self._heard.clear()
+
+    def on_test_epoch_start(self) -> None:
+        """Nor does an interrupted test."""
+        self._heard.clear()
+
     def on_validation_epoch_end(self) -> None:
         """Retrieval needs all clips."""
         super().on_validation_epoch_end()

@@ -15,7 +15,14 @@ from s2v.evaluation.paired_table import SIGNS
 from s2v.evaluation.report_rows import finite_number
 from s2v.evaluation.summary import BETTER, CLIP_METRICS, METRICS, averages_note, own_metrics
 from s2v.reporting.chart import STYLES, chart_svg, is_logarithmic
-from s2v.reporting.comparable_runs import incomparable, is_judged_by, meta_of, unlike_judges, unlike_own_metrics, why_not_paired
+from s2v.reporting.comparable_runs import (
+    incomparable,
+    is_judged_by,
+    meta_of,
+    unlike_judges,
+    unlike_own_metrics,
+    why_not_paired,
+)
 from s2v.reporting.config_file import differing_keys
 from s2v.reporting.run_folder import Run
 

@@ -43,6 +43,17 @@ def test_stops_on_nan_before_any_checkpoint(tmp_path: Path) -> None:
         trainer(tmp_path, StopOnDivergence(), max_steps=3).fit(module, loader())
 
 
+def test_a_resumed_fit_knows_what_was_usual() -> None:
+    before, module = StopOnDivergence(), gan()
+    watched = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    for _ in range(20):
+        before.on_train_batch_end(watched, module, {"losses": {"g": torch.tensor(1.0)}}, None, 0)
+    resumed = StopOnDivergence()
+    resumed.load_state_dict(before.state_dict())
+    with pytest.raises(TrainingDiverged, match=r"g = 1e\+06, 1000 times more than is usual"):
+        resumed.on_train_batch_end(watched, module, {"losses": {"g": torch.tensor(1e6)}}, None, 0)
+
+
 class Regression(pl.LightningModule):
     """Automatic optimisation of two logged terms; from a step on the second is what `fault` makes of it."""
 

@@ -112,6 +112,17 @@ def test_real_clip_without_a_face_leaves_nothing_to_compare_with() -> None:
     assert rows[STILL].reasons == ["landmarks can't be compared: no face was found in the held frame"]
 
 
+def test_faces_that_are_never_seen_at_once_say_so() -> None:
+    """Real ones in one half, made ones in the other: each half is enough for blinks, no frame is there to compare."""
+    rows = rows_of([120] * 30 + [NO_FACE] * 30, [NO_FACE] * 30 + [120] * 30)
+    made = rows["ours"]
+    assert made.reasons == ["mouths can't be compared: both have a face in 0 of 60 frames"]
+    assert {"blink_rate", "blink_rate_difference"} <= made.values.keys()
+    assert not made.values.keys() & {"mouth_lmd", "mouth_correlation", "mouth_range"}
+    enough = rows_of([120] * 45 + [NO_FACE] * 15, [NO_FACE] * 20 + [120] * 40)["ours"]  # 25 together
+    assert enough.reasons == [] and "mouth_lmd" in enough.values
+
+
 def test_too_short_a_clip() -> None:
     rows = rows_of([120] * 24, [120] * 24)
     assert rows["ours"].reasons == ["landmarks can't be compared in 24 frames: 25 are needed"]

@@ -26,3 +26,13 @@ def test_gradients() -> None:
     real, fake = torch.randn(3, dtype=torch.double), torch.randn(3, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(lambda f: discriminator_loss(real, f), fake)
     assert torch.autograd.gradcheck(generator_loss, fake)
+
+
+def test_scores_of_eight_bits_give_a_loss_of_full_precision() -> None:
+    """A curve near chance moves by thousandths."""
+    scores = torch.tensor([0.5, 0.50390625], dtype=torch.bfloat16)
+    found = discriminator_loss(scores, scores)
+    assert found.dtype == torch.float32
+    expected = (0.25 + 0.49609375**2) / 4 + (0.25 + 0.50390625**2) / 4
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+    assert generator_loss(scores).item() == pytest.approx((0.25 + 0.49609375**2) / 4, rel=1e-6)

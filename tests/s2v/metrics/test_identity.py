@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from s2v.metrics.gender import gender_agreement
 from s2v.metrics.identity import clip_embedding, identity_cosine, identity_ranks
 
 
@@ -84,3 +85,17 @@ def test_no_queries() -> None:
         0,
     )
     assert not math.isnan(identity_cosine(torch.zeros(1, 4), torch.ones(1, 4)).item())
+
+
+def test_many_clips_are_ranked_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same result, for gender too."""
+    draw = torch.Generator().manual_seed(0)
+    real, queries = torch.randn(50, 4, generator=draw), torch.randn(50, 4, generator=draw)
+    speakers = torch.arange(50) % 9
+    genders = torch.tensor([0, 1, 1, 0, -1, 0, 1, 0, 0])[speakers]
+    whole = identity_ranks(queries, real, speakers), gender_agreement(queries, real, speakers, genders)
+    monkeypatch.setattr("s2v.metrics.identity.AT_ONCE", 7)
+    monkeypatch.setattr("s2v.metrics.gender.AT_ONCE", 7)
+    parts = identity_ranks(queries, real, speakers), gender_agreement(queries, real, speakers, genders)
+    assert torch.equal(whole[0], parts[0]) and whole[0].unique().numel() > 5
+    torch.testing.assert_close(whole[1], parts[1], equal_nan=True, rtol=0, atol=0)

@@ -38,6 +38,25 @@ def test_the_mouth_is_not_seen_and_the_rest_is() -> None:
     assert (code()(other, nu, speaker) - expected).abs().max() > 0.1
 
 
+@pytest.mark.parametrize(("shown", "away"), [(1, 0), (2, 1), (3, 1), (5, 2), (16, 8)])
+def test_a_frames_code_is_read_from_another_frame_of_its_clip(
+    shown: int, away: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own would tell of cheeks and chin, and with them of the mouth."""
+    real = torch.rand(2, shown, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    changed = real.clone()
+    changed[1, 0] = -changed[1, 0]
+
+    def read(seen: Tensor) -> Tensor:
+        made = code().eval()
+        monkeypatch.setattr(made, "_follow", lambda *_: None)  # mean faces that stay
+        return made(seen, torch.zeros(2, 4), torch.tensor([0, 1]))
+
+    before, after = read(real), read(changed)
+    differ = (after - before).abs().amax(-1) > 1e-3
+    assert differ.nonzero().tolist() == [[1, away]]
+
+
 def test_who_is_seen_does_not_matter_only_how_a_frame_differs_from_the_persons_mean() -> None:
     poses = frames(4) / 4
     faces = frames(2, seed=1)[:, :1] / 2
@@ -53,14 +72,16 @@ def test_memory_holds_the_means_and_the_latest_codes_of_each_speaker() -> None:
     assert memory.seen.tolist() == [2, 0, 3]
     torch.testing.assert_close(memory.nus[0], (nu[0] + nu[3]) / 2)
     torch.testing.assert_close(memory.nus[2], (nu[1] + nu[2] + nu[4]) / 3)
-    torch.testing.assert_close(memory.codes[2, :3], codes[[1, 2, 4], 0])
+    torch.testing.assert_close(
+        memory.codes[2, :3], codes[[1, 2, 4], 1]
+    )  # the second frame has the first one's code
     assert memory.nus[1].abs().max() == memory.codes[1].abs().max() == 0
     later = torch.randn(40, 4)
     for nus in later.split(4):
         latest = memory(frames(4), nus, torch.zeros(4, dtype=torch.long))
     assert memory.seen.tolist() == [42, 0, 3]
     at = (42 - 4) % MEMORIES  # the ring
-    torch.testing.assert_close(memory.codes[0, at : at + 4], latest[:, 0])
+    torch.testing.assert_close(memory.codes[0, at : at + 4], latest[:, 1])
     # a mean of the last some thirty, each weighing less the older it is
     assert (memory.nus[0] - later.mean(0)).norm() < (later[:4].mean(0) - later.mean(0)).norm()
 
@@ -68,7 +89,7 @@ def test_memory_holds_the_means_and_the_latest_codes_of_each_speaker() -> None:
 def test_more_clips_of_a_speaker_than_places_keep_the_first_of_them() -> None:
     memory = code()
     codes = memory(frames(20), torch.zeros(20, 4), torch.zeros(20, dtype=torch.long))
-    torch.testing.assert_close(memory.codes[0], codes[:MEMORIES, 0])
+    torch.testing.assert_close(memory.codes[0], codes[:MEMORIES, 1])
 
 
 def test_processes_that_gather_remember_what_one_would() -> None:

@@ -211,7 +211,9 @@ def test_a_metric_of_ones_own_is_paired_with_the_same_one_alone(tmp_path: Path) 
     about = {"class": "mine.Warmth", "better": "up", "definition": "mean of red"}
 
     def run(name: str, **changed: str) -> Run:
-        return run_with_clips(tmp_path / name, {"a": 0.5, "b": 0.7}, own_metrics={"motion": {**about, **changed}})
+        return run_with_clips(
+            tmp_path / name, {"a": 0.5, "b": 0.7}, own_metrics={"motion": {**about, **changed}}
+        )
 
     def paired(other: Run) -> tuple[list[str], list[str]]:
         page = Page(report_page([ours, other], {}, []))
