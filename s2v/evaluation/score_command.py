@@ -11,10 +11,12 @@ from s2v.errors import InputError
 from s2v.files.whole_file import check_can_be_made
 
 if TYPE_CHECKING:
+    from s2v.evaluation.clip_rows import ClipRow
     from s2v.evaluation.report import Report
     from s2v.evaluation.video_crop import VideoCrop
 
 NOTHING_SCORED = 2
+_NAMED = 3
 CROP_SIZE = 128
 """Pixels, as `s2v prepare` has it."""
 FILES = ("syncnet", "identity_judge", "emotion_judge", "lpips", "fid", "landmarks", "checkpoint", "detector")
@@ -168,6 +170,7 @@ def run_score(args: argparse.Namespace) -> int:
 
     from data_modules.gender import find_genders
     from s2v.evaluation.held_pictures import HeldPictures
+    from s2v.evaluation.markdown_text import printable
     from s2v.evaluation.parallel_scoring import score_in_parallel
     from s2v.evaluation.scoring import Scoring
     from s2v.evaluation.scoring_job import ScoringJob
@@ -253,6 +256,9 @@ def run_score(args: argparse.Namespace) -> int:
         f"{ours.total} clips: {ours.scored} scored in full, {measured - ours.scored} in part, "
         f"{ours.total - measured} not at all; report: {args.output / 'report.html'}"
     )
+    for reason, clips in _reasons(report.rows, args.system).items():
+        named = ", ".join(clips[:_NAMED]) + (", ..." if len(clips) > _NAMED else "")
+        print(printable(f"  {len(clips)} of them: {reason} ({named})"))
     if scoring.oblong:
         sizes = ", ".join(f"{width} x {height}" for width, height in sorted(scoring.oblong))
         _warn(
@@ -326,6 +332,16 @@ def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
         )
         return None
     return found | taught | {sha256_of_file(checkpoint)}
+
+
+def _reasons(rows: "Iterable[ClipRow]", system: str) -> dict[str, list[str]]:
+    """Why the system's clips were not measured, or not in all -> those clips; the commonest first."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.system == system:
+            for reason in row.reasons:
+                found.setdefault(reason, []).append(row.clip_id)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1]))[:_NAMED])
 
 
 def _warn(text: str) -> None:

@@ -12,10 +12,11 @@ from s2v.models.lip_speech_network import LipSpeechNetwork
 class SyncConfidence(Metric):
     """Mean confidence, distance and offset without its sign over clips, and how many could be scored.
 
-    `update(frames, speech)` takes one clip (T, 3, H, W) and (N,), or a batch of equally long ones with one
-    more leading dimension; a clip too short for a window is counted in `total` but not in `scored`.
-    `compute()` is a dict of 0-d tensors; the means are nan when nothing was scored. Without a `mode`, the
-    network's own, `sync_mode`.
+    `update(frames, speech)` takes one clip, (T, 3, H, W) uint8 at 25 fps and (N,) int16 at 16 kHz, or a batch of
+    equally long ones with one more leading dimension; a clip too short for a window is counted in `total` but not in
+    `scored`.
+    `compute()` is a dict of 0-d tensors; the means are nan when nothing was scored. Without a `mode`, the network's
+    own, `sync_mode`.
     """
 
     full_state_update = False

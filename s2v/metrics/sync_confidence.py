@@ -102,6 +102,11 @@ def _windows_of(frames: Tensor, speech: Tensor) -> int:
             "SyncNet's score expects frames (T, 3, H, W) and speech (N,), "
             f"but got {tuple(frames.shape)} and {tuple(speech.shape)}"
         )
+    if frames.dtype != torch.uint8:
+        raise InputError(
+            f"SyncNet's score expects uint8 frames from 0 to 255, but got {frames.dtype}: multiply those in "
+            "[0, 1] by 255 and round"
+        )
     if speech.is_floating_point():
         raise InputError(
             f"SyncNet's score expects int16 speech, but got {speech.dtype}: multiply by 32768, round and "

@@ -54,8 +54,13 @@ def explain(message: str, options: Iterable[str]) -> str:
             return (
                 f"{keys}.init_args come before {keys}.class_path: give the config that names the class first"
             )
-        hint = did_you_mean(found[1], _parameters(_class(classes[-1])))
-        return f"{keys}: {name} has no option {found[1]!r}{hint}"
+        known = _parameters(_class(classes[-1]))
+        if found[1] in known:
+            return (
+                f"{keys}: {name} has no option {found[1]!r}, which the class that it extends has: let it take that "
+                f"too, or name {name} in the last config file, after the one that sets {found[1]!r}"
+            )
+        return f"{keys}: {name} has no option {found[1]!r}{did_you_mean(found[1], known)}"
     if classes and (found := re.search(r"(?:No module named|has no attribute) '(.+?)'", message)):
         return f"{keys}: there is no class {classes[-1]} ({found[0]})"
     if classes and (

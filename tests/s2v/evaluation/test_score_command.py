@@ -142,7 +142,13 @@ def test_nothing_scored_is_no_success(
     write_media(tmp_path / "other" / "name.mp4", pictures(0), sound=tone(1))
     status, out = score(tmp_path, folders[0], tmp_path / "other")
     assert status == 2 and (out / "report.json").is_file()
-    assert "8 clips: 0 scored in full, 0 in part, 8 not at all" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "8 clips: 0 scored in full, 0 in part, 8 not at all" in shown
+    assert (
+        "\n  7 of them: unpaired: no generated video of this name (<b>&only real, ann/a, ben/b, ...)\n"
+        in shown
+    )
+    assert "\n  1 of them: unpaired: no real video of this name (name)\n" in shown
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,10 @@ def test_unusable_input_is_an_input_error(syncnet: SyncNet) -> None:
     with pytest.raises(InputError, match="too short"):
         sync_scores(syncnet, pictures, speech)
     pictures, speech = clip(10)
+    with pytest.raises(
+        InputError, match=r"uint8 frames from 0 to 255, but got torch.float32: multiply those"
+    ):
+        sync_scores(syncnet, pictures / 255, speech)
     with pytest.raises(InputError, match=r"int16 speech, .*: multiply by 32768, round and clip"):
         sync_scores(syncnet, pictures, speech.float() / 32768)
     with pytest.raises(InputError, match="expects frames"):

@@ -55,6 +55,25 @@ def test_one_face_is_not_looked_for(speakers: list[int]) -> None:
     assert logged_of(torch.eye(3), torch.eye(3), speakers) == {}
 
 
+@pytest.mark.parametrize("stage", ["validation", "test"])
+def test_an_interrupted_run_leaves_no_clips_to_the_next(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[dict[str, float]] = []
+    for interrupted in (False, True):
+        module, logged = RetrievesIdentity(), {}
+        monkeypatch.setattr(
+            module, "log", lambda name, value, logged=logged, **_: logged.update({name: float(value)})
+        )
+        monkeypatch.setattr(RetrievesIdentity, "_alone", True)
+        if interrupted:
+            getattr(module, f"on_{stage}_epoch_start")()
+            module.keep_for_retrieval(torch.eye(2), torch.eye(2).flip(0), torch.tensor([ANN, BEN]))
+        getattr(module, f"on_{stage}_epoch_start")()
+        module.keep_for_retrieval(torch.eye(2), torch.eye(2), torch.tensor([ANN, BEN]))
+        getattr(module, f"on_{stage}_epoch_end")()
+        found.append(logged)
+    assert found[0] == found[1] and found[0]
+
+
 def test_a_long_test_holds_no_file_descriptors() -> None:
     """A tensor from a loader's worker holds one, and there are 1,024: one a clip ended a test of CREMA-D."""
     module = RetrievesIdentity()

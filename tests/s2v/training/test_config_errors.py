@@ -9,6 +9,7 @@ from s2v.cli import main
 from s2v.errors import InputError
 from s2v.training.config_errors import overruled_options, read_configs
 from s2v.training.training_cli import TrainingParser
+from tests.callbacks.small_gan import SmallGAN
 from tests.conftest import REPOSITORY
 
 
@@ -24,6 +25,14 @@ def parser() -> TrainingParser:
     return outer
 
 
+class Narrow(SmallGAN):
+    """Takes less than the class that it extends."""
+
+    def __init__(self, width: int = 1) -> None:
+        super().__init__()
+        self.width = width
+
+
 MODEL = "--model tests.callbacks.small_gan.SmallGAN "
 COMPOSER = "--model s2v.modules.composer.ComposerModule "
 CPC = "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc s2v.models.cpc.CPC "
@@ -36,6 +45,11 @@ CPC = "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc s2v.models
         (MODEL + "--trainer.max_epochs many", "trainer.max_epochs: expected int, got many"),
         (MODEL + "--model.lrr 3", "model: SmallGAN has no option 'lrr': did you mean lr?"),
         (MODEL + "--model.lr much", "model.init_args.lr: expected float, got much"),
+        (
+            f"--model {__name__}.Narrow --model.lr 3",
+            "model: Narrow has no option 'lr', which the class that it extends has: let it take that too, or name "
+            "Narrow in the last config file, after the one that sets 'lr'",
+        ),
         (
             CPC + "--model.cpc.chanels 3",
             "model.init_args.cpc: CPC has no option 'chanels': did you mean channels?",
