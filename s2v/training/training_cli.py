@@ -15,8 +15,10 @@ from jsonargparse import set_parsing_settings
 from jsonargparse._common import parser_context
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
@@ -259,8 +261,13 @@ class TrainingCLI(LightningCLI):
             log_test_table(run_closing_test(self.trainer, made_with, self.model, self.datamodule, which))
 
     def after_test(self) -> None:
-        """Likewise."""
+        """Likewise; and what would end without a word."""
         log_test_table(self.trainer)
+        if not self.trainer.callback_metrics and not _looks_at_clips(self.trainer):
+            rank_zero_warn(
+                "nothing was measured, no callback of this test reports: add -c experiments/test/report.yaml, "
+                "own_judges.yaml, or pixels.yaml, which needs no judge"
+            )
 
     def _held_folder(self, subcommand: str) -> AbstractContextManager[None]:
         """Two fits into one folder would write into one another's checkpoints; the first process holds it for all."""
@@ -397,3 +404,10 @@ def run(args: list[str]) -> int:
         raise
     sys.stdout.flush()
     return 0
+
+
+def _looks_at_clips(trainer: Trainer) -> bool:
+    """Whether a callback that is none of Lightning's takes what a test makes."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    own = [callback for callback in callbacks if not type(callback).__module__.startswith("lightning")]
+    return any(is_overridden("on_test_batch_end", callback, Callback) for callback in own)

@@ -180,6 +180,7 @@ COMBINATIONS = (
         "compose, compiled": [*tiny("compose"), "compose/compiled"],
         "distill, compiled": [*tiny("distill"), "distill/compiled"],
         "test": [*tiny("compose"), "test/report"],
+        "test without judges": [*tiny("compose"), "test/pixels"],
         "test by own judges": [*tiny("compose"), "test/own_judges"],
         "distill on real faces": [
             *stage("distill", "real_faces", own=True),

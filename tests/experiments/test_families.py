@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,19 @@ def test_the_report_of_stage_2(chain: Path) -> None:
         "sync": False,
     }
     assert logged(folder, "test/speech2video/ssim")
+
+
+def test_a_report_without_judges(chain: Path, tmp_path: Path) -> None:
+    folder = chain / "compose"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.filterwarnings("default", "(?!nothing was measured)")
+        run_test(folder, *arguments(["test/pixels"]), "--run_dir", str(tmp_path))
+    systems = json.loads((tmp_path / "report" / "report.json").read_text())["systems"]
+    assert {"ssim", "psnr", "sharpness", "motion"} <= systems["speech2video"].keys()
+    assert not {"identity_rank1", "emotion_accuracy", "sync_confidence"} & systems["speech2video"].keys()
+    with pytest.warns(UserWarning, match="nothing was measured, no callback of this test reports"):
+        run_test(folder, "--run_dir", str(tmp_path / "nothing"))
 
 
 def test_sample_videos_while_training(chain: Path) -> None:
