@@ -19,7 +19,8 @@ DEFINITIONS = {
     "_upper": "rows 0 to H/2 of the frame",
     "_mouth": "rows H/2 to H of the frame",
     "_128x96": "both clips first resized to 128 x 96 (height x width), bilinear with anti-aliasing",
-    "_mp4": "of the generated frames after the MP4 that s2v export writes (H.264 and the invisible mark), decoded",
+    "_mp4": "of the generated frames after the MP4 that s2v export writes (H.264 and the invisible mark, "
+    "whose swing counts as motion), decoded",
     "lpips": "version 0.1 on AlexNet, whole frames at their own size, frame by frame",
     "fid": "whole split against the real frames: Inception of 2015 as in pytorch-fid, 2,048 features, whole frames "
     "resized to 299 x 299 without anti-aliasing; a held picture counts once a clip; no interval; with fewer frames "
