@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NOTHING_SCORED = 2
 _NAMED = 3
+"""Reasons, and clips of each, that are printed."""
 CROP_SIZE = 128
 """Pixels, as `s2v prepare` has it."""
 FILES = ("syncnet", "identity_judge", "emotion_judge", "lpips", "fid", "landmarks", "checkpoint", "detector")
@@ -256,9 +257,12 @@ def run_score(args: argparse.Namespace) -> int:
         f"{ours.total} clips: {ours.scored} scored in full, {measured - ours.scored} in part, "
         f"{ours.total - measured} not at all; report: {args.output / 'report.html'}"
     )
-    for reason, clips in _reasons(report.rows, args.system).items():
+    reasons = _reasons(report.rows, args.system)
+    for reason, clips in list(reasons.items())[:_NAMED]:
         named = ", ".join(clips[:_NAMED]) + (", ..." if len(clips) > _NAMED else "")
         print(printable(f"  {len(clips)} of them: {reason} ({named})"))
+    if len(reasons) > _NAMED:
+        print(f"  and {len(reasons) - _NAMED} more reasons, in the report")
     if scoring.oblong:
         sizes = ", ".join(f"{width} x {height}" for width, height in sorted(scoring.oblong))
         _warn(
@@ -341,7 +345,7 @@ def _reasons(rows: "Iterable[ClipRow]", system: str) -> dict[str, list[str]]:
         if row.system == system:
             for reason in row.reasons:
                 found.setdefault(reason, []).append(row.clip_id)
-    return dict(sorted(found.items(), key=lambda item: -len(item[1]))[:_NAMED])
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
 def _warn(text: str) -> None:

@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+AT_ONCE = 4096
+"""Clips whose similarities to all speakers are held: of all clips of VoxCeleb2's test they would take gigabytes."""
+
 
 def clip_embedding(frame_embeddings: Tensor) -> Tensor:
     """Mean over a clip's frames, L2-normalised: (T, D) -> (D,)."""
@@ -13,10 +16,6 @@ def clip_embedding(frame_embeddings: Tensor) -> Tensor:
 def identity_cosine(generated: Tensor, real: Tensor) -> Tensor:
     """Cosine of clip embeddings (N, D) with those of the same clips' real frames (N, D): (N,)."""
     return F.cosine_similarity(generated, real, dim=-1)
-
-
-AT_ONCE = 4096
-"""Clips whose similarities to all speakers are held: of all clips of VoxCeleb2's test they would take gigabytes."""
 
 
 def sums_of_speakers(real: Tensor, speakers: Tensor) -> Tensor:

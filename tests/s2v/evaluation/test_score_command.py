@@ -92,7 +92,9 @@ def test_options_make_unequal_pairs_comparable(
     assert "differ by at most 5 frames are cut" in (out / "report.md").read_text()
     capsys.readouterr()
     assert score(tmp_path, *folders, "--trim", "4", "--bootstrap", "20")[0] == 0
-    assert "8 clips: 3 scored in full, 0 in part, 5 not at all" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "8 clips: 3 scored in full, 0 in part, 5 not at all" in shown
+    assert shown.count(" of them: ") == 3 and "\n  and 2 more reasons, in the report\n" in shown
     assert score(tmp_path, *folders, "--trim", "-1")[0] == 2
     assert "--trim must be 0 frames or more, got -1" in capsys.readouterr().err
 
