@@ -3,11 +3,13 @@
 import csv
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TextIO
 
 from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.clip_rows import ClipRow
+from s2v.evaluation.markdown_text import printable
 from s2v.evaluation.summary import CLIP_METRICS
 from s2v.files.spreadsheet_cell import as_cell
 
@@ -24,6 +26,8 @@ COLUMNS = (
     "emotion_reference",
 )
 """What a row says beside its metrics."""
+NAMED = 3
+"""Reasons, and clips of each, that a terminal shows."""
 
 
 def write_json(
@@ -84,3 +88,23 @@ def _plain(row: ClipRow, metrics: Collection[str]) -> dict[str, Any]:
         "emotion_reference": row.emotion_reference,
         **{metric: finite(row.values.get(metric, math.nan)) for metric in metrics},
     }
+
+
+def reason_lines(rows: Iterable[ClipRow], system: str) -> list[str]:
+    """Why a system's clips were not measured, or not in all: the commonest reasons, with some clips of each."""
+    counts: Counter[str] = Counter()
+    clips: dict[str, list[str]] = {}
+    for row in rows:
+        for reason in row.reasons if row.system == system else ():
+            counts[reason] += 1
+            named = clips.setdefault(reason, [])
+            if len(named) < NAMED:
+                named.append(row.clip_id)
+    lines = [
+        printable(
+            f"  {count} of them: {reason} ({', '.join(clips[reason])}{', ...' if count > NAMED else ''})"
+        )
+        for reason, count in counts.most_common(NAMED)
+    ]
+    more = len(counts) - len(lines)
+    return lines + ([f"  and {more} more reasons, in the report"] if more else [])

@@ -96,8 +96,8 @@ def gender_note(meta: dict[str, Any]) -> str:
 
 def _numbered(clips: list[ClipRow]) -> tuple[Tensor, Tensor]:
     """Speakers and genders as numbers, (N,) int64 each; -1 for no gender."""
-    names = sorted({row.speaker for row in clips})
-    labels = sorted({row.gender for row in clips if row.gender})
-    speakers = torch.tensor([names.index(row.speaker) for row in clips])
-    genders = torch.tensor([labels.index(row.gender) if row.gender else -1 for row in clips])
+    names = {name: number for number, name in enumerate(sorted({row.speaker for row in clips}))}
+    labels = {label: number for number, label in enumerate(sorted({row.gender for row in clips} - {""}))}
+    speakers = torch.tensor([names[row.speaker] for row in clips])
+    genders = torch.tensor([labels.get(row.gender, -1) for row in clips])
     return speakers, genders

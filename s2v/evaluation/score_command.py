@@ -11,13 +11,10 @@ from s2v.errors import InputError
 from s2v.files.whole_file import check_can_be_made
 
 if TYPE_CHECKING:
-    from s2v.evaluation.clip_rows import ClipRow
     from s2v.evaluation.report import Report
     from s2v.evaluation.video_crop import VideoCrop
 
 NOTHING_SCORED = 2
-_NAMED = 3
-"""Reasons, and clips of each, that are printed."""
 CROP_SIZE = 128
 """Pixels, as `s2v prepare` has it."""
 FILES = ("syncnet", "identity_judge", "emotion_judge", "lpips", "fid", "landmarks", "checkpoint", "detector")
@@ -171,8 +168,8 @@ def run_score(args: argparse.Namespace) -> int:
 
     from data_modules.gender import find_genders
     from s2v.evaluation.held_pictures import HeldPictures
-    from s2v.evaluation.markdown_text import printable
     from s2v.evaluation.parallel_scoring import score_in_parallel
+    from s2v.evaluation.report_rows import reason_lines
     from s2v.evaluation.scoring import Scoring
     from s2v.evaluation.scoring_job import ScoringJob
     from s2v.evaluation.video_pairs import find_pairs, read_pair, real_frames
@@ -257,12 +254,8 @@ def run_score(args: argparse.Namespace) -> int:
         f"{ours.total} clips: {ours.scored} scored in full, {measured - ours.scored} in part, "
         f"{ours.total - measured} not at all; report: {args.output / 'report.html'}"
     )
-    reasons = _reasons(report.rows, args.system)
-    for reason, clips in list(reasons.items())[:_NAMED]:
-        named = ", ".join(clips[:_NAMED]) + (", ..." if len(clips) > _NAMED else "")
-        print(printable(f"  {len(clips)} of them: {reason} ({named})"))
-    if len(reasons) > _NAMED:
-        print(f"  and {len(reasons) - _NAMED} more reasons, in the report")
+    for line in reason_lines(report.rows, args.system):
+        print(line)
     if scoring.oblong:
         sizes = ", ".join(f"{width} x {height}" for width, height in sorted(scoring.oblong))
         _warn(
@@ -336,16 +329,6 @@ def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
         )
         return None
     return found | taught | {sha256_of_file(checkpoint)}
-
-
-def _reasons(rows: "Iterable[ClipRow]", system: str) -> dict[str, list[str]]:
-    """Why the system's clips were not measured, or not in all -> those clips; the commonest first."""
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        if row.system == system:
-            for reason in row.reasons:
-                found.setdefault(reason, []).append(row.clip_id)
-    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
 def _warn(text: str) -> None:

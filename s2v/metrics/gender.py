@@ -30,7 +30,7 @@ def gender_agreement(queries: Tensor, real: Tensor, speakers: Tensor, genders: T
         return torch.zeros(0, dtype=torch.float64)
     _, own = speakers.unique(return_inverse=True)
     of_speaker = _genders_of_speakers(own, genders)
-    gallery = F.normalize(sums_of_speakers(real, speakers), dim=1)
+    gallery = F.normalize(sums_of_speakers(real, own), dim=1)
     agrees = []
     for some in torch.arange(len(queries), device=queries.device).split(AT_ONCE):
         similarity = F.normalize(queries[some], dim=1) @ gallery.T

@@ -18,18 +18,17 @@ def identity_cosine(generated: Tensor, real: Tensor) -> Tensor:
     return F.cosine_similarity(generated, real, dim=-1)
 
 
-def sums_of_speakers(real: Tensor, speakers: Tensor) -> Tensor:
+def sums_of_speakers(real: Tensor, own: Tensor) -> Tensor:
     """Each speaker's sum of embeddings, which points where their mean does.
 
     Args:
         real: (N, D) embeddings of the clips' real frames.
-        speakers: (N,) int64, who speaks in clip n; S different ones.
+        own: (N,) int64, who speaks in clip n, each of the S speakers numbered from 0.
 
     Returns:
-        (S, D), speakers sorted.
+        (S, D).
     """
-    names, own = speakers.unique(return_inverse=True)
-    return real.new_zeros(len(names), real.shape[1]).index_add(0, own, real)
+    return real.new_zeros(int(own.max()) + 1, real.shape[1]).index_add(0, own, real)
 
 
 def identity_ranks(queries: Tensor, real: Tensor, speakers: Tensor) -> Tensor:
@@ -50,7 +49,7 @@ def identity_ranks(queries: Tensor, real: Tensor, speakers: Tensor) -> Tensor:
     if len(queries) == 0:
         return torch.zeros(0, dtype=torch.long)
     _, own, counts = speakers.unique(return_inverse=True, return_counts=True)
-    sums = sums_of_speakers(real, speakers)
+    sums = sums_of_speakers(real, own)
     gallery = F.normalize(sums, dim=1)
     found = []
     for some in torch.arange(len(queries), device=queries.device).split(AT_ONCE):

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from s2v.metrics.identity import AT_ONCE
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.shared_validation import SharedValidation
 
@@ -71,5 +72,6 @@ def finds_own_face(nu: Tensor, nu_target: Tensor, speaker: Tensor) -> Tensor:
     names, number = speaker.unique(return_inverse=True)
     faces = torch.stack([nu_target[number == k].mean(dim=0) for k in range(len(names))])
     nu, faces = nu - nu.mean(dim=0), faces - faces.mean(dim=0)
-    similarity = F.normalize(nu, dim=-1) @ F.normalize(faces, dim=-1).T
-    return similarity.argmax(dim=1) == number
+    faces = F.normalize(faces, dim=-1).T
+    nearest = [(some @ faces).argmax(dim=1) for some in F.normalize(nu, dim=-1).split(AT_ONCE)]
+    return torch.cat(nearest) == number

@@ -4,6 +4,9 @@ import inspect
 
 from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from s2v.errors import InputError
 from s2v.modules.number_check import check_at_least_one, check_not_negative
@@ -75,3 +78,15 @@ def check_precision(trainer: Trainer, module: LightningModule) -> None:
             f"trainer.precision {trainer.precision}: {type(module).__name__} can't be trained in it, as its pictures "
             f"are float32: take {', '.join(possible)}, bf16-mixed or 16-mixed"
         )
+
+
+def warn_of_nothing_measured(trainer: Trainer) -> None:
+    """After a test: it logged nothing, and no callback but Lightning's own took what it made."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    own = [callback for callback in callbacks if not type(callback).__module__.startswith("lightning")]
+    if trainer.callback_metrics or any(is_overridden("on_test_batch_end", each, Callback) for each in own):
+        return
+    rank_zero_warn(
+        "nothing was measured, no callback of this test reports: add -c experiments/test/report.yaml, "
+        "own_judges.yaml, or pixels.yaml, which needs no judge"
+    )

@@ -15,10 +15,8 @@ from jsonargparse import set_parsing_settings
 from jsonargparse._common import parser_context
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerStatus
-from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
@@ -44,7 +42,7 @@ from s2v.training.early_check import check_early
 from s2v.training.lightning_refusal import explain_refusal
 from s2v.training.precision import choose_precision, cuda_capabilities
 from s2v.training.strategy_check import check_strategy
-from s2v.training.trainer_check import check_fit_of_module, check_fit_options
+from s2v.training.trainer_check import check_fit_of_module, check_fit_options, warn_of_nothing_measured
 from s2v.training.wandb_login import work_offline_unless_logged_in
 from s2v.training.wandb_run import continued_run, ended_run, is_wandb
 
@@ -263,11 +261,7 @@ class TrainingCLI(LightningCLI):
     def after_test(self) -> None:
         """Likewise; and what would end without a word."""
         log_test_table(self.trainer)
-        if not self.trainer.callback_metrics and not _looks_at_clips(self.trainer):
-            rank_zero_warn(
-                "nothing was measured, no callback of this test reports: add -c experiments/test/report.yaml, "
-                "own_judges.yaml, or pixels.yaml, which needs no judge"
-            )
+        warn_of_nothing_measured(self.trainer)
 
     def _held_folder(self, subcommand: str) -> AbstractContextManager[None]:
         """Two fits into one folder would write into one another's checkpoints; the first process holds it for all."""
@@ -404,10 +398,3 @@ def run(args: list[str]) -> int:
         raise
     sys.stdout.flush()
     return 0
-
-
-def _looks_at_clips(trainer: Trainer) -> bool:
-    """Whether a callback that is none of Lightning's takes what a test makes."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    own = [callback for callback in callbacks if not type(callback).__module__.startswith("lightning")]
-    return any(is_overridden("on_test_batch_end", callback, Callback) for callback in own)

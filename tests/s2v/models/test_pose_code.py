@@ -72,9 +72,8 @@ def test_memory_holds_the_means_and_the_latest_codes_of_each_speaker() -> None:
     assert memory.seen.tolist() == [2, 0, 3]
     torch.testing.assert_close(memory.nus[0], (nu[0] + nu[3]) / 2)
     torch.testing.assert_close(memory.nus[2], (nu[1] + nu[2] + nu[4]) / 3)
-    torch.testing.assert_close(
-        memory.codes[2, :3], codes[[1, 2, 4], 1]
-    )  # the second frame has the first one's code
+    # the first frame's code is what the second one is drawn with
+    torch.testing.assert_close(memory.codes[2, :3], codes[[1, 2, 4], 1])
     assert memory.nus[1].abs().max() == memory.codes[1].abs().max() == 0
     later = torch.randn(40, 4)
     for nus in later.split(4):
