@@ -18,10 +18,11 @@ from s2v.modules.checkpoint_part import begin_with, load_part, read_checkpoint
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
+from s2v.modules.hearing_cache import HearingCache, filled_hearing_cache
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.number_check import check_not_negative
 from s2v.modules.one_cycle import with_one_cycle
-from s2v.modules.teacher_cache import TeacherCache, filled_cache
+from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache
 from s2v.speech_time import count_frames, frame_centre
 from s2v.weight_files.weight_source import content_of_source
 
@@ -49,6 +50,9 @@ class DistillModule(RetrievesIdentity):
         teacher_cache: folder for the teachers' features of every frame: computed once, before the first step, and
             read from then on. Pays once each frame would be drawn more than once. The teachers are loaded all the
             same, since features are found by their weights, and a test still runs them.
+        context_cache: folder for what the frozen CPC, and the speaker encoder, hear in each window that there is:
+            computed once, before the first step, and read from then on. For a CPC that is not fine-tuned, its last
+            context alone (`readouts` 1) and speech that is not changed at random. A kB for each frame of the clips.
         lr: learning rate of RMSprop; with `one_cycle` its peak.
         schedule: `constant` as the paper's, or `one_cycle` (Smith 2018, with its cycled momentum): a short fit ends
             better with a small rate.
@@ -74,6 +78,7 @@ class DistillModule(RetrievesIdentity):
         contrastive_weight: float = 1.0,
         readouts: int = 1,
         teacher_cache: str | None = None,
+        context_cache: str | None = None,
         lr: float = 3e-4,
         schedule: Literal["constant", "one_cycle"] = "constant",
         initial_checkpoint: str | None = None,
@@ -81,6 +86,11 @@ class DistillModule(RetrievesIdentity):
         super().__init__()
         self.save_hyperparameters()
         check_not_negative({"lr": lr})
+        if context_cache and (finetune_cpc or readouts > 1):
+            why = "finetune_cpc trains it" if finetune_cpc else f"readouts is {readouts}: others are read too"
+            raise InputError(
+                f"context_cache keeps the last context that a frozen CPC makes of each window, but {why}; leave one out"
+            )
         self.representation = representation
         self.cpc_checkpoint = cpc_checkpoint
         self.speaker_checkpoint = speaker_checkpoint
@@ -97,6 +107,8 @@ class DistillModule(RetrievesIdentity):
         self.teacher_cache = teacher_cache
         self._cache: TeacherCache | None = None
         self._cached_fps = 0.0
+        self.context_cache = context_cache
+        self._hearing: HearingCache | None = None
         self.lr = lr
         self.schedule = schedule
         self.teachers = FrozenNetworks()
@@ -160,7 +172,7 @@ class DistillModule(RetrievesIdentity):
         if self.teacher_cache:
             sources = [self.identity_teacher or "", self.emotion_teacher or ""]
             settings = [source and content_of_source(source) for source in sources]
-            self._cache, self._cached_fps = filled_cache(
+            self._cache, self._cached_fps = filled_teacher_cache(
                 self.teacher_cache,
                 self.trainer,
                 dict(self.teachers.items()),
@@ -168,6 +180,14 @@ class DistillModule(RetrievesIdentity):
                 settings,
                 self.device,
             )
+        if self.context_cache:
+            self._hearing = filled_hearing_cache(
+                self.context_cache, self.trainer, self.representation, self.device
+            )
+
+    def on_fit_end(self) -> None:
+        """What is cached is of this fit's clips and windows."""
+        self._cache = self._hearing = None
 
     def train(self, mode: bool = True) -> "DistillModule":
         """A frozen CPC stays in eval mode."""
@@ -208,9 +228,21 @@ class DistillModule(RetrievesIdentity):
         assert self._cache is not None
         numbers = batch["start"].unsqueeze(1) + (batch["frame_times"] * self._cached_fps).floor().long()
         chosen = numbers.gather(1, drawn).cpu()
-        read = [self._cache.read(*clip) for clip in zip(batch["clip_id"], chosen, strict=True)]
+        clips = zip(batch["clip_id"], chosen, strict=True)
+        read = [self._cache.read(clip_id, nu=..., mu=frames) for clip_id, frames in clips]
         nu, mu = torch.stack([nu for nu, _ in read]), torch.stack([mu.mean(dim=0) for _, mu in read])
         return nu.to(drawn.device), mu.to(drawn.device)
+
+    def _cached_hearing(self, batch: TalkingFaceBatch) -> tuple[Tensor, Tensor | None] | None:
+        """omega (B, D) and the speaker encoder's vectors (B, V) of the batch's windows, if they are cached."""
+        cache = self._hearing
+        if cache is None or not all(map(cache.knows, batch["clip_id"])):
+            return None
+        windows = list(zip(batch["clip_id"], batch["start"].tolist(), strict=True))
+        names = ["omega"] if self.representation.speaker_encoder is None else ["omega", "voice"]
+        read = [cache.read(clip_id, **dict.fromkeys(names, start)) for clip_id, start in windows]
+        omega, *voice = (torch.stack(vectors).to(batch["speech"]) for vectors in zip(*read, strict=True))
+        return omega, voice[0] if voice else None
 
     def other_instants(self, contexts: Tensor) -> list[Tensor]:
         """Contexts (B, D) at `readouts - 1` random instants of the window's second half, others for each clip."""
@@ -228,12 +260,16 @@ class DistillModule(RetrievesIdentity):
         }
 
     def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
-        latents, contexts = self.hear(batch["speech"])
-        voice = self.representation.voice(batch["speech"])
+        cached = self._cached_hearing(batch) if stage != "test" else None
+        if cached is None:
+            latents, contexts = self.hear(batch["speech"])
+            omega, voice = contexts[:, -1], self.representation.voice(batch["speech"])
+        else:
+            omega, voice = cached
         if stage == "test":
             nu, mu = self.heard_in_windows(batch["speech"])
         else:
-            nu, mu = self.representation.students(contexts[:, -1], voice)
+            nu, mu = self.representation.students(omega, voice)
         nu_target, mu_target = self.teacher_features(batch)
         for kind, student, teacher in (("identity", nu, nu_target), ("emotion", mu, mu_target)):
             if student.shape != teacher.shape:

@@ -17,8 +17,9 @@ from data_modules.dask_cluster import workplace
 from data_modules.pixel_names import pixel_names
 from s2v.errors import InputError
 from s2v.files.whole_file import remove_partial_files
+from s2v.modules.clip_tensors import fingerprint
 from s2v.modules.face_source import load_face_network
-from s2v.modules.teacher_cache import TeacherCache, clip_features, fingerprint
+from s2v.modules.teacher_cache import TeacherCache, clip_features
 from s2v.process.freed_memory import give_back_freed_memory, keep_freed_memory
 from s2v.process.one_thread_each import one_thread
 from s2v.weight_files.weight_source import absolute_source, content_of_source
@@ -161,7 +162,7 @@ def cache_clip(row: ManifestRow, name: str, made_by: str, job: TargetJob) -> tup
         pictures = torch.from_numpy(frames).to(job.device)
         cache.write(
             row.clip_id,
-            *clip_features(teachers["identity"], teachers["emotion"], job.emotion_output, pictures),
+            **clip_features(teachers["identity"], teachers["emotion"], job.emotion_output, pictures),
         )
     # or joblib takes what the C library keeps for a leak, and starts the process with its teachers anew
     give_back_freed_memory()

@@ -12,8 +12,9 @@ from torch import nn
 from data_modules import SyntheticFaces
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
+from s2v.modules.clip_tensors import fingerprint
 from s2v.modules.face_teacher import FaceTeacher
-from s2v.modules.teacher_cache import TeacherCache, filled_cache, fingerprint
+from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache
 from tests.conftest import fill_disk
 from tests.s2v.modules.own_faces import Colours
 from tests.s2v.modules.small_faces import trainer
@@ -78,9 +79,9 @@ def test_other_teachers_or_pixels_are_other_features(tmp_path: Path) -> None:
     assert len(names) == 4
     cache = TeacherCache(str(tmp_path), "t")
     assert cache.missing({"clip": "source 64"}) == ["clip"]
-    cache.write("clip", torch.ones(3), torch.arange(8.0).reshape(4, 2))
+    cache.write("clip", nu=torch.ones(3), mu=torch.arange(8.0).reshape(4, 2))
     assert cache.missing({"clip": "source 64"}) == []
-    nu, mu = cache.read("clip", torch.tensor([3, 0]))
+    nu, mu = cache.read("clip", nu=..., mu=torch.tensor([3, 0]))
     assert nu.tolist() == [1, 1, 1] and mu.tolist() == [[6, 7], [0, 1]]
     assert cache.missing({"clip": "source 128"}) == ["clip"]
     assert TeacherCache(str(tmp_path), "u").missing({"clip": "source 64"}) == ["clip"]
@@ -96,7 +97,7 @@ def test_ranks_share_what_is_missing_and_count_the_datas_frames(crema_d_cache: P
         folder = tmp_path / str(rank)
         strategy = SimpleNamespace(barrier=lambda name: None)
         fit: Any = SimpleNamespace(datamodule=data, global_rank=rank, world_size=2, strategy=strategy)
-        _, fps = filled_cache(str(folder), fit, colours, "logits", [], torch.device("cpu"))
+        _, fps = filled_teacher_cache(str(folder), fit, colours, "logits", [], torch.device("cpu"))
         assert fps == 50
         files.append({path.relative_to(folder) for path in folder.rglob("*.safetensors")})
     assert [len(of_rank) for of_rank in files] == [6, 6] and len(files[0] | files[1]) == 12
@@ -105,11 +106,11 @@ def test_ranks_share_what_is_missing_and_count_the_datas_frames(crema_d_cache: P
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     cache = TeacherCache(str(tmp_path), "t")
     cache.missing({"clip": "source"})
-    cache.write("clip", torch.ones(3), torch.ones(4, 2))
+    cache.write("clip", nu=torch.ones(3), mu=torch.ones(4, 2))
     (file,) = tmp_path.rglob("*.safetensors")
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(InputError, match=rf"{file} cannot be used .*: delete the file; the next fit"):
-        cache.read("clip", torch.tensor([0]))
+        cache.read("clip", nu=..., mu=torch.tensor([0]))
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -118,7 +119,7 @@ def test_a_full_disk_is_one_line(small_disk: Path) -> None:
     cache.missing({"clip": "pixels"})
     fill_disk(small_disk, 8192)
     with pytest.raises(InputError, match=r"No space left on device.*free some space or set"):
-        cache.write("clip", torch.zeros(2), torch.zeros(5000, 3))
+        cache.write("clip", nu=torch.zeros(2), mu=torch.zeros(5000, 3))
     assert [path for path in (small_disk / "features").rglob("*") if path.is_file()] == []
 
 
