@@ -72,6 +72,7 @@ def own_metrics(meta: Mapping[str, Any]) -> dict[str, str]:
 READ_FIRST = (
     "ssim",
     "psnr",
+    "sharpness",
     "lpips",
     "fid",
     "sync_confidence",
@@ -81,7 +82,6 @@ READ_FIRST = (
     "mouth_correlation",
     "identity_rank1",
     "identity_cosine",
-    "gender_agreement",
     "emotion_accuracy",
     "motion",
     "speaker_spread",
