@@ -1,5 +1,6 @@
 """Watch an adversarial training, and say in one line what is likely wrong and what to try."""
 
+import math
 from collections import deque
 from typing import Any
 
@@ -155,7 +156,9 @@ class GANHealth(pl.Callback):
                 self._said.append([trainer.global_step, sign, signs[sign], text])
                 self._log_table(trainer)
         for sign, value in signs.items():
-            self._history.setdefault(sign, deque(maxlen=USUAL_OF)).append(value)
+            # 16-mixed's scaler skips steps whose gradients are no numbers, and these have no place in a median
+            if math.isfinite(value):
+                self._history.setdefault(sign, deque(maxlen=USUAL_OF)).append(value)
 
     def _log_table(self, trainer: pl.Trainer) -> None:
         """All warnings each time: a run's page shows the newest table."""

@@ -3,11 +3,21 @@
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+from torch.optim import Optimizer
 
 from s2v.errors import InputError
 
 _SCHEDULED = ("lr", "momentum")
 """What a scheduler changes as it goes: such a value is changed in proportion, so that its course stays."""
+
+
+_KEPT = {
+    "momentum": ("momentum_buffer", "square_avg"),
+    "centered": ("grad_avg", "square_avg"),
+    "amsgrad": ("max_exp_avg_sq", "exp_avg_sq"),
+}
+"""Options of RMSprop and Adam -> what they keep of a parameter, and of which shape, where a checkpoint may lack it."""
 
 
 class OptimizersByConfig(pl.Callback):
@@ -67,6 +77,7 @@ class OptimizersByConfig(pl.Callback):
         ):
             for group, old, new in zip(optimizer.param_groups, then["groups"], now["groups"], strict=True):
                 _update(group, old, new, in_proportion=id(optimizer) in scheduled)
+            _complete(optimizer)
         for config, old, new in zip(
             trainer.lr_scheduler_configs,
             self._before["schedulers"],
@@ -84,6 +95,15 @@ def _update(group: dict[str, Any], old: dict[str, Any], new: dict[str, Any], in_
             group[name] *= new[name] / old[name]
         else:
             group[name] = new[name]
+
+
+def _complete(optimizer: Optimizer) -> None:
+    """What an option that is switched on now keeps of each parameter, as it is at the first step."""
+    for group in optimizer.param_groups:
+        for state in (optimizer.state[parameter] for parameter in group["params"]):
+            for option, (kept, like) in _KEPT.items():
+                if group.get(option) and like in state:
+                    state.setdefault(kept, torch.zeros_like(state[like]))
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

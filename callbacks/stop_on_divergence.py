@@ -26,7 +26,8 @@ class StopOnDivergence(pl.Callback):
 
     Judges, after every batch, the terms that `training_step` returns as `losses` {name: 0-d}, and where it returns
     none, what it logged as train/... with "loss" in the name; so the message names the term. Callbacks that save
-    come later in a step, so what is on disk is from before.
+    come later in a step, so what is on disk is from before. Of a checkpoint saved weights-only Lightning tells no
+    callback: its weights are not looked at.
 
     Args:
         factor: a term explodes when it is above `factor` times its median of the last 100 batches, or above

@@ -13,6 +13,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from s2v.models.filtered_conv import FilteredConv, FilteredWindows, Workspace
 from s2v.models.map_pool import MapPool, Pair
@@ -76,9 +77,7 @@ class _Layer:
     `turned`: what the modules call rows are columns of the maps.
     """
 
-    def __init__(
-        self, conv: nn.Conv2d | nn.Conv3d, norm: nn.BatchNorm2d | nn.BatchNorm3d, turned: bool
-    ) -> None:
+    def __init__(self, conv: nn.Conv2d | nn.Conv3d, norm: _BatchNorm, turned: bool) -> None:
         assert norm.running_mean is not None and norm.running_var is not None and conv.bias is not None
         self._turned = turned
         self.weight = conv.weight.transpose(-1, -2) if turned else conv.weight
@@ -133,7 +132,8 @@ class _FilteredTower:
         modules = list(tower)
         for module, following in zip(modules, [*modules[1:], None], strict=True):
             if isinstance(module, nn.Conv2d | nn.Conv3d):
-                assert isinstance(following, nn.BatchNorm2d | nn.BatchNorm3d)
+                # of 2 or 3 dimensions, or of none in particular, as Lightning's TorchSyncBatchNorm leaves it
+                assert isinstance(following, _BatchNorm)
                 layers.append(_Layer(module, following, turned=isinstance(module, nn.Conv2d)))
             elif isinstance(module, nn.MaxPool2d | nn.MaxPool3d):
                 layers[-1].follow(module)

@@ -24,7 +24,8 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
         optimizer_names: in the order in which `configure_optimizers` gives the optimizers.
         clipping: the largest gradient norm of each, by name as its attributes; None leaves it alone.
         rate_option: of the learning rates, for what advises to change one, `{}` for an optimizer's name.
-        accumulate_grad_batches: batches a step.
+        accumulate_grad_batches: batches a step. A checkpoint that is saved between them, as at a validation amid an
+            epoch, holds none of their gradients.
         scheduler_interval: when the schedulers step.
         initial_checkpoint: another run's, whose generator and discriminators a fit begins with.
     """
@@ -43,6 +44,12 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Log at the generator's step: Lightning, which does not see batches being added up, counts each as one."""
         go_on_logging_at(self.trainer, self.trainer.global_step)
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Gradients that are being added up outlast a validation: Lightning does not see that they are."""
+        completes_step, _ = self._place_of_batch()
+        if completes_step:
+            super().on_validation_model_zero_grad()
 
     def take_initial_weights(self) -> dict[str, Tensor]:
         """To be called by `configure_optimizers`.

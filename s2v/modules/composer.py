@@ -234,7 +234,9 @@ class ComposerModule(AdversarialModule):
         if self.trainer.strategy.root_device.type == "cuda":
             self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._looks_at_faces and "face" not in self.feature_networks:
-            self.feature_networks["face"] = load_feature_network(self.feature_network, self.generator)
+            self.feature_networks["face"] = load_feature_network(
+                self.feature_network, self.generator, compared=bool(self.weights.identity)
+            )
 
     def check_data(self, stage: str, data: Any) -> None:
         """The data's frames must be of the generated ones' size and rate.

@@ -45,24 +45,25 @@ def check_frame_rate(data: Any) -> None:
         )
 
 
-def check_batch_size(generator: Speech2VideoGenerator, trainer: Any) -> None:
-    """The identity branch normalises its vectors over the batch, which takes two clips or more.
+def check_batch_size(network: torch.nn.Module, trainer: Any, name: str = "the generator") -> None:
+    """What normalises vectors over the batch, as the identity branch does, takes two clips or more.
 
     Args:
-        generator: as it is trained, its normalisation synchronised between processes or not.
+        network: as it is trained, its normalisation synchronised between processes or not.
+        name: what it is.
         trainer: has the data module.
 
     Raises:
         InputError: there is one clip to a batch.
     """
-    kinds = [type(part) for part in generator.modules()]
+    kinds = [type(part) for part in network.modules()]
     if not any(issubclass(kind, torch.nn.modules.batchnorm._BatchNorm) for kind in kinds):
         return
     size = getattr(trainer.datamodule, "batch_size", None)
     together = trainer.world_size if torch.nn.SyncBatchNorm in kinds else 1
     if size is not None and size * together < 2:
         raise InputError(
-            f"data.init_args.batch_size is {size}, but the generator normalises over the batch: at least 2 is needed"
+            f"data.init_args.batch_size is {size}, but {name} normalises over the batch: at least 2 is needed"
         )
 
 
@@ -134,26 +135,30 @@ def warn_of_another_stage1(
         )
 
 
-def load_feature_network(source: str | None, generator: Speech2VideoGenerator) -> FaceTeacher | FaceNetwork:
-    """The network behind D_ID, whose maps have as many channels as the identity branch makes.
+def load_feature_network(
+    source: str | None, generator: Speech2VideoGenerator, compared: bool = True
+) -> FaceTeacher | FaceNetwork:
+    """The network behind D_ID and the perceptual loss.
 
     Args:
         source: what `load_face_network` takes.
         generator: made for a face network of a certain width.
+        compared: whether D_ID compares its maps with the identity branch's, which then have as many channels.
 
     Raises:
         InputError: none is given, it can't be read, or its maps are others.
     """
     if not source:
         raise InputError(
-            "D_ID compares with a face network's maps: set model.init_args.feature_network to a VGGFace teacher's "
-            "checkpoint or vggface:FILE, or model.init_args.weights.identity to 0"
+            "D_ID and the perceptual loss compare a face network's maps: set model.init_args.feature_network to a "
+            "VGGFace teacher's checkpoint or vggface:FILE, or the weights of both, model.init_args.weights.identity "
+            "and .perceptual, to 0"
         )
     face_network = load_face_network(source)
     with torch.no_grad():
         maps = face_network.feature_maps(torch.zeros(1, 3, generator.image_size, generator.image_size))
     channels, wanted = [m.shape[1] for m in maps], generator.identity_branch.map_channels
-    if channels != wanted:
+    if compared and channels != wanted:
         raise InputError(
             f"the maps of {source} have {channels} channels, the generator's identity maps {wanted}: "
             "set feature_width, the generator's and D_ID's, to the face network's width"

@@ -25,7 +25,7 @@ class CPCPretraining(PlainHyperparameters, SharedValidation):
         lr: peak learning rate of Adam.
     """
 
-    true_precisions = ("32-true", "64-true", "bf16-true", "16-true")  # no pictures
+    true_precisions = ("32-true", "64-true", "bf16-true")  # no pictures; in float16 Adam's squares are zero
 
     def __init__(self, cpc: CPC, steps_ahead: int = 12, negatives: int = 128, lr: float = 2e-4) -> None:
         super().__init__()
@@ -34,6 +34,7 @@ class CPCPretraining(PlainHyperparameters, SharedValidation):
         self.cpc = cpc
         self.lr = lr
         self.prediction = FuturePrediction(cpc.channels, cpc.hidden, steps_ahead, negatives)
+        self.train()  # Lightning leaves a module in the modes it comes in; loaded weights come in eval mode
 
     def forward(self, speech: Tensor) -> tuple[Tensor, Tensor]:
         """Speech (B, N) in [-1, 1] at 16 kHz -> InfoNCE loss and accuracy, means over the steps ahead."""

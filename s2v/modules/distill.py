@@ -44,6 +44,8 @@ class DistillModule(RetrievesIdentity):
         finetune_cpc: train the speech encoder too; the paper freezes one pretrained on far more speech.
         contrastive_weight: of CPC's own loss while it is fine-tuned: without it the contexts, bent towards who
             speaks, forget what is said.
+        steps_ahead: of that loss, as `cpc_checkpoint` was pretrained with; see `FuturePrediction`.
+        negatives: likewise.
         readouts: how many contexts the students read in training: the last one, and others at random instants of the
             window's second half. Each is the last context of a shorter clip; the paper's is 1. More keep the
             students from learning single clips by heart.
@@ -76,6 +78,8 @@ class DistillModule(RetrievesIdentity):
         temperature: float = 1.0,
         finetune_cpc: bool = False,
         contrastive_weight: float = 1.0,
+        steps_ahead: int = 12,
+        negatives: int = 128,
         readouts: int = 1,
         teacher_cache: str | None = None,
         context_cache: str | None = None,
@@ -116,7 +120,11 @@ class DistillModule(RetrievesIdentity):
         cpc = representation.cpc.requires_grad_(finetune_cpc)
         if representation.speaker_encoder is not None:
             representation.speaker_encoder.requires_grad_(False)
-        self.prediction = FuturePrediction(cpc.channels, cpc.hidden) if self.contrastive_weight else None
+        self.prediction = (
+            FuturePrediction(cpc.channels, cpc.hidden, steps_ahead, negatives)
+            if self.contrastive_weight
+            else None
+        )
         self.train()  # Lightning leaves a module in the modes it comes in
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
@@ -167,7 +175,13 @@ class DistillModule(RetrievesIdentity):
         if self.speaker_checkpoint and not self.has_weights:
             load_speaker_weights(self.representation, self.speaker_checkpoint)
         if self.initial_checkpoint and not self.has_weights and not self.trainer.ckpt_path:
-            begin_with(self, self.initial_checkpoint, ("representation",))  # its CPC may be fine-tuned
+            state = begin_with(
+                self, self.initial_checkpoint, ("representation",)
+            )  # its CPC may be fine-tuned
+            if self.prediction is not None and any(key.startswith("prediction.") for key in state):
+                load_part(
+                    self.prediction, state, "prediction.", self.initial_checkpoint, "initial checkpoint"
+                )
         self.has_weights = True
         if self.teacher_cache:
             sources = [self.identity_teacher or "", self.emotion_teacher or ""]

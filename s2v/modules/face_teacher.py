@@ -60,6 +60,7 @@ class FaceTeacher(PlainHyperparameters, SharedValidation):
         self.light = light
         self.label_smoothing = label_smoothing
         self.class_names: list[str] = []
+        self.train()  # Lightning leaves a module in the modes it comes in; loaded weights come in eval mode
 
     def setup(self, stage: str) -> None:
         """At the start of a fit: the class names from the data."""

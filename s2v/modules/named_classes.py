@@ -52,6 +52,20 @@ _PLAIN = ("torch.nn.modules.", "torch.optim.", "lightning.pytorch.cli.")
 """Of these, what does nothing but compute: layers, optimizers and schedulers."""
 
 
+_FILE_OPTIONS = (
+    "cpc_checkpoint",
+    "emotion_teacher",
+    "feature_network",
+    "identity_teacher",
+    "initial_checkpoint",
+    "pretrained",
+    "speaker_checkpoint",
+    "stage1_checkpoint",
+    "voice_checkpoint",
+)
+_FILE_ENDINGS = (".ckpt", ".pt", ".pth", ".model", ".dat")
+
+
 def module_from(
     kind: type[Module], checkpoint: dict[str, Any], path: str, purpose: str, device: str = "cpu"
 ) -> Module:
@@ -108,7 +122,9 @@ def check_named_classes(checkpoint: dict[str, Any], path: str, purpose: str) -> 
                 name, named = "class_path", value.split(":")[1]
             # a path without `class_path` names a class as well where the argument takes one; so does a loaded
             # network's bare name
-            suspect = isinstance(named, str) and (_could_be_imported(named) or named in loaded)
+            suspect = isinstance(named, str) and (
+                (_could_be_imported(named) and not _is_weight_file(name, named)) or named in loaded
+            )
             if (suspect or (_is_class_path(name) and named is not None)) and not _is_permitted(named):
                 raise InputError(_refusal(named, path, purpose))
 
@@ -160,6 +176,11 @@ def _could_be_imported(text: str) -> bool:
     except (ImportError, ValueError):
         # it is there without saying whence, as `__main__`
         return True
+
+
+def _is_weight_file(key: str, text: str) -> bool:
+    """Whether `test.ckpt` is a file and not a class of the package `test`: by its ending, where a file is asked for."""
+    return key in _FILE_OPTIONS and text.endswith(_FILE_ENDINGS)
 
 
 def _is_permitted(path: Any) -> bool:

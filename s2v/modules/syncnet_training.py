@@ -59,6 +59,7 @@ class SyncNetTraining(PlainHyperparameters, SharedValidation):
         self.tolerance = tolerance
         # unscaled, the first steps' losses are far above chance
         self.log_scale = torch.nn.Parameter(torch.tensor(math.log(syncnet.initial_scale)))
+        self.train()  # Lightning leaves a module in the modes it comes in; loaded weights come in eval mode
 
     def setup(self, stage: str) -> None:
         """Check the data's rate: SyncNet's windows of speech belong to frames of 40 ms.

@@ -12,6 +12,7 @@ from s2v.losses.absolute_difference import absolute_difference
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.face_network import FaceNetwork
 from s2v.models.voice_encoder import VoiceEncoder
+from s2v.modules.composer_checks import check_batch_size
 from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
@@ -62,6 +63,7 @@ class VoiceEncoderModule(RetrievesIdentity):
         self.lr_decay = lr_decay
         self.decay_steps = decay_steps
         self.teachers = FrozenNetworks()
+        self.train()  # Lightning leaves a module in the modes it comes in; loaded weights come in eval mode
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
@@ -92,6 +94,10 @@ class VoiceEncoderModule(RetrievesIdentity):
                 f"set model.init_args.voice.init_args.out_dim={size}"
             )
         self.teachers["face"] = teacher
+
+    def on_fit_start(self) -> None:
+        """Refuse batches of a single voice."""
+        check_batch_size(self.voice, self.trainer, "the voice encoder")
 
     @property
     def _fc8(self) -> nn.Linear:

@@ -209,6 +209,14 @@ def test_warns_of_exploding_gradients_against_what_was_usual(tmp_path: Path) -> 
     assert text.endswith("explode: clip them or lower the generator optimizer's learning rate")
 
 
+def test_what_is_no_number_is_not_usual() -> None:
+    health, fit, module = GANHealth(), trainer(Path()), gan()
+    fit.strategy.connect(module)
+    for value in [5.0, 4.0, float("nan"), float("inf"), 3.0, 2.0, 1.0]:
+        health._judge(fit, module, {"health/motion": value}, enough_steps=False)
+    assert health._usual("health/motion") == 3.0
+
+
 @pytest.mark.parametrize(
     ("kind", "rate"),
     [(ComposerModule, "generator_lr"), (SDFAModule, "learning_rates.generator")],

@@ -95,6 +95,34 @@ def test_a_cycle_with_another_peak(tmp_path: Path) -> None:
         assert [step[name] for step in steps] == pytest.approx([step[name] for step in whole[2:]])
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        (lambda p: RMSprop(p, lr=0.1), lambda p: RMSprop(p, lr=0.1, momentum=0.5), "momentum_buffer"),
+        (lambda p: RMSprop(p, lr=0.1), lambda p: RMSprop(p, lr=0.1, centered=True), "grad_avg"),
+        (lambda p: Adam(p, lr=0.1), lambda p: Adam(p, lr=0.1, amsgrad=True), "max_exp_avg_sq"),
+    ],
+)
+def test_an_option_that_is_switched_on_begins_with_zeros(
+    tmp_path: Path, before: Any, after: Any, kept: str
+) -> None:
+    steps = resumed(tmp_path, Line(before), module := Line(after))
+    assert len(steps) == 2
+    states = list(module.optimizers().optimizer.state.values())  # type: ignore[union-attr]
+    assert len(states) == 2 and all(state[kept].abs().sum() > 0 for state in states)
+
+
+def test_a_cycle_in_place_of_a_constant_rate(tmp_path: Path) -> None:
+    steps = resumed(
+        tmp_path,
+        Line(lambda p: RMSprop(p, lr=0.1)),
+        Line(lambda p: RMSprop(p, lr=0.1, momentum=0.9), lambda o: OneCycleLR(o, 0.1, total_steps=8)),
+    )
+    # from its beginning: a 25th of the peak, the momentum's upper end
+    assert steps[0]["lr"] == pytest.approx(0.004) and steps[0]["momentum"] == pytest.approx(0.95)
+    assert steps[1]["lr"] > steps[0]["lr"] and steps[1]["momentum"] < steps[0]["momentum"]
+
+
 def test_unchanged_it_stays_to_the_bit(tmp_path: Path) -> None:
     def line() -> Line:
         return Line(lambda p: Adam(p, lr=0.1), lambda o: StepLR(o, 1, gamma=0.7))

@@ -305,3 +305,13 @@ def test_a_network_of_ones_own_is_exported_once_one_has_imported_it(tmp_path: Pa
             text=True,
         )
         assert says in ran.stderr
+
+
+def test_a_weight_file_named_like_a_package_is_a_file() -> None:
+    """`test.ckpt` is no class `ckpt` of Python's package `test`; elsewhere than where a file is asked for it may be."""
+    for file in ("test.ckpt", "code.pt"):
+        check_named_classes({"hyper_parameters": {"initial_checkpoint": file}}, "x.ckpt", "export")
+        with pytest.raises(InputError, match=f"names the class '{file}'"):
+            check_named_classes({"hyper_parameters": {"network": file}}, "x.ckpt", "export")
+    with pytest.raises(InputError, match=r"names the class 'test\.support'"):
+        check_named_classes({"hyper_parameters": {"initial_checkpoint": "test.support"}}, "x.ckpt", "export")

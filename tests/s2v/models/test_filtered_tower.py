@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import nn
 
 from s2v.models import filtered_tower
@@ -42,6 +43,15 @@ def test_lips_equal_the_modules(size: int, frames: int) -> None:
     lips = torch.randint(0, 256, (frames, 3, size, size)).float()
     found = lip_features(network.netcnnlip, lips)
     assert_close(found, lips_by_modules(network, lips))
+
+
+@torch.no_grad()
+def test_after_a_fit_with_synchronised_batch_norm() -> None:
+    plugin, lips = TorchSyncBatchNorm(), torch.randint(0, 256, (6, 3, 64, 64)).float()
+    expected = lip_features(syncnet(64, 1 / 16).netcnnlip, lips)
+    again = plugin.revert(plugin.apply(syncnet(64, 1 / 16))).eval()
+    assert not any(isinstance(part, nn.BatchNorm3d) for part in again.modules())
+    assert_close(lip_features(again.netcnnlip, lips), expected)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("windows", [1, 40])

@@ -197,7 +197,7 @@ def test_validates_tests_and_predicts_without_teachers(tmp_path: Path) -> None:
 def test_without_a_feature_network_there_is_no_identity_term(tmp_path: Path) -> None:
     with pytest.raises(
         InputError,
-        match=r"set model.init_args.feature_network to .* or model.init_args.weights.identity to 0",
+        match=r"set model\.init_args\.feature_network to .* model\.init_args\.weights\.identity and \.perceptual, to 0",
     ):
         trainer(tmp_path, max_steps=1).fit(composer(), datamodule=SmallFaces(**DATA))
 

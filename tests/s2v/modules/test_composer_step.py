@@ -20,13 +20,14 @@ from s2v.generation.export_system import open_system
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.models.discriminators import FrameDiscriminator, SyncDiscriminator
+from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.modules.composer import ComposerModule, GradientClipping, LossWeights, normalise
-from s2v.modules.composer_checks import check_matching
+from s2v.modules.composer_checks import check_matching, load_feature_network
 from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frame_augmentation import FrameAugmentation
 from tests.s2v.modules.small_faces import SIZE, Losses, SmallFaces, batch_of, draw_clip, trainer
-from tests.s2v.modules.small_modules import COMPOSER, CONTEXT, assert_same, composer, configured
+from tests.s2v.modules.small_modules import COMPOSER, CONTEXT, WIDTH, assert_same, composer, configured
 
 NAMES = ("generator", "identity", "frame", "sync")
 NO_LEARNING = {"identity_lr": 0.0, "frame_lr": 0.0, "sync_lr": 0.0}
@@ -185,6 +186,23 @@ def test_steps_are_the_generators_when_batches_are_accumulated(tmp_path: Path, f
         logged = [int(row["step"]) for row in csv.DictReader(file) if row["train/loss/generator"]]
     assert logged == [0, 0, 1, 2, 2, 3, 4, 4]  # both batches of a step at the step that they make
     assert sorted(path.stem for path in tmp_path.glob("*.ckpt")) == ["step=2", "step=4"]
+
+
+def test_a_validation_between_added_batches_takes_no_gradient_away(tmp_path: Path, face_file: str) -> None:
+    """Four batches make a step; after the second, or after the fourth, comes a validation."""
+    found = []
+    for batches in (2, 4):
+        gradients = Gradients()
+        module = composer(feature_network=face_file, accumulate_grad_batches=4, **NO_LEARNING)
+        fit(
+            tmp_path, module, gradients, data={"clips": 8, "batch_size": 2}, max_epochs=1,
+            val_check_interval=batches, limit_val_batches=1,
+        )  # fmt: skip
+        found.append(gradients.steps)
+    for name in NAMES:
+        assert len(found[0][name]) == len(found[1][name]) == 1
+        for one, other in zip(found[0][name][0], found[1][name][0], strict=True):
+            torch.testing.assert_close(one, other, msg=name)
 
 
 def test_the_generators_pass_leaves_no_gradients_with_the_discriminators(
@@ -365,6 +383,14 @@ def test_the_generators_loss_is_the_weighted_sum(tmp_path: Path, face_file: str)
     assert losses["generator"].item() == pytest.approx(total, rel=1e-5)
     for name, value in losses.items():
         assert made.callback_metrics[f"train/loss/{name}"] == value
+
+
+def test_a_perceptual_loss_alone_takes_a_face_network_of_any_width(face_file: str) -> None:
+    """Its maps are compared with the identity branch's only by D_ID."""
+    generator = Speech2VideoGenerator(image_size=SIZE, width=WIDTH, feature_width=2 * WIDTH)
+    assert load_feature_network(face_file, generator, compared=False)
+    with pytest.raises(InputError, match=r"channels, the generator's identity maps .* set feature_width"):
+        load_feature_network(face_file, generator)
 
 
 def test_feature_matching_and_perceptual_loss_are_of_maps(face_file: str) -> None:

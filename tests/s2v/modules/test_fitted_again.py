@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from s2v.models.cpc import CPC
+from s2v.models.mouth_syncnet import MouthSyncNet
 from s2v.models.sdfa import SDFA
 from s2v.models.sdfa_discriminators import (
     SequenceDiscriminator,
@@ -18,10 +20,14 @@ from s2v.models.sdfa_discriminators import (
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.voice_encoder import VoiceEncoder
+from s2v.modules.cpc_pretraining import CPCPretraining
 from s2v.modules.distill import DistillModule
+from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.sdfa import SDFAModule
+from s2v.modules.syncnet_training import SyncNetTraining
+from s2v.modules.voice_distillation import VoiceEncoderModule
 from tests.s2v.modules.small_faces import SIZE, SmallFaces, trainer
-from tests.s2v.modules.small_modules import CONTEXT, assert_same, composer, representation
+from tests.s2v.modules.small_modules import CONTEXT, assert_same, composer, representation, vggface
 
 VOICE = 20
 
@@ -108,3 +114,17 @@ def test_pretrained_parts_are_read_at_the_first_fit_alone(
     own = states(parts)
     fit()
     assert_same(states(parts), own)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: CPCPretraining(CPC(16, 16).eval()),
+        lambda: FaceTeacher(vggface().eval()),
+        lambda: SyncNetTraining(MouthSyncNet(32).eval()),
+        lambda: VoiceEncoderModule(voice().eval()),
+    ],
+)
+def test_loaded_networks_are_trained_as_new_ones(build: Callable[[], nn.Module]) -> None:
+    """`s2v.weights` gives them in eval mode, and Lightning would leave them in it: no batch statistics, no dropout."""
+    assert all(part.training for name, part in build().named_modules() if not name.startswith("teachers"))

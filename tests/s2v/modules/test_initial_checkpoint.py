@@ -170,3 +170,23 @@ def test_stage_1_begins_with_the_others_networks(teachers: dict[str, Any], tmp_p
     first = First()
     trainer(tmp_path, first, max_epochs=-1, max_steps=1).fit(module, datamodule=SmallFaces(**DATA))
     assert_same(first.state, saved(tmp_path / "other"))
+
+
+def test_a_cpc_that_is_tuned_further_has_its_predictions_too(
+    teachers: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    tuned = {**teachers, "finetune_cpc": True}
+    fit(distill(seed=3, **tuned), tmp_path / "other", steps=2, ema="representation")
+    path = str(tmp_path / "other" / "last.ckpt")
+    first = First()
+    trainer(tmp_path, first, max_epochs=-1, max_steps=1).fit(
+        distill(**tuned, initial_checkpoint=path), datamodule=SmallFaces(**DATA)
+    )
+    assert parts(first.state, "prediction")
+    assert_same(first.state, saved(tmp_path / "other"))
+    # a run that left CPC as it was has none: they are learnt from the beginning
+    fit(distill(seed=3, **teachers), tmp_path / "other", steps=2, ema="representation")
+    made = trainer(tmp_path, max_epochs=-1, max_steps=1)
+    made.fit(distill(**tuned, initial_checkpoint=path), datamodule=SmallFaces(**DATA))
+    assert made.global_step == 1

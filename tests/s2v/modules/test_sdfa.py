@@ -196,6 +196,12 @@ def test_another_size_than_the_datas_is_one_error(tmp_path: Path) -> None:
         trainer(tmp_path, max_steps=1, max_epochs=-1).fit(sdfa(size=64), datamodule=SmallFaces())
 
 
+def test_batches_of_one_voice_are_one_error(tmp_path: Path) -> None:
+    run = trainer(tmp_path, max_steps=1, max_epochs=-1)
+    with pytest.raises(InputError, match="batch_size is 1, but the generator normalises over the batch"):
+        run.fit(sdfa(voice=True), datamodule=SmallFaces(batch_size=1))
+
+
 def test_another_rate_than_sdfas_is_one_error(tmp_path: Path) -> None:
     data = SmallFaces()
     data.fps, data.cache_dir = 50.0, tmp_path

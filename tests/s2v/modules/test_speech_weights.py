@@ -68,6 +68,21 @@ def test_a_cpc_of_another_size_is_one_line(teachers: dict[str, Any], tmp_path: P
         trainer(tmp_path, max_steps=1).fit(made, datamodule=SmallFaces(pictures=2))
 
 
+def test_a_cpc_of_other_predictions_is_tuned_with_the_same(teachers: dict[str, Any], tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    fit, file = trainer(tmp_path), tmp_path / "cpc.ckpt"
+    pretrained = CPCPretraining(representation().cpc, steps_ahead=3, negatives=9)
+    fit.strategy.connect(pretrained)
+    fit.save_checkpoint(file)
+    settings = {"cpc_checkpoint": str(file), "finetune_cpc": True, "lr": 0.0, **teachers}
+    with pytest.raises(InputError, match=r"pretrained CPC: .*missing: predictors\.10\.weight"):
+        trainer(tmp_path, max_steps=1).fit(distill(**settings), datamodule=SmallFaces(pictures=2))
+    made = distill(**settings, steps_ahead=3, negatives=9)
+    trainer(tmp_path, max_steps=1).fit(made, datamodule=SmallFaces(pictures=2))
+    assert made.prediction is not None and made.prediction.negatives == 9
+    assert_same(made.prediction.state_dict(), pretrained.prediction.state_dict())
+
+
 def test_a_speaker_encoder_is_read_from_its_file_and_never_trained(
     teachers: dict[str, Any], tmp_path: Path
 ) -> None:

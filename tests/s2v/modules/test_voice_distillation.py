@@ -77,3 +77,10 @@ def test_what_does_not_fit_is_one_line(teachers: Path, name: str | None, out_dim
     module = voice(None if name is None else teachers / name, out_dim)
     with pytest.raises(InputError, match=words):
         module.setup("fit")
+
+
+def test_a_batch_of_one_voice_is_one_line(teachers: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"batch_size is 1, but the voice encoder normalises over the batch"):
+        trainer(tmp_path, max_steps=1).fit(
+            voice(teachers / "identity.ckpt"), datamodule=SmallFaces(batch_size=1)
+        )
