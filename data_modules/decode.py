@@ -4,10 +4,13 @@ Pixels come from decord, several times faster than PyAV for a whole clip. Times 
 them from its own first frame, and where a video starts later than its sound (edit lists, start offsets) that
 difference is what keeps lips in step. PyAV also gives the pixels where decord can not be trusted: a video
 that decord does not open, whose frames it counts differently, that is rotated (decord 0.6 returns scrambled
-rows for a display matrix of 90 degrees), or that is narrow (it hands out rows with FFmpeg's padding, 96 bytes
-for 16 pixels, and only the size of the whole tells that they are not the picture).
+rows for a display matrix of 90 degrees), that is narrow (it hands out rows with FFmpeg's padding, 96 bytes
+for 16 pixels, and only the size of the whole tells that they are not the picture), or in which it does not
+find its way to a frame: MPEG transport streams, open groups of pictures, and videos whose first pictures do
+not decode, as a cut without encoding anew leaves them.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,6 +58,8 @@ class VideoTrack:
     """Width of a pixel / its height, as stored."""
     orientation: "tuple[bool, bool, bool]" = (False, False, False)
     """(transpose, flip horizontally, flip vertically), in this order, to stand upright."""
+    winding: bool = False
+    """Whether decord would hand out other frames than asked for."""
 
     @property
     def upright_aspect(self) -> float:
@@ -75,9 +80,13 @@ def probe_video(path: Path) -> VideoTrack:
     """
     with open_container(path) as container:
         stream = _video_stream(container, path)
-        times, durations = _packet_times(container, stream, path)
+        times, durations, winding = _packet_times(container, stream, path)
         aspect = stream.sample_aspect_ratio
+    width, height, orientation, first = _first_frame(path)
     order = np.argsort(times, kind="stable")
+    order = order[times[order] >= first - _SAME_TIME]
+    if not len(order):
+        raise ClipRefused(f"damaged: no frame of {path.name} decodes that has a timestamp")
     stamps = times[order]
     steps = np.diff(stamps)
     if np.count_nonzero(steps <= 0) > 0.02 * len(stamps):
@@ -85,7 +94,6 @@ def probe_video(path: Path) -> VideoTrack:
     last = float(durations[order[-1]])
     if last <= 0:
         last = float(np.median(steps)) if len(steps) else 0.04
-    width, height, orientation = _first_frame(path)
     return VideoTrack(
         path,
         stamps,
@@ -94,18 +102,22 @@ def probe_video(path: Path) -> VideoTrack:
         height,
         float(aspect) if aspect and 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL else 1.0,
         orientation,
+        winding or len(stamps) < len(times),
     )
 
 
 def _packet_times(
     container: InputContainer, stream: av.VideoStream, path: Path
-) -> "tuple[np.ndarray, np.ndarray]":
-    """Times and durations, in seconds, of the frames that are meant to be shown, in the order stored."""
+) -> "tuple[np.ndarray, np.ndarray, bool]":
+    """Times and durations, in seconds, of the frames that are meant to be shown, in the order stored; whether decord
+    would lose its way among them.
+    """
     # MP4's index lists every frame, without what an edit list cuts off; other containers promise nothing
     expected = len(stream.index_entries) if "mp4" in container.format.name else 0
     base = float(stream.time_base or 0)
     shown: list[tuple[float, float]] = []
     read, reached, damage = 0, 0.0, ""
+    winding, key = "mpegts" in container.format.name, -math.inf
     try:
         for packet in container.demux():
             if packet.is_corrupt:
@@ -119,6 +131,9 @@ def _packet_times(
             stamp = packet.pts if packet.pts is not None else packet.dts
             if stamp is None:
                 raise ClipRefused(f"the frames of {path.name} carry no timestamps")
+            # an open group of pictures: some of those stored after a key frame are shown before it
+            winding |= stamp < key
+            key = stamp if packet.is_keyframe else key
             if not packet.is_discard:
                 shown.append((stamp * base, (packet.duration or 0) * base))
             if read > _MOST_FRAMES:
@@ -137,7 +152,7 @@ def _packet_times(
     if not shown:
         raise ClipRefused(f"no frames in the video stream of {path.name}")
     times, durations = np.asarray(shown, np.float64).T
-    return times, durations
+    return times, durations, winding
 
 
 def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
@@ -149,8 +164,8 @@ def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     raise ClipRefused(f"no video stream in {path.name}")
 
 
-def _first_frame(path: Path) -> "tuple[int, int, tuple[bool, bool, bool]]":
-    """Width, height and orientation."""
+def _first_frame(path: Path) -> "tuple[int, int, tuple[bool, bool, bool], float]":
+    """Width, height, orientation and time in seconds, of the first frame that decodes."""
     try:
         with open_container(path) as container:
             frame = next(container.decode(_video_stream(container, path)), None)
@@ -160,7 +175,8 @@ def _first_frame(path: Path) -> "tuple[int, int, tuple[bool, bool, bool]]":
                 raise ClipRefused(f"frames of {frame.width} x {frame.height} in {path.name}: too large")
             side_data = frame.side_data.get("DISPLAYMATRIX")
             matrix = bytes(side_data) if isinstance(side_data, SideData) else b""
-            return frame.width, frame.height, orientation_of(matrix)
+            begins = -math.inf if frame.time is None else frame.time
+            return frame.width, frame.height, orientation_of(matrix), begins
     except (FFmpegError, IndexError) as error:
         raise ClipRefused(f"no frame of {path.name} decodes: {plain(error)}") from error
 
@@ -204,7 +220,8 @@ def decode_frames(track: VideoTrack, indices: np.ndarray) -> Iterator[np.ndarray
     Raises:
         ClipRefused: frames are missing or damaged.
     """
-    source = _with_pyav if any(track.orientation) or track.width < _NARROW else _with_decord
+    by_pyav = track.winding or any(track.orientation) or track.width < _NARROW
+    source = _with_pyav if by_pyav else _with_decord
     wanted, repeats = np.unique(indices, return_counts=True)
     for frame, repeat in zip(source(track, wanted), repeats.tolist(), strict=True):
         for _ in range(repeat):
