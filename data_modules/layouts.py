@@ -43,7 +43,7 @@ CREMA_D_EMOTIONS = {
     "SAD": "sadness",
 }
 _CREMA_D_NAME = re.compile(r"(?P<speaker>[^_]+)_(?P<sentence>[^_]+)_(?P<emotion>[^_]+)_(?P<level>[^_]+)")
-_VOXCELEB2_SPEAKER = re.compile(r"id\d+")
+VOXCELEB2_SPEAKER = re.compile(r"id\d+")
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _find_voxceleb2(root: Path) -> list[FoundClip]:
     clips = []
     for path in _videos_below(root):
         parts = path.split("/")
-        if len(parts) < 3 or not _VOXCELEB2_SPEAKER.fullmatch(parts[-3]):
+        if len(parts) < 3 or not VOXCELEB2_SPEAKER.fullmatch(parts[-3]):
             continue
         official = next((part for part in reversed(parts[:-3]) if part in ("dev", "test")), "")
         if not official and root.name in ("dev", "test"):

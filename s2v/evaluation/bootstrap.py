@@ -1,7 +1,9 @@
 """95 % intervals by bootstrap over SPEAKERS: one speaker's clips are alike, no independent samples."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,21 @@ def drawn_speakers(speakers: int, resamples: int, seed: int) -> Floats:
     return generator.multinomial(speakers, np.full(speakers, 1 / speakers), size=resamples).astype(np.float64)
 
 
+@cache
+def expanded_tail(speakers: int) -> float:
+    """Share of the resamples beyond either end of the interval, which few speakers would make too narrow.
+
+    The expanded percentile interval (Hesterberg 2015, What teachers should know about the bootstrap): as far out as
+    the t interval of so many values lies beyond the normal one of their resamples. 0.025 with many speakers, 0.0024 with
+    six. With four, three or two all resamples lie within, and yet they cover the truth in nine, seven or five of ten
+    cases only.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    bound = stdtrit(speakers - 1, (1 - LEVEL) / 2)
+    return float(ndtr(bound * math.sqrt(speakers / (speakers - 1))))
+
+
 def estimate(
     totals: Floats, statistic: Callable[[Floats], Floats], clips: int, resamples: int, seed: int
 ) -> Estimate:
@@ -52,7 +69,7 @@ def estimate(
         values = statistic(drawn_speakers(len(totals), resamples, seed) @ totals)
         values = values[~np.isnan(values)]
         if len(values):
-            tail = (1 - LEVEL) / 2
+            tail = expanded_tail(len(totals))
             low, high = (float(bound) for bound in np.quantile(values, [tail, 1 - tail]))
     return Estimate(value, low, high, clips)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from s2v.errors import InputError
-from s2v.evaluation.bootstrap import LEVEL, drawn_speakers, mean_estimate
+from s2v.evaluation.bootstrap import drawn_speakers, expanded_tail, mean_estimate
 from s2v.evaluation.study_key import KeyItem, StudyKey
 from s2v.evaluation.study_plan import QUESTIONS
 from s2v.evaluation.study_results import Participant
@@ -85,7 +85,7 @@ def _strengths(
     low, high = np.full((2, len(systems)), math.nan)
     if len(wins) > 1 and resamples > 0:
         drawn = np.einsum("rp,pij->rij", drawn_speakers(len(wins), resamples, seed), wins)
-        tail = (1 - LEVEL) / 2
+        tail = expanded_tail(len(wins))
         values = bradley_terry(drawn + HALF_A_WIN * compared)
         low, high = np.quantile(values, [tail, 1 - tail], axis=0)
     return [

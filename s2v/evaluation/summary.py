@@ -92,7 +92,10 @@ READ_FIRST = (
 def averages_note(with_intervals: bool) -> str:
     """What a table's numbers are."""
     if with_intervals:
-        return "Mean over clips with 95 % bootstrap interval, resampled by speaker."
+        return (
+            "Mean over clips with 95 % bootstrap interval, resampled by speaker; with fewer than five speakers it is "
+            "too narrow."
+        )
     return "Mean over clips, without intervals: these take resamples (bootstrap above 0) and two speakers or more."
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from data_modules.clip_labels import CLIP_TABLE, read_clip_labels
 from data_modules.clip_refused import ClipRefused
 from data_modules.decode import VideoTrack, decode_frames, frames_on_screen, probe_video
-from data_modules.layouts import CREMA_D_EMOTIONS, videos_below
+from data_modules.layouts import CREMA_D_EMOTIONS, VOXCELEB2_SPEAKER, videos_below
 from data_modules.speech_track import decode_speech
 from s2v.batch import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from s2v.errors import InputError
@@ -63,11 +63,17 @@ class VideoPair:
 
 
 def labels_by_name(clip_id: str) -> dict[str, str]:
-    """Speaker, emotion and sentence by CREMA-D's names; by others the first subfolder is the speaker; else empty."""
+    """Speaker, emotion and sentence by CREMA-D's names; by VoxCeleb2's folders, idNNNNN/VIDEO/, the speaker; by others
+    the first subfolder is the speaker; else empty.
+    """
     path = Path(clip_id)
     if match := _CREMA_D_NAME.fullmatch(path.name):
         return match.groupdict() | {"emotion": CREMA_D_EMOTIONS.get(match["emotion"], "")}
-    return {"speaker": path.parts[0] if len(path.parts) > 1 else "", "emotion": "", "sentence": ""}
+    folders = path.parts[:-1]
+    # below mp4/ or dev/mp4/, which are nobody
+    numbered = len(folders) > 1 and VOXCELEB2_SPEAKER.fullmatch(folders[-2])
+    speaker = folders[-2] if numbered else folders[0] if folders else ""
+    return {"speaker": speaker, "emotion": "", "sentence": ""}
 
 
 def find_pairs(real: Path, generated: Path) -> list[VideoPair]:

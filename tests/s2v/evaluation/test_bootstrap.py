@@ -1,11 +1,12 @@
 """Properties of the bootstrap: constant data, resampling by speaker, seeds, nan."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from s2v.evaluation.bootstrap import Floats, drawn_speakers, estimate, mean_estimate
+from s2v.evaluation.bootstrap import Floats, drawn_speakers, estimate, expanded_tail, mean_estimate
 
 
 def test_constant_data_has_no_width() -> None:
@@ -37,6 +38,18 @@ def test_interval_agrees_with_theory() -> None:
     half = 1.96 * np.std(values) / math.sqrt(400)
     assert found.low == pytest.approx(found.mean - half, abs=0.015)
     assert found.high == pytest.approx(found.mean + half, abs=0.015)
+
+
+def test_few_speakers_have_wide_intervals() -> None:
+    """Six of them: by t, 2.5706, and the resamples' sqrt(5 / 6); the plain quantiles would cover 0.84."""
+    assert expanded_tail(6) == pytest.approx(NormalDist().cdf(-2.5706 * math.sqrt(6 / 5)), rel=1e-3)
+    assert expanded_tail(100_000) == pytest.approx(0.025, rel=1e-3)
+    draw, covered = np.random.default_rng(0), 0
+    for trial in range(300):
+        values = (draw.normal(size=(6, 1)) + 0.5 * draw.normal(size=(6, 8))).ravel().tolist()
+        found = mean_estimate(values, [str(clip // 8) for clip in range(48)], 400, trial)
+        covered += found.low <= 0 <= found.high
+    assert 0.89 < covered / 300 < 0.97
 
 
 def test_speakers_with_more_clips_weigh_more() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from s2v.cli import main
 from s2v.evaluation.clip_rows import TestClip
-from s2v.evaluation.video_pairs import VideoPair, find_pairs, read_pair, read_video
+from s2v.evaluation.video_pairs import VideoPair, find_pairs, labels_by_name, read_pair, read_video
 from s2v.files.file_hash import sha256_of_file
 from tests.data_modules.media import tone, write_changing_sound, write_media
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
@@ -222,6 +222,12 @@ def test_sound_may_change_its_channels(tmp_path: Path) -> None:
     assert not isinstance(clip, str) and torch.is_tensor(clip.speech)
     for second in clip.speech.float().split(16_000):
         assert second[4000:12_000].abs().max() / 32768 == pytest.approx(0.5, abs=0.02)
+
+
+def test_voxceleb2_folders_tell_the_speaker() -> None:
+    for below in ("", "mp4/", "dev/mp4/"):
+        assert labels_by_name(f"{below}id00012/21Uxsk56VDQ/00001")["speaker"] == "id00012"
+    assert labels_by_name("ann/monday/1")["speaker"] == "ann" and labels_by_name("1")["speaker"] == ""
 
 
 def test_clips_csv_names_the_speakers_of_other_names(
