@@ -248,8 +248,12 @@ class TestReport(Callback):
         checkpoint = str(weights) if weights else None
         said = None if trainer.ckpt_path else getattr(pl_module, "weights_note", None)
         note = {"note": said} if said else {}
+        manifest = Path(getattr(data, "cache_dir", "")) / "manifest.csv"
         return {
             "dataset": type(data).__name__ if data is not None else None,
+            "manifest": {"file": str(manifest), "sha256": sha256_of_file(manifest)}
+            if manifest.is_file()
+            else None,
             "split": f"test of {getattr(data, 'split', '?')}",
             "checkpoint": {"file": checkpoint, "sha256": sha256_of_file(checkpoint), **note}
             if checkpoint

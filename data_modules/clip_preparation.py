@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,9 @@ from data_modules.layouts import FoundClip
 from data_modules.speech_track import SPEECH_RATE, SpeechTrack, decode_speech, speech_start
 from s2v.errors import InputError
 
+_MOST_BYTES = 3 * 2**29
+"""Of a clip's frames: 1.5 GiB, five minutes at 256 x 256."""
+
 
 @dataclass(frozen=True)
 class PreparationSettings:
@@ -45,10 +49,13 @@ class PreparationSettings:
     """Seconds by which sound and picture may differ in extent before the clip is refused."""
     jpeg_quality: int = 0
     """Frames are stored as JPEG of this quality, 1 to 100; 0: as pixels."""
+    detector_sha256: str = ""
+    """Of the detector's file: what the cache knows it by, wherever it lies."""
 
     def as_stored(self) -> dict[str, Any]:
         """What the cache keeps of them; caches made before there was a JPEG cache stay valid."""
         settings = asdict(self)
+        settings["detector"] = settings.pop("detector_sha256") or self.detector
         if not self.jpeg_quality:
             del settings["jpeg_quality"]
         return settings
@@ -59,8 +66,10 @@ class PreparationSettings:
     @classmethod
     def of_key(cls, key: str) -> "PreparationSettings":
         """What `key` came from; settings that another version had are left out."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(key).items() if name in known})
+        stored, known = json.loads(key), {field.name for field in fields(cls)}
+        if re.fullmatch("[0-9a-f]{64}", stored.get("detector", "")):
+            stored["detector_sha256"] = stored["detector"]
+        return cls(**{name: value for name, value in stored.items() if name in known})
 
     def unlike(self, other: "PreparationSettings") -> str:
         """Those that `other` has otherwise, as options of `s2v prepare`."""
@@ -69,11 +78,14 @@ class PreparationSettings:
 
     def _as_options(self) -> list[str]:
         plain = {
-            name: value for name, value in asdict(self).items() if name not in ("detector", "jpeg_quality")
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("detector", "detector_sha256", "jpeg_quality")
         }
+        detector = f"(SHA-256 {self.detector_sha256[:12]})" if self.detector_sha256 else self.detector
         return [
             *(f"--{name.replace('_', '-')} {value}" for name, value in plain.items()),
-            f"--detector {self.detector}" if self.detector else "no --detector",
+            f"--detector {detector}" if detector else "no --detector",
             f"--cache-format jpeg --jpeg-quality {self.jpeg_quality}"
             if self.jpeg_quality
             else "--cache-format raw",
@@ -105,6 +117,7 @@ def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: Prepara
         video = probe_video(root / clip.video)
         speech = _speech(clip, root, video)
         start, count = common_part(video, speech, settings)
+        _check_memory(count, settings)
         frames = _frames(video, start, count, settings)
     except ClipRefused as refusal:
         return replace(found, reason=str(refusal))
@@ -123,6 +136,17 @@ def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: Prepara
     }
     write_clip(cache_dir / cache_file, frames, samples, header, settings.jpeg_quality)
     return _usable(found, cache_file, count, settings.fps, source_fps)
+
+
+def _check_memory(count: int, settings: PreparationSettings) -> None:
+    """A clip is in memory up to four times while it is written, and a worker may take 6 GiB."""
+    needed = 3 * count * settings.size**2
+    if needed > _MOST_BYTES:
+        raise ClipRefused(
+            f"too large: {count / settings.fps:.0f} s of {settings.size} x {settings.size} pixels are "
+            f"{needed / 2**30:.1f} GiB, at most {_MOST_BYTES / 2**30:g} are decoded at once; cut it into clips, or "
+            "lower --size"
+        )
 
 
 def _usable(found: ManifestRow, cache_file: str, count: int, fps: int, source_fps: float) -> ManifestRow:

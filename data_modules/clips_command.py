@@ -47,6 +47,7 @@ def run_clips(args: argparse.Namespace) -> int:
     from data_modules.clip_labels import write_clip_labels
     from data_modules.clip_manifest import MANIFEST_NAME, read_manifest
     from data_modules.splits import split_of
+    from data_modules.unfinished import is_unfinished
     from s2v.errors import InputError
 
     manifest = args.cache / MANIFEST_NAME
@@ -54,6 +55,9 @@ def run_clips(args: argparse.Namespace) -> int:
         raise InputError(
             f"no prepared clips in {args.cache}: make them with `s2v prepare --cache {args.cache}`"
         )
+    errors = Console(stderr=True)
+    if is_unfinished(args.cache):
+        errors.print(f"the preparation of {args.cache} has not come to its end: these are the clips so far")
     rows = read_manifest(manifest)
     split = split_of(rows, args.split)
     named = {row.clip_id: row for row in rows}
@@ -61,7 +65,6 @@ def run_clips(args: argparse.Namespace) -> int:
     if not chosen:
         raise InputError(f"the {args.part} part of split {args.split!r} of {args.cache} is empty")
     _check_alone(args.output, {f"{row.clip_id}.mp4" for row in chosen}, args.part)
-    errors = Console(stderr=True)
     try:
         for row in track(chosen, "writing clips", console=errors, disable=not errors.is_terminal):
             write_clip_as_media(args.cache / row.cache_file, args.output / row.clip_id, row.fps)

@@ -23,7 +23,9 @@ from data_modules.preparation_job import PreparationJob, close_children, prepare
 from data_modules.preparation_progress import PreparationProgress
 from data_modules.preparation_records import RECORDS_FOLDER, Record, read_records, still_true, thrown_away
 from data_modules.speech_track import SPEECH_RATE
+from data_modules.unfinished import being_filled
 from s2v.errors import InputError
+from s2v.files.file_hash import sha256_of_file
 from s2v.files.whole_file import remove_partial_files
 
 _SECONDS_BETWEEN_MANIFESTS = 30.0
@@ -41,6 +43,8 @@ class PreparationSummary:
     manifest: Path
     reasons: dict[str, int] = field(default_factory=dict)
     """How many clips were refused for which kind of reason."""
+    unasked: int = 0
+    """Clips of speakers who did not agree that lie in the cache from before."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,8 @@ def prepare(
     they must see `root` and `cache` at the same paths.
 
     `consent` is a table of who agreed (`read_consent`): clips of others are refused, or, `without_consent`,
-    prepared all the same and marked in the manifest, whence the mark goes into checkpoints trained on them.
+    prepared all the same and marked in the manifest, whence the mark goes into checkpoints trained on them. What an
+    earlier run had cached of the refused stays there, and is counted; `overwrite` deletes it.
     The speakers' gender goes into the manifest where the corpus has a table of it (`find_genders`), a clip's recording
     where the layout says it.
 
@@ -128,9 +133,12 @@ def prepare(
         }
         clips = [clip for clip in clips if clip.clip_id not in done]
     turned_away = len(done)
+    unasked = [path for path in (cache / cache_file_of(clip_id) for clip_id in done) if path.is_file()]
     if not overwrite:
         _check_nothing_is_thrown_away(clips, records, cache, settings)
     _make_writable(cache)
+    while overwrite and unasked:
+        unasked.pop().unlink(missing_ok=True)
     for clip in clips:
         record = records.get(clip.clip_id)
         if record and still_true(record, clip, root, cache, key, time_limit):
@@ -143,14 +151,21 @@ def prepare(
         skipped = len(done) - turned_away
         for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in clips}:
             remove_partial_files(folder)
-        _write(cache, done, said)
-        with PreparationProgress(len(clips), skipped, shown=progress) as bar:
-            _run(todo, job, workers, done, bar, said, everywhere)
+        with being_filled(cache):
+            _write(cache, done, said)
+            with PreparationProgress(len(clips), skipped, shown=progress) as bar:
+                _run(todo, job, workers, done, bar, said, everywhere)
     rows = [ManifestRow(**record["row"]) for record in done.values()]
     reasons = Counter(kind_of_reason(row.reason) for row in rows if not row.ok)
     ok = sum(row.ok for row in rows)
     return PreparationSummary(
-        found, ok, len(rows) - ok, skipped, cache / MANIFEST_NAME, dict(reasons.most_common())
+        found,
+        ok,
+        len(rows) - ok,
+        skipped,
+        cache / MANIFEST_NAME,
+        dict(reasons.most_common()),
+        len(unasked),
     )
 
 
@@ -224,6 +239,7 @@ def kind_of_reason(reason: str) -> str:
         "silent",
         "too short",
         "too long",
+        "too large",
         "truncated",
         "damaged",
         "no face",
@@ -281,7 +297,15 @@ def _checked_settings(
     if crop == "face":
         load_detector(weights)
     return PreparationSettings(
-        size, fps, crop, weights, min_seconds, max_seconds, max_av_difference, jpeg_quality
+        size,
+        fps,
+        crop,
+        weights,
+        min_seconds,
+        max_seconds,
+        max_av_difference,
+        jpeg_quality,
+        sha256_of_file(weights) if weights else "",
     )
 
 

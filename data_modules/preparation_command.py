@@ -129,7 +129,8 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="make clips anew that are there with another size, crop, rate, format or limit (without: that is refused)",
+        help="make clips anew that are there with another size, crop, rate, format or limit (without: that is "
+        "refused), and delete those of speakers who did not agree",
     )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
 
@@ -172,6 +173,11 @@ def run_prepare(args: argparse.Namespace) -> int:
         + (f", {summary.skipped} from before" if summary.skipped else "")
         + f"; manifest: {summary.manifest}"
     )
+    if summary.unasked:
+        print(
+            f"{summary.unasked} clips of speakers who did not agree are in {args.cache} from before: the same command "
+            "with --overwrite deletes them"
+        )
     if args.sync_audit:
         print(_audit(judge, args))
     return 0

@@ -14,6 +14,7 @@ from data_modules.layouts import FoundClip
 
 RECORDS_FOLDER = "records"
 Record = dict[str, Any]
+Sources = list[list[int] | None]
 
 
 def record_of(
@@ -25,16 +26,18 @@ def record_of(
     *,
     again: bool = False,
     time_limit: float = 0.0,
+    sources: Sources | None = None,
 ) -> Record:
     """A finished clip: its row, and what must stay the same for the row to stay true.
 
     again: a next run tries the clip anew (the fault may not have been the clip's); time_limit: the seconds a
-    clip that was given up had, so that a longer limit tries again.
+    clip that was given up had, so that a longer limit tries again; sources: as they were before they were read, so
+    that one that was replaced meanwhile is read again.
     """
     cached = _stamp(cache_dir / row["cache_file"]) if row["cache_file"] else None
     return {
         "row": row,
-        "sources": _sources(clip, root),
+        "sources": sources_of(clip, root) if sources is None else sources,
         "cached": cached,
         "settings": settings,
         "again": again,
@@ -53,7 +56,7 @@ def still_true(
     labels = (clip.video, clip.speaker, clip.emotion, clip.sentence, clip.official_split)
     if labels != (row["source"], row["speaker"], row["emotion"], row["sentence"], row["official_split"]):
         return False
-    if record["sources"] != _sources(clip, root):
+    if record["sources"] != sources_of(clip, root):
         return False
     return row["status"] == "refused" or record["cached"] == _stamp(cache_dir / row["cache_file"])
 
@@ -90,7 +93,8 @@ def read_records(cache_dir: Path) -> dict[str, Record]:
     return newest
 
 
-def _sources(clip: FoundClip, root: Path) -> list[list[int] | None]:
+def sources_of(clip: FoundClip, root: Path) -> Sources:
+    """Size and time of last change of a clip's files."""
     return [_stamp(root / clip.video), _stamp(root / clip.speech) if clip.speech else None]
 
 

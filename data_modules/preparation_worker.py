@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_modules.layouts import FoundClip
-from data_modules.preparation_records import append_record, record_of
+from data_modules.preparation_records import append_record, record_of, sources_of
 from data_modules.timed_worker import serve
 
 _MOST_MEMORY = 6 * 2**30
@@ -30,7 +30,7 @@ def main(journal_dir: Path) -> None:
         clip = FoundClip(**request["clip"])
         root, cache_dir = Path(request["root"]), Path(request["cache_dir"])
         settings = PreparationSettings(**request["settings"])
-        again = False
+        again, sources = False, sources_of(clip, root)
         try:
             row = prepare_clip(clip, root, cache_dir, settings)
         except OSError as error:
@@ -50,7 +50,7 @@ def main(journal_dir: Path) -> None:
                 reason=f"decoder failed: {type(error).__name__}: {words}",
             )
             again = True
-        record = record_of(asdict(row), clip, root, cache_dir, settings.key(), again=again)
+        record = record_of(asdict(row), clip, root, cache_dir, settings.key(), again=again, sources=sources)
         try:
             append_record(journal, record)
         except OSError as error:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from data_modules.clip_manifest import MANIFEST_NAME
 from data_modules.talking_face import TalkingFaceDataModule
+from data_modules.unfinished import is_unfinished
 
 
 class SyntheticFaces(TalkingFaceDataModule):
@@ -35,8 +35,8 @@ class SyntheticFaces(TalkingFaceDataModule):
         self.corpus_seed = corpus_seed
 
     def prepare_data(self) -> None:
-        missing = self.root is not None and not (self.root / "VideoFlash").is_dir()
-        if self.root is not None and missing and not (self.cache_dir / MANIFEST_NAME).is_file():
+        begun = self.root is not None and (self.root / "VideoFlash").is_dir()
+        if self.root is not None and not self._is_prepared() and (not begun or is_unfinished(self.root)):
             from data_modules.synthetic.corpus import write_corpus
 
             write_corpus(

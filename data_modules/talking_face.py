@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader, Dataset
 
 from data_modules.clip_cache import CachedClip, read_header
@@ -21,6 +21,7 @@ from data_modules.pixel_names import pixel_names
 from data_modules.shared_batches import SharedBatches
 from data_modules.speech_augmentation import SpeechAugmentation
 from data_modules.splits import PARTS, Split, split_of, write_split
+from data_modules.unfinished import is_unfinished
 from data_modules.windows import WholeClipDataset, Window, WindowDataset, collate_windows
 from s2v.batch import WITHOUT_CONSENT
 from s2v.errors import InputError
@@ -190,8 +191,8 @@ class TalkingFaceDataModule(LightningDataModule):
         return pixel_names(self.cache_dir, self.clips(part))
 
     def prepare_data(self) -> None:
-        """Decodes the corpus where a root is given and there is no cache yet."""
-        if self.root is not None and not (self.cache_dir / MANIFEST_NAME).is_file():
+        """Decodes the corpus where a root is given and there is no cache yet, or one that was not finished."""
+        if self.root is not None and not self._is_prepared():
             from data_modules.preparation import prepare
 
             prepare(
@@ -203,6 +204,9 @@ class TalkingFaceDataModule(LightningDataModule):
                 workers=max(self.num_workers, 1),
             )
 
+    def _is_prepared(self) -> bool:
+        return (self.cache_dir / MANIFEST_NAME).is_file() and not is_unfinished(self.cache_dir)
+
     def look_at_clips(self) -> bool:
         """Read what is prepared and split it, before loggers begin; what `prepare_data` is to make is not missed.
 
@@ -212,7 +216,7 @@ class TalkingFaceDataModule(LightningDataModule):
         Raises:
             InputError: there are no clips, of another size or crop, or not to be split like this.
         """
-        if self.root is not None and not (self.cache_dir / MANIFEST_NAME).is_file():
+        if self.root is not None and not self._is_prepared():
             return False
         self._read()
         return True
@@ -369,6 +373,11 @@ class TalkingFaceDataModule(LightningDataModule):
         manifest = self.cache_dir / MANIFEST_NAME
         if not manifest.is_file():
             raise InputError(f"no prepared clips in {self.cache_dir}; run `{self._prepare_command()}`")
+        if is_unfinished(self.cache_dir):
+            rank_zero_warn(
+                f"the preparation of {self.cache_dir} has not come to its end: these are the clips so far; "
+                f"`{self._prepare_command()}` goes on"
+            )
         every = read_manifest(manifest)
         if not every:
             raise InputError(f"{manifest} has no clip yet; let `{self._prepare_command()}` finish")

@@ -170,9 +170,9 @@ def evaluate(system: System, output: Path) -> Path:
 
 
 def _weights(report: Path) -> list[str]:
-    """The files of a report's judges and of what it tested, as its config names them."""
+    """The files of a report's judges, of what it tested, and the list of its clips, as its config names them."""
     meta = json.loads(report.read_text()).get("meta", {})
-    named = [*meta.get("judges", {}).values(), meta.get("checkpoint")]
+    named = [*meta.get("judges", {}).values(), meta.get("checkpoint"), meta.get("manifest")]
     return [weights["file"] for weights in named if weights]
 
 

@@ -15,6 +15,7 @@ from data_modules.synthetic.emotion import EMOTIONS
 from data_modules.synthetic.encode import write_text, write_video, write_wav
 from data_modules.synthetic.phones import MORE_SENTENCES, SENTENCES
 from data_modules.synthetic.speaker import invent_speaker
+from data_modules.unfinished import being_filled
 from s2v.errors import InputError
 
 Layout = Literal["crema_d", "voxceleb2"]
@@ -248,14 +249,15 @@ def write_corpus(
     table, people = output / name, written(speakers, seed)
     if not there and table.is_file() and table.read_bytes() != people.encode():
         raise InputError(f"{table} is another corpus's, perhaps a real one's: give another folder")
-    write_text(table, people)
     missing = [plan for plan in plans if not _is_done(output, plan, settings, there)]
     done = len(plans) - len(missing)
     if progress:
         progress(done, len(plans))
     jobs = (delayed(_write_clip)(output, plan, settings) for plan in missing)
-    for _ in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
-        done += 1
-        if progress:
-            progress(done, len(plans))
+    with being_filled(output):
+        write_text(table, people)
+        for _ in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+            done += 1
+            if progress:
+                progress(done, len(plans))
     return output

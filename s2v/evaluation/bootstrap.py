@@ -38,9 +38,9 @@ def expanded_tail(speakers: int) -> float:
     """Share of the resamples beyond either end of the interval, which few speakers would make too narrow.
 
     The expanded percentile interval (Hesterberg 2015, What teachers should know about the bootstrap): as far out as
-    the t interval of so many values lies beyond the normal one of their resamples. 0.025 with many speakers, 0.0024 with
-    six. With four, three or two all resamples lie within, and yet they cover the truth in nine, seven or five of ten
-    cases only.
+    the t interval of so many values lies beyond the normal one of their resamples. 0.025 with many speakers, 0.0024
+    with six. With four, three or two all resamples lie within, and yet they cover the truth in nine, seven or five of
+    ten cases only.
     """
     from scipy.special import ndtr, stdtrit
 

@@ -112,7 +112,7 @@ def read_plan(path: str) -> TablePlan:
     if missing := {"root", "systems", "report"} - given.keys():
         raise InputError(f"--config {path}: missing {', '.join(sorted(missing))}")
     dataset = given.get("dataset")
-    if dataset is not None and dataset not in PAPER:
+    if dataset is not None and str(dataset) not in PAPER:
         raise InputError(
             f"--config {path}: dataset is {dataset!r}, the paper has {' and '.join(PAPER)}: or leave it out"
         )
@@ -120,16 +120,24 @@ def read_plan(path: str) -> TablePlan:
     before = as_arguments(given.get("fit", []), f"{path}: fit")
     stages = {
         name: Stage(name, root / name, [*before, *as_arguments(files, f"{path}: stages.{name}")])
-        for name, files in (given.get("stages") or {}).items()
+        for name, files in _named(given.get("stages"), f"{path}: stages").items()
     }
     report = as_arguments(given["report"], f"{path}: report")
     systems = [
-        _system(name, value, root, stages, report, path) for name, value in (given["systems"] or {}).items()
+        _system(name, value, root, stages, report, path)
+        for name, value in _named(given["systems"], f"{path}: systems").items()
     ]
     if not systems:
         raise InputError(f"--config {path}: systems is empty")
     _check_folders(systems, path)
     return TablePlan(Path(str(given.get("output", root / "table1"))), dataset, list(stages.values()), systems)
+
+
+def _named(value: Any, where: str) -> dict[str, Any]:
+    """Text -> value; none where nothing is given."""
+    if not isinstance(value or {}, dict):
+        raise InputError(f"{where}: expected NAME: ..., one a line, got {value!r}")
+    return {str(name): inner for name, inner in (value or {}).items()}
 
 
 def _system(
@@ -144,8 +152,8 @@ def _system(
         given = value["checkpoint"]
         checkpoint = None if given is None else Path(str(given))
         config = str(value["config"])
-    elif value.get("stage") in stages:
-        stage = stages[value["stage"]]
+    elif str(value.get("stage")) in stages:
+        stage = stages[str(value["stage"])]
         checkpoint, config = stage.checkpoint, str(stage.folder / "config.yaml")
     elif "stage" in value:
         raise InputError(

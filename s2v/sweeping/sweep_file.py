@@ -96,7 +96,7 @@ def distribution(name: str, spec: Any) -> BaseDistribution:
     if not isinstance(spec, dict):
         raise InputError(f"parameters.{name}: expected value, values, or min and max")
     kind = spec.get("distribution") or _implied(spec)
-    if kind not in _MADE:
+    if not isinstance(kind, str) or kind not in _MADE:
         hint = did_you_mean(str(kind), _MADE)
         raise InputError(
             f"parameters.{name}: distribution {kind!r} is not supported{hint} ({', '.join(_MADE)})"

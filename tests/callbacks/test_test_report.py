@@ -236,7 +236,7 @@ def test_meta_says_what_the_numbers_were_made_with(
 ) -> None:
     meta = whole[1]["meta"]
     assert (meta["dataset"], meta["split"]) == ("Squares", "test of seen")
-    assert (meta["clips"], meta["speakers"]) == (6, 3)
+    assert (meta["clips"], meta["speakers"], meta["manifest"]) == (6, 3, None)
     assert meta["clip_list_sha256"] == sha256_of_list(f"{who}_{how}_{seed}" for who, how, seed in CLIPS)
     assert meta["judges"]["emotion"]["sha256"] == sha256_of_file(judges["emotion_judge"])
     assert meta["judges"]["identity"]["teacher_used_as_judge"] is False

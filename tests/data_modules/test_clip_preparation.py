@@ -1,17 +1,19 @@
 """One clip from files to cache: lips in step, the common part, and each reason for refusal."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from data_modules import clip_preparation
 from data_modules.clip_cache import read_clip, read_header
 from data_modules.clip_manifest import ManifestRow
 from data_modules.clip_preparation import PreparationSettings, common_part, prepare_clip
 from data_modules.decode import VideoTrack
 from data_modules.layouts import FoundClip
+from data_modules.preparation_records import record_of, sources_of, still_true
 from data_modules.speech_track import SpeechTrack
 from tests.data_modules.media import number_of, shades, tone, write_clip, write_media
 
@@ -117,6 +119,35 @@ def test_refused_with_its_reason(tmp_path: Path, reason: str, arguments: dict) -
     assert row.cache_file == ""
     assert len(row.sha256) == 64
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_no_worker_has_room_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = SETTINGS.size
+    monkeypatch.setattr(clip_preparation, "_MOST_BYTES", 3 * 50 * size**2 - 1)
+    row = prepared(write_clip(tmp_path / "a.mp4", 2.0))
+    assert not row.ok and f"too large: 2 s of {size} x {size} pixels are 0.0 GiB" in row.reason
+    assert prepared(write_clip(tmp_path / "b.mp4", 1.9)).ok
+
+
+def test_a_detector_is_known_by_its_content() -> None:
+    here, there, other = (
+        replace(SETTINGS, crop="face", detector=path, detector_sha256=digest * 32)
+        for path, digest in (("/a/yunet.onnx", "ab"), ("/b/yunet.onnx", "ab"), ("/a/yunet.onnx", "cd"))
+    )
+    assert here.key() == there.key() != other.key() and "/a" not in here.key()
+    assert PreparationSettings.of_key(here.key()).unlike(there) == ""
+    assert PreparationSettings.of_key(here.key()).unlike(other) == "--detector (SHA-256 abababababab)"
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+    video = write_clip(tmp_path / "a.mp4", 1.2)
+    clip, row = FoundClip("clip", "a.mp4", speaker="someone"), asdict(prepared(video))
+    before = sources_of(clip, tmp_path)
+    made = record_of(row, clip, tmp_path, tmp_path / "cache", "key", sources=before)
+    assert still_true(made, clip, tmp_path, tmp_path / "cache", "key", 0.0)
+    write_clip(video, 1.4)
+    made = record_of(row, clip, tmp_path, tmp_path / "cache", "key", sources=before)
+    assert not still_true(made, clip, tmp_path, tmp_path / "cache", "key", 0.0)
 
 
 def test_small_differences_are_cut_to_the_common_part(tmp_path: Path) -> None:

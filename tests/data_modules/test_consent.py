@@ -96,3 +96,8 @@ def test_prepare_and_what_a_checkpoint_says(tmp_path: Path, capsys: pytest.Captu
     table(who, ("speaker", "consent"), ("ann", "no"), ("bob", "yes"))  # ann took it back
     assert main(agreed) == 0
     assert said() == {"ann": (False, "no"), "bob": (True, "yes")}
+    assert "3 clips of speakers who did not agree are in " in capsys.readouterr().out
+    assert len(list(cache.glob("clips/ann/*"))) == 3
+    assert main([*agreed, "--overwrite"]) == 0
+    assert "did not agree" not in capsys.readouterr().out and not list(cache.glob("clips/ann/*"))
+    assert len(list(cache.glob("clips/bob/*"))) == 3

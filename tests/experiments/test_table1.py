@@ -250,6 +250,10 @@ def write_report(folder: Path) -> Path:
         ({"systems": {"SDFA": {"stage": "sdaf"}}}, "there is no stage sdaf"),
         ({"systems": {"SDFA": {}}}, "expected stage: NAME, or checkpoint: FILE and config: FILE"),
         ({"systems": {}}, "systems is empty"),
+        ({"systems": ["a", "b"]}, "systems: expected NAME: ..., one a line, got ['a', 'b']"),
+        ({"stages": ["a"]}, "stages: expected NAME: ..., one a line, got ['a']"),
+        ({"systems": {1: {"stage": [1]}}}, "systems.1: there is no stage [1]"),
+        ({"dataset": [1]}, "dataset is [1], the paper has"),
         (
             {
                 "systems": {

@@ -15,7 +15,7 @@ from s2v.table1 import evaluate, fit_stage
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the commands that ran: `fit` leaves a checkpoint, `test` a report by judge.pt with a detector."""
     monkeypatch.chdir(tmp_path)
-    for name in ("stage.yaml", "report.yaml", "judge.pt", "detector.onnx"):
+    for name in ("stage.yaml", "report.yaml", "judge.pt", "detector.onnx", "manifest.csv"):
         Path(name).write_text("1")
     ran: list[str] = []
 
@@ -28,7 +28,8 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             judges = {"identity": {"file": "mobilefacenet:judge.pt@detector.onnx"}, "sync": None}
             report = Path(arguments[arguments.index("--run_dir") + 1]) / "report" / "report.json"
             report.parent.mkdir(parents=True, exist_ok=True)
-            report.write_text(json.dumps({"meta": {"judges": judges}}))
+            meta = {"judges": judges, "manifest": {"file": "manifest.csv"}}
+            report.write_text(json.dumps({"meta": meta}))
 
     monkeypatch.setattr("s2v.table1.run_training_command", run)
     monkeypatch.setattr("s2v.table1.run_in_own_process", run)
@@ -81,7 +82,9 @@ def test_the_order_of_a_stages_options_counts(
     assert "(the same options in another order)" in capsys.readouterr().out and commands == ["fit"]
 
 
-@pytest.mark.parametrize("changed", ["stage.yaml", "report.yaml", "judge.pt", "detector.onnx"])
+@pytest.mark.parametrize(
+    "changed", ["stage.yaml", "report.yaml", "judge.pt", "detector.onnx", "manifest.csv"]
+)
 def test_a_system_is_tested_again_where_a_config_or_a_judge_has_changed(
     changed: str, commands: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

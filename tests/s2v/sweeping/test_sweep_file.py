@@ -51,6 +51,7 @@ def test_distributions(spec: dict[str, Any], expected: Any) -> None:
         (3, "expected value, values, or min and max"),
         ({"distribution": "log_uniform_value", "min": 1, "max": 2}, r"not supported.*log_uniform_values"),
         ({"distribution": "beta", "a": 1}, "distribution 'beta' is not supported"),
+        ({"distribution": ["beta"]}, r"distribution \['beta'\] is not supported"),
         ({"min": 1}, "uniform lacks max"),
         ({"min": 1, "max": "1e-3"}, "max must be a number, got '1e-3'"),
         ({"min": 2.0, "max": 1.0}, "parameters.lr: "),
