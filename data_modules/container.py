@@ -27,6 +27,11 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise ClipRefused(f"no file {path.name}")
     if path.stat().st_size == 0:
         raise ClipRefused(f"zero-byte file {path.name}")
+    with path.open("rb") as stream:
+        if stream.read(32).startswith(b"version https://git-lfs"):
+            raise ClipRefused(
+                f"{path.name} is a Git-LFS pointer, not the file: run `git lfs pull` in its repository"
+            )
     try:
         return av.open(
             str(path.absolute()),

@@ -245,6 +245,7 @@ def kind_of_reason(reason: str) -> str:
         "no face",
         "audio and video differ",
         "no answer",
+        "Git-LFS pointer",
         "cannot be opened",
         "cannot be decoded",
         "cannot be read",

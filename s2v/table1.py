@@ -78,7 +78,8 @@ def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
     if there and state.get("state") in (None, "finished"):
         weights = changed_sources(state.get("weights", {}))
         since = _otherwise(stage, _differences(stage, state), weights, "trained")
-        print(f"{stage.name}: kept {stage.checkpoint}{since}")
+        elsewhere = "" if state else ", trained elsewhere and taken as it is"
+        print(f"{stage.name}: kept {stage.checkpoint}{elsewhere}{since}")
         return
     if not may_train:
         raise InputError(

@@ -203,6 +203,20 @@ def load_face_judge(source: str) -> FaceJudge:
     return FaceJudge(face_network, names, source, sha256_of_file(file), f"{PUBLISHED} ({kind})")
 
 
+def load_identity_judge(source: str) -> FaceJudge:
+    """`load_face_judge`, and if it was trained here, then to tell people apart.
+
+    Raises:
+        InputError: as there, or its classes are emotions.
+    """
+    judge = load_face_judge(source)
+    if getattr(judge.network, "labels", "speaker") != "speaker":
+        raise InputError(
+            f"the identity judge {source} tells emotions apart; give an identity teacher's checkpoint"
+        )
+    return judge
+
+
 def load_emotion_judge(source: str) -> FaceJudge:
     """`load_face_judge`, and it must tell emotions apart.
 

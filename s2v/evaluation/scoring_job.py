@@ -14,8 +14,8 @@ from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.held_pictures import HeldPictures, mean_frame
 from s2v.evaluation.judges import (
     load_emotion_judge,
-    load_face_judge,
     load_fid_judge,
+    load_identity_judge,
     load_perceptual_judge,
     load_sync_judge,
 )
@@ -57,7 +57,7 @@ class ScoringJob:
         """With its judges loaded, on the CPU; `metrics` of one's own beside the job's."""
         return Protocol(
             self.system,
-            load_face_judge(self.identity) if self.identity else None,
+            load_identity_judge(self.identity) if self.identity else None,
             load_emotion_judge(self.emotion) if self.emotion else None,
             load_sync_judge(self.sync) if self.sync else None,
             load_perceptual_judge(self.perceptual) if self.perceptual else None,

@@ -104,17 +104,24 @@ def run_export(args: argparse.Namespace) -> int:
     if not args.checkpoint.startswith("sdfa:"):
         check_checkpoint_file(args.checkpoint)
     exports = plan_exports(args.speech, args.output)
+    there = [export.output for export in exports if not args.overwrite and export.output.exists()]
     missing = [export for export in exports if args.overwrite or not export.output.exists()]
+    from s2v.files.file_hash import sha256_of_file
+    from s2v.generation.sidecar import model_of
+
     kept = len(exports) - len(missing)
     if kept:
         names = exports[0].output if len(exports) == 1 else f"{kept} of {len(exports)} videos"
-        print(f"kept {names}, already there (--overwrite makes them anew)")
+        model = sha256_of_file(args.checkpoint.removeprefix("sdfa:"))
+        others = sum(model_of(video) not in (None, model) for video in there)
+        count = "" if len(exports) == 1 else f"{others} of them "
+        by = f", {count}made by another checkpoint" if others else ""
+        print(f"kept {names}, already there{by} (--overwrite makes them anew)")
     if not missing:
         return 0
 
     import torch
 
-    from s2v.files.file_hash import sha256_of_file
     from s2v.process.freed_memory import keep_freed_memory
 
     keep_freed_memory()

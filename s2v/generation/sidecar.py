@@ -53,3 +53,13 @@ def names_this_video(video: Path) -> bool:
     if not isinstance(content, dict) or content.get("synthetic") is not True:
         return False
     return content.get("video_sha256") == sha256_of_file(str(video))
+
+
+def model_of(video: Path) -> str | None:
+    """SHA-256 of the checkpoint that made a video, as its sidecar says; None where none says so of this very file."""
+    if not names_this_video(video):
+        return None
+    model: str | None = json.loads(
+        sidecar_of(video).read_text(encoding="utf-8", errors="surrogateescape")
+    ).get("model_sha256")
+    return model

@@ -152,6 +152,18 @@ class DistillModule(RetrievesIdentity):
                 + " and ".join(f"model.init_args.{kind}_teacher" for kind in missing)
                 + " to a face teacher's checkpoint, KIND:FILE or class:package.module.Class"
             )
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        """Own-trained teachers say what they were taught; their feature sizes may well be alike."""
+        for kind, taught in (("identity", "speaker"), ("emotion", "emotion")):
+            labels = getattr(self.teachers[kind], "labels", taught)
+            if labels != taught:
+                source = getattr(self, f"{kind}_teacher")
+                raise InputError(
+                    f"model.init_args.{kind}_teacher is {source}, which was trained on {labels} labels: give a teacher "
+                    f"of {taught} labels"
+                )
 
     def check_data(self, stage: str, data: Any) -> None:
         """Windows must have the K frames of eq. 1; tests take whole clips.

@@ -85,6 +85,10 @@ class FaceTeacher(PlainHyperparameters, SharedValidation):
                 f"no clip of the data has a label of the kind '{self.labels}': there is nothing to learn. "
                 f"{INSTEAD[self.labels]}"
             )
+        if len(names) == 1:
+            raise InputError(
+                f"the data has one {self.labels} alone, {names[0]}: a teacher learns to tell two or more apart"
+            )
         wanted = getattr(self.face.network, "num_classes", len(names))
         if wanted != len(names):
             shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

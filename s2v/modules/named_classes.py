@@ -218,7 +218,8 @@ def _refusal(named: Any, path: str, purpose: str) -> str:
     if module and all(part.isidentifier() for part in module.split(".")) and module not in sys.modules:
         advice = (
             "if it is yours or you trust it, import its module yourself: "
-            f'python -c "import {module}, s2v.cli; s2v.cli.main()" and then as before, from the command on'
+            f'python -c "import sys, {module}, s2v.cli; sys.exit(s2v.cli.main())" and then as before, from the '
+            "command on"
         )
     return (
         f"{purpose}: {path} names the class {_shown(named)}, which is neither s2v's nor a network, optimizer or "

@@ -229,7 +229,10 @@ def print_results(sweep: SweepFile, study: optuna.Study, output: Path) -> int:
     Console().print(table)
     failed = len(_ended(study)) - len(trials)
     if failed:
-        print(f"{failed} trials failed: {output / 'trials.csv'} says why, {output / 'logs'} has their output")
+        print(
+            f"{failed} trials failed: {output / 'trials.csv'} says why, {output / 'logs'} has their output; a larger "
+            f"--trials adds others, and without {output} all begin anew"
+        )
     print(f"wrote {output / 'trials.csv'}" + (f" and {output / 'best.yaml'}" if trials else ""))
     return 0 if trials else 1
 

@@ -188,3 +188,9 @@ def test_missing_and_odd_sources(tmp_path: Path) -> None:
     assert "no regular file" in prepared(tmp_path / "b.mp4").reason
     (tmp_path / "c.mp4").touch()
     assert "zero-byte" in prepared(tmp_path / "c.mp4").reason
+    (tmp_path / "d.flv").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    )
+    assert (
+        "d.flv is a Git-LFS pointer, not the file: run `git lfs pull`" in prepared(tmp_path / "d.flv").reason
+    )

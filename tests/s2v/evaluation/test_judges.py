@@ -11,6 +11,7 @@ from s2v.evaluation.judges import (
     TRAINED_HERE,
     load_emotion_judge,
     load_face_judge,
+    load_identity_judge,
     load_sync_judge,
 )
 from s2v.files.file_hash import sha256_of_file
@@ -61,12 +62,18 @@ def test_frames_go_where_the_judge_is(teacher: str) -> None:
     assert places == ["meta"]
 
 
+def test_an_emotion_judge_is_no_identity_judge(teacher: str) -> None:
+    with pytest.raises(InputError, match=r"the identity judge .*teacher\.ckpt tells emotions apart"):
+        load_identity_judge(teacher)
+
+
 def test_an_identity_judge_keeps_its_names_but_is_no_emotion_judge(speakers: str) -> None:
     judge = load_face_judge(speakers)
     assert judge.class_names == ["ann", "ben", "cem"]
     assert judge.look(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "embedding").shape[0] == 2
     with pytest.raises(InputError, match="does not classify emotions"):
         load_emotion_judge(speakers)
+    assert load_identity_judge(speakers).class_names == judge.class_names
     with pytest.raises(InputError, match="gives no lips"):
         judge.look(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "lips")
 

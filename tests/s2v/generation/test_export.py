@@ -246,6 +246,14 @@ def test_existing_videos_are_kept_unless_told(
     assert capsys.readouterr().out == f"kept {output}, already there (--overwrite makes them anew)\n"
     assert export(checkpoint, "--speech", speech, "--output", output, "--overwrite") == 0
     assert len(pictures(output)) == 33
+    other = shutil.copy(checkpoint, tmp_path / "other.ckpt")
+    content = torch.load(other, weights_only=True)
+    torch.save({**content, "global_step": 7}, other)
+    capsys.readouterr()
+    for model, said in ((checkpoint, ""), (str(other), ", made by another checkpoint")):
+        assert export(model, "--speech", speech, "--output", output) == 0
+        expected = f"kept {output}, already there{said} (--overwrite makes them anew)\n"
+        assert capsys.readouterr().out == expected
 
 
 def test_a_silent_recording_is_a_video_with_a_warning(

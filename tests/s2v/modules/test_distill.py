@@ -323,3 +323,16 @@ def test_names_the_head_that_does_not_fit_its_teacher(teachers: dict[str, Any], 
         InputError, match=r"emotion teacher's feature has 102 values, the emotion head 2: .*=102"
     ):
         trainer(tmp_path, max_steps=1).fit(made, datamodule=SmallFaces(pictures=2))
+
+
+def test_teachers_of_each_others_labels_are_refused(teachers: dict[str, Any]) -> None:
+    """Their feature sizes may be alike, and then nothing else would tell."""
+    swapped = dict(zip(teachers, reversed(teachers.values()), strict=True))
+    with pytest.raises(
+        InputError, match=r"identity_teacher is .*emotion.*, which was trained on emotion labels"
+    ):
+        distill(**swapped).setup("test")
+    with pytest.raises(
+        InputError, match=r"emotion_teacher is .*identity.*, which was trained on speaker labels"
+    ):
+        distill(**{**teachers, "emotion_teacher": teachers["identity_teacher"]}).setup("test")

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -199,3 +200,9 @@ def test_what_is_no_teacher_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=says) as refusal:
             load_face_network(source)
         assert "\n" not in str(refusal.value) and source.partition(":")[2] in str(refusal.value)
+
+
+def test_a_single_person_teaches_nothing() -> None:
+    data = SimpleNamespace(speakers=["ann"], emotions=["anger", "fear"])
+    with pytest.raises(InputError, match="the data has one speaker alone, ann: a teacher learns to tell two"):
+        FaceTeacher(vggface(), "speaker").check_data("fit", data)

@@ -9,7 +9,9 @@ import pytest
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from s2v.cli import main
+from s2v.errors import InputError
 from s2v.modules.sdfa import SDFAModule
+from s2v.training.strategy_check import check_strategy
 from s2v.training.trainer_check import check_fit_of_module, check_precision
 from tests.callbacks.small_gan import SmallGAN
 from tests.conftest import REPOSITORY
@@ -203,6 +205,13 @@ def test_the_baselines_name_their_own_options(tmp_path: Path) -> None:
         ValueError, match=r"SDFAModule .* has model\.init_args\.accumulate_grad_batches for it"
     ):
         check_fit_of_module(trainer(tmp_path, accumulate_grad_batches=2), module)
+
+
+def test_batch_norm_is_not_synchronised_on_cpus(tmp_path: Path) -> None:
+    several = {"devices": 2, "strategy": "ddp_find_unused_parameters_true"}
+    check_strategy(trainer(tmp_path, **several).strategy, composer())
+    with pytest.raises(InputError, match=r"is for GPUs, .* add --trainer\.sync_batchnorm false"):
+        check_strategy(trainer(tmp_path, sync_batchnorm=True, **several).strategy, composer())
 
 
 def test_precisions_that_a_module_can_be_trained_in_are_taken(tmp_path: Path) -> None:
