@@ -112,6 +112,10 @@ def prepare(
             settings, or the cache cannot be written.
     """
     root, cache = Path(root).absolute(), Path(cache).absolute()
+    if cache == root:
+        raise InputError(
+            f"--cache {cache} is the corpus' own folder: give another, what is made is not to lie in it"
+        )
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
     settings = _checked_settings(

@@ -38,7 +38,7 @@ def add_detect_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="videos, the first stream of each; or folders of them",
+        help="videos, the first stream of each; or folders of them (exit status 1 if one does not carry the mark)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 

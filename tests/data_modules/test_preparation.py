@@ -294,6 +294,10 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words):
             run(root, tmp_path / "cache", **arguments)
     assert not (tmp_path / "cache").exists()
+    before = sorted(root.rglob("*"))
+    with pytest.raises(InputError, match="is the corpus' own folder: give another"):
+        run(root, root)
+    assert sorted(root.rglob("*")) == before
     assert run(root, tmp_path / "cache", time_limit=1e6).ok == 1
     with pytest.raises(InputError, match="does not exist"):
         run(tmp_path / "nothing", tmp_path / "cache")
