@@ -100,10 +100,10 @@ def _update(group: dict[str, Any], old: dict[str, Any], new: dict[str, Any], in_
 def _complete(optimizer: Optimizer) -> None:
     """What an option that is switched on now keeps of each parameter, as it is at the first step."""
     for group in optimizer.param_groups:
-        for state in (optimizer.state[parameter] for parameter in group["params"]):
+        for state in (optimizer.state.get(parameter, {}) for parameter in group["params"]):
             for option, (kept, like) in _KEPT.items():
-                if group.get(option) and like in state:
-                    state.setdefault(kept, torch.zeros_like(state[like]))
+                if group.get(option) and like in state and kept not in state:
+                    state[kept] = torch.zeros_like(state[like])
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

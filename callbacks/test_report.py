@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from data_modules.clip_manifest import MANIFEST_NAME
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.clip_metric import ClipMetric
@@ -248,11 +249,11 @@ class TestReport(Callback):
         checkpoint = str(weights) if weights else None
         said = None if trainer.ckpt_path else getattr(pl_module, "weights_note", None)
         note = {"note": said} if said else {}
-        manifest = Path(getattr(data, "cache_dir", "")) / "manifest.csv"
+        manifest = data.cache_dir / MANIFEST_NAME if hasattr(data, "cache_dir") else None
         return {
             "dataset": type(data).__name__ if data is not None else None,
             "manifest": {"file": str(manifest), "sha256": sha256_of_file(manifest)}
-            if manifest.is_file()
+            if manifest is not None and manifest.is_file()
             else None,
             "split": f"test of {getattr(data, 'split', '?')}",
             "checkpoint": {"file": checkpoint, "sha256": sha256_of_file(checkpoint), **note}

@@ -141,8 +141,10 @@ def prepare(
     if not overwrite:
         _check_nothing_is_thrown_away(clips, records, cache, settings)
     _make_writable(cache)
-    while overwrite and unasked:
-        unasked.pop().unlink(missing_ok=True)
+    if overwrite:
+        for path in unasked:
+            path.unlink(missing_ok=True)
+        unasked = []
     for clip in clips:
         record = records.get(clip.clip_id)
         if record and still_true(record, clip, root, cache, key, time_limit):

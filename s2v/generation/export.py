@@ -101,18 +101,20 @@ def run_export(args: argparse.Namespace) -> int:
     """
     if args.threads is not None and not 1 <= args.threads <= 1024:
         raise InputError(f"--threads must be 1 to 1024, got {args.threads}")
-    if not args.checkpoint.startswith("sdfa:"):
-        check_checkpoint_file(args.checkpoint)
+    weights = args.checkpoint.removeprefix("sdfa:")
+    if weights == args.checkpoint:
+        check_checkpoint_file(weights)
+    elif not Path(weights).is_file():
+        raise InputError(f"no weights at {weights}: give the path of an existing file")
     exports = plan_exports(args.speech, args.output)
-    there = [export.output for export in exports if not args.overwrite and export.output.exists()]
-    missing = [export for export in exports if args.overwrite or not export.output.exists()]
+    there = {export.output for export in exports if not args.overwrite and export.output.exists()}
+    missing = [export for export in exports if export.output not in there]
     from s2v.files.file_hash import sha256_of_file
     from s2v.generation.sidecar import model_of
 
-    kept = len(exports) - len(missing)
+    kept, model = len(there), sha256_of_file(weights)
     if kept:
         names = exports[0].output if len(exports) == 1 else f"{kept} of {len(exports)} videos"
-        model = sha256_of_file(args.checkpoint.removeprefix("sdfa:"))
         others = sum(model_of(video) not in (None, model) for video in there)
         count = "" if len(exports) == 1 else f"{others} of them "
         by = f", {count}made by another checkpoint" if others else ""
@@ -138,7 +140,7 @@ def run_export(args: argparse.Namespace) -> int:
             "--without-consent"
         )
     stream = open_system(args.checkpoint, device, args.identity, args.image)
-    provenance = Provenance(sha256_of_file(args.checkpoint.removeprefix("sdfa:")), args.mark, len(without))
+    provenance = Provenance(model, args.mark, len(without))
     failed = export_all(missing, stream, args.threads or 0, provenance)
     if len(exports) > 1 or failed:
         print(f"{len(missing) - failed} written, {kept} kept, {failed} failed")

@@ -115,6 +115,14 @@ def test_the_picture_is_given_where_it_is_needed(
     assert not (tmp_path / "video.mp4").exists()
 
 
+def test_missing_weights_are_named_beside_a_kept_video(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "video.mp4").write_bytes(b"mine")
+    assert export(files, "sdfa:none.dat", tmp_path / "video.mp4", "--image", str(files / "face.png")) == 2
+    assert "no weights at none.dat" in capsys.readouterr().err
+
+
 def test_a_picture_is_cut_to_the_middle_and_resized(tmp_path: Path) -> None:
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:, 20:40, 0], pixels[:, 40:60, 1] = 200, 100  # the middle square: red, then green
