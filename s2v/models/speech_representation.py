@@ -98,6 +98,10 @@ class SpeechRepresentation(nn.Module):
         """(B, D) contexts, and `voice` of the windows they lie in -> nu (B, identity_dim), mu (B, emotion_dim)."""
         return self.identity_head(omega if voice is None else voice), self.emotion_head(omega)
 
+    def person(self, speech: Tensor) -> tuple[Tensor, Tensor]:
+        """Windows (B, N) -> nu (B, identity_dim), mu (B, emotion_dim)."""
+        return self.students(self.contexts(speech)[:, -1], self.voice(speech))
+
     def forward(
         self, speech: Tensor, frame_times: Tensor, student_speech: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -112,7 +116,9 @@ class SpeechRepresentation(nn.Module):
             C (B, T, D), nu (B, identity_dim), mu (B, emotion_dim).
         """
         contexts = self.contexts(speech)
-        heard = speech if student_speech is None else student_speech
-        omega = (contexts if heard is speech else self.contexts(heard))[:, -1]
-        nu, mu = self.students(omega, self.voice(heard))
+        nu, mu = (
+            self.students(contexts[:, -1], self.voice(speech))
+            if student_speech is None
+            else self.person(student_speech)
+        )
         return contexts_at(contexts, frame_times), nu, mu

@@ -1,7 +1,7 @@
 """What frozen networks say of every clip, computed once and kept: files named by all that their numbers depend on."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,11 @@ class ClipTensors:
         path = self._paths[clip_id]
         try:
             with safe_open(str(path), framework="pt") as file:
-                return [file.get_tensor(name)[chosen] for name, chosen in rows.items()]
+                # one row comes without the others
+                return [
+                    file.get_slice(name)[chosen] if isinstance(chosen, int) else file.get_tensor(name)[chosen]
+                    for name, chosen in rows.items()
+                ]
         except (OSError, SafetensorError, IndexError) as error:
             raise InputError(
                 f"the {self.what} in {path} cannot be used ({' '.join(str(error).split())}): delete the file; the "
@@ -96,12 +100,26 @@ class ClipTensors:
             ) from error
 
 
+def check_not_mirrored(data: Any, option: str, what: str) -> None:
+    """What is kept of a clip's pictures is of no mirrored window.
+
+    Raises:
+        InputError: the data module mirrors windows.
+    """
+    if getattr(data, "flip", False):
+        raise InputError(
+            f"{option} keeps {what} of the frames as they are, but data.init_args.flip mirrors half of the windows: "
+            f"set flip to false, or leave {option} out"
+        )
+
+
 def fill(
     cache: ClipTensors,
     trainer: "Trainer",
     tensors_of: Callable[[Any], dict[str, Tensor]],
+    parts: Sequence[str] = ("train", "val"),
 ) -> None:
-    """Keep the tensors of all training and validation clips that are missing.
+    """Keep the tensors of all clips that are missing, of training and of validation.
 
     Each rank computes its share.
 
@@ -109,6 +127,7 @@ def fill(
         cache: to be filled.
         trainer: of the fit, whose data module has the clips.
         tensors_of: a whole clip, `s2v.batch.TalkingFaceBatch` without its batch axis -> its tensors by name.
+        parts: of the split, if not both are asked for later.
 
     Raises:
         InputError: the data module can't serve whole clips; the folder can't be written.
@@ -123,7 +142,7 @@ def fill(
             f"{cache.option} needs a data module that serves whole clips, as those of data_modules do"
         )
     rank, ranks = trainer.global_rank, trainer.world_size
-    for part in ("train", "val"):
+    for part in parts:
         missing = cache.missing(data.pixel_names(part))
         # no rank may count what another has begun to fill
         trainer.strategy.barrier("clip_tensors_missing")

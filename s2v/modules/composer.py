@@ -21,6 +21,7 @@ from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
+from s2v.modules.clip_tensors import ClipTensors
 from s2v.modules.composer_checks import (
     check_batch_size,
     check_frame_rate,
@@ -35,8 +36,11 @@ from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frame_augmentation import FrameAugmentation
 from s2v.modules.frozen import FrozenNetworks
+from s2v.modules.hearing_cache import filled_hearing_cache, for_frames, heard_frames
 from s2v.modules.identity_variety import mixed
+from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
+from s2v.weight_files.weight_source import content_of_source
 
 
 @dataclass
@@ -119,6 +123,10 @@ class ComposerModule(AdversarialModule):
         initial_checkpoint: another run's, whose generator and discriminators a fit begins with, unless it goes on from
             a checkpoint; optimizers and counters begin anew, stage 1 comes from `stage1_checkpoint`, and what a
             `PoseCode` remembers of the other's speakers is left behind.
+        context_cache: folder for what stage 1's networks say of each window that there is, computed once, before the
+            first step, and read from then on; with `voice_augmentation` nu and mu are computed all the same in
+            training. For speech that the data module does not change at random.
+        map_cache: folder for the face network's maps of the still faces, likewise. For windows that are not mirrored.
     """
 
     optimizer_names = ("generator", "identity", "frame", "sync")
@@ -151,6 +159,8 @@ class ComposerModule(AdversarialModule):
         scheduler: LRSchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] = "epoch",
         initial_checkpoint: str | None = None,
+        context_cache: str | None = None,
+        map_cache: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -164,6 +174,10 @@ class ComposerModule(AdversarialModule):
         self.feature_network = feature_network
         self.initial_checkpoint = initial_checkpoint
         self._initial_weights: dict[str, Tensor] = {}
+        self.context_cache = context_cache
+        self._hearing: ClipTensors | None = None
+        self.map_cache = map_cache
+        self._maps: ClipTensors | None = None
         self.window_frames = window_frames
         self.weights: LossWeights = _made(LossWeights, weights)
         check_matching(self.weights, frame_discriminator)
@@ -259,6 +273,20 @@ class ComposerModule(AdversarialModule):
             load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
             mark_unasked(self.representation, checkpoint)
         self.has_weights = True
+        if self.context_cache:
+            networks: dict[str, nn.Module] = {"representation": self.representation}
+            self._hearing = filled_hearing_cache(
+                self.context_cache, self.trainer, self.representation, networks, for_frames, self.device
+            )
+        if self.map_cache and self.weights.identity:
+            source = content_of_source(self.feature_network) if self.feature_network else ""
+            self._maps = filled_map_cache(
+                self.map_cache, self.trainer, self.face_network, source, self.device
+            )
+
+    def on_fit_end(self) -> None:
+        """What is cached is of this fit's clips and windows."""
+        self._hearing = self._maps = None
 
     def on_train_start(self) -> None:
         """Compare the initial weights' stage 1 with this one, and let them go."""
@@ -284,8 +312,8 @@ class ComposerModule(AdversarialModule):
         real = normalise(batch["frames"])
         with torch.no_grad():
             heard = self.voice_augmentation(batch["speech"]) if self.voice_augmentation else None
-            contexts, nu, mu = self.representation(batch["speech"], batch["frame_times"], heard)
-            face_maps = self.face_network.feature_maps(batch["still"]) if self.weights.identity else []
+            contexts, nu, mu = self._hear(batch, heard)
+            face_maps = self._look_at_stills(batch) if self.weights.identity else []
         pose = self._pose_codes(real, nu, batch["speaker"])
         fake, inflated = self.generator(contexts, mixed(nu, self.identity_mixing), mu, pose)
         steps_now, ends_epoch = self._place_of_batch()
@@ -321,6 +349,18 @@ class ComposerModule(AdversarialModule):
             "fake_frames": fake.detach(),
             "real_frames": real,
         }
+
+    def _hear(self, batch: TalkingFaceBatch, voice: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """C (B, T, D), nu (B, I), mu (B, E) of a batch; nu and mu of other speech (B, N) where it is given."""
+        kept = heard_frames(self._hearing, batch, self.fps) if self._hearing else None
+        if kept is None:
+            return self.representation(batch["speech"], batch["frame_times"], voice)
+        return kept if voice is None else (kept[0], *self.representation.person(voice))
+
+    def _look_at_stills(self, batch: TalkingFaceBatch) -> list[Tensor]:
+        """The face network's maps of the still faces, smallest first."""
+        kept = kept_maps(self._maps, batch["clip_id"], batch["still"].device) if self._maps else None
+        return self.face_network.feature_maps(batch["still"]) if kept is None else kept
 
     def _pose_codes(self, real: Tensor, nu: Tensor, speaker: Tensor) -> Tensor | None:
         """The codes (B, T, P) of the real frames, if the generator has a `PoseCode`."""
@@ -449,7 +489,7 @@ class ComposerModule(AdversarialModule):
     def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
         """Generate the window's frames; callbacks measure them."""
         real = normalise(batch["frames"])
-        fake = self(batch["speech"], batch["frame_times"])
+        fake = self.generator(*self._hear(batch))[0]
         difference = frame_similarity_loss(fake, real, "full")  # whatever train/loss/similarity compares
         self.log("val/l1", difference, prog_bar=True, batch_size=len(real))
         return {"fake_frames": fake, "real_frames": real}

@@ -15,10 +15,11 @@ from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.checkpoint_part import begin_with, load_part, read_checkpoint
+from s2v.modules.clip_tensors import ClipTensors
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.hearing_cache import HearingCache, filled_hearing_cache
+from s2v.modules.hearing_cache import filled_hearing_cache, for_students
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.number_check import check_not_negative
 from s2v.modules.one_cycle import with_one_cycle
@@ -112,7 +113,7 @@ class DistillModule(RetrievesIdentity):
         self._cache: TeacherCache | None = None
         self._cached_fps = 0.0
         self.context_cache = context_cache
-        self._hearing: HearingCache | None = None
+        self._hearing: ClipTensors | None = None
         self.lr = lr
         self.schedule = schedule
         self.teachers = FrozenNetworks()
@@ -207,8 +208,17 @@ class DistillModule(RetrievesIdentity):
                 self.device,
             )
         if self.context_cache:
+            encoders = {
+                "cpc": self.representation.cpc,
+                "speaker_encoder": self.representation.speaker_encoder,
+            }
             self._hearing = filled_hearing_cache(
-                self.context_cache, self.trainer, self.representation, self.device
+                self.context_cache,
+                self.trainer,
+                self.representation,
+                {name: encoder for name, encoder in encoders.items() if encoder is not None},
+                for_students,
+                self.device,
             )
 
     def on_fit_end(self) -> None:

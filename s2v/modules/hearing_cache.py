@@ -1,38 +1,63 @@
-"""What the frozen speech encoder says of every window, computed once: stage 1 without CPC's forward passes."""
+"""What the frozen speech networks say of every window, computed once: training without CPC's forward passes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.generation.first_hearing import RecentLatents
 from s2v.generation.portrait import WINDOWS_AT_ONCE, Window
-from s2v.models.speech_representation import SpeechRepresentation
+from s2v.models.speech_representation import SpeechRepresentation, contexts_at
 from s2v.modules.clip_tensors import ClipTensors, fill, fingerprint
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
 
-class HearingCache(ClipTensors):
-    """Of each clip, for the window that begins with each of its frames, omega (S, D) and what a speaker encoder says,
-    voice (S, V), if there is one.
+class Telling(Protocol):
+    """What is kept of windows: `for_students` or `for_frames`."""
 
-    Args:
-        folder: where the files lie; made where it is missing.
-        encoders: their `fingerprint`, with the windows' length.
-    """
+    def __call__(
+        self, representation: SpeechRepresentation, contexts: Tensor, windows: Tensor, times: Tensor
+    ) -> dict[str, Tensor]:
+        """By name, tensors (B, ...).
 
-    def __init__(self, folder: str, encoders: str) -> None:
-        super().__init__(folder, encoders, "last contexts", "context_cache")
+        Args:
+            representation: in eval mode.
+            contexts: (B, L, D), of the windows.
+            windows: (B, N), their speech.
+            times: (W,), the centres of a window's frames, seconds from its beginning.
+        """
+
+
+def for_students(
+    representation: SpeechRepresentation, contexts: Tensor, windows: Tensor, times: Tensor
+) -> dict[str, Tensor]:
+    """What stage 1's students read: `omega` (B, D) and, with a speaker encoder, `voice` (B, V). See `Telling`."""
+    voice = representation.voice(windows)
+    return {"omega": contexts[:, -1]} | ({} if voice is None else {"voice": voice})
+
+
+def for_frames(
+    representation: SpeechRepresentation, contexts: Tensor, windows: Tensor, times: Tensor
+) -> dict[str, Tensor]:
+    """What stage 2 is trained on: `contexts` (B, W, D) of all frames, `nu` (B, I), `mu` (B, E). See `Telling`."""
+    nu, mu = representation.students(contexts[:, -1], representation.voice(windows))
+    return {"contexts": contexts_at(contexts, times.expand(len(contexts), -1)), "nu": nu, "mu": mu}
 
 
 @torch.no_grad()
 def heard_windows(
-    representation: SpeechRepresentation, speech: Tensor, frames: int, window_frames: int
+    representation: SpeechRepresentation,
+    speech: Tensor,
+    frames: int,
+    window_frames: int,
+    tell: Telling,
+    times: Tensor,
 ) -> dict[str, Tensor]:
-    """Omega, and the speaker encoder's vectors, of each window of a clip, heard alone as in training.
+    """What is told of each window of a clip, heard alone as in training.
 
     Neighbouring windows share nearly all of their speech, so that the convolutions, nine tenths of CPC's work, run once
     over the clip, and again only for a window's edges.
@@ -42,9 +67,11 @@ def heard_windows(
         speech: (N,), of the whole clip.
         frames: that the clip has, F.
         window_frames: of a window, W.
+        tell: what is kept of them.
+        times: (F,), the centres of the clip's frames, seconds.
 
     Returns:
-        `omega` (F - W + 1, D) and, with a speaker encoder, `voice` (F - W + 1, V).
+        By name, tensors (F - W + 1, ...).
     """
     each = len(speech) // frames
     cpc, length = representation.cpc, window_frames * each
@@ -56,23 +83,29 @@ def heard_windows(
     for first in range(0, len(starts), WINDOWS_AT_ONCE):
         windows = [Window(at, speech[at : at + length]) for at in starts[first : first + WINDOWS_AT_ONCE]]
         contexts, _ = cpc.summarise(torch.cat([stream.of_window(window) for window in windows]))
-        heard.setdefault("omega", []).append(contexts[:, -1])
-        voice = representation.voice(torch.stack([window.speech for window in windows]))
-        if voice is not None:
-            heard.setdefault("voice", []).append(voice)
+        sounds = torch.stack([window.speech for window in windows])
+        for name, told in tell(representation, contexts, sounds, times[:window_frames]).items():
+            heard.setdefault(name, []).append(told)
     return {name: torch.cat(parts) for name, parts in heard.items()}
 
 
 def filled_hearing_cache(
-    folder: str, trainer: "Trainer", representation: SpeechRepresentation, device: torch.device
-) -> HearingCache:
-    """The cache with what is heard in all training and validation clips.
+    folder: str,
+    trainer: "Trainer",
+    representation: SpeechRepresentation,
+    networks: dict[str, nn.Module],
+    tell: Telling,
+    device: torch.device,
+) -> ClipTensors:
+    """The cache with what is told of all windows of all training and validation clips.
 
     Args:
-        folder: see `HearingCache`.
+        folder: where the files lie; made where it is missing.
         trainer: of the fit, whose data module has the clips.
         representation: on `device`, in eval mode.
-        device: where it is.
+        networks: those of its networks that are asked, whose weights name the files.
+        tell: what is kept of a window.
+        device: where the networks are.
 
     Raises:
         InputError: the data module has no windows, changes speech at random, or can't serve whole clips; the folder
@@ -86,14 +119,31 @@ def filled_hearing_cache(
             "context_cache keeps what is heard in the speech as it is, but data.init_args.speech_augmentation "
             "changes it each time: set that to null, or leave context_cache out"
         )
-    encoders: dict[str, nn.Module] = {"cpc": representation.cpc}
-    if representation.speaker_encoder is not None:
-        encoders["speaker_encoder"] = representation.speaker_encoder
-    cache = HearingCache(folder, fingerprint(encoders, [f"windows of {data.window_frames} frames"]))
+    window = data.window_frames
+    cache = ClipTensors(
+        folder, fingerprint(networks, [f"windows of {window} frames"]), "contexts", "context_cache"
+    )
 
     def heard(clip: Any) -> dict[str, Tensor]:
         speech = clip["speech"].to(device, next(representation.cpc.parameters()).dtype)
-        return heard_windows(representation, speech, len(clip["frames"]), data.window_frames)
+        times = clip["frame_times"].to(device)
+        return heard_windows(representation, speech, len(clip["frames"]), window, tell, times)
 
     fill(cache, trainer, heard)
     return cache
+
+
+def heard_frames(
+    cache: ClipTensors, batch: TalkingFaceBatch, fps: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """C (B, T, D), nu (B, I) and mu (B, E) of a batch's windows, as a cache of `for_frames` has them.
+
+    None where it was not filled with a clip of the batch.
+    """
+    if not all(map(cache.knows, batch["clip_id"])):
+        return None
+    windows = zip(batch["clip_id"], batch["start"].tolist(), strict=True)
+    read = [cache.read(clip_id, contexts=start, nu=start, mu=start) for clip_id, start in windows]
+    contexts, nu, mu = (torch.stack(tensors).to(batch["speech"]) for tensors in zip(*read, strict=True))
+    numbers = (batch["frame_times"] * fps).floor().long()
+    return contexts.take_along_dim(numbers.unsqueeze(2), dim=1), nu, mu

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from s2v.errors import InputError
 from s2v.models.pictures_in_parts import in_parts
-from s2v.modules.clip_tensors import ClipTensors, fill, fingerprint
+from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored, fill, fingerprint
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -67,11 +67,7 @@ def filled_teacher_cache(
         InputError: the data module can't serve whole clips, or mirrors windows; the folder can't be written.
     """
     data: Any = getattr(trainer, "datamodule", None)
-    if getattr(data, "flip", False):
-        raise InputError(
-            "teacher_cache keeps features of the frames as they are, but data.init_args.flip mirrors half of "
-            "the windows: set flip to false, or leave teacher_cache out"
-        )
+    check_not_mirrored(data, "teacher_cache", "features")
     cache = TeacherCache(folder, fingerprint(teachers, [*settings, emotion_output]))
     identity, emotion = teachers["identity"], teachers["emotion"]
     fill(

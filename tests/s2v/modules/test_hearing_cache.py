@@ -13,7 +13,7 @@ from s2v.models.cpc import CPC
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
-from s2v.modules.hearing_cache import heard_windows
+from s2v.modules.hearing_cache import for_frames, for_students, heard_windows
 from tests.s2v.modules.small_faces import trainer
 from tests.s2v.modules.small_modules import distill
 from tests.s2v.modules.test_teacher_cache import Logged, faces
@@ -31,7 +31,8 @@ def encoders(voice: bool) -> SpeechRepresentation:
 def test_a_window_is_heard_as_it_is_alone(each: int, voice: bool) -> None:
     representation, frames, window = encoders(voice), 31, 12
     speech = 0.1 * torch.randn(frames * each)
-    heard = heard_windows(representation, speech, frames, window)
+    times = (torch.arange(frames) + 0.5) * each / 16000
+    heard = heard_windows(representation, speech, frames, window, for_students, times)
     alone = speech.unfold(0, window * each, each)
     assert len(alone) == 20
     with torch.no_grad():
@@ -41,10 +42,17 @@ def test_a_window_is_heard_as_it_is_alone(each: int, voice: bool) -> None:
         if vectors is not None:
             assert torch.allclose(heard["voice"], vectors, atol=1e-6)
     assert sorted(heard) == (["omega", "voice"] if voice else ["omega"])
+    told = heard_windows(representation, speech, frames, window, for_frames, times)
+    with torch.no_grad():
+        expected = representation(alone, times[:window].expand(len(alone), -1))
+    for name, values in zip(("contexts", "nu", "mu"), expected, strict=True):
+        assert torch.allclose(told[name], values, atol=1e-6), name
 
 
 def test_a_clip_shorter_than_a_window_has_a_file_too() -> None:
-    assert heard_windows(encoders(False), torch.randn(6400), 10, 40)["omega"].shape == (1, 16)
+    speech, times = torch.randn(6400), (torch.arange(10) + 0.5) / 25
+    assert heard_windows(encoders(False), speech, 10, 40, for_students, times)["omega"].shape == (1, 16)
+    assert heard_windows(encoders(False), speech, 10, 40, for_frames, times)["contexts"].shape == (1, 10, 16)
 
 
 def test_the_losses_are_those_of_the_encoder_itself(
