@@ -1,0 +1,34 @@
+"""`make real-faces` keeps to the corpus that it began with."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def make(target: str, **variables: object) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    given = [f"{name}={value}" for name, value in variables.items()]
+    command = ["make", "--no-print-directory", target, *given]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("size", ["REAL", "REAL_GPU"])
+def test_another_corpus_does_not_get_the_first_ones_faces(size: str, tmp_path: Path) -> None:
+    first, other, runs = tmp_path / "first", tmp_path / "other", tmp_path / "runs"
+    for folder in (first, other, runs):
+        folder.mkdir()
+    folders = {"REAL": tmp_path / "none", "REAL_GPU": tmp_path / "none"} | {size: runs}
+    assert make("real-faces-corpus", CORPUS=other, **folders).returncode == 0  # nothing is prepared yet
+    (runs / "corpus.txt").write_text(f"{first}\n")
+    assert make("real-faces-corpus", CORPUS=first, **folders).returncode == 0
+    assert make("real-faces-corpus", CORPUS=f"{other}/../first/", **folders).returncode == 0
+    assert make("real-faces-corpus", **folders).returncode == 0
+    for target in ("real-faces-corpus", f"{runs}/cache/manifest.csv"):
+        refused = make(target, CORPUS=other, WEIGHTS=tmp_path, INSTALLED=first, **folders)
+        assert refused.returncode == 2
+        assert f"{runs} is of the corpus {first}, got CORPUS='{other}'" in refused.stderr
+    assert not (runs / "cache").exists()
