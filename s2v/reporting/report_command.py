@@ -55,7 +55,7 @@ def run_report(args: argparse.Namespace) -> int:
     """Reads the runs, writes the page, prints where it is."""
     from s2v.files.whole_file import write_whole_file
     from s2v.reporting.report_page import report_page
-    from s2v.reporting.run_folder import read_run, run_names
+    from s2v.reporting.run_folder import read_run, run_names, runs_below
 
     if args.clips < 0 or not args.embed >= 0:
         raise InputError(f"--clips and --embed: 0 or more was expected, {args.clips} and {args.embed:g} came")
@@ -68,6 +68,12 @@ def run_report(args: argparse.Namespace) -> int:
         raise InputError(f"--output {output}: the page is a file, name it {output.with_suffix('.html')}")
     names = run_names(args.runs)
     runs = [read_run(name, folder) for name, folder in zip(names, args.runs, strict=True)]
+    for run, folder in zip(runs, args.runs, strict=True):
+        below = [] if run.metrics or run.config else runs_below(folder)
+        if below:
+            print(
+                f"{folder} has no curves or config of its own; the runs below it are not shown: {', '.join(below)}"
+            )
     chosen = choose_clips(runs, args.clips)
     beside = output.with_name(f"{output.stem}_files")
     try:

@@ -67,10 +67,15 @@ def read_run(name: str, folder: Path) -> Run:
                 f"{folder}: {found[-1]} has no finite value of any metric (rows are unfinished, or nan and inf), and "
                 "there is no report.json, config.yaml or .mp4 of a run: leave it out, or wait until it has logged"
             )
-        below = sorted({path.parent.name for path in folder.glob("*/config.yaml")})
+        below = runs_below(folder)
         hint = f"; there are runs below it: {', '.join(below)}" if below else ""
         raise InputError(f"{folder}: no metrics.csv, report.json, config.yaml or .mp4 of a run{hint}")
     return run
+
+
+def runs_below(folder: Path) -> list[str]:
+    """Names of the run folders directly in a folder."""
+    return sorted({path.parent.name for path in folder.glob("*/config.yaml")})
 
 
 def run_names(folders: list[Path]) -> list[str]:

@@ -326,3 +326,14 @@ def play_together(page: Any) -> None:
         timeout=30_000,
     )
     assert clip.evaluate("clip => [...clip.querySelectorAll('video')].every(v => v.paused)")
+
+
+def test_runs_below_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "demo" / "compose", 0.5)
+    (tmp_path / "demo" / "report.json").write_text(json.dumps(report(0.5)))
+    output = str(tmp_path / "page.html")
+    assert main(["report", str(run), "--output", output]) == 0
+    assert "not shown" not in capsys.readouterr().out
+    assert main(["report", str(tmp_path / "demo"), "--output", output]) == 0
+    told = f"{tmp_path / 'demo'} has no curves or config of its own; the runs below it are not shown: compose"
+    assert capsys.readouterr().out.splitlines()[0] == told
