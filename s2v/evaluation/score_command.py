@@ -13,6 +13,7 @@ from s2v.files.whole_file import check_can_be_made
 if TYPE_CHECKING:
     from s2v.evaluation.report import Report
     from s2v.evaluation.video_crop import VideoCrop
+    from s2v.evaluation.video_pairs import VideoPair
 
 NOTHING_SCORED = 2
 CROP_SIZE = 128
@@ -209,6 +210,8 @@ def run_score(args: argparse.Namespace) -> int:
     with _using(args.device):
         protocol.move_to(args.device)
     teachers = _teachers(args.checkpoint, args.teacher)
+    if args.checkpoint:
+        _check_maker(args.checkpoint, pairs)
     scoring = Scoring(protocol, bootstrap=args.bootstrap)
     errors = Console(stderr=True)
     hidden = not errors.is_terminal
@@ -329,6 +332,25 @@ def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
         )
         return None
     return found | taught | {sha256_of_file(checkpoint)}
+
+
+def _check_maker(checkpoint: str, pairs: "list[VideoPair]") -> None:
+    """No video may be, by its sidecar, of another checkpoint; what has no sidecar is believed.
+
+    Raises:
+        InputError: naming the first that is.
+    """
+    from s2v.files.file_hash import sha256_of_file
+    from s2v.generation.sidecar import model_of, sidecar_of
+
+    own = sha256_of_file(checkpoint)
+    videos = [pair.generated for pair in pairs if pair.generated is not None]
+    others = [video for video in videos if model_of(video) not in (None, own)]
+    if others:
+        raise InputError(
+            f"{len(others)} of {len(videos)} videos were made by another checkpoint than {checkpoint}, as "
+            f"{sidecar_of(others[0])} says: name that one with --checkpoint, or leave the option out"
+        )
 
 
 def _warn(text: str) -> None:

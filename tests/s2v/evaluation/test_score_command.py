@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from s2v.cli import main
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.video_pairs import VideoPair, find_pairs, labels_by_name, read_pair, read_video
 from s2v.files.file_hash import sha256_of_file
+from s2v.generation.sidecar import write_sidecar
 from tests.data_modules.media import tone, write_changing_sound, write_media
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
 
@@ -358,3 +360,22 @@ def test_a_checkpoint_that_is_only_a_pointer_is_refused(
     assert status == 2 and not out.exists()
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "Git-LFS pointer" in error
+
+
+def test_videos_of_another_checkpoint_are_not_put_down_to_this_one(
+    one_pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, other, made = tmp_path / "own.ckpt", tmp_path / "other.ckpt", tmp_path / "made"
+    for path in (own, other):
+        torch.save({"state_dict": {}, "name": path.name}, path)
+    made.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copyfile(one_pair, made / name)
+    origin = {"synthetic": True, "model_sha256": sha256_of_file(str(own))}
+    write_sidecar(made / "a.mp4", origin, made / "a.mp4")  # nothing is said of b.mp4
+    options = ["--bootstrap", "0", "--teacher", str(one_pair), "--checkpoint"]
+    status, out = score(tmp_path, made, made, *options, str(other))
+    assert status == 2 and not out.exists()
+    told = f"1 of 2 videos were made by another checkpoint than {other}, as {made / 'a.mp4.json'} says"
+    assert told in capsys.readouterr().err
+    assert score(tmp_path, made, made, *options, str(own))[0] == 0
