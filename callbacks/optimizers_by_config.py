@@ -90,7 +90,9 @@ class OptimizersByConfig(pl.Callback):
 
 
 def _update(group: dict[str, Any], old: dict[str, Any], new: dict[str, Any], in_proportion: bool) -> None:
-    for name in [name for name in new if new[name] != old.get(name)]:
+    # a scheduler leaves this mark; without it now, what the schedule made of a rate goes as well
+    freed = (*_SCHEDULED, "betas") if "initial_lr" in old and "initial_lr" not in new else ()
+    for name in [name for name in new if new[name] != old.get(name) or name in freed]:
         if in_proportion and name in _SCHEDULED and old.get(name):
             group[name] *= new[name] / old[name]
         else:

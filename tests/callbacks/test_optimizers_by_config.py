@@ -123,6 +123,21 @@ def test_a_cycle_in_place_of_a_constant_rate(tmp_path: Path) -> None:
     assert steps[1]["lr"] > steps[0]["lr"] and steps[1]["momentum"] < steps[0]["momentum"]
 
 
+def test_a_constant_rate_in_place_of_a_schedule(tmp_path: Path) -> None:
+    def cycle(optimizer: Optimizer) -> OneCycleLR:
+        return OneCycleLR(optimizer, 0.1, total_steps=8)
+
+    for make, scheduler in (
+        (lambda p: RMSprop(p, lr=0.1, momentum=0.9), lambda o: StepLR(o, 1, gamma=0.5)),
+        (lambda p: Adam(p, lr=0.1, betas=(0.9, 0.99)), cycle),
+    ):
+        folder = tmp_path / make([torch.zeros(1)]).__class__.__name__
+        steps = resumed(folder, Line(make, scheduler), Line(make))
+        asked = make([torch.zeros(1)]).param_groups[0]
+        for name in {"lr", "momentum", "betas"} & asked.keys():
+            assert [step[name] for step in steps] == [asked[name]] * 2
+
+
 def test_unchanged_it_stays_to_the_bit(tmp_path: Path) -> None:
     def line() -> Line:
         return Line(lambda p: Adam(p, lr=0.1), lambda o: StepLR(o, 1, gamma=0.7))
