@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -15,6 +17,9 @@ MOMENTUM_CYCLE = (0.85, 0.95)
 
 class OneCycle(OneCycleLR):
     """PyTorch's, except that a resumed fit may be longer or shorter than planned: the new length counts.
+
+    Past the end, where PyTorch's ends a fit with an error, the last rate stays: a fit may have more steps than its
+    schedule, as one has that is resumed with larger batches, and then fewer steps an epoch.
 
     A trial of a few steps gets the beginning of the shortest schedule there is: PyTorch divides by
     `pct_start * total_steps - 1`.
@@ -41,6 +46,17 @@ class OneCycle(OneCycleLR):
             base_momentum=low,
             max_momentum=high,
         )
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The rates of the next step."""
+        if self.last_epoch < self.total_steps:
+            return super().get_lr()
+        if self.last_epoch > self.total_steps:
+            rank_zero_warn(
+                f"the learning rates' one cycle of {self.total_steps} steps is over and the fit goes on: they stay as "
+                "they are"
+            )
+        return [group["lr"] for group in self.optimizer.param_groups]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the saved step, keep this fit's length."""

@@ -62,6 +62,22 @@ def test_a_resumed_fit_may_have_another_length(tmp_path: Path, first: int, whole
     assert rates.values[1:] == pytest.approx(planned(whole)[first + 1 :])
 
 
+def test_larger_batches_after_a_resume_do_not_end_the_fit(tmp_path: Path) -> None:
+    """20 steps in 5 epochs of 4 | 10 in 5 epochs of 2, though 10 epochs of 2 make 20 alone."""
+    fit = trainer(tmp_path, max_epochs=5)
+    fit.fit(pretraining(), datamodule=SmallFaces(clips=4, batch_size=1, pictures=1))
+    fit.save_checkpoint(tmp_path / "first.ckpt")
+    rates = Rates()
+    fit = trainer(tmp_path, rates, max_epochs=10)
+    with pytest.warns(UserWarning, match="one cycle of 20 steps is over and the fit goes on"):
+        fit.fit(
+            pretraining(),
+            datamodule=SmallFaces(clips=4, batch_size=2, pictures=1),
+            ckpt_path=tmp_path / "first.ckpt",
+        )
+    assert fit.global_step == 30 and len(set(rates.values)) == 1
+
+
 @pytest.mark.parametrize("steps", range(1, 11))
 def test_a_trial_of_a_few_steps_warms_up(steps: int) -> None:
     module = pretraining()
