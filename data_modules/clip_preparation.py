@@ -220,7 +220,7 @@ def _speech(clip: FoundClip, root: Path, video: VideoTrack) -> SpeechTrack:
 
 
 def _frames(video: VideoTrack, start: float, count: int, settings: PreparationSettings) -> np.ndarray:
-    shown = frames_on_screen(video.times, video.end, start, settings.fps, count)
+    shown = frames_on_screen(video.times, start, settings.fps, count)
     box: CropBox | None = None
     if settings.crop == "face":
         looked_at = shown[np.unique(np.linspace(0, count - 1, LOOKED_AT).round().astype(int))]

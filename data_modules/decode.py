@@ -202,7 +202,7 @@ def upright(frame: np.ndarray, orientation: "tuple[bool, bool, bool]") -> np.nda
     return np.ascontiguousarray(frame[::-1] if flip else frame)
 
 
-def frames_on_screen(times: np.ndarray, end: float, start: float, fps: int, count: int) -> np.ndarray:
+def frames_on_screen(times: np.ndarray, start: float, fps: int, count: int) -> np.ndarray:
     """Index of the source frame shown at the centre of each of `count` output frames.
 
     Output frame k stands for [start + k / fps, start + (k + 1) / fps). Centres make the choice safe against

@@ -124,7 +124,7 @@ def read_plan(path: str) -> TablePlan:
     }
     report = as_arguments(given["report"], f"{path}: report")
     systems = [
-        _system(name, value, root, stages, report, path)
+        _system(name, value, stages, report, path)
         for name, value in _named(given["systems"], f"{path}: systems").items()
     ]
     if not systems:
@@ -140,9 +140,7 @@ def _named(value: Any, where: str) -> dict[str, Any]:
     return {str(name): inner for name, inner in (value or {}).items()}
 
 
-def _system(
-    name: str, value: Any, root: Path, stages: dict[str, Stage], report: list[str], path: str
-) -> System:
+def _system(name: str, value: Any, stages: dict[str, Stage], report: list[str], path: str) -> System:
     where = f"{path}: systems.{name}"
     checkpoint: Path | None
     if not isinstance(value, dict):

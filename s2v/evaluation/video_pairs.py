@@ -226,9 +226,7 @@ def _read_frames(path: Path) -> tuple[Tensor, VideoTrack]:
             f"too long or too large: {path.name} takes {size / 2**30:.1f} GiB decoded, at most "
             f"{MOST_BYTES / 2**30:g}; cut it into clips or scale it down"
         )
-    frames = _stacked(
-        decode_frames(video, frames_on_screen(video.times, video.end, start, FPS, count)), count
-    )
+    frames = _stacked(decode_frames(video, frames_on_screen(video.times, start, FPS, count)), count)
     return frames, video
 
 

@@ -51,7 +51,7 @@ def test_pixels_are_those_of_pyav(tmp_path: Path) -> None:
 
 def test_source_frame_at_the_centre_of_each_output_frame_is_taken() -> None:
     times = np.arange(90) / (30000 / 1001)
-    chosen = frames_on_screen(times, 3.003, 0.0, 25, 75)
+    chosen = frames_on_screen(times, 0.0, 25, 75)
     for number, index in enumerate(chosen):
         centre = (number + 0.5) / 25
         assert times[index] <= centre < (times[index + 1] if index < 89 else 3.003)
@@ -74,7 +74,7 @@ def test_variable_rate_goes_by_timestamp(tmp_path: Path) -> None:
     np.testing.assert_allclose(track.times, times, atol=1e-4)
     start = float(track.times[0])
     count = int((track.end - start) * 25)
-    chosen = frames_on_screen(track.times, track.end, start, 25, count)
+    chosen = frames_on_screen(track.times, start, 25, count)
     served = [number_of(frame) for frame in decode_frames(track, chosen)]
     expected = [max(np.flatnonzero(times <= start + (k + 0.5) / 25)) for k in range(count)]
     assert served == expected
