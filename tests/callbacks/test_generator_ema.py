@@ -216,6 +216,29 @@ def test_checkpoint_saved_on_an_exception_while_validating_resumes_exactly(tmp_p
     assert_equal(whole["state_dict"], run(tmp_path, 12, ckpt_path=tmp_path / "stopped.ckpt")["state_dict"])
 
 
+def test_an_exception_in_training_stays_that_exception(tmp_path: Path) -> None:
+    class Stop(pl.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            raise RuntimeError("stop here")
+
+    with pytest.raises(RuntimeError, match="stop here"):
+        trainer(tmp_path, GeneratorEMA(), Stop(), max_steps=1).fit(gan(), loader())
+
+
+def test_a_second_fit_with_the_same_callback_is_one_with_a_new_callback(tmp_path: Path) -> None:
+    found = []
+    for again in (True, False):
+        module, first = gan(), GeneratorEMA(0.9)
+        trainer(tmp_path, ReproducibleRandomness(7), first, max_steps=4).fit(module, loader())
+        recorder, second = Recorder(), first if again else GeneratorEMA(0.9)
+        fit = trainer(tmp_path, ReproducibleRandomness(8), second, recorder, max_steps=8)
+        fit.fit(module, loader(), loader())
+        assert len(recorder.validated) > 4  # between its steps, too
+        found.append([*recorder.validated, *recorder.raw, Recorder.copy(module)])
+    for one, other in zip(*found, strict=True):
+        assert_equal(one, other)
+
+
 def test_a_checkpoint_without_an_average_starts_one_from_its_weights(tmp_path: Path) -> None:
     plain = trainer(tmp_path, max_steps=4)
     plain.fit(gan(), loader())
