@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from torch import Tensor, nn
 
+from s2v.errors import InputError
 from s2v.modules.checkpoint_part import begin_with
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.shared_validation import SharedValidation
@@ -147,7 +148,14 @@ def weighted_sum(terms: dict[str, Tensor], weights: Any) -> Tensor:
     Args:
         terms: keyed as the attributes of `weights`, or otherwise.
         weights: a dataclass of factors.
+
+    Raises:
+        InputError: there is no term.
     """
+    if not terms:
+        raise InputError(
+            "every one of model.init_args.weights is 0, and the generator has nothing to learn: give one a weight"
+        )
     return torch.stack([getattr(weights, name, 1.0) * term for name, term in terms.items()]).sum()
 
 

@@ -147,6 +147,12 @@ def test_weight_0_leaves_a_term_out(tmp_path: Path) -> None:
     assert not changed(before, module.discriminators["sync"])
 
 
+def test_without_any_term_there_is_nothing_to_learn(tmp_path: Path) -> None:
+    module = sdfa(weights=SDFALossWeights(frame=0, sequence=0, sync=0, similarity=0))
+    with pytest.raises(InputError, match=r"every one of model\.init_args\.weights is 0"):
+        trainer(tmp_path, max_steps=1, max_epochs=-1).fit(module, datamodule=SmallFaces(pictures=6))
+
+
 def test_the_learning_rates_decay_after_the_21st_epoch() -> None:
     module = sdfa(learning_rates=SDFALearningRates(sync=1e-5))
     assert [module.decayed(epoch) for epoch in (0, 20, 21, 22)] == pytest.approx([1, 1, 0.9, 0.81])
