@@ -90,7 +90,9 @@ class DistillModule(RetrievesIdentity):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_not_negative({"lr": lr})
+        check_not_negative(
+            {"lr": lr, "normalised_weight": normalised_weight, "contrastive_weight": contrastive_weight}
+        )
         if context_cache and (finetune_cpc or readouts > 1):
             why = "finetune_cpc trains it" if finetune_cpc else f"readouts is {readouts}: others are read too"
             raise InputError(

@@ -52,7 +52,14 @@ class VoiceEncoderModule(RetrievesIdentity):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_not_negative({"lr": lr})
+        check_not_negative(
+            {
+                "lr": lr,
+                "difference_weight": difference_weight,
+                "normalised_weight": normalised_weight,
+                "distill_weight": distill_weight,
+            }
+        )
         self.voice = voice
         self.identity_teacher = identity_teacher
         self.difference_weight = difference_weight

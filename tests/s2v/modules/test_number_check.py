@@ -12,6 +12,7 @@ from s2v.models.identity_branch import aligned_channels
 from s2v.models.width import scaled_channels
 from s2v.modules.number_check import check_at_least_one, check_not_negative
 from s2v.modules.sdfa import SDFALearningRates, SDFALossWeights
+from tests.s2v.modules.small_modules import distill
 from tests.s2v.modules.test_cpc_pretraining import pretraining
 from tests.s2v.modules.test_face_teacher import teacher
 from tests.s2v.modules.test_sdfa import sdfa
@@ -33,9 +34,15 @@ def voice_encoder(**settings: Any) -> Any:
         (teacher, "lr"),
         (teacher, "weight_decay"),
         (voice_encoder, "lr"),
+        (voice_encoder, "difference_weight"),
+        (voice_encoder, "normalised_weight"),
+        (voice_encoder, "distill_weight"),
+        (distill, "lr"),
+        (distill, "normalised_weight"),
+        (distill, "contrastive_weight"),
     ],
 )
-def test_learning_rates_are_refused_where_the_module_is_made(
+def test_learning_rates_and_loss_weights_are_refused_where_the_module_is_made(
     make: Callable[..., Any], name: str, value: float
 ) -> None:
     assert make(**{name: 0.0})
