@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
@@ -101,6 +102,23 @@ def test_augmentation_moves_and_lights_each_face_but_keeps_it_a_picture() -> Non
     bar[..., 8:24] = 200
     moved = teacher(shift=0.1, light=0.0).augment(bar.repeat(8, 1, 1, 1))
     assert (moved[..., 12:20] > 199).all() and (moved[..., :4] < 1).all() and (moved[..., 28:] < 1).all()
+
+
+def test_faces_are_changed_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, changed = teacher(), list[int]()
+
+    def augment(faces: Tensor) -> Tensor:
+        changed.append(len(faces))
+        return faces
+
+    monkeypatch.setattr(module, "augment", augment)
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
+    batch = batch_of([draw_clip(0), draw_clip(1)], pictures=3)
+    module.validation_step(batch, 0)
+    module.test_step(batch, 0)
+    assert changed == []
+    module.training_step(batch, 0)
+    assert changed == [6]
 
 
 def test_augmentation_moves_by_up_to_its_share_of_the_side() -> None:

@@ -84,6 +84,33 @@ def test_augmentation_is_alike_for_all_frames_of_a_clip() -> None:
     assert moved.min() >= 0 and moved.max() <= 255
 
 
+def test_pictures_are_changed_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, changed = training(), list[int]()
+    batch = batch_of([draw_clip(0), draw_clip(1)])
+
+    def augment(faces: Tensor, clips: int) -> Tensor:
+        changed.append(clips)
+        return faces
+
+    monkeypatch.setattr(module, "augment", augment)
+    module.eval()(batch["frames"], batch["speech"])
+    assert changed == []
+    module.train()(batch["frames"], batch["speech"])
+    assert changed == [2]
+
+
+def test_half_of_the_clips_are_mirrored_as_a_whole_where_asked() -> None:
+    faces = torch.rand(40, 3, 8, 8) * 255
+    kept = training(shift=0.0, light=0.0).augment(faces, clips=20)
+    assert torch.equal(kept, faces)
+    made = training(shift=0.0, light=0.0, flip=True).augment(faces, clips=20)
+    mirrored = [
+        torch.equal(clip, own.flip(-1)) for clip, own in zip(made.split(2), faces.split(2), strict=True)
+    ]
+    as_it_was = [torch.equal(clip, own) for clip, own in zip(made.split(2), faces.split(2), strict=True)]
+    assert [not one for one in mirrored] == as_it_was and 3 < sum(mirrored) < 17
+
+
 @pytest.mark.parametrize("verb", ["fit", "validate", "test"])
 def test_another_rate_than_syncnets_is_one_line(verb: str, tmp_path: Path) -> None:
     data = SmallFaces()
