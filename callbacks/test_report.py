@@ -249,7 +249,7 @@ class TestReport(Callback):
         checkpoint = str(weights) if weights else None
         said = None if trainer.ckpt_path else getattr(pl_module, "weights_note", None)
         note = {"note": said} if said else {}
-        manifest = data.cache_dir / MANIFEST_NAME if hasattr(data, "cache_dir") else None
+        manifest = Path(data.cache_dir) / MANIFEST_NAME if hasattr(data, "cache_dir") else None
         return {
             "dataset": type(data).__name__ if data is not None else None,
             "manifest": {"file": str(manifest), "sha256": sha256_of_file(manifest)}

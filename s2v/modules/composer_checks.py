@@ -39,8 +39,9 @@ def check_frame_rate(data: Any) -> None:
     """
     rate = getattr(data, "fps", None)
     if rate is not None and rate != FPS:
+        folder = getattr(data, "cache_dir", type(data).__name__)
         raise InputError(
-            f"the clips in {data.cache_dir} are stored at {rate:g} frames a second, but faces are generated and judged "
+            f"the clips in {folder} are stored at {rate:g} frames a second, but faces are generated and judged "
             f"at {FPS}: prepare them anew, without --fps"
         )
 

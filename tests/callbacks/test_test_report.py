@@ -251,6 +251,17 @@ def test_meta_says_what_the_numbers_were_made_with(
     assert meta["seconds"] > 0 and meta["packages"]["torch"]
 
 
+def test_a_data_module_of_ones_own_may_name_its_cache_by_text(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("clip_id\n")
+    data = Squares(test=held_out()[:1])
+    data.cache_dir = str(tmp_path)
+    report = TestReport(str(tmp_path / "report"), contact_sheet=False)
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[report])
+    trainer.test(SpeakingSquares(), datamodule=data, verbose=False)
+    assert report.report is not None
+    assert report.report.meta["manifest"]["sha256"] == sha256_of_file(tmp_path / "manifest.csv")
+
+
 def test_the_crop_is_what_the_cache_says(crema_d_cache: Path, tmp_path: Path) -> None:
     """And not what the config calls it."""
     data = CremaD(str(crema_d_cache), image_size=64, num_workers=0, max_clips=1, crop="center")

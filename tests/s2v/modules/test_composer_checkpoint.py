@@ -217,6 +217,13 @@ def test_frames_of_another_rate_are_one_line(verb: str, tmp_path: Path, face_fil
         getattr(trainer(tmp_path, max_steps=1), verb)(composer(feature_network=face_file), datamodule=data)
 
 
+def test_another_rate_of_data_without_a_cache_is_one_line(tmp_path: Path, face_file: str) -> None:
+    data = SmallFaces(**DATA)
+    data.fps = 50.0
+    with pytest.raises(InputError, match="the clips in SmallFaces are stored at 50 frames a second"):
+        trainer(tmp_path, max_steps=1).fit(composer(feature_network=face_file), datamodule=data)
+
+
 def teacher_file(path: Path, face: dict[str, Any], labels: str = "speaker") -> str:
     teacher = configured(FaceTeacher, {"network": face, "labels": labels}, path.parent)
     fit = trainer(path.parent)
