@@ -161,6 +161,21 @@ def test_the_learning_rates_decay_after_the_21st_epoch() -> None:
     assert [s.optimizer for s in schedulers] == optimizers[:2]
 
 
+def test_a_fit_lowers_the_two_rates_epoch_by_epoch(tmp_path: Path) -> None:
+    rates: list[list[float]] = []
+
+    class Rates(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            rates.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
+
+    fit = trainer(tmp_path, Rates(), max_epochs=4)
+    fit.fit(sdfa(decay_after=1, decay=0.5), datamodule=SmallFaces(clips=4, batch_size=2, pictures=6))
+    falling = [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25]  # of two steps an epoch
+    for column, (rate, decays) in enumerate([(1e-4, True), (1e-3, True), (5e-5, False), (5e-5, False)]):
+        expected = [rate * share if decays else rate for share in falling]
+        assert [step[column] for step in rates] == pytest.approx(expected)
+
+
 def test_clips_each_optimizers_gradients_at_its_own_norm(tmp_path: Path) -> None:
     norms: dict[int, list[float]] = {}
 
