@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
 from s2v.errors import InputError
+from s2v.modules.number_check import check_at_least_one
 
 MOMENTUM_CYCLE = (0.85, 0.95)
 """PyTorch's: at the peak of the learning rate, and at either end."""
@@ -73,9 +74,13 @@ class OneCycleAtRate(OneCycle):
         optimizer: whose rates are the peaks.
         total_steps: the fit's length in steps.
         pct_start: share of it for warming up.
+
+    Raises:
+        InputError: the length is none, as `trainer.max_steps` is where a fit ends by its epochs.
     """
 
     def __init__(self, optimizer: Optimizer, total_steps: int, pct_start: float = 0.1) -> None:
+        check_at_least_one({"total_steps": total_steps}, "OneCycleAtRate's ")
         rates = [group["lr"] for group in optimizer.param_groups]
         super().__init__(optimizer, rates, total_steps, pct_start)
 

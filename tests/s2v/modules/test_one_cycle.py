@@ -115,6 +115,12 @@ def test_each_optimizer_peaks_at_the_rate_it_came_with() -> None:
         assert rates[0] == pytest.approx(rate / 25) and rates[-1] < rate / 1000
 
 
+def test_no_length_is_refused() -> None:
+    optimizer = torch.optim.Adam([torch.zeros(1)])
+    with pytest.raises(InputError, match="OneCycleAtRate's total_steps must be at least 1, got -1"):
+        OneCycleAtRate(optimizer, total_steps=-1)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.1, 0.2, 0.3, 0.5])
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 10, 11, 19, 20])
 def test_any_length_and_share_can_be_stepped_to_its_end(steps: int, share: float) -> None:
