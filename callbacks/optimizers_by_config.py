@@ -20,6 +20,10 @@ _KEPT = {
 """Options of RMSprop and Adam -> what they keep of a parameter, and of which shape, where a checkpoint may lack it."""
 
 
+_MADE = ("milestones", "_schedule_phases")
+"""What MultiStepLR and OneCycleLR make of their settings and never change: no plain values, so kept aside."""
+
+
 class OptimizersByConfig(pl.Callback):
     """Let a changed learning rate, weight decay, schedule and so on take effect when a fit is resumed.
 
@@ -31,6 +35,7 @@ class OptimizersByConfig(pl.Callback):
     def __init__(self) -> None:
         self._configured: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
+        self._made: list[dict[str, Any]] = []
 
     def state_dict(self) -> dict[str, Any]:
         """The settings that this fit was configured with."""
@@ -56,6 +61,8 @@ class OptimizersByConfig(pl.Callback):
             ],
             "schedulers": [_plain(config.scheduler.state_dict()) for config in trainer.lr_scheduler_configs],
         }
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        self._made = [{name: vars(one)[name] for name in _MADE if name in vars(one)} for one in schedulers]
         if self._before:
             then, now = (
                 [optimizer["kind"] for optimizer in settings["optimizers"]]
@@ -86,6 +93,8 @@ class OptimizersByConfig(pl.Callback):
         ):
             for name in [name for name in new if not name.startswith("_") and new[name] != old.get(name)]:
                 setattr(config.scheduler, name, new[name])
+        for config, made in zip(trainer.lr_scheduler_configs, self._made, strict=True):
+            vars(config.scheduler).update(made)
         self._before = {}
 
 

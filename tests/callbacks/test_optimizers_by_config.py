@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer, RMSprop
-from torch.optim.lr_scheduler import OneCycleLR, StepLR
+from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR, StepLR
 
 from callbacks.optimizers_by_config import OptimizersByConfig
 from s2v.errors import InputError
@@ -93,6 +93,31 @@ def test_a_cycle_with_another_peak(tmp_path: Path) -> None:
     steps = resumed(tmp_path, cycle(0.1), cycle(0.3))
     for name in ("lr", "momentum"):
         assert [step[name] for step in steps] == pytest.approx([step[name] for step in whole[2:]])
+
+
+@pytest.mark.parametrize(
+    ("make", "before", "after"),
+    [
+        (lambda o, settings: OneCycleLR(o, 0.1, **settings), {"total_steps": 4}, {"total_steps": 12}),
+        (
+            lambda o, settings: OneCycleLR(o, 0.1, 12, **settings),
+            {"pct_start": 0.2},
+            {"pct_start": 0.5},
+        ),
+        (lambda o, settings: MultiStepLR(o, **settings), {"milestones": [5]}, {"milestones": [3, 3, 6]}),
+    ],
+)
+def test_another_length_or_other_milestones(tmp_path: Path, make: Any, before: Any, after: Any) -> None:
+    """From the second step on; the first one still has the rate that the checkpoint left."""
+
+    def line(settings: Any) -> Line:
+        return Line(lambda p: RMSprop(p, lr=0.1, momentum=0.9), lambda o: make(o, settings))
+
+    whole = used(tmp_path / "whole", line(after), 8)
+    used(tmp_path / "before", line(before), 2)
+    steps = used(tmp_path / "after", line(after), 8, tmp_path / "before" / "end.ckpt")
+    for name in ("lr", "momentum"):
+        assert [step[name] for step in steps[1:]] == pytest.approx([step[name] for step in whole[3:]])
 
 
 @pytest.mark.parametrize(
