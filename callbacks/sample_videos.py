@@ -47,7 +47,7 @@ class SampleVideos(pl.Callback):
 
     Args:
         num_clips: how many, evenly spaced over the validation set.
-        every_n_epochs: in a fit, only at the end of every n-th epoch.
+        every_n_epochs: in a fit, only at the validations of every n-th epoch.
         output_dir: by default `samples` in the log folder.
         max_seconds: longer clips are cut to their beginning.
     """

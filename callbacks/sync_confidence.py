@@ -32,7 +32,7 @@ class SyncConfidenceCallback(Callback):
     Args:
         syncnet: checkpoint of a SyncNetTraining fit, or published SyncNet weights.
         max_clips: windows generated at each validation, by all ranks together.
-        every_n_epochs: a fit's validations are scored after each n-th epoch only; a bare `validate` always is.
+        every_n_epochs: of a fit, only the validations of every n-th epoch are scored; a bare `validate` always is.
     """
 
     def __init__(self, syncnet: str, max_clips: int = 16, every_n_epochs: int = 1) -> None:
