@@ -385,6 +385,25 @@ def test_the_generators_loss_is_the_weighted_sum(tmp_path: Path, face_file: str)
         assert made.callback_metrics[f"train/loss/{name}"] == value
 
 
+@pytest.mark.parametrize("region", ["full", "upper", "lower"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_pixels_and_edges_are_compared_as_asked(region: Any, reduction: Any) -> None:
+    weights = LossWeights(identity=0.0, frame=0.0, sync=0.0)
+    module = composer(
+        weights=weights, similarity_region=region, similarity_reduction=reduction, gradient_sigma=2.0
+    )
+    torch.manual_seed(0)
+    fake, real = torch.rand(2, 2, 3, 3, SIZE, SIZE) * 2 - 1
+    terms = module.generator_losses([], fake, real, torch.zeros(2, 3, CONTEXT))
+    half = SIZE // 2
+    rows = {"full": slice(None), "upper": slice(half), "lower": slice(half, None)}[region]
+    apart = (fake - real).abs()[..., rows, :]
+    expected = apart.mean() if reduction == "mean" else apart.sum() / 6  # a sum for each of the frames
+    torch.testing.assert_close(terms["similarity"], expected)
+    torch.testing.assert_close(terms["gradient"], image_gradient_loss(fake, real, 2.0))
+    assert not torch.allclose(terms["gradient"], image_gradient_loss(fake, real))
+
+
 def test_a_perceptual_loss_alone_takes_a_face_network_of_any_width(face_file: str) -> None:
     """Its maps are compared with the identity branch's only by D_ID."""
     generator = Speech2VideoGenerator(image_size=SIZE, width=WIDTH, feature_width=2 * WIDTH)
