@@ -161,6 +161,28 @@ def test_the_learning_rates_decay_after_the_21st_epoch() -> None:
     assert [s.optimizer for s in schedulers] == optimizers[:2]
 
 
+def test_each_network_has_its_own_adam() -> None:
+    rates = SDFALearningRates(generator=1.0, frame=2.0, sequence=3.0, sync=4.0)
+    optimizers, _ = sdfa(learning_rates=rates, betas=(0.3, 0.8)).configure_optimizers()
+    assert all(type(optimizer) is torch.optim.Adam for optimizer in optimizers)
+    groups = [optimizer.param_groups[0] for optimizer in optimizers]
+    assert [(group["lr"], group["betas"]) for group in groups] == [
+        (rate, (0.3, 0.8)) for rate in (1.0, 2.0, 3.0, 4.0)
+    ]
+
+
+@pytest.mark.parametrize("region", ["full", "upper", "lower"])
+def test_the_rows_that_are_asked_for_are_compared(region: Any) -> None:
+    module = sdfa(
+        similarity_region=region, weights=SDFALossWeights(frame=0, sequence=0, sync=0, similarity=1)
+    )
+    torch.manual_seed(0)
+    fake, real = torch.rand(2, 1, 5, 3, SIZE, SIZE)
+    terms = module.generator_losses(fake, real, real[:, 0], None)
+    assert terms.keys() == {"similarity"}
+    torch.testing.assert_close(terms["similarity"], frame_similarity_loss(fake, real, region))
+
+
 def test_a_fit_lowers_the_two_rates_epoch_by_epoch(tmp_path: Path) -> None:
     rates: list[list[float]] = []
 
