@@ -128,6 +128,7 @@ def load_perceptual_judge(path: str) -> PerceptualJudge:
 
     _check_exists(path, "LPIPS' AlexNet")
     network = load_lpips(path).requires_grad_(False)
+    _check_numbers(network, path, "LPIPS' AlexNet")
     return PerceptualJudge(network, path, sha256_of_file(path), f"{PUBLISHED} (AlexNet; LPIPS 0.1)")
 
 
@@ -158,6 +159,7 @@ def load_fid_judge(path: str) -> FidJudge:
     if not Path(path).is_file():
         raise InputError(f"FID's Inception: no file at {path}; fetch {FID_FILE}")
     network = load_fid_inception(path).requires_grad_(False)
+    _check_numbers(network, path, "FID's Inception")
     return FidJudge(network, path, sha256_of_file(path), f"{PUBLISHED} (Inception of 2015, as pytorch-fid)")
 
 
@@ -186,12 +188,14 @@ def load_face_judge(source: str) -> FaceJudge:
         network = load_face_network(path)
         if not isinstance(network, FaceTeacher):
             raise InputError(f"{path} is no checkpoint of a face teacher's fit")
+        _check_numbers(network, path, "the face judge")
         names = list(network.class_names)
         if network.labels == "emotion":
             names = [canonical_emotion(name) for name in names]
         network.requires_grad_(False)
         return FaceJudge(network, names, source, sha256_of_file(path), TRAINED_HERE)
     face_network = load_face_network(f"{kind}:{path}").requires_grad_(False)
+    _check_numbers(face_network, file, "the face judge")
     published = {"mini_xception": FER2013_CLASSES, "senet": FERPLUS_CLASSES}.get(kind, ())
     names = [canonical_emotion(name) for name in published]
     if kind == "onnx":
@@ -263,6 +267,7 @@ def load_sync_judge(path: str) -> SyncJudge:
         from s2v.weights import load_syncnet
 
         syncnet, origin = load_syncnet(path), f"{PUBLISHED} (syncnet)"
+    _check_numbers(syncnet, path, "the sync judge")
     syncnet.eval().requires_grad_(False)
     return SyncJudge(syncnet, path, sha256_of_file(path), origin)
 
@@ -270,6 +275,20 @@ def load_sync_judge(path: str) -> SyncJudge:
 def _check_exists(path: str, who: str) -> None:
     if not Path(path).is_file():
         raise InputError(f"{who}: no file at {path}; train it first or give another path")
+
+
+def _check_numbers(network: nn.Module, path: str, who: str) -> None:
+    """Beside embeddings of nan no speaker is nearer than the own one: all clips would be recognised.
+
+    Raises:
+        InputError: a weight is nan or infinite.
+    """
+    for name, value in network.state_dict().items():
+        if not value.isfinite().all():
+            raise InputError(
+                f"{who}: {name} in {path} holds nan or infinite values, as after a fit that diverged; train it again "
+                "or give another file"
+            )
 
 
 def _kind_and_path(source: str) -> tuple[str, str]:

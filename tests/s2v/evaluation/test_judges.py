@@ -12,6 +12,7 @@ from s2v.evaluation.judges import (
     load_emotion_judge,
     load_face_judge,
     load_identity_judge,
+    load_perceptual_judge,
     load_sync_judge,
 )
 from s2v.files.file_hash import sha256_of_file
@@ -19,7 +20,12 @@ from s2v.metrics.sync_confidence import sync_scores
 from s2v.models.pictures_in_parts import PICTURES_ON_CPU
 from s2v.models.syncnet import SyncNet
 from s2v.modules.syncnet_training import SyncNetTraining
-from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_mouth_syncnet, save_syncnet
+from tests.s2v.evaluation.judge_checkpoints import (
+    save_alexnet,
+    save_face_teacher,
+    save_mouth_syncnet,
+    save_syncnet,
+)
 
 SHARED_WEIGHTS = Path(__file__).parents[4] / "shared" / "weights"
 
@@ -114,6 +120,35 @@ def test_wrong_files_are_one_line_each(teacher: str, syncnet: str, tmp_path: Pat
         message = str(refusal.value)
         assert says in message and path.rpartition(":")[2] in message, message
         assert "\n" not in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(
+    teacher: str, syncnet: str, value: float, tmp_path: Path
+) -> None:
+    """Such an identity judge found every speaker, and such a SyncNet no lips within a frame."""
+    for load, source, key in (
+        (load_identity_judge, teacher, "face.network.classifier.bias"),
+        (load_sync_judge, syncnet, "syncnet.netfclip.3.bias"),
+    ):
+        content = torch.load(source, weights_only=True)
+        content["state_dict"][key][0] = value
+        torch.save(content, tmp_path / "diverged.ckpt")
+        with pytest.raises(
+            InputError, match=rf"{key.rpartition('.')[2]} in .*diverged\.ckpt holds nan or inf"
+        ):
+            load(str(tmp_path / "diverged.ckpt"))
+    state = SyncNet().state_dict()
+    state["netfclip.3.bias"][0] = value
+    torch.save(state, tmp_path / "published.model")
+    with pytest.raises(InputError, match=r"netfclip\.3\.bias in .*published\.model holds nan or infinite"):
+        load_sync_judge(str(tmp_path / "published.model"))
+    alexnet = save_alexnet(tmp_path / "alexnet.pth")
+    state = torch.load(alexnet, weights_only=True)
+    state["features.0.bias"][0] = value
+    torch.save(state, alexnet)
+    with pytest.raises(InputError, match=r"LPIPS' AlexNet: features\.0\.bias in .* holds nan or infinite"):
+        load_perceptual_judge(alexnet)
 
 
 @pytest.mark.skipif(not SHARED_WEIGHTS.is_dir(), reason="no published weights beside the checkout")
