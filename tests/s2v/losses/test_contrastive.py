@@ -43,6 +43,14 @@ def test_matching_by_hand() -> None:
     )
 
 
+def test_matching_asks_both_ways_by_squared_distances() -> None:
+    """Lips at 0 and 1, speech at 0 and 3: squares 0 and 9 from the first lips, 1 and 4 from the second."""
+    loss = multi_way_matching(torch.tensor([[[0.0], [1.0]]]), torch.tensor([[[0.0], [3.0]]]))
+    of_lips = [math.log(1 + math.exp(0 - 9)), math.log(1 + math.exp(4 - 1))]
+    of_speech = [math.log(1 + math.exp(0 - 1)), math.log(1 + math.exp(4 - 9))]
+    assert loss.item() == pytest.approx(sum(of_lips + of_speech) / 4)
+
+
 def test_matching_chance_and_other_clips_do_not_matter() -> None:
     assert multi_way_matching(torch.zeros(2, 7, 3), torch.zeros(2, 7, 3)).item() == pytest.approx(math.log(7))
     lips, speech = torch.randn(2, 5, 4), torch.randn(2, 5, 4)
