@@ -129,8 +129,9 @@ def load_speaker_encoder(path: str | Path) -> SpeakerEncoder:
         )
     state = only_tensors(path, weights)
     state = {key: value for key, value in state.items() if not key.startswith("similarity_")}
-    out_dim, hidden = shape_of(path, state, "linear.weight", dims=2)
-    layers = sum(key.startswith("lstm.weight_ih_l") for key in state)
+    out_dim, _ = shape_of(path, state, "linear.weight", dims=2)
+    _, hidden = shape_of(path, state, "lstm.weight_hh_l0", dims=2)
+    layers = sum(key.startswith("lstm.weight_hh_l") for key in state)
     return filled(path, SpeakerEncoder(hidden, out_dim, layers), state)
 
 

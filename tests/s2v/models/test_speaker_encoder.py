@@ -118,3 +118,6 @@ def test_another_file_is_one_line(encoder: SpeakerEncoder, tmp_path: Path) -> No
     torch.save({"model_state": state}, file)
     with pytest.raises(InputError, match=r"does not fit SpeakerEncoder: missing linear\.bias"):
         load_speaker_encoder(file)
+    torch.save({"linear.weight": torch.zeros(8, 16)}, file)
+    with pytest.raises(InputError, match=r"missing lstm\.weight_hh_l0; its keys are linear\.weight"):
+        load_speaker_encoder(file)
