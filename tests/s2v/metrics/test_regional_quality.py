@@ -83,6 +83,13 @@ def test_small_size_is_the_picture_shrunk() -> None:
     assert torch.equal(at_small_size(flat), torch.full((33, 3, 128, 96), 77, dtype=torch.uint8))
 
 
+def test_fine_stripes_become_grey_and_do_not_alias() -> None:
+    """Every fourth column white, shrunk four times: without anti-aliasing two black columns would be read."""
+    stripes = torch.zeros(1, 3, 512, 384, dtype=torch.uint8)
+    stripes[..., ::4] = 255
+    assert (at_small_size(stripes)[..., 1:-1].float() - 255 / 4).abs().max() < 1
+
+
 def test_no_error_is_the_ceiling() -> None:
     assert psnr_of(torch.tensor([0.0, 255.0**2])).tolist() == [PSNR_CEILING, 0.0]
 
