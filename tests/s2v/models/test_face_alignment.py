@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -65,6 +66,26 @@ def test_not_a_detector_is_an_input_error(tmp_path: Path) -> None:
 def test_no_face_no_landmarks(shared_dir: Path) -> None:
     detector = open_landmark_detector(str(shared_dir / "weights" / "yunet_n_dynamic.onnx"))
     assert find_landmarks(torch.full((3, 96, 128), 90, dtype=torch.uint8), detector) is None
+
+
+@pytest.mark.parametrize("side", [160, 640])
+def test_landmarks_are_the_largest_faces_on_the_picture_as_it_came(side: int) -> None:
+    """A pixel's centre lies half a pixel from its corner, whatever the size that the detector looks at."""
+    points = np.arange(10.0)
+
+    class Detector:
+        def detect(self, canvas: np.ndarray) -> tuple[int, np.ndarray]:
+            assert canvas.shape == (320, 320, 3)
+            assert canvas[0, 0].tolist() == [30, 20, 10]  # blue first
+            faces = [[0, 0, width, width, *(points * width), 0.9] for width in (2, 9, 5)]
+            return 1, np.array(faces, np.float32)
+
+    detector: Any = Detector()
+    picture = torch.tensor([10, 20, 30], dtype=torch.uint8)[:, None, None].expand(3, side // 2, side)
+    found = find_landmarks(picture, detector)
+    assert found is not None
+    expected = (torch.from_numpy(points).view(5, 2) * 9 + 0.5) * side / 320 - 0.5
+    torch.testing.assert_close(found, expected.float())
 
 
 def test_threads_use_the_detector_one_after_the_other() -> None:
