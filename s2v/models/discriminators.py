@@ -27,7 +27,7 @@ class IdentityDiscriminator(nn.Module):
     Args:
         feature_width: `width` of the face network.
         width: factor on this network's channels.
-        normalise: spectral normalisation of each convolution.
+        normalise: spectral normalisation of each convolution but the last, which scores.
     """
 
     scales: Tensor
@@ -68,7 +68,7 @@ class FrameDiscriminator(nn.Module):
     Args:
         width: factor on the channels.
         layers: halvings of the picture, 1 to 6; 4 sees patches of 46 pixels.
-        normalise: spectral normalisation of each convolution.
+        normalise: spectral normalisation of each convolution but the last, which scores.
 
     Raises:
         ValueError: another number of layers.
