@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from s2v.errors import InputError
@@ -50,7 +51,12 @@ def keras_values(path: str | Path) -> StateDict:
     def keep(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             layer, kind = name.split("/")[0], name.split("/")[-1].removesuffix(":0")
-            value = torch.from_numpy(item[()])
+            array = item[()]
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+                raise InputError(
+                    f"{file}: {name} is no array of numbers: give the HDF5 file of weights that Keras wrote"
+                )
+            value = torch.from_numpy(array.astype(np.float32))  # of any byte order
             if kind == "depthwise_kernel":
                 value = value.permute(2, 3, 0, 1)
             elif value.dim() == 4:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -22,6 +23,7 @@ from s2v.models.sdfa import SDFA
 from s2v.models.senet import SENet50
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.syncnet import SyncNet
+from s2v.weight_files.keras_file import keras_values
 
 
 def random_state(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:
@@ -326,3 +328,20 @@ def test_hdf5_of_another_network(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unexpected dense_1\.weight") as error:
         weights.load_mini_xception(tmp_path / "other.hdf5")
     assert "missing" in only_line(error)
+
+
+@pytest.mark.parametrize("value", [3.0, "angry", [b"angry", b"sad"]])
+def test_hdf5_of_something_else(value: object, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "data.hdf5", "w") as file:
+        file["labels"] = value
+    with pytest.raises(InputError, match=r"data\.hdf5: labels is no array of numbers") as error:
+        weights.load_mini_xception(tmp_path / "data.hdf5")
+    only_line(error)
+
+
+def test_keras_values_of_the_other_byte_order(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "big.hdf5", "w") as file:
+        file["bn/gamma:0"] = np.arange(3, dtype=">f4")
+    assert keras_values(tmp_path / "big.hdf5")["bn/gamma"].tolist() == [0, 1, 2]
