@@ -41,10 +41,13 @@ def test_saturation_stretches_colours_and_leaves_grey(frames: Tensor) -> None:
     torch.testing.assert_close(only(saturation=0.8)(grey), grey)
 
 
-def test_contrast_keeps_a_frames_mean(frames: Tensor) -> None:
+def test_contrast_stretches_about_a_frames_mean(frames: Tensor) -> None:
+    """One mean for all colours, as in DiffAugment: a tint grows with the rest."""
+    frames = frames + torch.tensor([0.5, 0.0, -0.5]).view(3, 1, 1)
     stretched = only(contrast=0.5)(frames)
-    torch.testing.assert_close(stretched.mean((1, 2, 3)), frames.mean((1, 2, 3)))
-    factors = stretched.std((1, 2, 3)) / frames.std((1, 2, 3))
+    mean = frames.mean((1, 2, 3), keepdim=True)
+    factors = stretched.std((1, 2, 3), keepdim=True) / frames.std((1, 2, 3), keepdim=True)
+    torch.testing.assert_close(stretched, mean + factors * (frames - mean))
     assert 0.5 <= factors.min() < 0.65 and 1.35 < factors.max() <= 1.5
 
 
