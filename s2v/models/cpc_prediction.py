@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from s2v.errors import InputError
 from s2v.losses.contrastive import info_nce
 
 
@@ -18,10 +19,17 @@ class FuturePrediction(nn.Module):
         hidden: size of a context.
         steps_ahead: how many 10 ms steps are predicted.
         negatives: latents drawn from the batch a step.
+
+    Raises:
+        InputError: one of the two is below 1.
     """
 
     def __init__(self, channels: int, hidden: int, steps_ahead: int = 12, negatives: int = 128) -> None:
         super().__init__()
+        if min(steps_ahead, negatives) < 1:
+            raise InputError(
+                f"CPC's steps_ahead and negatives must be at least 1, got {steps_ahead} and {negatives}"
+            )
         self.negatives = negatives
         # Only the scoring sees standardised features: at the start all latents share one large direction, and
         # without this the loss stays at chance for thousands of steps. The encoder itself is the published one.
@@ -35,7 +43,16 @@ class FuturePrediction(nn.Module):
         Args:
             latents: (B, L, channels).
             contexts: (B, L, hidden).
+
+        Raises:
+            InputError: L is no more than the steps ahead.
         """
+        steps = len(self.predictors)
+        if latents.shape[1] <= steps:
+            raise InputError(
+                f"CPC predicts {steps} steps of 10 ms ahead, but heard only {latents.shape[1]}: serve longer windows "
+                "(data.init_args.window_frames) or lower steps_ahead"
+            )
         latents = standardise(latents, self.target_norm)
         contexts = standardise(contexts, self.context_norm)
         flat = latents.flatten(0, 1)

@@ -1,8 +1,10 @@
 import math
 
+import pytest
 import torch
 from torch import nn
 
+from s2v.errors import InputError
 from s2v.models.cpc_prediction import FuturePrediction, standardise
 
 
@@ -47,3 +49,19 @@ def test_starts_near_chance() -> None:
     torch.manual_seed(0)
     loss, accuracy = FuturePrediction(16, 8, negatives=64)(torch.randn(4, 80, 16), torch.randn(4, 80, 8))
     assert abs(loss.item() - math.log(65)) < 0.4 * math.log(65) + 2 and accuracy < 0.1
+
+
+def test_windows_must_be_longer_than_what_is_predicted() -> None:
+    """Nothing to predict gave a loss of nan."""
+    prediction = FuturePrediction(16, 8, steps_ahead=12)
+    assert prediction(torch.randn(2, 13, 16), torch.randn(2, 13, 8))[0].isfinite()
+    with pytest.raises(
+        InputError, match=r"predicts 12 steps of 10 ms ahead, but heard only 12: serve longer"
+    ):
+        prediction(torch.randn(2, 12, 16), torch.randn(2, 12, 8))
+
+
+@pytest.mark.parametrize(("steps_ahead", "negatives"), [(0, 8), (2, 0)])
+def test_something_is_predicted_and_told_from_something(steps_ahead: int, negatives: int) -> None:
+    with pytest.raises(InputError, match=f"at least 1, got {steps_ahead} and {negatives}"):
+        FuturePrediction(16, 8, steps_ahead, negatives)
