@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from s2v.losses.least_squares import discriminator_loss
 from s2v.models.discriminators import FrameDiscriminator, IdentityDiscriminator, SyncDiscriminator
@@ -33,6 +34,32 @@ def test_frame_halvings_are_as_many_as_asked_for_or_an_error() -> None:
     for layers in (-1, 0, 7):
         with pytest.raises(ValueError, match=f"1 to 6 times, not {layers}"):
             FrameDiscriminator(width=1 / 16, layers=layers)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_the_halving_convolutions_stretch_nothing_if_normalised(normalise: bool) -> None:
+    """Their largest singular value is 1 (Miyato et al. 2018)."""
+    torch.manual_seed(0)
+    for network in (
+        IdentityDiscriminator(1 / 16, 1 / 16, normalise),
+        FrameDiscriminator(1 / 16, normalise=normalise),
+        SyncDiscriminator(8, 32, 1 / 16, normalise),
+    ):
+        halvings = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
+        for _ in range(100):  # each look at a weight in training comes a step nearer
+            assert all(m.weight.isfinite().all() for m in halvings)
+        largest = [torch.linalg.matrix_norm(m.weight.flatten(1), 2).item() for m in halvings]
+        assert len(largest) >= 3
+        assert all(value == pytest.approx(1, abs=0.05) for value in largest) == normalise
+
+
+def test_sync_reads_picture_context_and_their_product() -> None:
+    seen: list[torch.Tensor] = []
+    discriminator = SyncDiscriminator(8, image_size=32, width=1 / 16).eval()
+    discriminator.score.register_forward_pre_hook(lambda _, joined: seen.append(joined[0]))
+    discriminator(torch.randn(2, 3, 8), torch.randn(2, 3, 3, 32, 32))
+    picture, context, product = seen[0].chunk(3, dim=-1)
+    assert torch.equal(product, picture * context) and not torch.equal(picture, context)
 
 
 def test_sync_scores_pairs() -> None:

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from s2v.models.frame_decoder import JoinedUpsampling, Speech2VideoGenerator
-from s2v.models.identity_branch import IdentityBranch
+from s2v.models.identity_branch import IdentityBranch, initialise_decoder
 
 
 @pytest.mark.parametrize("size", [64, 96, 128])
@@ -87,3 +88,13 @@ def test_frames_of_a_batch_do_not_mix() -> None:
     together = generator(contexts, nu, mu)[0]
     alone = generator(contexts[1:, 2:], nu[1:], mu[1:])[0]
     assert torch.allclose(together[1, 2], alone[0, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [nn.ConvTranspose2d, nn.Conv2d])
+def test_layers_begin_with_as_much_as_comes_in(kind: type[nn.ConvTranspose2d | nn.Conv2d]) -> None:
+    """Behind a ReLU: the mean square that it halves comes out whole."""
+    torch.manual_seed(0)
+    layer = kind(64, 64, 4, stride=2, padding=1, bias=False)
+    initialise_decoder(layer)
+    out = layer(torch.randn(4, 64, 16, 16).relu())
+    assert out[..., 1:-1, 1:-1].std().item() == pytest.approx(1, abs=0.05)

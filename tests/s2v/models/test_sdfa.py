@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.signal import resample
+from torch import Tensor
 from torch.nn.functional import conv_transpose2d
 
 from s2v.models.sdfa import SDFA
-from s2v.models.sdfa_decoder import UNetBlock, per_frame
+from s2v.models.sdfa_decoder import SDFADecoder, UNetBlock, per_frame
 from s2v.models.sdfa_identity import PictureIdentity, VoiceIdentity, halvings
 from s2v.models.sdfa_speech import frame_windows, resample_by_fft
 
@@ -68,6 +69,28 @@ def test_a_block_is_the_transposed_convolution_of_both_maps_side_by_side() -> No
     part = block.skip_part(skip)
     halves = conv_transpose2d(frames, block.dcl1.weight[:6], padding=1)
     torch.testing.assert_close(per_frame(halves, part), block.dcl1(joined))
+
+
+@pytest.mark.parametrize(("place", "rows"), [(0, slice(0, 5)), (1, slice(5, 15)), (2, slice(15, 22))])
+def test_the_seed_reads_speech_noise_and_identity_in_the_published_order(place: int, rows: slice) -> None:
+    torch.manual_seed(0)
+    decoder = SDFADecoder((32, 24), speech_dim=5, code_dim=7, width=0.125, skipped=False).eval()
+    with torch.no_grad():
+        decoder.get_parameter("dcl.0.0.weight")[rows] = 0
+    speech, noise, code = torch.randn(2, 1, 1, 5), torch.randn(2, 1, 1, 10), torch.randn(2, 1, 7)
+
+    def frame(*chosen: int) -> Tensor:
+        parts = (speech[chosen[0]], noise[chosen[1]], [code[chosen[2]], *[None] * (len(decoder.dcl) - 2)])
+        return decoder(*parts)
+
+    for other in range(3):
+        same = torch.equal(frame(0, 0, 0), frame(*[int(part == other) for part in range(3)]))
+        assert same == (other == place)
+
+
+def test_noise_has_the_published_size() -> None:
+    noise = SDFA(32, width=0.125).draw_noise(4, 500, torch.Generator().manual_seed(0))
+    assert noise.shape == (4, 500, 10) and noise.std().item() == pytest.approx(0.33, abs=0.01)
 
 
 def test_identity_from_a_picture_and_from_a_voice() -> None:
