@@ -11,12 +11,16 @@ from s2v.batch import SAMPLES_PER_FRAME, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.losses.contrastive import multi_way_matching
 from s2v.metrics.lip_sync import sync_values
+from s2v.metrics.sync_confidence import MIN_FRAMES
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.modules.composer_checks import check_frame_rate
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.number_check import check_not_negative
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.shared_validation import SharedValidation
+
+LEAST_FRAMES = MIN_FRAMES + 1
+"""Of a training window: two instants, one of which could be taken for the other."""
 
 _CLIP_VERDICTS = ("sync_within_one", "sync_prefers_true", "sync_prefers_true_pairs")
 
@@ -62,10 +66,10 @@ class SyncNetTraining(PlainHyperparameters, SharedValidation):
         self.train()  # Lightning leaves a module in the modes it comes in; loaded weights come in eval mode
 
     def setup(self, stage: str) -> None:
-        """Check the data's rate: SyncNet's windows of speech belong to frames of 40 ms.
+        """Check the data's rate, SyncNet's windows of speech belong to frames of 40 ms, and a fit's windows.
 
         Raises:
-            InputError: the frames are of another rate.
+            InputError: the frames are of another rate, or a window has too few of them.
         """
         self.check_data(stage, getattr(self.trainer, "datamodule", None))
 
@@ -73,9 +77,15 @@ class SyncNetTraining(PlainHyperparameters, SharedValidation):
         """The same for `s2v.training.early_check`, which asks before loggers begin.
 
         Raises:
-            InputError: the frames are of another rate.
+            InputError: the frames are of another rate, or a window has too few of them.
         """
         check_frame_rate(data)
+        served = getattr(data, "window_frames", None)
+        if stage == "fit" and served is not None and served < LEAST_FRAMES:
+            raise InputError(
+                f"SyncNet tells a window's instants apart, which takes {LEAST_FRAMES} frames or more: "
+                f"raise data.init_args.window_frames from {served}"
+            )
 
     def forward(self, frames: Tensor, speech: Tensor) -> tuple[Tensor, Tensor]:
         """Embed every lip window and its speech.
@@ -88,13 +98,17 @@ class SyncNetTraining(PlainHyperparameters, SharedValidation):
             lips and speech, each (B, P, D), P = T - 5 windows.
 
         Raises:
-            InputError: pictures and speech are not of the same length.
+            InputError: pictures and speech are not of the same length, or too short for one window.
         """
         batch, count = frames.shape[:2]
         if speech.shape[1] != count * SAMPLES_PER_FRAME:
             raise InputError(
                 f"SyncNet matches lips with all of their speech, but {count} pictures came with speech of "
                 f"{speech.shape[1] / SAMPLES_PER_FRAME:g} frames: set data.init_args.num_frames to window_frames"
+            )
+        if count < MIN_FRAMES:
+            raise InputError(
+                f"SyncNet matches lips with speech in {MIN_FRAMES} frames or more, but a clip has {count}"
             )
         faces = self.syncnet.prepare_lips(rearrange(frames, "b t c h w -> (b t) c h w"))
         if self.training:

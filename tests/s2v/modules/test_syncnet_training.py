@@ -131,3 +131,21 @@ def test_pictures_must_be_all_of_the_speechs() -> None:
         InputError, match=r"8 pictures came with speech of 16 frames: set .*num_frames to window_frames"
     ):
         training()(batch["frames"], batch["speech"])
+
+
+@pytest.mark.parametrize("frames", [5, 6])
+def test_windows_without_two_instants_to_tell_apart_are_one_line(frames: int, tmp_path: Path) -> None:
+    """Five frames ended in an IndexError, of six the loss was always 0."""
+    data = SmallFaces()
+    data.window_frames = frames
+    with pytest.raises(InputError, match=rf"takes 7 frames or more: raise .*window_frames from {frames}"):
+        trainer(tmp_path, max_steps=1).fit(training(), datamodule=data)
+
+
+def test_a_clip_shorter_than_a_window_is_one_line() -> None:
+    batch = batch_of([draw_clip(0)])
+    for frames in (4, 5):
+        with pytest.raises(InputError, match=f"in 6 frames or more, but a clip has {frames}"):
+            training()(batch["frames"][:, :frames], batch["speech"][:, : frames * 640])
+    lips, _ = training().eval()(batch["frames"][:, :6], batch["speech"][:, : 6 * 640])
+    assert lips.shape[1] == 1
