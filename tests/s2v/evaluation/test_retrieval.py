@@ -2,7 +2,7 @@
 
 import pytest
 
-from s2v.evaluation.clip_rows import GROUND_TRUTH, STILL, TestClip
+from s2v.evaluation.clip_rows import GROUND_TRUTH, STILL, ClipRow, TestClip
 from s2v.evaluation.retrieval import describe_genders, gender_note
 from s2v.evaluation.summary import summarise
 from tests.s2v.evaluation.square_corpus import corpus, mean, of_system, run
@@ -67,6 +67,16 @@ def test_gender_is_measured_where_labels_exist() -> None:
     assert gender_note({"genders": found}) == (
         "gender labels: 1 female, 2 speakers without a label; too few of either to ask whose face is nearest"
     )
+
+
+def test_the_commoner_gender_is_counted_by_clips() -> None:
+    people = [("ann", "female")] * 3 + [("dan", "female"), ("cem", "male"), ("eli", "male")]
+    rows = [
+        ClipRow(str(number), speaker, GROUND_TRUTH, {"identity_cosine": 1.0}, gender=gender)
+        for number, (speaker, gender) in enumerate(people)
+    ]
+    found = describe_genders(rows)
+    assert found is not None and (found["clips"], found["one_gender"]) == (6, pytest.approx(4 / 6))
 
 
 def test_what_failed_asks_no_gender_and_no_rank() -> None:
