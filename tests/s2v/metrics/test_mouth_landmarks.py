@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from s2v.metrics.mouth_landmarks import (
-    LOWER_LIP,
     MOUTH,
-    UPPER_LIP,
     mouth_landmark_distance,
     mouth_opening,
     mouth_opening_correlation,
@@ -25,7 +23,7 @@ def mouth(opening: float) -> Tensor:
     """(68, 2): a face whose lips' inner middles are `opening` pixels apart, the mouth's other points on a line."""
     points = face((1, 1), (1, 1))
     points[MOUTH] = torch.tensor([[22.0 + place, 50.0] for place in range(20)])
-    points[UPPER_LIP], points[LOWER_LIP] = (
+    points[62], points[66] = (  # as 300-W numbers them
         torch.tensor([22.0, 50 - opening / 2]),
         torch.tensor([22.0, 50 + opening / 2]),
     )
