@@ -36,7 +36,8 @@ def identity_ranks(queries: Tensor, real: Tensor, speakers: Tensor) -> Tensor:
 
     The gallery holds a speaker's mean embedding over the real clips, without the query's own clip where the
     speaker has others: a clip must be recognised from other clips of the person. Of speakers that tie with the own
-    one, all count as nearer. Retrieval at K (R@K, as Speech2Face reports it) is the share of ranks up to K.
+    one, all count as nearer, and a query that is nan comes last. Retrieval at K (R@K, as Speech2Face reports it) is the
+    share of ranks up to K.
 
     Args:
         queries: (N, D) embeddings of generated (or real) clips; query n was made from clip n.
@@ -58,5 +59,8 @@ def identity_ranks(queries: Tensor, real: Tensor, speakers: Tensor) -> Tensor:
         mine = F.cosine_similarity(queries[some], own_gallery, dim=1)
         similarity = F.normalize(queries[some], dim=1) @ gallery.T
         others = similarity.scatter(1, who.unsqueeze(1), float("-inf"))
-        found.append(1 + (others >= mine.unsqueeze(1)).sum(dim=1))
+        farther = (others < mine.unsqueeze(1)).sum(
+            dim=1
+        )  # with nan nothing is, the own speaker's -inf neither
+        found.append((1 + len(gallery) - farther).clamp(max=len(gallery)))
     return torch.cat(found)

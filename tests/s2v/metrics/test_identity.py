@@ -62,6 +62,17 @@ def test_ties_count_as_nearer() -> None:
     assert identity_ranks(real, real, torch.tensor([0, 1])).tolist() == [2, 2]
 
 
+def test_nan_is_recognised_as_nobody() -> None:
+    queries = torch.stack([torch.full((2,), torch.nan), on_circle(0)[0]])
+    assert identity_ranks(queries, on_circle(0, 0), torch.tensor([0, 0])).tolist() == [
+        1,
+        1,
+    ]  # nobody else is there
+    speakers = torch.tensor([0, 1, 2])
+    queries = torch.cat([queries, on_circle(120)])
+    assert identity_ranks(queries, on_circle(0, 60, 120), speakers).tolist() == [3, 2, 1]
+
+
 def test_scale_of_embeddings_does_not_matter() -> None:
     generator = torch.Generator().manual_seed(0)
     speakers = torch.arange(5).repeat(4)
