@@ -21,6 +21,13 @@ def check_not_negative(numbers: Mapping[str, float | None], place: str = "") -> 
             raise InputError(f"{place}{name} must be 0 or more and finite, got {value}")
 
 
+def check_positive(numbers: Mapping[str, float]) -> None:
+    """Whether each of `numbers` is above 0 and finite; otherwise as `check_not_negative`."""
+    for name, value in numbers.items():
+        if not 0 < value < math.inf:
+            raise InputError(f"{name} must be above 0 and finite, got {value}")
+
+
 def check_at_least_one(numbers: Mapping[str, int | None], place: str = "") -> None:
     """Whether each of `numbers` is 1 or more, or None; otherwise as `check_not_negative`."""
     for name, value in numbers.items():

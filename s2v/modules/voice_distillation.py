@@ -17,7 +17,7 @@ from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
-from s2v.modules.number_check import check_not_negative
+from s2v.modules.number_check import check_not_negative, check_positive
 
 
 class VoiceEncoderModule(RetrievesIdentity):
@@ -60,6 +60,7 @@ class VoiceEncoderModule(RetrievesIdentity):
                 "distill_weight": distill_weight,
             }
         )
+        check_positive({"temperature": temperature})
         self.voice = voice
         self.identity_teacher = identity_teacher
         self.difference_weight = difference_weight

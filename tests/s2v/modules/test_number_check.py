@@ -50,6 +50,14 @@ def test_learning_rates_and_loss_weights_are_refused_where_the_module_is_made(
         make(**{name: value})
 
 
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("make", [distill, voice_encoder])
+def test_what_is_divided_by_is_above_0(make: Callable[..., Any], value: float) -> None:
+    assert make(temperature=0.5)
+    with pytest.raises(InputError, match=re.escape(f"temperature must be above 0 and finite, got {value}")):
+        make(temperature=value)
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
