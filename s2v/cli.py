@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from s2v import __version__
@@ -21,8 +22,22 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 
+def _filled_path(text: str) -> Path:
+    """A shell variable that is not set would mean the current folder: a corpus to read, a cache to fill."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, but it is empty (. is the current folder)")
+    return Path(text)
+
+
 class OneLineParser(argparse.ArgumentParser):
-    """argparse whose errors are one line, with the nearest option's name where an option is misspelt."""
+    """argparse whose errors are one line, with the nearest option's name where an option is misspelt.
+
+    An empty path is one of them.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.register("type", Path, _filled_path)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} ({self.prog} --help lists what there is)")

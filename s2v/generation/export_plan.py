@@ -46,8 +46,8 @@ def plan_exports(speech: list[str], output: str) -> list[Export]:
         output: a file or folder.
 
     Raises:
-        InputError: `output` is empty, nothing is found, two recordings would become one video, or a video replace a
-            recording.
+        InputError: `output` or one of `speech` is empty, nothing is found, two recordings would become one video, or
+            a video replace a recording.
     """
     if not output:  # Path("") is the current folder
         raise InputError("--output is empty: give NAME.mp4 or a folder")
@@ -78,6 +78,8 @@ def find_recordings(argument: str, output: Path) -> list[Recording]:
 
     What a folder or pattern finds below `output` is left out: these are videos of an earlier run.
     """
+    if not argument:  # Path("") is the current folder
+        raise InputError("--speech is empty: give a recording, a folder or a pattern")
     path = Path(argument)
     if path.is_file():
         return [Recording(path, PurePath(path.name))]

@@ -93,6 +93,24 @@ def test_bad_input_is_one_line_on_stderr_and_status_2(
     assert line in err
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["prepare", "--root", "", "--layout", "folder", "--cache", "c"],
+        ["prepare", "--root", "r", "--layout", "folder", "--cache="],
+        ["score", "--real", "r", "--generated", ""],
+        ["detect", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    args: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(args) == 2
+    assert "expected a path, but it is empty" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_a_command_help_is_shown_and_the_status_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "commands:" in capsys.readouterr().out

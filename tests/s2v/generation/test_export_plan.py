@@ -80,6 +80,7 @@ def test_videos_of_an_earlier_run_are_no_recordings(recordings: Path) -> None:
         (["rec"], "out.mp4", "give a folder"),
         (["rec/a.wav"], "out.avi", "videos are MP4"),
         (["rec/a.wav"], "", "--output is empty"),
+        (["rec/a.wav", ""], "out", "--speech is empty"),
         (["missing.wav"], "out", "missing.wav"),
         (["rec/*.ogg"], "out", r"rec/\*.ogg"),
         (["rec/a.wav", "empty"], "out", "no audio or video file in empty"),

@@ -218,6 +218,8 @@ def test_divergence_is_one_line(configs: list[str], capsys: pytest.CaptureFixtur
             "the config's trainer.max_epochs: Interpolation key 'nope.x'",
         ),
         (["--config"], "argument -c/--config: expected one argument"),
+        (["--run_dir", ""], "--run_dir is empty"),
+        (["--ckpt_path="], "--ckpt_path is empty"),
         (["--ckpt_path", "nope.ckpt"], "no weights at nope.ckpt"),
         (["--ckpt_path", "{folder}/pointer.ckpt"], "is a Git-LFS pointer"),
         (["--ckpt_path", "{folder}/words.ckpt"], "no checkpoint as `s2v fit` writes them"),
