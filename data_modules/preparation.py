@@ -45,6 +45,8 @@ class PreparationSummary:
     """How many clips were refused for which kind of reason."""
     unasked: int = 0
     """Clips of speakers who did not agree that lie in the cache from before."""
+    unlisted: int = 0
+    """Usable clips from before of no video that is there now: the manifest leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,8 @@ def prepare(
     key = settings.key()
     done: dict[str, Record] = {}
     found = len(clips)
+    gone = records.keys() - {clip.clip_id for clip in clips}
+    unlisted = sum(records[clip_id]["row"]["status"] == "ok" for clip_id in gone)
     if not without_consent:
         done = {
             clip.clip_id: {"row": asdict(_not_agreed(clip))}
@@ -172,6 +176,7 @@ def prepare(
         cache / MANIFEST_NAME,
         dict(reasons.most_common()),
         len(unasked),
+        unlisted,
     )
 
 

@@ -173,6 +173,11 @@ def run_prepare(args: argparse.Namespace) -> int:
         + (f", {summary.skipped} from before" if summary.skipped else "")
         + f"; manifest: {summary.manifest}"
     )
+    if summary.unlisted:
+        print(
+            f"{summary.unlisted} clips in {args.cache} from before are of no video in {args.root}, and the manifest "
+            "leaves them out: another corpus, or another part of one, needs a cache of its own"
+        )
     if summary.unasked:
         print(
             f"{summary.unasked} clips of speakers who did not agree are in {args.cache} from before: the same command "

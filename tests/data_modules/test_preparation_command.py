@@ -36,6 +36,26 @@ def test_summary_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert [row.speaker for row in read_manifest(tmp_path / "cache" / "manifest.csv")] == ["ann", "ann"]
 
 
+def test_clips_of_another_corpus_that_leave_the_manifest_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where VoxCeleb2's dev/ and test/ are prepared one after the other into one cache."""
+    for part, name in (("dev", "a"), ("dev", "b"), ("test", "c")):
+        write_clip(tmp_path / part / "ann" / f"{name}.mp4")
+    (tmp_path / "dev" / "ann" / "empty.mp4").touch()
+    said = []
+    for part in ("dev", "test", "dev"):
+        arguments = ("--root", str(tmp_path / part), "--layout", "folder", "--cache", str(tmp_path / "cache"),
+                     "--size", "16", "--workers", "1", "--no-progress")  # fmt: skip
+        assert run_prepare(parsed(*arguments)) == 0
+        said.append(capsys.readouterr().out)
+    assert "from before" not in said[0]
+    assert (
+        f"2 clips in {tmp_path / 'cache'} from before are of no video in {tmp_path / 'test'}, and" in said[1]
+    )
+    assert "3 from before" in said[2] and "\n1 clips in" in said[2]
+
+
 def test_no_usable_clip_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         write_clip(tmp_path / "corpus" / "ann" / f"{name}.mp4", 1.2)
