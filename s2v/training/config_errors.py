@@ -126,6 +126,9 @@ def _import_fault(message: str, keys: str) -> str:
 def _remedy(names: str, keys: str) -> str:
     if file := CONFIGS.get(names.split(", ")[0]):
         return f"add -c {file}"
+    if names == "save_dir":  # of a logger; base/trainer.yaml takes it from run_dir
+        stage = "experiments/compose/compose.yaml"
+        return f"no config names a run_dir: add a stage's, such as -c {stage}, or --run_dir FOLDER"
     return " and ".join(f"set {keys}.init_args.{name}" for name in names.split(", "))
 
 

@@ -178,6 +178,13 @@ def test_a_forgotten_representation_is_named(stage: str, capsys: pytest.CaptureF
     assert line.endswith("add -c experiments/base/representation.yaml\n")
 
 
+def test_a_forgotten_stage_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    experiments = REPOSITORY / "experiments"
+    files = ("base/trainer", "data/crema_d")
+    assert main(["fit", *(f"--config={experiments / file}.yaml" for file in files)]) == 2
+    assert "no config names a run_dir: add a stage's, such as -c" in capsys.readouterr().err
+
+
 def test_a_misspelt_loss_weight_in_a_file_is_named_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
