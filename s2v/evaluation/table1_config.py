@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -102,13 +102,15 @@ def read_plan(path: str) -> TablePlan:
     if not Path(path).is_file():
         raise InputError(f"--config {path}: no such file")
     try:
-        content = expand_home(OmegaConf.to_container(OmegaConf.load(path), resolve=True))
+        loaded = OmegaConf.load(path)
+        if isinstance(loaded, DictConfig):  # a stage's config refers to what it lacks alone
+            _check_keys({str(key): None for key in loaded}, KEYS, f"--config {path}")
+        content = expand_home(OmegaConf.to_container(loaded, resolve=True))
     except (OmegaConfBaseException, YAMLError, OSError, UnicodeError) as error:
         raise InputError(f"--config {path}: {' '.join(str(error).split())[:160]}") from error
     if not isinstance(content, dict):
         raise InputError(f"--config {path}: expected keys {', '.join(sorted(KEYS))}")
     given = {str(key): value for key, value in content.items()}
-    _check_keys(given, KEYS, path)
     if missing := {"root", "systems", "report"} - given.keys():
         raise InputError(f"--config {path}: missing {', '.join(sorted(missing))}")
     dataset = given.get("dataset")
@@ -178,4 +180,5 @@ def _check_folders(systems: list[System], path: str) -> None:
 def _check_keys(given: dict[str, Any], known: set[str], where: str) -> None:
     for key in given:
         if key not in known:
-            raise InputError(f"{where}: unknown key {key}{did_you_mean(str(key), sorted(known))}")
+            hint = did_you_mean(str(key), sorted(known)) or f": expected {', '.join(sorted(known))}"
+            raise InputError(f"{where}: unknown key {key}{hint}")

@@ -247,6 +247,10 @@ def write_report(folder: Path) -> Path:
     [
         ({"dataset": "grid"}, "dataset is 'grid', the paper has crema_d and voxceleb2"),
         ({"stage": {}}, "unknown key stage: did you mean stages?"),
+        (
+            {"run_dir": "${trainer.root}/a"},
+            "unknown key run_dir: expected dataset, fit, output",
+        ),  # of a stage
         ({"systems": {"SDFA": {"stage": "sdaf"}}}, "there is no stage sdaf"),
         ({"systems": {"SDFA": {}}}, "expected stage: NAME, or checkpoint: FILE and config: FILE"),
         ({"systems": {}}, "systems is empty"),
