@@ -26,6 +26,10 @@ SILENCE = 1e-3
 """Root mean square, in full scales: what in no second is louder (-60 dBFS) holds no speech to be heard."""
 
 
+LACKING = 0.25
+"""Seconds, and a twentieth of the recording: what may lack of its stated length without a word."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """What every video of one export says about its origin, and whether the picture itself says it too."""
@@ -274,6 +278,12 @@ def doubts(speech: SpeechFile) -> list[str]:
         found.append(
             f"{speech.path} is silent (no second of it is louder than {20 * math.log10(SILENCE):.0f} dBFS): nobody "
             "speaks in the video; check the recording"
+        )
+    stated = speech.stated_duration if speech.states_length else None
+    if stated and stated - speech.seconds > max(LACKING, stated / 20):
+        found.append(
+            f"{speech.path} is cut short or damaged: {speech.seconds:.2f} s of the {stated:.2f} s that it states can "
+            "be read; copy it again if the video is to have the rest"
         )
     if unread := bytes_after_sound(speech.path):
         found.append(

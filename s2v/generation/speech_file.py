@@ -20,6 +20,9 @@ from data_modules.container import LOCAL_MEDIA_ONLY
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
 
+STATES_LENGTH = {"flac", "ogg", "mov,mp4,m4a,3gp,3g2,mj2"}
+"""FFmpeg's names of formats whose length is written in the file; others' may be an estimate, or come of its size."""
+
 LOUDEST = 16.0
 """Times full scale: what float samples may reach, far above any overshoot, and far below integers written as floats."""
 
@@ -52,11 +55,15 @@ class SpeechFile:
         """Packets that could not be decoded and were left out, of the pass that came furthest: several may run."""
         self.loudest = 0.0
         """Of all passes' blocks: the greatest root mean square."""
+        self.seconds = 0.0
+        """What could be decoded, of the pass that came furthest."""
         with self._open() as container:
             stream = container.streams.best("audio")
             assert stream is not None  # _open has looked
             # only these hold whatever was written; a decoder may overshoot anyhow where a packet is damaged
             self._written_floats = stream.codec_context.name.startswith("pcm_f")
+            # whether a length that is stated can be counted on
+            self.states_length = container.format.name in STATES_LENGTH and stream.duration is not None
             if stream.duration is not None and stream.time_base is not None:
                 duration: float | None = float(stream.duration * stream.time_base)
             elif container.duration is not None:
@@ -64,7 +71,7 @@ class SpeechFile:
             else:
                 duration = None
         self.stated_duration = duration if duration is not None and 0 < duration < 1e7 else None
-        """Seconds, as the file's header says, if it does: good for a progress bar, not for counting."""
+        """Seconds, as the file's header says, if it does: good for a progress bar; see `states_length` for more."""
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield blocks (block_samples,) and, at the end, what is left, down to the last sample."""
@@ -74,6 +81,7 @@ class SpeechFile:
             held.append(samples)
             count += len(samples)
             total += len(samples)
+            self.seconds = max(self.seconds, total / SAMPLE_RATE)
             if count >= self.block_samples:
                 joined = np.concatenate(held)
                 whole = count - count % self.block_samples

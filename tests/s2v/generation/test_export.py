@@ -286,6 +286,19 @@ def test_sound_that_a_wav_header_leaves_out_is_told(
     assert f"goes on for {2 * len(SPEECH) - 16_000:,} bytes where its header ends the sound" in line
 
 
+def test_a_recording_that_is_cut_short_is_told(
+    checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A download that stopped, whose beginning has the length of all."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
+    whole = write_sound(tmp_path / "whole.flac", noise, 16_000, "flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    speech = [tmp_path / "cut.flac", tmp_path / "whole.flac"]
+    assert export(checkpoint, "--speech", *speech, "--output", tmp_path / "out") == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert "cut.flac is cut short or damaged: 0." in line and "s of the 2.00 s that it states" in line
+
+
 def test_one_bad_recording_does_not_stop_the_rest(
     checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
