@@ -259,6 +259,11 @@ def run_score(args: argparse.Namespace) -> int:
     )
     for line in reason_lines(report.rows, args.system):
         print(line)
+    unlike = any(reason.startswith("generated is ") for row in report.rows for reason in row.reasons)
+    if unlike and not (args.resize and args.trim):
+        print(
+            "  pixels are compared frame by frame: --resize compares at the real size, --trim up to the shorter end"
+        )
     if scoring.oblong:
         sizes = ", ".join(f"{width} x {height}" for width, height in sorted(scoring.oblong))
         _warn(

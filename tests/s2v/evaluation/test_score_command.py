@@ -83,7 +83,8 @@ def test_options_make_unequal_pairs_comparable(
 ) -> None:
     status, out = score(tmp_path, *folders, "--resize", "--trim", "--bootstrap", "20")
     assert status == 0
-    assert "8 clips: 5 scored in full, 0 in part, 3 not at all" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "8 clips: 5 scored in full, 0 in part, 3 not at all" in shown and "--resize" not in shown
     content = json.loads((out / "report.json").read_text())
     ours = {row["clip_id"]: row for row in content["clips"] if row["system"] == "generated"}
     assert ours["cem/size"]["adjusted"] == "resized from 32 x 32 to 64 x 64"
@@ -96,6 +97,7 @@ def test_options_make_unequal_pairs_comparable(
     assert score(tmp_path, *folders, "--trim", "4", "--bootstrap", "20")[0] == 0
     shown = capsys.readouterr().out
     assert "8 clips: 3 scored in full, 0 in part, 5 not at all" in shown
+    assert "--resize compares at the real size, --trim up to the shorter end" in shown
     assert shown.count(" of them: ") == 3 and "\n  and 2 more reasons, in the report\n" in shown
     assert score(tmp_path, *folders, "--trim", "-1")[0] == 2
     assert "--trim must be 0 frames or more, got -1" in capsys.readouterr().err
