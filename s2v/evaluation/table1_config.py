@@ -106,7 +106,11 @@ def read_plan(path: str) -> TablePlan:
         if isinstance(loaded, DictConfig):  # a stage's config refers to what it lacks alone
             _check_keys({str(key): None for key in loaded}, KEYS, f"--config {path}")
         content = expand_home(OmegaConf.to_container(loaded, resolve=True))
-    except (OmegaConfBaseException, YAMLError, OSError, UnicodeError) as error:
+    except UnicodeError:
+        raise InputError(
+            f"--config {path} is no text: a YAML file as those in experiments/table1 was expected"
+        ) from None
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
         raise InputError(f"--config {path}: {' '.join(str(error).split())[:160]}") from error
     if not isinstance(content, dict):
         raise InputError(f"--config {path}: expected keys {', '.join(sorted(KEYS))}")

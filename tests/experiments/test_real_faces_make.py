@@ -21,7 +21,13 @@ def test_another_corpus_does_not_get_the_first_ones_faces(size: str, tmp_path: P
     first, other, runs = tmp_path / "first", tmp_path / "other", tmp_path / "runs"
     for folder in (first, other, runs):
         folder.mkdir()
-    folders = {"REAL": tmp_path / "none", "REAL_GPU": tmp_path / "none"} | {size: runs}
+    prepared = tmp_path / "prepared" / "cache" / "manifest.csv"
+    prepared.parent.mkdir(parents=True)
+    prepared.write_text("clip_id\n")
+    folders = {"REAL": tmp_path / "prepared", "REAL_GPU": tmp_path / "none"} | {size: runs}
+    if size == "REAL":
+        (runs / "cache").mkdir()
+        (runs / "cache" / "manifest.csv").write_text("clip_id\n")
     assert make("real-faces-corpus", CORPUS=other, **folders).returncode == 0  # nothing is prepared yet
     (runs / "corpus.txt").write_text(f"{first}\n")
     assert make("real-faces-corpus", CORPUS=first, **folders).returncode == 0
@@ -31,4 +37,12 @@ def test_another_corpus_does_not_get_the_first_ones_faces(size: str, tmp_path: P
         refused = make(target, CORPUS=other, WEIGHTS=tmp_path, INSTALLED=first, **folders)
         assert refused.returncode == 2
         assert f"{runs} is of the corpus {first}, got CORPUS='{other}'" in refused.stderr
-    assert not (runs / "cache").exists()
+    assert (runs / "cache").exists() == (size == "REAL")
+
+
+def test_what_is_missing_is_said_before_anything_is_installed(tmp_path: Path) -> None:
+    folders = {"REAL": tmp_path / "runs", "INSTALLED": tmp_path / "installed"}
+    for variables in ({}, {"CORPUS": tmp_path}, {"CORPUS": tmp_path / "no", "WEIGHTS": tmp_path}):
+        refused = make("real-faces", **variables, **folders)
+        assert refused.returncode == 2 and "real-faces needs CORPUS=DIR" in refused.stderr, refused.stderr
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from s2v.errors import InputError
 from s2v.evaluation.table1_config import Stage, System, read_plan
 from s2v.table1 import evaluate, fit_stage
 
@@ -238,3 +239,9 @@ def test_a_note_without_weights_is_understood(chain: Path, capsys: pytest.Captur
     note.write_text(json.dumps(content))
     fit("distill", capsys)
     assert fit("compose", capsys) == "compose: kept runs/compose/best.ckpt\n"
+
+
+def test_a_config_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF\x80\xff\xfe")
+    with pytest.raises(InputError, match=r"a\.wav is no text: a YAML file as those in experiments/table1 was"):
+        read_plan(str(tmp_path / "a.wav"))
