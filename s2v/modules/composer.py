@@ -32,6 +32,7 @@ from s2v.modules.composer_checks import (
     warn_of_another_stage1,
 )
 from s2v.modules.consent_mark import mark_unasked
+from s2v.modules.context_exchange import exchanged, with_real_mouths
 from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frame_augmentation import FrameAugmentation
@@ -111,6 +112,9 @@ class ComposerModule(AdversarialModule):
         identity_mixing: how far, at most, a training step moves each nu towards that of another clip of the batch,
             while the frames to draw stay: 0 as in the paper; 0.3 where a speaker is heard for seconds only, whose
             next sentence then lies far from all that was trained on, and would be drawn as a mixture of people.
+        context_exchange: share of a training step's clips that are drawn on another clip's contexts, while all but the
+            mouth, which is then the real frame's, is compared as ever: 0 as in the paper. Where a speaker is heard for
+            seconds only, eyes and heads follow sounds learnt by heart, and fall apart in the next sentence.
         voice_augmentation: changes the speech that a training step reads nu and mu from, while contexts hear it as it
             is. The data module's changes it for all: then a context says less of the mouth, which opens less.
         frame_augmentation: changes every frame, real or made, before D_fr judges it, for a small corpus; D_sync's and
@@ -151,6 +155,7 @@ class ComposerModule(AdversarialModule):
         frame_lr: float = 1e-4,
         sync_lr: float = 1e-5,
         identity_mixing: float = 0.0,
+        context_exchange: float = 0.0,
         voice_augmentation: SpeechAugmentation | None = None,
         frame_augmentation: FrameAugmentation | None = None,
         clipping: GradientClipping = GradientClipping(),  # noqa: B008
@@ -199,6 +204,9 @@ class ComposerModule(AdversarialModule):
                 f"identity_mixing must be at least 0 and below 0.5, where nu is another's, got {identity_mixing}"
             )
         self.identity_mixing = identity_mixing
+        if not 0 <= context_exchange < 1:
+            raise InputError(f"context_exchange must be at least 0 and below 1, got {context_exchange}")
+        self.context_exchange = context_exchange
         self.voice_augmentation: SpeechAugmentation | None = _made(SpeechAugmentation, voice_augmentation)
         self.frame_augmentation: FrameAugmentation | None = _made(FrameAugmentation, frame_augmentation)
         self.clipping: GradientClipping = _made(GradientClipping, clipping)
@@ -315,12 +323,15 @@ class ComposerModule(AdversarialModule):
             contexts, nu, mu = self._hear(batch, heard)
             face_maps = self._look_at_stills(batch) if self.weights.identity else []
         pose = self._pose_codes(real, nu, batch["speaker"])
-        fake, inflated = self.generator(contexts, mixed(nu, self.identity_mixing), mu, pose)
+        drawn_on, foreign = exchanged(contexts, self.context_exchange)
+        fake, inflated = self.generator(drawn_on, mixed(nu, self.identity_mixing), mu, pose)
+        if foreign is not None:
+            fake = with_real_mouths(fake, real, foreign)
         steps_now, ends_epoch = self._place_of_batch()
 
         seen = self.seen_by_sync(real)
         real_scores = self.score_real(face_maps, real, contexts, seen)
-        fake_scores = self.score_fake([m.detach() for m in inflated], fake.detach(), contexts, seen)
+        fake_scores = self.score_fake([m.detach() for m in inflated], fake.detach(), drawn_on, seen)
         losses = {
             f"d_{name}": discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
         }
@@ -331,7 +342,7 @@ class ComposerModule(AdversarialModule):
                     self._optimizer_step(name)
 
         with self.toggled_optimizer(self._optimizers["generator"]):
-            terms = self.generator_losses(inflated, fake, real, contexts)
+            terms = self.generator_losses(inflated, fake, real, drawn_on)
             total = weighted_sum(terms, self.weights)
             self.manual_backward(total / self.accumulate_grad_batches)
             if steps_now:

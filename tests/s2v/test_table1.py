@@ -243,5 +243,7 @@ def test_a_note_without_weights_is_understood(chain: Path, capsys: pytest.Captur
 
 def test_a_config_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"RIFF\x80\xff\xfe")
-    with pytest.raises(InputError, match=r"a\.wav is no text: a YAML file as those in experiments/table1 was"):
+    with pytest.raises(
+        InputError, match=r"a\.wav is no text: a YAML file as those in experiments/table1 was"
+    ):
         read_plan(str(tmp_path / "a.wav"))

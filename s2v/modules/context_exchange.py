@@ -1,0 +1,25 @@
+"""What is not the mouth's must not follow the sounds: clips drawn on another clip's contexts."""
+
+import torch
+from torch import Tensor
+
+from s2v.face_regions import MOUTH_LOSS_BOX, cut_box
+
+
+def exchanged(contexts: Tensor, share: float) -> tuple[Tensor, Tensor | None]:
+    """Contexts (B, T, D), of each clip with a chance of `share` another's, and which these are, (B,) bool.
+
+    None of them, where nothing is exchanged.
+    """
+    if not share or len(contexts) < 2:
+        return contexts, None
+    others = contexts.roll(int(torch.randint(1, len(contexts), ())), dims=0)
+    chosen = torch.rand(len(contexts), device=contexts.device) < share
+    return torch.where(chosen[:, None, None], others, contexts), chosen
+
+
+def with_real_mouths(fake: Tensor, real: Tensor, chosen: Tensor) -> Tensor:
+    """Frames (B, T, 3, S, S) whose mouths (`MOUTH_LOSS_BOX`) are the real ones' in the clips that are chosen, (B,)."""
+    mouth = torch.zeros_like(real[0, 0, 0], dtype=torch.bool)
+    cut_box(mouth, MOUTH_LOSS_BOX).fill_(True)
+    return torch.where(chosen[:, None, None, None, None] & mouth, real, fake)
