@@ -3,12 +3,12 @@
 
 const LARGEST_DRIFT = 0.06; // seconds, one and a half frames at 25 a second
 
-// Numbers before words; cells without either last, whichever way is sorted.
+// Numbers before words, in which "9/12" comes before "10/12"; cells without either last, whichever way is sorted.
 function compareCells(one, other, sign) {
   const [a, b] = [one.dataset.value, other.dataset.value];
   if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
   const difference = Number(a) - Number(b);
-  return sign * (Number.isNaN(difference) ? a.localeCompare(b) : difference);
+  return sign * (Number.isNaN(difference) ? a.localeCompare(b, undefined, { numeric: true }) : difference);
 }
 
 function sortBy(heading) {

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from s2v.cli import main
 from s2v.evaluation.summary import CLIP_METRICS, METRICS
+from s2v.reporting import report_page as report_page_module
 from s2v.reporting.report_page import report_page
 from s2v.reporting.run_folder import Run, read_run
 from tests.conftest import fill_disk
@@ -295,6 +298,28 @@ def test_in_a_browser_it_sorts_and_plays_in_step(name: str, folder: Path) -> Non
         play_together(page)
         allowed = ("data:", (folder / name).parent.as_uri() + "/")
         assert faults == [] and all(url.startswith(allowed) for url in requests)
+
+
+@pytest.mark.parametrize(
+    ("cells", "rising"),
+    [
+        (["10/12", "9/12", "12/12", "3/3"], ["3/3", "9/12", "10/12", "12/12"]),  # clips scored
+        (["0.5", "-1e-05", "10.25", "9"], ["-1e-05", "0.5", "9", "10.25"]),
+    ],
+)
+def test_cells_are_sorted_by_their_numbers(cells: list[str], rising: list[str]) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node on this machine to run the page's script with")
+    script = (Path(report_page_module.__file__).parent / "report_page.js").read_text("utf-8")
+    run = f"""globalThis.document = {{ querySelectorAll: () => [] }};
+        {script.replace('"use strict";', "")}
+        const cells = {json.dumps(cells)}.map((value) => ({{ dataset: {{ value }} }}));
+        cells.push({{ dataset: {{}} }});
+        const found = [1, -1].map((sign) => [...cells].sort((a, b) => compareCells(a, b, sign)));
+        console.log(JSON.stringify(found.map((row) => row.map((cell) => cell.dataset.value ?? "-"))));"""
+    done = subprocess.run([node, "-e", run], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == [[*rising, "-"], [*reversed(rising), "-"]]
 
 
 def play_together(page: Any) -> None:
