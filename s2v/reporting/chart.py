@@ -11,6 +11,8 @@ WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 28
 LOG_FROM = 50.0
 """Largest over smallest value from which an axis of positive values is logarithmic."""
+FEW_DECADES = 300.0
+"""Largest over smallest value below which 2 and 5 are ticks of a logarithmic axis too."""
 MOST_POINTS = 400
 STYLES = 8
 """Line styles that the page's style sheet has: classes s0 to s7."""
@@ -85,14 +87,20 @@ class _Axis:
         return self.start + (at - low) / (high - low) * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        locator = LogLocator(subs=(1.0, 2.0, 5.0), numticks=most) if self.log else MaxNLocator(most)
+        locator = self._log_locator(most) if self.log else MaxNLocator(most)
         ticks = [float(tick) for tick in locator.tick_values(self.low, self.high)]
         return [tick for tick in ticks if self.low <= tick <= self.high]
+
+    def _log_locator(self, most: int) -> LogLocator:
+        # with 2 and 5 it would give too many ticks for a few decades, and not one for many
+        few = self.high / self.low < FEW_DECADES
+        return LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=most)
 
 
 def _label(value: float) -> str:
     if value and (abs(value) >= 1e6 or abs(value) < 1e-3):
-        return f"{value:.1e}".replace("e+0", "e").replace("e-0", "e-")
+        mantissa, exponent = f"{value:.3e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
     if abs(value) >= 1000:
         return f"{value:.4g}" if value % 1 else f"{value:.0f}"
     return f"{value:.4g}"

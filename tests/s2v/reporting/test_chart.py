@@ -45,3 +45,28 @@ def test_thinning_keeps_every_peak() -> None:
     kept = thinned(series, 100)
     assert len(kept) <= 100 and (5_003, 100.0) in kept and kept == sorted(kept)
     assert thinned(series[:50], 100) == series[:50]
+
+
+def tick_labels(values: list[float]) -> list[str]:
+    """What the value axis says."""
+    texts = ElementTree.fromstring(chart_svg("m", [(0, "a", list(enumerate(values)))])).iter("text")
+    return [str(text.text) for text in texts if text.get("text-anchor") == "end"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.9, 46.0, ["1", "2", "5", "10", "20"]),
+        (0.002, 60.0, ["0.01", "0.1", "1", "10"]),
+        (1e-6, 1.0, ["1e-6", "1e-4", "0.01", "1"]),
+    ],
+)
+def test_a_logarithmic_axis_has_ticks_and_room_between_them(
+    low: float, high: float, labels: list[str]
+) -> None:
+    assert tick_labels([low, high]) == labels
+
+
+def test_a_tick_says_where_it_is() -> None:
+    assert tick_labels([1e-4, 1.75e-4]) == ["1.05e-4", "1.2e-4", "1.35e-4", "1.5e-4", "1.65e-4"]
+    assert tick_labels([1e6, 1.75e6]) == ["1.05e6", "1.2e6", "1.35e6", "1.5e6", "1.65e6"]
