@@ -84,7 +84,9 @@ def run_create(args: argparse.Namespace) -> int:
     sizes: dict[tuple[int, int], set[str]] = {}
     errors = Console(stderr=True)
     with _new_folder(args.output) as folder:
-        for system, clip in track(shown, "videos", console=errors, disable=not errors.is_terminal):
+        # by their drawn names: a server tells when each file was written, and one system's would follow each other
+        in_order = sorted(shown, key=lambda video: names[video])
+        for system, clip in track(in_order, "videos", console=errors, disable=not errors.is_terminal):
             source = sources[clip][REAL if system == SHIFTED else system]
             target = folder / PAGE_FOLDER / "videos" / names[system, clip]
             sizes.setdefault(write_study_video(source, target, system == SHIFTED), set()).add(system)

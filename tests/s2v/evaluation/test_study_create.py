@@ -147,6 +147,16 @@ def test_what_is_served_tells_nothing(study: Path) -> None:
     assert told["emotions"] == ["anger", "sadness"]
 
 
+def test_when_a_video_was_written_tells_nothing(tmp_path: Path) -> None:
+    """Servers say it of every file; in the order of systems and clips it would tell which are of one system."""
+    real, ours = (write_videos(tmp_path / name, CLIPS, 99) for name in ("real", "ours"))
+    args = ["--systems", f"ours={ours}", "--real", str(real), "--output", str(tmp_path / "study")]
+    assert main(["study", "create", *args]) == 0
+    videos = list((tmp_path / "study" / "page" / "videos").iterdir())
+    assert len(videos) == 6
+    assert sorted(videos, key=lambda video: video.stat().st_mtime_ns) == sorted(videos)
+
+
 def test_copies_are_alike_in_all_but_picture_and_sound(study: Path) -> None:
     described = set()
     for path in (study / "page" / "videos").iterdir():
