@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.cli import LightningCLI
-from PIL import Image
+from PIL import ExifTags, Image
 
 from s2v.cli import main
 from s2v.generation.sdfa_stream import SDFAStream, generate_sdfa_clip
 from s2v.generation.still_picture import read_still
 from s2v.models.sdfa import SDFA
+from s2v.models.voice_encoder import VoiceEncoder
 from s2v.modules.sdfa import SDFAModule
 from tests.s2v.generation.composer_checkpoint import network, write_composer_checkpoint
 from tests.s2v.generation.media import write_sound
@@ -132,15 +133,61 @@ def test_a_picture_is_cut_to_the_middle_and_resized(tmp_path: Path) -> None:
     assert still[:, 10, 4].tolist() == [200, 0, 0] and still[:, 10, 15].tolist() == [0, 100, 0]
 
 
+def test_a_picture_that_lies_on_its_side_is_turned_upright(tmp_path: Path) -> None:
+    pixels = np.zeros((20, 20, 3), np.uint8)
+    pixels[:, :10, 0], pixels[:, 10:, 1] = 200, 100
+    picture = Image.fromarray(pixels)
+    exif = picture.getexif()
+    exif[ExifTags.Base.Orientation] = 6  # its left is its top
+    picture.save(tmp_path / "camera.png", exif=exif)
+    still = read_still(tmp_path / "camera.png", (20, 20))
+    assert still[:, 4, 10].tolist() == [200, 0, 0] and still[:, 15, 10].tolist() == [0, 100, 0]
+
+
+def lively(sdfa: SDFA) -> SDFA:
+    """With larger weights: untrained, whatever it hears comes out one grey, to a level."""
+    for parameter in sdfa.parameters():
+        if parameter.dim() > 1:
+            parameter.data *= 3
+    return sdfa.eval()
+
+
 def test_frames_in_portions_are_those_of_one_pass() -> None:
     torch.manual_seed(0)
-    sdfa = SDFA([32, 24], 0.125, speech_dim=16, code_dim=8).eval()
+    sdfa = lively(SDFA([32, 24], 0.125, speech_dim=16, code_dim=8))
     still = torch.randint(0, 256, (3, 32, 24), dtype=torch.uint8)
     speech = speech_like(1.0)
     whole = generate_sdfa_clip(sdfa, speech, 25, still)
     pieces = torch.cat(list(SDFAStream(sdfa, still, chunk_frames=4).frames(speech.split(1000))))
     assert whole.shape == (25, 3, 32, 24)
     assert (whole.int() - pieces.int()).abs().max() <= 1
+    assert (whole[1:].int() - whole[:-1].int()).abs().max() > 20  # there is something to compare
+
+
+def test_who_is_seen_in_the_picture_and_heard_in_all_of_the_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+
+    def watched(network: torch.nn.Module, name: str) -> None:
+        called = getattr(network, name)
+
+        def watch(what: torch.Tensor) -> Any:
+            seen.append(what)
+            return called(what)
+
+        monkeypatch.setattr(network, name, watch)
+
+    sdfa = SDFA(32, 0.125, speech_dim=16, code_dim=8)
+    watched(sdfa, "identify")
+    still = torch.zeros(3, 32, 32, dtype=torch.uint8)
+    still[:, 16:] = 255
+    generate_sdfa_clip(sdfa, speech_like(0.2), 5, still)
+    assert (seen[0][0, :, :16] == -1).all() and (seen[0][0, :, 16:] == 1).all()
+
+    voice = VoiceEncoder(12, 1 / 16, hidden=8, seconds=1.5)
+    watched(voice, "forward")
+    speech = speech_like(2.4)
+    generate_sdfa_clip(SDFA(32, 0.125, 16, 8, voice_dim=12), speech, 60, voice=voice)
+    assert torch.equal(seen[1], speech[None])
 
 
 def test_a_clip_leaves_the_networks_modes_alone() -> None:
