@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.generation.context_stream import stream_frame_contexts
+from s2v.generation.context_stream import FrameReader, stream_frame_contexts
 from s2v.generation.first_hearing import FirstHearing, RecentLatents, from_sample
 from s2v.generation.portrait import Window, encode_window, hear_portrait
 from s2v.models.speech_representation import SpeechRepresentation
@@ -88,6 +88,16 @@ def test_a_window_of_the_stream_is_as_heard_alone(representation: SpeechRepresen
         )
     # the edges do matter
     assert not torch.allclose(stream[:, 100:160], encode_window(cpc, speech[16_000:25_600]), atol=1e-3)
+
+
+def test_what_is_heard_of_a_long_recording_stays_small(representation: SpeechRepresentation) -> None:
+    recent, reader = RecentLatents(representation.cpc, 16_000), FrameReader(representation, 25)
+    for _ in range(50):
+        recent.push(torch.zeros(1, 30, 16))
+        reader.push(torch.zeros(1, 30, 16))
+        for held in (recent._latents, reader._held):
+            assert held is not None and held.shape[1] <= 100
+    assert reader.frames_read == 1_500 // 4
 
 
 def test_speech_from_a_sample_on() -> None:
