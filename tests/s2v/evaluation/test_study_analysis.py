@@ -66,6 +66,31 @@ def test_numbers_by_hand(tmp_path: Path) -> None:
     assert found["naming"]["agreement"] == pytest.approx((2 / 3 - 26 / 36) / (10 / 36))
 
 
+def test_intervals_are_of_people_and_wider_for_few(tmp_path: Path) -> None:
+    """Whoever answers much is still one of three or four; as many answers of strangers would tell far more."""
+    content = json.loads(json.dumps(KEY))
+    more = [{**content["items"][2], "id": f"rate1{number}"} for number in range(8)]
+    content["items"] += more
+    (tmp_path / "key.json").write_text(json.dumps(content))
+    key = read_study_key(tmp_path / "key.json")
+    people = []
+    for name, grade, chosen in (
+        ("ann", 1, "o1.mp4"),
+        ("ben", 3, "r1.mp4"),
+        ("cem", 5, "r1.mp4"),
+        ("dee", 3, "r1.mp4"),
+    ):
+        answers: dict[str, Any] = {"rate1": grade, "real1": chosen, **{item["id"]: grade for item in more}}
+        people.append(write_result(tmp_path, f"{name}.json", result(name, **answers)))
+    found = analyze(key, collect(people, key, ExclusionRules()).kept, resamples=1000)
+    ours, _ = found["ratings"]["systems"]
+    assert (ours["mean"], ours["counts"]) == (3, [9, 0, 18, 0, 9])
+    assert ours["low"] == pytest.approx(1, abs=0.1) and ours["high"] == pytest.approx(5, abs=0.1)
+    # ann, the one of four with a win for `ours`, is drawn four times in one resample of 256: 4 of 8 wins, 4.5 / 9.
+    ours, _ = found["choices"]["realism"]["strengths"]
+    assert ours["high"] == pytest.approx(0.5, abs=0.02)
+
+
 def test_one_participant_has_no_intervals_and_no_agreement(tmp_path: Path) -> None:
     found = numbers(tmp_path, write_three(tmp_path)[:1])
     ours, real = found["choices"]["realism"]["strengths"]

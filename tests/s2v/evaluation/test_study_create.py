@@ -277,6 +277,16 @@ def test_the_page_s_answers_are_read_back(study: Path, tmp_path: Path) -> None:
     for name, item in key.items.items():
         if item.kind == "choice" and "real" in {key.videos[video].system for video in item.videos}:
             assert key.videos[str(person.answers[name])].system == "real"
+        # of one video the first answer is given
+        elif item.kind in ("rating", "naming"):
+            assert person.answers[name] == (1 if item.kind == "rating" else "anger")
+    labels = {
+        screen["heading"]: screen["answers"] for screen in seen["screens"] if len(screen["videos"]) == 1
+    }
+    assert labels == {
+        "How real does this video look?": ["1 bad", "2 poor", "3 fair", "4 good", "5 excellent"],
+        "Which emotion does this person show?": ["1 anger", "2 sadness"],
+    }
 
 
 def test_participants_differ_in_order_and_half_see_sides_exchanged(study: Path) -> None:

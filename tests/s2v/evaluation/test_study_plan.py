@@ -1,7 +1,7 @@
 """A study's plan: what is promised about balance, for many seeds and sizes."""
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 
@@ -58,7 +58,20 @@ def test_the_seed_decides_and_order_is_random() -> None:
     assert plan(1) == plan(1)
     assert plan(1) != plan(2)
     kinds = [item.kind for item in plan(1)]
-    assert kinds != sorted(kinds) and sorted(kinds) == sorted(item.kind for item in plan(2))
+    assert sorted(kinds) == sorted(item.kind for item in plan(2))
+    # one after the other they would be 5 kinds of 3 questions, with six changes
+    asked = [(item.kind, item.question) for item in plan(1)]
+    assert sum(one != other for one, other in pairwise(asked)) > 12
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clips_are_used_equally_often_and_a_longer_study_has_more_checks(seed: int) -> None:
+    items = plan_study(CLIPS, ["a"], {}, 7, seed)
+    used = Counter(item.clip for item in items if item.kind == "choice")
+    assert max(used.values()) - min(used.values()) <= 1  # 21 choices of 5 clips
+    for trials, checks in ((6, 4), (30, 10)):
+        planned = plan_study(CLIPS, ["a"], {}, trials, seed)
+        assert sum(item.kind == "check" for item in planned) == checks
 
 
 def test_without_two_emotions_none_is_asked_for() -> None:

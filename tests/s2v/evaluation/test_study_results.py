@@ -99,6 +99,10 @@ def test_rules(key: StudyKey, tmp_path: Path) -> None:
         ("d.json", "incomplete: 2 of 7 items have no answer"),
         ("e.json", "second file of the participant of a.json"),
     ]
+    distracted = result("fay", ms=1000)
+    distracted["answers"][0]["ms"] = 60_000  # which makes the mean 9.4 s
+    (_, reason), *_ = collect([write_result(tmp_path, "f.json", distracted)], key, ExclusionRules()).left_out
+    assert reason == "too fast: median 1.0 s an item, expected 2 s or more"
     lenient = collect(paths, key, ExclusionRules(least_seconds=1.9, wrong_checks=1))
     assert [person.name for person in lenient.kept] == ["ann", "ben", "cem"]
     assert any("2 s" in sentence for sentence in ExclusionRules().sentences())

@@ -29,6 +29,9 @@ def test_bradley_terry() -> None:
     best = bradley_terry(far)
     predicted = (far + far.T) * best[:, None] / (best[:, None] + best)
     assert predicted.sum(axis=1) - predicted.diagonal() == pytest.approx(far.sum(axis=1), rel=1e-6)
+    # Two that never met are compared by way of the third: 3 : 1 and 3 : 1 are 9 : 3 : 1.
+    chain = np.array([[0, 3, 0], [1, 0, 3], [0, 1, 0]])
+    assert bradley_terry(chain) == pytest.approx([9 / 13, 3 / 13, 1 / 13])
     # Several studies at once are each as they are alone.
     assert bradley_terry(np.stack([wins, wins.T])) == pytest.approx(
         np.stack([bradley_terry(wins), bradley_terry(wins.T)])
