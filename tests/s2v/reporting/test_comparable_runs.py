@@ -15,7 +15,8 @@ from data_modules.clip_manifest import read_manifest
 from s2v.batch import TalkingFaceBatch
 from s2v.cli import main
 from s2v.evaluation.paired_difference import ClipScores
-from s2v.reporting.comparable_runs import why_not_paired
+from s2v.evaluation.summary import CLIP_METRICS
+from s2v.reporting.comparable_runs import is_judged_by, why_not_paired
 from s2v.reporting.run_folder import Run, read_run
 
 SCORED = {"dataset": "videos/real", "crop": "none: whole pictures", "generated": "videos/wav2lip"}
@@ -49,6 +50,23 @@ def test_why_runs_are_not_paired(one: Run, other: Run, reason: str) -> None:
     for pair in ((one, other), (other, one)):
         said = why_not_paired(*pair)
         assert said == reason or (reason and (reason in said or "128 x 128 against 64 x 64" in said))
+
+
+@pytest.mark.parametrize(
+    ("judge", "metrics"),
+    [
+        ("identity", ["identity_rank1", "identity_cosine_mp4", "gender_agreement"]),
+        ("emotion", ["emotion_accuracy"]),
+        ("sync", ["sync_distance", "sync_prefers_true_mp4"]),
+        ("perceptual", ["lpips"]),
+        ("landmarks", ["blink_rate", "mouth_lmd"]),
+        ("of ones own", []),
+    ],
+)
+def test_what_another_judge_measured_is_known_by_its_name(judge: str, metrics: list[str]) -> None:
+    known = [metric for metric in CLIP_METRICS if is_judged_by(metric, judge)]
+    assert set(metrics) <= set(known)
+    assert not {"ssim_mouth", "psnr", "sharpness", "motion"} & set(known)
 
 
 class Darker(pl.LightningModule):
