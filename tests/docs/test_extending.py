@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from data_modules.synthetic.corpus import write_corpus
+from s2v.models.identity_branch import aligned_channels
 from tests.docs.page_commands import run_commands
 from tests.experiments.combinations import REPOSITORY
 
@@ -32,7 +33,8 @@ def test_own_loss_term_discriminator_data_set_system_metric_and_teacher(tmp_path
     script = (
         f"#!{sys.executable}\nimport sys, warnings\nfrom s2v.cli import main\n{heeded}\nsys.exit(main())\n"
     )
-    run_commands(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S), tmp_path, script)
+    commands = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    run_commands([*commands, "s2v fit $STAGE $MINE --print_config > real.yaml"], tmp_path, script)
 
     run = tmp_path / "runs" / "interviews" / "mine"
     config = yaml.safe_load((run / "config.yaml").read_text())["model"]
@@ -48,6 +50,11 @@ def test_own_loss_term_discriminator_data_set_system_metric_and_teacher(tmp_path
     assert float(rows[0]["train/loss/identity"]) > 0  # D_ID, on the teacher's maps
     assert float(rows[0]["train/loss/matching"]) > 0  # on the own discriminator's maps
     assert config["init_args"]["feature_network"] == "class:mine.SmallFace"
+    real = yaml.safe_load((tmp_path / "real.yaml").read_text())["model"]["init_args"]
+    assert real["feature_network"] == "class:mine.SmallFace"
+    assert real["generator"]["init_args"]["width"] == 0.5  # not the tiny one; yet as SmallFace's maps:
+    for part in ("generator", "identity_discriminator"):
+        assert aligned_channels(real[part]["init_args"]["feature_width"]) == [16, 16, 8]
     with (run.parent / "stage1" / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
         assert any(row["train/loss/identity_distill"] for row in csv.DictReader(file))
     with (tmp_path / "data" / "cache" / "interviews" / "manifest.csv").open(newline="") as file:
