@@ -100,12 +100,23 @@ class ClipTensors:
             ) from error
 
 
+def check_serves_clips(data: Any, option: str) -> None:
+    """What is kept is computed from whole clips.
+
+    Raises:
+        InputError: the data module can't serve them.
+    """
+    if not hasattr(data, "whole_clips"):
+        raise InputError(f"{option} needs a data module that serves whole clips, as those of data_modules do")
+
+
 def check_not_mirrored(data: Any, option: str, what: str) -> None:
     """What is kept of a clip's pictures is of no mirrored window.
 
     Raises:
-        InputError: the data module mirrors windows.
+        InputError: the data module can't serve whole clips, or mirrors windows.
     """
+    check_serves_clips(data, option)
     if getattr(data, "flip", False):
         raise InputError(
             f"{option} keeps {what} of the frames as they are, but data.init_args.flip mirrors half of the windows: "
@@ -125,22 +136,18 @@ def fill(
 
     Args:
         cache: to be filled.
-        trainer: of the fit, whose data module has the clips.
+        trainer: of the fit, whose data module has the clips (`check_serves_clips`).
         tensors_of: a whole clip, `s2v.batch.TalkingFaceBatch` without its batch axis -> its tensors by name.
         parts: of the split, if not both are asked for later.
 
     Raises:
-        InputError: the data module can't serve whole clips; the folder can't be written.
+        InputError: the folder can't be written.
     """
     # here, for `s2v cache-targets`, whose processes need no Lightning
     from lightning.pytorch.utilities import rank_zero_info
     from rich.progress import track
 
     data: Any = getattr(trainer, "datamodule", None)
-    if not hasattr(data, "whole_clips"):
-        raise InputError(
-            f"{cache.option} needs a data module that serves whole clips, as those of data_modules do"
-        )
     rank, ranks = trainer.global_rank, trainer.world_size
     for part in parts:
         missing = cache.missing(data.pixel_names(part))

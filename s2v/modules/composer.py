@@ -21,7 +21,7 @@ from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
-from s2v.modules.clip_tensors import ClipTensors
+from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
 from s2v.modules.composer_checks import (
     check_batch_size,
     check_frame_rate,
@@ -37,7 +37,12 @@ from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frame_augmentation import FrameAugmentation
 from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.hearing_cache import filled_hearing_cache, for_frames, heard_frames
+from s2v.modules.hearing_cache import (
+    check_heard_as_it_is,
+    filled_hearing_cache,
+    for_frames,
+    heard_frames,
+)
 from s2v.modules.identity_variety import mixed
 from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
@@ -261,16 +266,20 @@ class ComposerModule(AdversarialModule):
             )
 
     def check_data(self, stage: str, data: Any) -> None:
-        """The data's frames must be of the generated ones' size and rate.
+        """The data's frames must be of the generated ones' size and rate, and what is to be cached must not change.
 
         `s2v.training.early_check` asks before loggers begin.
 
         Raises:
-            InputError: they are not.
+            InputError: they are not, or it does.
         """
         if stage != "predict":
             check_frame_size((self.image_size, self.image_size), data)
             check_frame_rate(data)
+        if stage == "fit" and self.context_cache:
+            check_heard_as_it_is(data)
+        if stage == "fit" and self.map_cache and self.weights.identity:
+            check_not_mirrored(data, "map_cache", "maps")
 
     def on_fit_start(self) -> None:
         """Take stage 1's weights, unless a checkpoint or an earlier fit has brought them."""

@@ -15,11 +15,11 @@ from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.checkpoint_part import begin_with, load_part, read_checkpoint
-from s2v.modules.clip_tensors import ClipTensors
+from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.hearing_cache import filled_hearing_cache, for_students
+from s2v.modules.hearing_cache import check_heard_as_it_is, filled_hearing_cache, for_students
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.number_check import check_not_negative, check_positive
 from s2v.modules.one_cycle import with_one_cycle
@@ -170,12 +170,12 @@ class DistillModule(RetrievesIdentity):
                 )
 
     def check_data(self, stage: str, data: Any) -> None:
-        """Windows must have the K frames of eq. 1; tests take whole clips.
+        """Windows must have the K frames of eq. 1, and what is to be cached must not change; tests take whole clips.
 
         `s2v.training.early_check` asks before loggers begin.
 
         Raises:
-            InputError: they have fewer.
+            InputError: they have fewer, or it does.
         """
         served = getattr(data, "num_frames", None)
         if stage in ("fit", "validate") and served is not None and served < self.frames_per_clip:
@@ -183,6 +183,10 @@ class DistillModule(RetrievesIdentity):
                 f"frames_per_clip is {self.frames_per_clip}, but the data serves {served} frames of a clip: lower "
                 "model.init_args.frames_per_clip, or raise data.init_args.num_frames"
             )
+        if stage == "fit" and self.teacher_cache:
+            check_not_mirrored(data, "teacher_cache", "features")
+        if stage == "fit" and self.context_cache:
+            check_heard_as_it_is(data)
 
     def on_fit_start(self) -> None:
         """Take the pretrained CPC, unless a checkpoint or an earlier fit has brought one; fill the cache."""

@@ -10,7 +10,7 @@ from s2v.errors import InputError
 from s2v.generation.first_hearing import RecentLatents
 from s2v.generation.portrait import WINDOWS_AT_ONCE, Window
 from s2v.models.speech_representation import SpeechRepresentation, contexts_at
-from s2v.modules.clip_tensors import ClipTensors, fill, fingerprint
+from s2v.modules.clip_tensors import ClipTensors, check_serves_clips, fill, fingerprint
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -89,6 +89,22 @@ def heard_windows(
     return {name: torch.cat(parts) for name, parts in heard.items()}
 
 
+def check_heard_as_it_is(data: Any) -> None:
+    """What is kept of windows is of speech as it is.
+
+    Raises:
+        InputError: the data module has no windows, can't serve whole clips, or changes speech at random.
+    """
+    if not hasattr(data, "window_frames"):
+        raise InputError("context_cache needs a data module with windows, as those of data_modules have")
+    check_serves_clips(data, "context_cache")
+    if getattr(data, "speech_augmentation", None) is not None:
+        raise InputError(
+            "context_cache keeps what is heard in the speech as it is, but data.init_args.speech_augmentation "
+            "changes it each time: set that to null, or leave context_cache out"
+        )
+
+
 def filled_hearing_cache(
     folder: str,
     trainer: "Trainer",
@@ -101,24 +117,16 @@ def filled_hearing_cache(
 
     Args:
         folder: where the files lie; made where it is missing.
-        trainer: of the fit, whose data module has the clips.
+        trainer: of the fit, whose data module has the clips (`check_heard_as_it_is`).
         representation: on `device`, in eval mode.
         networks: those of its networks that are asked, whose weights name the files.
         tell: what is kept of a window.
         device: where the networks are.
 
     Raises:
-        InputError: the data module has no windows, changes speech at random, or can't serve whole clips; the folder
-            can't be written.
+        InputError: the folder can't be written.
     """
     data: Any = getattr(trainer, "datamodule", None)
-    if not hasattr(data, "window_frames"):
-        raise InputError("context_cache needs a data module with windows, as those of data_modules have")
-    if getattr(data, "speech_augmentation", None) is not None:
-        raise InputError(
-            "context_cache keeps what is heard in the speech as it is, but data.init_args.speech_augmentation "
-            "changes it each time: set that to null, or leave context_cache out"
-        )
     window = data.window_frames
     cache = ClipTensors(
         folder, fingerprint(networks, [f"windows of {window} frames"]), "contexts", "context_cache"

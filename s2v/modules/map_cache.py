@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from s2v.models.face_network import FaceNetwork
-from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored, fill, fingerprint
+from s2v.modules.clip_tensors import ClipTensors, fill, fingerprint
 from s2v.modules.face_teacher import FaceTeacher
 
 if TYPE_CHECKING:
@@ -24,15 +24,14 @@ def filled_map_cache(
 
     Args:
         folder: where the files lie; made where it is missing.
-        trainer: of the fit, whose data module has the clips.
+        trainer: of the fit, whose data module has the clips (`check_not_mirrored`).
         network: on `device`.
         source: what the network's code is, beside its weights (`content_of_source`).
         device: where the network is.
 
     Raises:
-        InputError: the data module can't serve whole clips, or mirrors windows; the folder can't be written.
+        InputError: the folder can't be written.
     """
-    check_not_mirrored(getattr(trainer, "datamodule", None), "map_cache", "maps")
     cache = ClipTensors(folder, fingerprint({"face": network}, [source]), "identity maps", "map_cache")
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from s2v.errors import InputError
 from s2v.models.pictures_in_parts import in_parts
-from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored, fill, fingerprint
+from s2v.modules.clip_tensors import ClipTensors, fill, fingerprint
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -57,17 +57,16 @@ def filled_teacher_cache(
 
     Args:
         folder: see `TeacherCache`.
-        trainer: of the fit, whose data module has the clips.
+        trainer: of the fit, whose data module has the clips (`check_not_mirrored`).
         teachers: `identity` and `emotion`, on `device`.
         emotion_output: which output of the emotion teacher is kept.
         settings: what else the features depend on; see `fingerprint`.
         device: where the teachers are.
 
     Raises:
-        InputError: the data module can't serve whole clips, or mirrors windows; the folder can't be written.
+        InputError: the folder can't be written.
     """
     data: Any = getattr(trainer, "datamodule", None)
-    check_not_mirrored(data, "teacher_cache", "features")
     cache = TeacherCache(folder, fingerprint(teachers, [*settings, emotion_output]))
     identity, emotion = teachers["identity"], teachers["emotion"]
     fill(

@@ -123,25 +123,24 @@ def test_other_networks_are_other_files(crema_d_cache: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("option", "settings", "why"),
+    ("settings", "why"),
     [
         (
-            "map_cache",
             {"flip": True},
             "map_cache keeps maps of the frames as they are, but data.init_args.flip",
         ),
         (
-            "context_cache",
             {"speech_augmentation": SpeechAugmentation()},
             "set that to null, or leave context_cache",
         ),
     ],
 )
 def test_what_changes_at_random_is_not_kept(
-    option: str, settings: dict[str, Any], why: str, crema_d_cache: Path, tmp_path: Path
+    settings: dict[str, Any], why: str, crema_d_cache: Path, tmp_path: Path
 ) -> None:
-    folder: dict[str, Any] = {option: str(tmp_path / "kept")}
-    module = made(**folder)
+    module = made(context_cache=str(tmp_path / "contexts"), map_cache=str(tmp_path / "maps"))
     with pytest.raises(InputError, match=why):
         trainer(tmp_path, max_steps=1).fit(module, datamodule=data(crema_d_cache, **settings))
-    assert not (tmp_path / "kept").exists()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match=why):
+        module.check_data("fit", data(crema_d_cache, **settings))  # before loggers begin

@@ -128,8 +128,16 @@ def test_contexts_that_change_are_not_cached(settings: dict[str, Any], why: str)
 def test_changed_speech_has_no_cached_contexts(
     teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path
 ) -> None:
-    made = distill(context_cache=str(tmp_path / "kept"), frames_per_clip=2, **teachers)
+    folders: dict[str, Any] = {
+        "context_cache": str(tmp_path / "kept"),
+        "teacher_cache": str(tmp_path / "features"),
+    }
+    made = distill(frames_per_clip=2, **folders, **teachers)
     data = faces(crema_d_cache, speech_augmentation=SpeechAugmentation())
-    with pytest.raises(InputError, match=r"speech_augmentation changes it each time: set that to null"):
+    why = r"speech_augmentation changes it each time: set that to null"
+    with pytest.raises(InputError, match=why):
         trainer(tmp_path, max_steps=1).fit(made, datamodule=data)
-    assert not (tmp_path / "kept").exists()
+    assert list(tmp_path.iterdir()) == []  # nor have hours of teachers' work gone before
+    with pytest.raises(InputError, match=why):
+        made.check_data("fit", data)  # before loggers begin
+    made.check_data("test", data)
