@@ -12,14 +12,11 @@ from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.face_regions import RowRegion
-from s2v.losses.feature_distance import distance_seen_by
-from s2v.losses.frame_similarity import frame_similarity_loss, mouth_similarity_loss
-from s2v.losses.image_gradient import image_gradient_loss
-from s2v.losses.least_squares import discriminator_loss, generator_loss
-from s2v.models.face_network import FaceNetwork
+from s2v.losses.frame_similarity import frame_similarity_loss
+from s2v.losses.least_squares import discriminator_loss
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
+from s2v.modules.adversarial import normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
 from s2v.modules.composer_checks import (
@@ -31,10 +28,9 @@ from s2v.modules.composer_checks import (
     load_feature_network,
     warn_of_another_stage1,
 )
+from s2v.modules.composer_losses import ComposerLosses, LossWeights
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.context_exchange import exchanged, with_real_mouths
-from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
-from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frame_augmentation import FrameAugmentation
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.hearing_cache import (
@@ -50,31 +46,6 @@ from s2v.weight_files.weight_source import content_of_source
 
 
 @dataclass
-class LossWeights:
-    """Weights of eq. 10's terms and of what the paper does not have; 0 leaves a term out. Keys are the logged names.
-
-    Attributes:
-        identity: D_ID's (eq. 4).
-        frame: D_fr's (eq. 5).
-        sync: D_sync's (eq. 6).
-        similarity: pixels (eq. 8).
-        gradient: edges (eq. 9).
-        mouth: pixels round the mouth.
-        matching: D_fr's maps of a made frame against those of the real one (feature matching).
-        perceptual: likewise those of the face network behind D_ID.
-    """
-
-    identity: float = 1.0
-    frame: float = 1.0
-    sync: float = 1.0
-    similarity: float = 1.0
-    gradient: float = 1.0
-    mouth: float = 0.0
-    matching: float = 0.0
-    perceptual: float = 0.0
-
-
-@dataclass
 class GradientClipping:
     """Largest gradient norm of each optimizer; None leaves it alone."""
 
@@ -84,7 +55,7 @@ class GradientClipping:
     sync: float | None = None
 
 
-class ComposerModule(AdversarialModule):
+class ComposerModule(ComposerLosses):
     """Train frame decoder and identity branch against D_ID, D_fr and D_sync by manual optimisation (eqs. 4 to 10).
 
     A step generates once; the discriminators' losses share one backward pass on the detached frames, the generator
@@ -231,11 +202,6 @@ class ComposerModule(AdversarialModule):
     @property
     def _looks_at_faces(self) -> bool:
         return bool(self.weights.identity or self.weights.perceptual)
-
-    @property
-    def face_network(self) -> FaceTeacher | FaceNetwork:
-        """The frozen network behind D_ID, there during a fit."""
-        return cast(FaceNetwork, self.feature_networks["face"])
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
@@ -395,116 +361,6 @@ class ComposerModule(AdversarialModule):
         if self.trainer.world_size == 1:
             return values
         return cast(Tensor, self.all_gather(values)).flatten(0, 1)
-
-    def seen_by_sync(self, real: Tensor) -> Tensor:
-        """What D_sync makes of real frames (B, T, 3, S, S) whatever they are paired with, (B, T, ...).
-
-        The frames themselves, where it makes nothing or takes no part.
-        """
-        return sync_parts(self.discriminators["sync"])[0](real) if self.weights.sync else real
-
-    def score_real(
-        self, face_maps: list[Tensor], real: Tensor, contexts: Tensor, seen: Tensor
-    ) -> dict[str, Tensor]:
-        """Scores of real inputs by each discriminator whose loss has a weight.
-
-        Args:
-            face_maps: the face network's maps of the still, smallest first; read if D_ID takes part.
-            real: (B, T, 3, S, S) in [-1, 1].
-            contexts: (B, T, D).
-            seen: `seen_by_sync(real)`.
-        """
-        d, scores = self.discriminators, {}
-        if self.weights.identity:
-            identity: Any = d["identity"]
-            scores["identity"] = identity(identity.normalise_real(face_maps))
-        if self.weights.frame:
-            scores["frame"] = self._judged_frames(real)
-        if self.weights.sync:
-            scores["sync"] = sync_parts(d["sync"])[1](contexts, seen)
-        return scores
-
-    def score_fake(
-        self, inflated: list[Tensor], fake: Tensor, contexts: Tensor, seen: Tensor
-    ) -> dict[str, Tensor]:
-        """Scores of generated inputs; for D_sync also of real pairs from different instants (eq. 6).
-
-        The three kinds of asynchronous pairs count the same, and together as much as the synchronous ones.
-
-        Args:
-            inflated: the identity maps of `generator`, smallest first.
-            fake: the generated frames (B, T, 3, S, S) in [-1, 1].
-            contexts: (B, T, D).
-            seen: `seen_by_sync` of the clip's frames.
-        """
-        d, scores = self.discriminators, {}
-        if self.weights.identity:
-            scores["identity"] = d["identity"](inflated)
-        if self.weights.frame:
-            scores["frame"] = self._judged_frames(fake)
-        if self.weights.sync:
-            score_pairs = sync_parts(d["sync"])[1]
-            frames = fake.shape[1]
-            shifts = torch.randint(1, max(2, frames), (2,)).tolist()
-            apart = [
-                (contexts, seen.roll(shifts[0], dims=1)),
-                (contexts.roll(shifts[1], dims=1), seen),
-            ]
-            wrong = [score_pairs(*pair) for pair in apart] if frames > 1 else []
-            scores["sync"] = torch.stack([*wrong, d["sync"](contexts, fake)])
-        return scores
-
-    def _judged_frames(self, frames: Tensor) -> Tensor:
-        """D_fr's scores of frames (B, T, 3, S, S) in [-1, 1]."""
-        seen = frames.flatten(0, 1)
-        return self.discriminators["frame"](
-            seen if self.frame_augmentation is None else self.frame_augmentation(seen)
-        )
-
-    def generator_losses(
-        self, inflated: list[Tensor], fake: Tensor, real: Tensor, contexts: Tensor
-    ) -> dict[str, Tensor]:
-        """The generator's terms of eq. 10, unweighted, keyed as `LossWeights`.
-
-        A subclass may add its own, under other names and scaled as it wants them: they count as they are.
-
-        Args:
-            inflated: the identity maps of `generator`, smallest first.
-            fake: the generated frames (B, T, 3, S, S) in [-1, 1].
-            real: the clip's, likewise.
-            contexts: (B, T, D).
-
-        Returns:
-            Scalars, each logged as `train/loss/NAME`.
-        """
-        d, w = self.discriminators, self.weights
-        terms = {}
-        if w.identity:
-            terms["identity"] = generator_loss(d["identity"](inflated))
-        frame: Any = d["frame"]
-        fake_maps = frame.feature_maps(fake.flatten(0, 1)) if w.matching else []
-        if w.frame:
-            # augmented frames have other maps than those that are matched
-            as_they_are = w.matching and self.frame_augmentation is None
-            score_maps = scores_of_maps(frame) if as_they_are else None
-            scores = score_maps(fake_maps) if score_maps else self._judged_frames(fake)
-            terms["frame"] = generator_loss(scores)
-        if w.sync:
-            terms["sync"] = generator_loss(d["sync"](contexts, fake))
-        if w.similarity:
-            terms["similarity"] = frame_similarity_loss(
-                fake, real, self.similarity_region, self.similarity_reduction
-            )
-        if w.mouth:
-            terms["mouth"] = mouth_similarity_loss(fake, real)
-        if w.gradient:
-            terms["gradient"] = image_gradient_loss(fake, real, self.gradient_sigma)
-        if w.matching:
-            terms["matching"] = distance_seen_by(frame.feature_maps, fake, real, fake_maps)
-        if w.perceptual:
-            face_maps = self.face_network.feature_maps
-            terms["perceptual"] = distance_seen_by(lambda frames: face_maps((frames + 1) * 127.5), fake, real)
-        return terms
 
     def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
         """Generate the window's frames; callbacks measure them."""
