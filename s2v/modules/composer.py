@@ -90,7 +90,8 @@ class ComposerModule(ComposerLosses):
             next sentence then lies far from all that was trained on, and would be drawn as a mixture of people.
         context_exchange: share of a training step's clips that are drawn on another clip's contexts, while all but the
             mouth, which is then the real frame's, is compared as ever: 0 as in the paper. Where a speaker is heard for
-            seconds only, eyes and heads follow sounds learnt by heart, and fall apart in the next sentence.
+            seconds only, eyes and heads follow sounds learnt by heart, and fall apart in the next sentence; but then
+            mouths follow them less too.
         voice_augmentation: changes the speech that a training step reads nu and mu from, while contexts hear it as it
             is. The data module's changes it for all: then a context says less of the mouth, which opens less.
         frame_augmentation: changes every frame, real or made, before D_fr judges it, for a small corpus; D_sync's and

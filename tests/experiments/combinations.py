@@ -111,6 +111,7 @@ REAL |= {
 }
 
 ABLATIONS = {
+    "context_exchange": "compose",
     "emotion_embedding": "distill",
     "eq3_as_printed": "distill",
     "eq3_temperature_2": "distill",

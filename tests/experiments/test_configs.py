@@ -254,6 +254,7 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     "finetune_cpc": lambda m: (
         m.finetune_cpc and all(p.requires_grad for p in m.representation.cpc.parameters())
     ),
+    "context_exchange": lambda m: m.context_exchange > 0,
     "frame_augmentation": lambda m: m.frame_augmentation is not None,
     "frames_per_clip_1": lambda m: m.frames_per_clip == 1,
     "full_generator": lambda m: (
