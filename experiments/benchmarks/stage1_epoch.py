@@ -47,6 +47,41 @@ class Epochs(pl.Callback):
         self.losses.append(sum(self._steps) / len(self._steps))
 
 
+def fit(
+    module: pl.LightningModule,
+    watch: pl.Callback,
+    cache: Path,
+    epochs: int,
+    batch: int,
+    frames: int,
+    step: int,
+    size: int = 128,
+) -> None:
+    """On windows of 40 frames of that cache's clips, so many frames of each served, `step` apart."""
+    data = SyntheticFaces(
+        str(cache),
+        split="seen",
+        image_size=size,
+        window_frames=40,
+        num_frames=frames,
+        frame_step=step,
+        batch_size=batch,
+        num_workers=0,
+    )
+    pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=epochs,
+        callbacks=[watch],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+    ).fit(module, datamodule=data)
+
+
 def epochs(cache: Path, args: argparse.Namespace, **folders: str) -> tuple[Epochs, float]:
     """Fit from the same seed, with these caches; seconds of each epoch, and of what came before the first."""
     torch.manual_seed(0)
@@ -57,28 +92,8 @@ def epochs(cache: Path, args: argparse.Namespace, **folders: str) -> tuple[Epoch
     )
     module.teachers["identity"] = FaceNetwork(VGGFace(num_classes=2622))
     module.teachers["emotion"] = FaceNetwork(SENet50(num_classes=8))
-    data = SyntheticFaces(
-        str(cache),
-        split="seen",
-        window_frames=40,
-        num_frames=8,
-        frame_step=4,
-        batch_size=args.batch,
-        num_workers=0,
-    )
     watch, begun = Epochs(), time.perf_counter()
-    pl.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_epochs=args.epochs,
-        callbacks=[watch],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        limit_val_batches=0,
-    ).fit(module, datamodule=data)
+    fit(module, watch, cache, args.epochs, args.batch, frames=8, step=4)
     return watch, time.perf_counter() - begun - sum(watch.seconds)
 
 

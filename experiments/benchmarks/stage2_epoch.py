@@ -18,9 +18,9 @@ import lightning.pytorch as pl
 import torch
 
 # beside this file
+from stage1_epoch import fit
 from training_step import composer
 
-from data_modules import SyntheticFaces
 from data_modules.preparation import prepare
 from data_modules.synthetic.corpus import write_corpus
 
@@ -47,30 +47,9 @@ def steps(cache: Path, args: argparse.Namespace, **folders: str) -> Steps:
     module = composer(args.paper, size)
     module.context_cache, module.map_cache = folders.get("context_cache"), folders.get("map_cache")
     frames, step = (16, 1) if args.paper else (2, 16)
-    data = SyntheticFaces(
-        str(cache),
-        split="seen",
-        image_size=size,
-        window_frames=40,
-        num_frames=frames,
-        frame_step=step,
-        batch_size=args.batch,
-        num_workers=0,
-    )
     watch = Steps()
     torch.manual_seed(1)
-    pl.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_epochs=args.epochs,
-        callbacks=[watch],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        limit_val_batches=0,
-    ).fit(module, datamodule=data)
+    fit(module, watch, cache, args.epochs, args.batch, frames, step, size)
     return watch
 
 
