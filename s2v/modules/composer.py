@@ -23,6 +23,7 @@ from s2v.modules.composer_checks import (
     check_batch_size,
     check_frame_rate,
     check_frame_size,
+    check_identity,
     check_matching,
     check_speakers,
     load_feature_network,
@@ -162,6 +163,7 @@ class ComposerModule(ComposerLosses):
         self._maps: ClipTensors | None = None
         self.window_frames = window_frames
         self.weights: LossWeights = _made(LossWeights, weights)
+        check_identity(self.weights, identity_discriminator)
         check_matching(self.weights, frame_discriminator)
         self.similarity_region: RowRegion = similarity_region
         self.similarity_reduction: Literal["mean", "sum"] = similarity_reduction

@@ -68,6 +68,23 @@ def check_batch_size(network: torch.nn.Module, trainer: Any, name: str = "the ge
         )
 
 
+def check_identity(weights: Any, identity_discriminator: torch.nn.Module) -> None:
+    """D_ID has to make of a face network's maps such as the generator inflates.
+
+    Args:
+        weights: the composer's `LossWeights`.
+        identity_discriminator: D_ID.
+
+    Raises:
+        InputError: it does not.
+    """
+    if weights.identity and not hasattr(identity_discriminator, "normalise_real"):
+        raise InputError(
+            f"D_ID compares a face network's maps with the generator's, but {type(identity_discriminator).__name__} "
+            "has no normalise_real(maps) that makes them alike: add it, or set weights.identity to 0"
+        )
+
+
 def check_matching(weights: Any, frame_discriminator: torch.nn.Module) -> None:
     """Feature matching needs a D_fr that is trained and shows its maps.
 

@@ -22,7 +22,7 @@ from s2v.losses.image_gradient import image_gradient_loss
 from s2v.models.discriminators import FrameDiscriminator, SyncDiscriminator
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.modules.composer import ComposerModule, GradientClipping, LossWeights, normalise
-from s2v.modules.composer_checks import check_matching, load_feature_network
+from s2v.modules.composer_checks import check_identity, check_matching, load_feature_network
 from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frame_augmentation import FrameAugmentation
@@ -446,6 +446,13 @@ def test_feature_matching_needs_a_trained_discriminator_that_shows_its_maps() ->
         composer(weights=LossWeights(frame=0, matching=1.0))
     with pytest.raises(InputError, match=r"Blind has no feature_maps.*add it, or set weights.matching to 0"):
         check_matching(LossWeights(matching=1.0), Blind())
+
+
+def test_an_identity_discriminator_makes_maps_alike() -> None:
+    with pytest.raises(InputError, match=r"Blind has no normalise_real\(maps\).*set weights.identity to 0"):
+        check_identity(LossWeights(identity=0.1), Blind())
+    check_identity(LossWeights(identity=0.0), Blind())
+    composer(weights=LossWeights(identity=0.1))
 
 
 class WholeFrame(FrameDiscriminator):
