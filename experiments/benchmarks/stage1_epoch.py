@@ -47,6 +47,14 @@ class Epochs(pl.Callback):
         self.losses.append(sum(self._steps) / len(self._steps))
 
 
+def drawn_clips(folder: Path, clips: int, size: int) -> Path:
+    """A cache of so many drawn clips of three people, below `folder`."""
+    corpus, cache = folder / "corpus", folder / "cache"
+    write_corpus(corpus, "crema_d", speakers=3, clips_per_speaker=clips // 3, seed=0, size=size)
+    prepare(corpus, "crema_d", cache, size=size, workers=1, progress=False)
+    return cache
+
+
 def fit(
     module: pl.LightningModule,
     watch: pl.Callback,
@@ -109,9 +117,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
-        corpus, cache = Path(folder) / "corpus", Path(folder) / "cache"
-        write_corpus(corpus, "crema_d", speakers=3, clips_per_speaker=args.clips // 3, seed=0, size=128)
-        prepare(corpus, "crema_d", cache, size=128, workers=1, progress=False)
+        cache = drawn_clips(Path(folder), args.clips, 128)
         features, contexts = str(Path(folder) / "features"), str(Path(folder) / "contexts")
         live, _ = epochs(cache, args)
         cached, filling = epochs(cache, args, teacher_cache=features)

@@ -18,11 +18,8 @@ import lightning.pytorch as pl
 import torch
 
 # beside this file
-from stage1_epoch import fit
+from stage1_epoch import drawn_clips, fit
 from training_step import composer
-
-from data_modules.preparation import prepare
-from data_modules.synthetic.corpus import write_corpus
 
 
 class Steps(pl.Callback):
@@ -66,10 +63,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
-        corpus, cache = Path(folder) / "corpus", Path(folder) / "cache"
-        size = 128 if args.paper else 64
-        write_corpus(corpus, "crema_d", speakers=3, clips_per_speaker=args.clips // 3, seed=0, size=size)
-        prepare(corpus, "crema_d", cache, size=size, workers=1, progress=False)
+        cache = drawn_clips(Path(folder), args.clips, 128 if args.paper else 64)
         contexts, maps = Path(folder) / "contexts", Path(folder) / "maps"
         fits = {
             "frozen networks at work": steps(cache, args),
@@ -85,11 +79,11 @@ def main() -> None:
     uncounted = len(first.seconds) // args.epochs
     rows = {
         name: {
-            "cpu_s_per_step": median(fit.seconds[uncounted:]),
-            "speed_up": median(first.seconds[uncounted:]) / median(fit.seconds[uncounted:]),
-            "loss_difference": max(abs(a - b) for a, b in zip(first.losses, fit.losses, strict=True)),
+            "cpu_s_per_step": median(fitted.seconds[uncounted:]),
+            "speed_up": median(first.seconds[uncounted:]) / median(fitted.seconds[uncounted:]),
+            "loss_difference": max(abs(a - b) for a, b in zip(first.losses, fitted.losses, strict=True)),
         }
-        for name, fit in fits.items()
+        for name, fitted in fits.items()
     }
     print(f"{'':26}CPU s a step  speed-up  largest difference of a loss")
     for name, row in rows.items():
@@ -97,7 +91,7 @@ def main() -> None:
             f"{name:26}{row['cpu_s_per_step']:12.3f}{row['speed_up']:10.2f}{row['loss_difference']:14.1e} of "
             f"{max(first.losses):.2f}"
         )
-    print(", ".join(f"{name}: {size / 1e6:.2f} MB a clip" for name, size in sizes.items()))
+    print(", ".join(f"{name}: {count / 1e6:.2f} MB a clip" for name, count in sizes.items()))
     if args.output:
         Path(args.output).parent.mkdir(parents=True, exist_ok=True)
         result = {"rows": rows, "bytes_a_clip": sizes, "paper": args.paper, "threads": args.threads}

@@ -210,8 +210,9 @@ def run_score(args: argparse.Namespace) -> int:
     with _using(args.device):
         protocol.move_to(args.device)
     teachers = _teachers(args.checkpoint, args.teacher)
-    if args.checkpoint:
-        _check_maker(args.checkpoint, pairs)
+    checkpoint = args.checkpoint and {"file": args.checkpoint, "sha256": sha256_of_file(args.checkpoint)}
+    if checkpoint:
+        _check_maker(**checkpoint, pairs=pairs)
     scoring = Scoring(protocol, bootstrap=args.bootstrap)
     errors = Console(stderr=True)
     hidden = not errors.is_terminal
@@ -234,7 +235,6 @@ def run_score(args: argparse.Namespace) -> int:
                 scoring.refuse(pair.clip_id, pair.speaker, clip)
             else:
                 scoring.add(clip)
-    checkpoint = args.checkpoint and {"file": args.checkpoint, "sha256": sha256_of_file(args.checkpoint)}
     meta = {
         "dataset": str(args.real),
         "split": "all pairs of names",
@@ -339,21 +339,19 @@ def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
     return found | taught | {sha256_of_file(checkpoint)}
 
 
-def _check_maker(checkpoint: str, pairs: "list[VideoPair]") -> None:
-    """No video may be, by its sidecar, of another checkpoint; what has no sidecar is believed.
+def _check_maker(file: str, sha256: str, pairs: "list[VideoPair]") -> None:
+    """No video may be, by its sidecar, of another checkpoint than `file`; what has no sidecar is believed.
 
     Raises:
         InputError: naming the first that is.
     """
-    from s2v.files.file_hash import sha256_of_file
     from s2v.generation.sidecar import model_of, sidecar_of
 
-    own = sha256_of_file(checkpoint)
     videos = [pair.generated for pair in pairs if pair.generated is not None]
-    others = [video for video in videos if model_of(video) not in (None, own)]
+    others = [video for video in videos if model_of(video) not in (None, sha256)]
     if others:
         raise InputError(
-            f"{len(others)} of {len(videos)} videos were made by another checkpoint than {checkpoint}, as "
+            f"{len(others)} of {len(videos)} videos were made by another checkpoint than {file}, as "
             f"{sidecar_of(others[0])} says: name that one with --checkpoint, or leave the option out"
         )
 

@@ -171,10 +171,8 @@ class TrainingCLI(LightningCLI):
             key = str(error.full_key or "").removeprefix(f"{self._asked}.")
             reason = str(error.msg or error).splitlines()[0].replace("'..", "'")
             raise InputError(explain_interpolation(key, reason)) from None
-        for name in (
-            "run_dir",
-            "ckpt_path",
-        ):  # a shell variable that is not set would mean the current folder
+        # a shell variable that is not set would mean the current folder
+        for name in ("run_dir", "ckpt_path"):
             if self.config[self._asked].get(name) == "":
                 raise InputError(f"--{name} is empty: give a path, or leave it out")
 
