@@ -21,18 +21,18 @@ def open_container(path: Path) -> av.container.InputContainer:
     """Opens a media file for reading.
 
     Raises:
-        ClipRefused: zero bytes, not a media file, damaged beyond opening, or a playlist.
+        ClipRefused: zero bytes, not to be read, not a media file, damaged beyond opening, or a playlist.
     """
     if not path.is_file():
         raise ClipRefused(f"no file {path.name}")
     if path.stat().st_size == 0:
         raise ClipRefused(f"zero-byte file {path.name}")
-    with path.open("rb") as stream:
-        if stream.read(32).startswith(b"version https://git-lfs"):
-            raise ClipRefused(
-                f"{path.name} is a Git-LFS pointer, not the file: run `git lfs pull` in its repository"
-            )
     try:
+        with path.open("rb") as stream:
+            if stream.read(32).startswith(b"version https://git-lfs"):
+                raise ClipRefused(
+                    f"{path.name} is a Git-LFS pointer, not the file: run `git lfs pull` in its repository"
+                )
         return av.open(
             str(path.absolute()),
             metadata_errors="replace",

@@ -1,6 +1,7 @@
 """The `s2v` command: every subcommand, imported only when it is asked for, so that `--help` is instant."""
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -20,6 +21,9 @@ from s2v.process.sigterm import ended_by_sigterm
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+
+_OF_A_PATH = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
+"""Errors of the system's that are about a path that was given, not about this program."""
 
 
 def _filled_path(text: str) -> Path:
@@ -270,6 +274,14 @@ def _status(args: list[str]) -> int:
         return _dispatch(args)
     except InputError as error:
         print(f"s2v: error: {printable(str(error))}", file=sys.stderr)  # a file's name may hold a newline
+        return EXIT_BAD_INPUT
+    except OSError as error:
+        if error.errno not in _OF_A_PATH or error.filename is None:
+            raise
+        fault = (
+            f"{error.filename} can't be used ({error.strerror}): check the path and who may read or write it"
+        )
+        print(f"s2v: error: {printable(fault)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("s2v: interrupted", file=sys.stderr)

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -191,6 +192,58 @@ def test_arrows_and_names_in_the_c_locale(tmp_path: Path) -> None:
 def test_an_error_is_one_line_whatever_a_name_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "--real", "no\nwhere\x1b[2J", "--generated", "x"]) == 2
     assert capsys.readouterr().err.startswith("s2v: error: no file or folder no\ufffdwhere\ufffd[2J: give")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "export --checkpoint {} --speech a.wav --output a.mp4",
+        "export --checkpoint sdfa:{} --speech a.wav --output a.mp4",
+        "export --checkpoint a.ckpt --speech {} --output a.mp4",
+        "export --checkpoint a.ckpt --speech a.wav --output {}.mp4",
+        "detect {}",
+        "synthesize --output {}/x",
+        "prepare --root {} --layout folder --cache c",
+    ],
+)
+def test_a_name_that_is_too_long_is_one_line(
+    args: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text in a file's place."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.ckpt").write_bytes(b"PK\x03\x04")
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    assert main(args.format("word" * 70).split()) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "wordword" in error and "File name too long" in error
+
+
+def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path) -> None:
+    """Somebody else's; root loses its right to read every file first."""
+    for name in ("a.ckpt", "b.mp4", "a.wav"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04")
+    (tmp_path / "a.ckpt").chmod(0)
+    (tmp_path / "b.mp4").chmod(0)
+    (tmp_path / "locked").mkdir(mode=0)
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() == 0 and not setpriv:
+        pytest.skip("root reads every file, and there is no setpriv to take that away")
+    without_rights = [str(setpriv), "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    for args, words in {
+        "export --checkpoint a.ckpt --speech a.wav --output x.mp4": "a.ckpt can't be used (Permission denied)",
+        "detect b.mp4": "b.mp4 can't be read as a video (b.mp4 cannot be opened: Permission denied)",
+        "detect locked/b.mp4": "locked/b.mp4 can't be used (Permission denied): check the path",
+    }.items():
+        command = [*without_rights, sys.executable, "-m", "s2v", *args.split()]
+        ended = subprocess.run(
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+        assert ended.returncode in (1, 2)
+        assert ended.stderr.count("\n") == 1 and words in ended.stderr
 
 
 def test_sigterm_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
