@@ -19,18 +19,20 @@ def read_still(path: str | Path, size: tuple[int, int]) -> Tensor:
         size: height and width wanted.
 
     Raises:
-        InputError: there is no such file, or it is no picture.
+        InputError: there is no such file, it is no picture, or its greys have more than 8 bits.
     """
     file = Path(path)
     if not file.is_file():
         raise InputError(f"--image: there is no file {file}: check the path")
     try:
         with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):  # which Pillow would cut at 255, white
+                raise ValueError(f"its greys have more than 8 bits, Pillow's mode {opened.mode}")
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"--image: {file} can't be read as a picture ({reason}): convert it to JPEG or PNG"
+            f"--image: {file} can't be read as a picture ({reason}): convert it to JPEG or PNG of 8 bits"
         ) from error
     height, width = size
     fitted = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)

@@ -11,6 +11,7 @@ from lightning.pytorch.cli import LightningCLI
 from PIL import ExifTags, Image
 
 from s2v.cli import main
+from s2v.errors import InputError
 from s2v.generation.sdfa_stream import SDFAStream, generate_sdfa_clip
 from s2v.generation.still_picture import read_still
 from s2v.models.sdfa import SDFA
@@ -96,7 +97,7 @@ def test_published_weights_make_a_video(files: Path, tmp_path: Path) -> None:
         ("sdfa.ckpt", None, "give one with --image"),
         ("sdfa:none.dat", "face.png", "no weights at none.dat"),
         ("sdfa.ckpt", "missing.png", "no file"),
-        ("sdfa.ckpt", "speech.wav", "convert it to JPEG or PNG"),
+        ("sdfa.ckpt", "speech.wav", "convert it to JPEG or PNG of 8 bits"),
         ("s2f_sdfa.ckpt", "face.png", "leave --image out"),
         ("compose.ckpt", "face.png", "leave --image out"),
     ],
@@ -142,6 +143,16 @@ def test_a_picture_that_lies_on_its_side_is_turned_upright(tmp_path: Path) -> No
     picture.save(tmp_path / "camera.png", exif=exif)
     still = read_still(tmp_path / "camera.png", (20, 20))
     assert still[:, 4, 10].tolist() == [200, 0, 0] and still[:, 15, 10].tolist() == [0, 100, 0]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.png", np.uint16), ("a.tif", np.int32), ("b.tif", np.float32)])
+def test_greys_of_more_than_8_bits_are_refused(name: str, kind: type[np.generic], tmp_path: Path) -> None:
+    """They would come out white."""
+    Image.fromarray(np.linspace(0, 65_535, 400).reshape(20, 20).astype(kind)).save(tmp_path / name)
+    with pytest.raises(InputError, match=r"more than 8 bits, .*: convert it to JPEG or PNG of 8 bits"):
+        read_still(tmp_path / name, (20, 20))
+    Image.fromarray(np.full((20, 20), 100, np.uint8)).save(tmp_path / "grey.png")
+    assert (read_still(tmp_path / "grey.png", (20, 20)) == 100).all()
 
 
 def lively(sdfa: SDFA) -> SDFA:
