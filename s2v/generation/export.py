@@ -111,7 +111,7 @@ def run_export(args: argparse.Namespace) -> int:
     elif not Path(weights).is_file():
         raise InputError(f"no weights at {weights}: give the path of an existing file")
     exports = plan_exports(args.speech, args.output)
-    there = {export.output for export in exports if not args.overwrite and export.output.exists()}
+    there = {export.output for export in exports if not args.overwrite and export.output.is_file()}
     missing = [export for export in exports if export.output not in there]
     from s2v.files.file_hash import sha256_of_file
     from s2v.generation.sidecar import model_of

@@ -180,6 +180,17 @@ def test_an_output_that_nobody_reads_is_no_fault_of_the_videos(
     assert sorted(os.listdir(tmp_path / "made")) == ["more.mp4", "more.mp4.json"]
 
 
+def test_a_folder_in_a_videos_place_is_no_video_that_is_kept(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "speech.mp4").mkdir(parents=True)
+    (tmp_path / "out" / "speech.mp4.json").write_text('{"synthetic": true}')
+    assert export(checkpoint, "--speech", speech, "--output", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert "speech.mp4 is a folder" in failure(said.err)
+    assert said.out == "0 written, 0 kept, 1 failed\n"
+
+
 def failure(error: str) -> str:
     (line,) = [line for line in error.splitlines() if line.startswith("failed: ")]
     return line.removeprefix("failed: ")
