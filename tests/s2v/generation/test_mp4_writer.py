@@ -103,14 +103,20 @@ def decord_sound(path: Path) -> np.ndarray:
 
 def test_what_browsers_need(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    write_mp4(path, [faces(30)], [clicks(30 * 640)])
+    write_mp4(path, [faces(60)], [clicks(60 * 640)])
     content = path.read_bytes()
     assert 0 < content.find(b"moov") < content.find(b"mdat")
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert video.codec_context.has_b_frames == 0
+        assert [packet.is_keyframe for packet in container.demux(video)][:60:50] == [True, True]  # to seek to
         assert (audio.codec_context.name, audio.codec_context.profile) == ("aac", "LC")
+        assert audio.rate == 48_000  # players that ignore the edit list are half a frame late, not two
+        assert (video.codec_context.colorspace, video.codec_context.color_range) == (
+            6,
+            1,
+        )  # nobody has to guess
         assert container.metadata["comment"] == COMMENT
         assert "mp4" in container.format.name
 

@@ -12,7 +12,7 @@ from s2v.cli import main
 from s2v.generation.mark_detection import MarkDetector
 from s2v.generation.mp4_writer import write_mp4
 from s2v.generation.provenance_mark import STRENGTH, WAVES, ProvenanceMark, key_phases
-from s2v.generation.sidecar import describe_origin, names_this_video, sidecar_of, write_sidecar
+from s2v.generation.sidecar import describe_origin, model_of, names_this_video, sidecar_of, write_sidecar
 from tests.full import FULL
 
 
@@ -102,12 +102,15 @@ def test_detect_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_a_sidecar_belongs_to_one_file(tmp_path: Path) -> None:
     video = tmp_path / "a.mp4"
     video.write_bytes(b"one")
-    write_sidecar(video, {"synthetic": True}, video)
-    assert names_this_video(video)
+    write_sidecar(video, {"synthetic": True, "model_sha256": "0" * 64}, video)
+    assert names_this_video(video) and model_of(video) == "0" * 64
     video.write_bytes(b"another")
-    assert not names_this_video(video)
-    sidecar_of(video).write_text("[" * 100_000)
-    assert not names_this_video(video)
+    assert not names_this_video(video) and model_of(video) is None
+    for content in (b"[" * 100_000, b"no JSON", b"[1]", b"null", b"\xff\xfe", b""):
+        sidecar_of(video).write_bytes(content)
+        assert not names_this_video(video) and model_of(video) is None
+    sidecar_of(video).unlink()
+    assert not names_this_video(video) and model_of(video) is None
 
 
 def test_the_benchmarks_own_measure_of_encoding() -> None:

@@ -1,3 +1,4 @@
+import struct
 import tracemalloc
 import wave
 from pathlib import Path
@@ -105,11 +106,12 @@ def test_ten_minutes_in_constant_memory(tmp_path: Path) -> None:
     assert peak < 2e6  # the speech as float32 is 38 MB
 
 
-def test_rate_that_changes_within_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rate_that_changes_within_a_file(tmp_path: Path, channels: int) -> None:
     """Joined MP3s are one valid MP3 file."""
     first = write_sound(tmp_path / "a.mp3", tone_with_click(0.6, 44_100, 0.2), 44_100, "libmp3lame")
-    stereo = np.stack([tone_with_click(0.6, 22_050, 0.2)] * 2)
-    second = write_sound(tmp_path / "b.mp3", stereo, 22_050, "libmp3lame", "stereo")
+    other = np.stack([tone_with_click(0.6, 22_050, 0.2)] * channels)
+    second = write_sound(tmp_path / "b.mp3", other, 22_050, "libmp3lame", ["mono", "stereo"][channels - 1])
     (tmp_path / "c.mp3").write_bytes(first.read_bytes() + second.read_bytes())
     assert len(read_speech(tmp_path / "c.mp3")) == pytest.approx(1.2 * 16_000, abs=2_500)
 
@@ -223,7 +225,33 @@ def test_floats_that_are_no_sound_are_refused(tmp_path: Path, codec: str, value:
     assert f"but {path} has {found}" in str(raised.value)
 
 
-def test_odd_file_names(tmp_path: Path) -> None:
+def test_tags_in_an_old_alphabet_are_no_obstacle(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", tone_with_click(0.2, 16_000, 0.1), 16_000, "pcm_s16le")
+    name = "Müller".encode("latin-1")
+    tags = b"INFOINAM" + struct.pack("<I", len(name)) + name
+    path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", len(tags)) + tags)
+    assert len(read_speech(path)) == 3_200
+
+
+def test_a_length_that_can_be_counted_on_is_more_than_what_is_left_of_a_cut_file(tmp_path: Path) -> None:
+    tone = tone_with_click(2.0, 48_000, 0.2)
+    for suffix, codec, stated in [("flac", "flac", True), ("mp3", "libmp3lame", False)]:
+        path = write_sound(tmp_path / f"a.{suffix}", tone, 48_000, codec)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        speech = SpeechFile(path, 1_600)
+        list(speech)
+        assert speech.states_length is stated and speech.seconds < 1.5
+        seconds = speech.seconds
+        next(iter(speech))
+        assert speech.seconds == seconds  # the sound's pass may end before the frames'
+        assert not stated or speech.stated_duration == pytest.approx(2.0)
+    whole = SpeechFile(write_sound(tmp_path / "a.ogg", tone, 48_000, "libopus"))
+    list(whole)
+    assert whole.states_length and whole.stated_duration == pytest.approx(whole.seconds, abs=0.01)
+
+
+def test_odd_file_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     names = [
         "a b.wav",
         'it\'s "so".wav',
@@ -237,6 +265,7 @@ def test_odd_file_names(tmp_path: Path) -> None:
         path = write_sound(tmp_path / "plain.wav", tone_with_click(0.2, 16_000, 0.1), 16_000, "pcm_s16le")
         path.rename(tmp_path / name)
         assert len(read_speech(tmp_path / name)) == 3_200
+        assert len(read_speech(name)) == 3_200
 
 
 def test_real_recordings_agree_with_another_reader(shared_dir: Path) -> None:

@@ -44,6 +44,7 @@ def test_a_length_of_nothing_or_too_much_is_read_to_the_end(tmp_path: Path, stat
         (len(SOUND) - 1, SOUND[:-1] + TAGS, 0),  # many programs forget the padding
         (len(SOUND), SOUND + bytes(9000), 0),  # reserved
         (len(SOUND), SOUND + b"TAG" + b"a song" * 20, 0),
+        (len(SOUND), SOUND + b"TAG\0\0", 0),  # too short for a chunk's header
         (len(SOUND), SOUND[:8000], 0),
     ],
 )
