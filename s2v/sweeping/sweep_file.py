@@ -114,6 +114,8 @@ def distribution(name: str, spec: Any) -> BaseDistribution:
     for key in ("min", "max", "q"):
         if key in spec and not _is_number(spec[key]):
             raise InputError(f"parameters.{name}: {key} must be a number, got {spec[key]!r}")
+        if key in spec and kind == "int_uniform" and spec[key] % 1:  # Optuna would round 0.5 down to 0
+            raise InputError(f"parameters.{name}: {key} of {kind} must be a whole number, got {spec[key]!r}")
     try:
         return make(spec)
     except (ValueError, TypeError) as error:

@@ -32,6 +32,7 @@ def read(tmp_path: Path, content: Any) -> Any:
         ({"value": 3}, CategoricalDistribution([3])),
         ({"values": [0.1, "a", True]}, CategoricalDistribution([0.1, "a", True])),
         ({"min": 1, "max": 5}, IntDistribution(1, 5)),
+        ({"distribution": "int_uniform", "min": 1.0, "max": 5}, IntDistribution(1, 5)),
         ({"min": 1, "max": 5.0}, FloatDistribution(1, 5)),
         ({"distribution": "uniform", "min": 0, "max": 1}, FloatDistribution(0, 1)),
         ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.25}, FloatDistribution(0, 1, step=0.25)),
@@ -55,6 +56,10 @@ def test_distributions(spec: dict[str, Any], expected: Any) -> None:
         ({"min": 1}, "uniform lacks max"),
         ({"min": 1, "max": "1e-3"}, "max must be a number, got '1e-3'"),
         ({"min": 2.0, "max": 1.0}, "parameters.lr: "),
+        (
+            {"distribution": "int_uniform", "min": 0.5, "max": 3},
+            "min of int_uniform must be a whole number, got 0.5",
+        ),
         ({"distribution": "log_uniform_values", "min": 0, "max": 1}, "parameters.lr: "),
         ({"values": []}, "at least one"),
         ({"values": [[1]]}, "must be numbers, words"),
