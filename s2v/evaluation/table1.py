@@ -134,7 +134,7 @@ class Table1:
                 text
                 for metric in PAPER_METRICS
                 for text in (
-                    _cell(values.get(self._compared(metric))),
+                    _cell(values.get(self._compared(metric)), values["total"]),
                     _number(self._paper(name, metric)),
                 )
             ]
@@ -152,9 +152,8 @@ class Table1:
             lines += [table_line(["metric", *map(_titled, self.systems)])]
             lines += [table_line(["---"] * (1 + len(self.systems)))]
             for metric in others:
-                lines.append(
-                    table_line([metric, *(_cell(values.get(metric)) for values in self.systems.values())])
-                )
+                cells = [_cell(values.get(metric), values["total"]) for values in self.systems.values()]
+                lines.append(table_line([metric, *cells]))
         parts = [*lines, *self._by_speaker(), *self._paired(paired_columns), "", *self._notes()]
         return "\n".join(parts) + "\n"
 
@@ -362,11 +361,14 @@ def _titled(name: str) -> str:
     return f"{name} (calibration)" if name in CALIBRATION else f"**{name}**"
 
 
-def _cell(value: dict[str, Any] | None) -> str:
+def _cell(value: dict[str, Any] | None, clips: int) -> str:
+    """0.645 [0.568, 0.676], and on how many clips where these are not all."""
     if value is None or value["mean"] is None:
         return "-"
     text = f"{value['mean']:.3f}"
-    return text if value["low"] is None else f"{text} [{value['low']:.3f}, {value['high']:.3f}]"
+    if value["low"] is not None:
+        text += f" [{value['low']:.3f}, {value['high']:.3f}]"
+    return text if value["n"] == clips else f"{text} ({value['n']} of {clips})"
 
 
 def _number(value: float | None) -> str:

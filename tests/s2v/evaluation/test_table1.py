@@ -14,12 +14,12 @@ from s2v.evaluation.table1 import read_table
 
 def report(path: Path, system: str, ssim: float, **meta: Any) -> Path:
     """A report with one metric, of a system and a calibration row."""
-    estimate = {"mean": ssim, "low": ssim - 0.1, "high": ssim + 0.1, "n": 3}
+    estimate = {"mean": ssim, "low": ssim - 0.1, "high": ssim + 0.1, "n": 4}
     row = {"scored": 3, "total": 4}
     content = {
         "systems": {
             system: {"ssim": estimate, "sharpness": {"mean": None, "low": None, "high": None, "n": 0}} | row,
-            "ground_truth": {"ssim": {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 3}} | row,
+            "ground_truth": {"ssim": {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 4}} | row,
         },
         "meta": {
             "clip_list_sha256": "abc",
@@ -42,6 +42,20 @@ def test_the_paper_closes_12_percent() -> None:
     assert paper_value("crema_d", "ground_truth", "ssim") is paper_value(None, "SDFA", "ssim") is None
 
 
+def test_a_number_of_fewer_clips_than_the_others_says_so(tmp_path: Path) -> None:
+    """A system whose faces are found in one clip of four has a mean of that one, beside the others' of four."""
+    files = {name: report(tmp_path / name, name, 0.5) for name in ("SDFA", "speech2video")}
+    content = json.loads(files["SDFA"].read_text())
+    systems = content["systems"]
+    systems["SDFA"]["ssim"] |= {"n": 3}
+    systems["SDFA"]["mouth_lmd"] = {"mean": 0.065, "low": None, "high": None, "n": 1}
+    systems["ground_truth"]["mouth_lmd"] = {"mean": 0.0, "low": 0.0, "high": 0.0, "n": 4}
+    files["SDFA"].write_text(json.dumps(content))
+    lines = read_table(files, None).as_markdown().splitlines()
+    assert "| **SDFA** | 0.500 [0.400, 0.600] (3 of 4) | - | - | - | - | - | 3/4 |" in lines
+    assert "| mouth_lmd | 0.065 (1 of 4) | - | 0.000 [0.000, 0.000] |" in lines
+
+
 def test_a_table_by_hand(tmp_path: Path) -> None:
     files = {
         name: report(tmp_path / f"{index}.json", name, ssim)
@@ -54,7 +68,7 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     assert "| **SDFA** | 0.700 [0.600, 0.800] | 0.705 | - | 23.568 | - | 5.4 | 3/4 |" in lines
     assert "| ground_truth (calibration) | 1.000 [1.000, 1.000] | - | - | - | - | - | 3/4 |" in lines
     assert "speech2video closes 50% of the SSIM gap between S2F+SDFA and SDFA." in lines
-    assert "SDFA,ssim,0.7,0.6,0.7999999999999999,3,0.705" in table.as_csv().splitlines()
+    assert "SDFA,ssim,0.7,0.6,0.7999999999999999,4,0.705" in table.as_csv().splitlines()
     assert "Speakers weighted alike" not in table.as_markdown()  # reports of older versions
     table.systems["SDFA"]["ssim"]["by_speaker"] = 0.65
     assert table.as_markdown().count("| ssim | 0.650 | - | - | - |") == 1
@@ -78,7 +92,7 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
         "mean": 0.9,
         "low": 0.8,
         "high": 1.0,
-        "n": 40,
+        "n": 4,
         "by_speaker": 0.91,
     }
     assert "| gender_agreement | 0.900 [0.800, 1.000] | - | - | - |" in table.as_markdown()
@@ -140,7 +154,7 @@ def sized_report(path: Path, system: str, size: str, own: float, small: float) -
             "identity_cosine": 0.25,
         }.items():
             mean = mean if name == system else 1.0
-            values[metric] = {"mean": mean, "low": None, "high": None, "n": 3, "by_speaker": mean / 2}
+            values[metric] = {"mean": mean, "low": None, "high": None, "n": 4, "by_speaker": mean / 2}
     path.write_text(json.dumps(content))
     return path
 
@@ -169,7 +183,7 @@ def test_systems_of_two_sizes_are_compared_at_the_small_one(tmp_path: Path) -> N
     own = {"ssim", "psnr", "psnr_mouth", "motion", "lpips"}
     assert not any(f"| {metric} |" in text for metric in own)
     assert not own & {line.split(",")[1] for line in table.as_csv().splitlines()}
-    assert "SDFA,ssim_128x96,0.875,,,3,0.705" in table.as_csv().splitlines()
+    assert "SDFA,ssim_128x96,0.875,,,4,0.705" in table.as_csv().splitlines()
     content = table.as_json()
     assert content["sizes_differ"] and not any(own & values.keys() for values in content["systems"].values())
 
