@@ -161,6 +161,20 @@ def test_a_grid_is_gone_through_once(capsys: pytest.CaptureFixture[str]) -> None
     assert "3 trials failed: found/trials.csv says why" in capsys.readouterr().out
 
 
+def test_the_largest_is_best_where_the_goal_is_to_maximize(capsys: pytest.CaptureFixture[str]) -> None:
+    """(lr - 0.25)^2 is 0.0625, 0.5625 and 0: the table's order, and the overlay's choice."""
+    sweep = write_sweep("grid", {"lr": {"values": [0.0, 1.0, 0.25]}, "name": {"value": "good"}})
+    content = yaml.safe_load(Path("sweep.yaml").read_text())
+    for goal, order in (("maximize", [1, 0, 2]), ("minimize", [2, 0, 1])):
+        content["metric"]["goal"] = goal
+        Path("sweep.yaml").write_text(yaml.safe_dump(content))
+        assert main([*sweep[:-1], goal, "--trials", "3"]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+        assert [int(line.split("│")[1]) for line in lines] == order
+        best = yaml.safe_load(Path(goal, "best.yaml").read_text())
+        assert best["lr"] == (1.0 if goal == "maximize" else 0.25)
+
+
 def test_what_can_not_work_stops_soon(capsys: pytest.CaptureFixture[str]) -> None:
     sweep = write_sweep("random", {**LR, "name": {"value": "bad"}})
     assert main([*sweep, "--trials", "50"]) == 2
