@@ -36,12 +36,14 @@ PLAYED = 3
 """Screens whose videos the browser really plays: 1 second each."""
 
 
-def write_videos(folder: Path, names: list[str], brightness: int, loudness: float = 0.5) -> Path:
-    """One-second videos, 32 x 32, of noise whose loudness rises, so that a shift of it can be measured."""
+def write_videos(
+    folder: Path, names: list[str], brightness: int, loudness: float = 0.5, width: int = 32
+) -> Path:
+    """One-second videos, 32 high, of noise whose loudness rises, so that a shift of it can be measured."""
     noise = torch.rand(FRAMES * 640, generator=torch.Generator().manual_seed(0)) * 2 - 1
     speech = loudness * noise * torch.linspace(0, 1, len(noise))
     for name in names:
-        frames = torch.full((FRAMES, 3, 32, 32), brightness, dtype=torch.uint8)
+        frames = torch.full((FRAMES, 3, 32, width), brightness, dtype=torch.uint8)
         write_mp4(folder / f"{name}.mp4", [frames], [speech], threads=1)
     return folder
 
@@ -396,6 +398,21 @@ def test_clips_that_not_every_folder_has_are_counted(
     ours = write_videos(tmp_path / "ours", [CLIPS[0], "extra"], 100)
     args = ["--systems", f"ours={ours}", "--real", str(real), "--output", str(tmp_path / "study")]
     assert main(["study", "create", *args]) == 0
-    assert "warning: 1 clips are in every folder, no other is shown (ours lacks 1, real lacks 1)" in (
-        capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert "warning: 1 clips are in every folder, no other is shown (ours lacks 1, real lacks 1)" in said
+    assert "differ in size" not in said
+
+
+def test_systems_that_their_pictures_size_tells_apart_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = write_videos(tmp_path / "real", CLIPS[:1], 200)
+    ours = write_videos(tmp_path / "ours", CLIPS[:1], 100, width=48)
+    args = ["--systems", f"ours={ours}", "--real", str(real), "--output", str(tmp_path / "study")]
+    assert main(["study", "create", *args]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "warning: pictures differ in size, which may tell systems apart "
+        "(32x32: real, real, sound shifted; 48x32: ours)"
+    ) in said
+    assert "are in every folder" not in said
