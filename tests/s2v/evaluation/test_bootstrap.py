@@ -88,6 +88,8 @@ def test_draws_without_a_value_are_left_out_of_the_interval() -> None:
 
     found = estimate(totals, ratio, 2, 200, 0)
     assert (found.low, found.mean, found.high) == (3.0, 3.0, 3.0)
+    nothing = estimate(np.zeros((2, 2)), ratio, 2, 200, 0)
+    assert all(math.isnan(value) for value in (nothing.low, nothing.mean, nothing.high))
 
 
 def test_nothing_measured() -> None:

@@ -76,6 +76,7 @@ def test_a_clip_that_one_lacks_is_left_out_of_both() -> None:
     assert (value.low, value.high) == pytest.approx((0.1, 0.4))
     assert found.minus["theirs"]["sharpness"].n == 4
     assert minus(columns({"1": 0.5}), columns({"2": 0.5})).minus == {}
+    assert minus(columns({"1": 0.5}), columns({"1": None})).minus["theirs"].keys() == {"sharpness"}
     assert minus(columns({"1": None}), columns({"1": 0.5})).minus["theirs"].keys() == {"sharpness"}
 
 

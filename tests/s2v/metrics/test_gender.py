@@ -59,6 +59,7 @@ def test_one_gender_alone_is_not_asked() -> None:
     """Every answer would be right."""
     genders = torch.tensor([WOMAN, WOMAN, WOMAN])
     assert gender_agreement(on_circle(0, 1, 2), on_circle(0, 1, 2), torch.arange(3), genders).isnan().all()
+    assert gender_chance(torch.arange(3), genders).isnan().all()
 
 
 def test_a_tie_is_no_agreement() -> None:
