@@ -65,7 +65,10 @@ def finite(value: float) -> float | None:
 def finite_number(value: Any) -> float | None:
     """A number of a file that may hold anything; None for what is none, or not finite."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return finite(float(value)) if is_number else None
+    try:
+        return finite(float(value)) if is_number else None
+    except OverflowError:  # an integer of more than 308 digits
+        return None
 
 
 def estimate_json(value: Estimate) -> dict[str, float | int | None]:

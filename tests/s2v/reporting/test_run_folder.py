@@ -150,6 +150,14 @@ def test_a_report_keeps_what_the_page_shows(tmp_path: Path) -> None:
     assert run.report is not None and list(run.report) == ["systems", "meta"]
 
 
+def test_a_number_too_large_for_any_is_none(tmp_path: Path) -> None:
+    content = report(0.5)
+    content["clips"] = [{"clip_id": "a", "system": "speech2video", "ssim": 10**400, "psnr": 20}]
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    clips = read_run("a", tmp_path).clips
+    assert clips is not None and clips.values.keys() == {"psnr"}
+
+
 def test_videos_are_the_last_step_s_and_mp4_indeed(tmp_path: Path) -> None:
     for place in ("videos", "samples/step-000900", "samples/step-001000"):
         (tmp_path / place).mkdir(parents=True)
