@@ -240,6 +240,19 @@ def test_every_metric_says_where_better_lies() -> None:
     assert "as in real clips is best" in str(page.words)
 
 
+def test_what_runs_were_tested_on_is_said_in_full() -> None:
+    """Two folders of videos that differ in the last letters of their paths; of a hash half tells enough."""
+    folders = [f"/home/researcher/corpora/voxceleb2/{name}" for name in ("dev", "test")]
+    runs = [Run(name, report=report(0.5)) for name in ("a", "b")]
+    for run, folder in zip(runs, folders, strict=True):
+        assert run.report is not None
+        run.report["meta"]["dataset"] = folder
+    cells = Page(report_page(runs, {}, []).partition("<h3>Tested on</h3>")[2].partition("</main>")[0]).texts(
+        "td"
+    )
+    assert cells[:2] == folders and cells[-2:] == ["ab" * 16] * 2
+
+
 def test_one_run_alone_needs_no_names() -> None:
     page = Page(report_page([Run("only", report=report(0.5))], {}, []))
     assert page.texts("h1") == ["only"]
