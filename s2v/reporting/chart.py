@@ -8,7 +8,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from s2v.reporting.metrics_file import Series
 
 WIDTH, HEIGHT = 420, 250
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 28
+LEFT, RIGHT, TOP, BOTTOM = 72, 24, 10, 28
+"""Room for labels: 1.00025e6 left of the axis, half of 100000 beyond its end."""
 LOG_FROM = 50.0
 """Largest over smallest value from which an axis of positive values is logarithmic."""
 FEW_DECADES = 300.0
@@ -30,7 +31,7 @@ def chart_svg(metric: str, lines: list[tuple[int, str, Series]]) -> str:
     log = is_logarithmic(values)
     x_axis = _Axis(min(steps), max(steps), LEFT, WIDTH - RIGHT, log=False)
     y_axis = _Axis(min(values), max(values), HEIGHT - BOTTOM, TOP, log)
-    ends = "; ".join(f"{name} ends at {_label(series[-1][1])}" for _, name, series in lines)
+    ends = "; ".join(f"{name} ends at {series[-1][1]:.4g}" for _, name, series in lines)
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(f"{metric}: {ends}")}">',
     ]
@@ -98,9 +99,8 @@ class _Axis:
 
 
 def _label(value: float) -> str:
+    """A tick's place in so many digits that those of a narrow axis differ: 22.252, 1002.5."""
     if value and (abs(value) >= 1e6 or abs(value) < 1e-3):
-        mantissa, exponent = f"{value:.3e}".split("e")
+        mantissa, exponent = f"{value:.6e}".split("e")
         return f"{float(mantissa):g}e{int(exponent)}"
-    if abs(value) >= 1000:
-        return f"{value:.4g}" if value % 1 else f"{value:.0f}"
-    return f"{value:.4g}"
+    return f"{value:.7g}"

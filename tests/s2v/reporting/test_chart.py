@@ -67,6 +67,20 @@ def test_a_logarithmic_axis_has_ticks_and_room_between_them(
     assert tick_labels([low, high]) == labels
 
 
+@pytest.mark.parametrize(("low", "high", "last"), [(1e6, 1.0012e6, 100_000), (-1.5e-4, -1.1e-4, 20_000)])
+def test_no_label_is_cut_off_at_the_drawing_s_edge(low: float, high: float, last: int) -> None:
+    """A digit of 12 pixels' height is up to 7.7 wide; the last step's label stands about its axis' end."""
+    svg = ElementTree.fromstring(chart_svg("m", [(0, "a", [(0, low), (last, high)])]))
+    for text in svg.iter("text"):
+        place, width = float(text.get("x", "nan")), sum({".": 4, "-": 5}.get(c, 7.7) for c in str(text.text))
+        start = place - width if text.get("text-anchor") == "end" else place - width / 2
+        assert start >= 0 and start + width <= WIDTH, text.text
+    assert str(last) in [text.text for text in svg.iter("text")]
+
+
 def test_a_tick_says_where_it_is() -> None:
     assert tick_labels([1e-4, 1.75e-4]) == ["1.05e-4", "1.2e-4", "1.35e-4", "1.5e-4", "1.65e-4"]
+    assert tick_labels([0.0, 50_000.0]) == ["0", "10000", "20000", "30000", "40000", "50000"]
+    assert tick_labels([22.25, 22.256]) == ["22.2505", "22.252", "22.2535", "22.255"]
+    assert tick_labels([1000.0, 1012.0]) == ["1000", "1002.5", "1005", "1007.5", "1010"]
     assert tick_labels([1e6, 1.75e6]) == ["1.05e6", "1.2e6", "1.35e6", "1.5e6", "1.65e6"]
