@@ -32,11 +32,14 @@ def gathered() -> HeldPictures:
 
 def levels_against(clip: str, speaker: str) -> dict[str, int | str]:
     found = gathered().against(clip, speaker, CLIPS[clip, speaker])
-    shown = {}
+    sent = gathered().for_speaker(speaker).against(clip, speaker, CLIPS[clip, speaker])  # to another process
+    shown: dict[str, int | str] = {}
     for name, what in found.items():
         if isinstance(what, str):
             shown[name] = what
+            assert sent[name] == what
             continue
+        assert isinstance(other := sent[name], Tensor) and torch.equal(other, what)
         assert what.shape == (1, *CLIPS[clip, speaker].shape[1:]) and what.dtype == torch.uint8
         (shown[name],) = what.unique().tolist()
     return shown
@@ -47,6 +50,18 @@ def test_whose_picture_is_held() -> None:
     assert levels_against("a1", "ann") == {ANOTHER_CLIP: 30, MEAN_IMAGE: 50, ANOTHER_SPEAKER: 100}
     assert levels_against("a2", "ann") == {ANOTHER_CLIP: 10, MEAN_IMAGE: 38, ANOTHER_SPEAKER: 100}
     assert levels_against("a3", "ann") == {ANOTHER_CLIP: 10, MEAN_IMAGE: 28, ANOTHER_SPEAKER: 100}
+
+
+def test_two_clips_of_one_speaker_are_held_against_each_other_and_against_nobody_else() -> None:
+    held = HeldPictures()
+    held.add("a1", "ann", flat(10, 20))
+    held.add("a2", "ann", flat(30))
+    found = held.against("a2", "ann", flat(30))
+    mean = found[MEAN_IMAGE]
+    assert isinstance(mean, Tensor) and mean.unique().tolist() == [15]
+    assert found[ANOTHER_SPEAKER] == "no other speaker"
+    held.add("b1", "ben", flat(40))
+    assert held.against("x", "", flat(1))[ANOTHER_SPEAKER] == "the clip's speaker is not known"
 
 
 def test_what_can_not_be_held_is_said() -> None:
