@@ -67,6 +67,7 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     lines = table.as_markdown().splitlines()
     assert "| **SDFA** | 0.700 [0.600, 0.800] | 0.705 | - | 23.568 | - | 5.4 | 3/4 |" in lines
     assert "| ground_truth (calibration) | 1.000 [1.000, 1.000] | - | - | - | - | - | 3/4 |" in lines
+    assert {line.count("|") for line in lines[2:8]} == {9}  # a rule of another length, and it is no table
     assert "speech2video closes 50% of the SSIM gap between S2F+SDFA and SDFA." in lines
     assert "SDFA,ssim,0.7,0.6,0.7999999999999999,4,0.705" in table.as_csv().splitlines()
     assert "Speakers weighted alike" not in table.as_markdown()  # reports of older versions
@@ -81,6 +82,8 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     assert "* SDFA: SDFA.ckpt, sha256 123456789abc\n" in table.as_markdown()
     table.meta["SDFA"]["checkpoint"]["note"] = "of other crops"
     assert "* SDFA: SDFA.ckpt, sha256 123456789abc; of other crops\n" in table.as_markdown()
+    table.meta["S2F+SDFA"]["checkpoint"] = None  # of a module that was tested as it was made
+    assert "* S2F+SDFA: none, sha256 \n" in table.as_markdown()
     table.meta["SDFA"]["genders"] = {
         "speakers": {"female": 5, "male": 6},
         "unlabelled": 1,
