@@ -75,10 +75,12 @@ def folder(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
 def test_everything_of_the_runs_is_on_it(folder: Path) -> None:
     page = Page((folder / "page.html").read_text("utf-8"))
     assert page.open == []
+    assert page.texts("h1") == ["2 runs"]
     assert page.texts("h2") == ["Test", "Videos", "Curves", "Logged once", "Configuration"]
     assert page.texts("h3") == ["Tested on", "hello", EVIL.replace("/", "")]
     assert page.texts("td")[:3] == ["0.500", "3/3", "0.250"] and page.texts("small")[2] == "[0.400, 0.600]"
-    assert "ground_truth" in page.texts("th")  # the runs share it: one row
+    assert "ground_truth" in page.texts("th")  # the runs share it: one row, which is grey
+    assert [row.get("class") for row in page.all("tr")[1:4]] == [None, None, "calibration"]
     assert len(page.all("polyline")) == 2 and page.texts("figcaption") == ["train/loss "]
     assert page.texts("span").count("(logarithmic)") == 1
     assert "model.init_args.lr" in page.texts("th") and "seed_everything" not in page.texts("th")
@@ -116,6 +118,17 @@ def test_videos_beside_the_page_have_names_of_ours(folder: Path) -> None:
     assert "media-src data: 'self'" in str(page.all("meta"))
 
 
+def test_videos_are_embedded_until_the_page_is_full(folder: Path, tmp_path: Path) -> None:
+    """Of three videos, a byte less than the first two take: one is inside. Clips that are not shown are counted."""
+    runs = [folder / EVIL.replace("/", ""), folder / "plain"]
+    sizes = [(run / "videos" / "hello.mp4").stat().st_size for run in runs]
+    command = ["report", *map(str, runs), "--output", str(tmp_path / "page.html")]
+    assert main([*command, "--embed", str((sum(sizes) - 1) / 1e6), "--clips", "1"]) == 0
+    page = Page((tmp_path / "page.html").read_text("utf-8"))
+    assert [str(video["src"])[:10] for video in page.all("video")] == ["data:video", "page_files"]
+    assert page.texts("p").count("1 more clips have videos: --clips shows them.") == 1
+
+
 def test_a_full_disk_leaves_no_half_of_a_video(
     folder: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +140,21 @@ def test_a_full_disk_leaves_no_half_of_a_video(
     assert [path.name for path in small_disk.rglob("*") if path.is_file()] == ["filler"]
 
 
+def test_metrics_of_any_name_are_shown_validation_first() -> None:
+    """What watches over a GAN is neither of training nor of validation; own metrics are in the test's table."""
+    tested = report(0.5)
+    tested["meta"]["own_metrics"] = {"warmth": {"class": "a.B", "better": "up", "definition": "mean of red"}}
+    tested["systems"]["speech2video"]["warmth"] = {"mean": 0.625, "low": None, "high": None, "n": 3}
+    names = ("gan/balance", "train/loss", "val/ssim")
+    run = Run("a", {name: [(0, 1.0), (1, 2.0)] for name in names}, {"lr": "1"}, tested)
+    page = Page(
+        report_page([run, Run("b", config={"lr": "2"}), Run("c", {"gan/balance": [(0, 1.0)]})], {}, [])
+    )
+    assert page.texts("figcaption") == ["val/ssim", "train/loss", "gan/balance"]
+    assert "0.625" in page.texts("td") and "warmth" in page.texts("button")
+    assert "Without a config.yaml: c" in page.texts("p")
+
+
 def test_what_is_no_comparison_is_said() -> None:
     runs = [Run("a", report=report(0.5)), Run("b", report=report(0.5, "cd" * 32))]
     for number, run in enumerate(runs):
@@ -134,6 +162,7 @@ def test_what_is_no_comparison_is_said() -> None:
         run.report["meta"]["judges"] = {
             "identity": {"sha256": str(number), "teacher_used_as_judge": number == 1}
         }
+    runs.append(Run("c", report=report(0.5)))  # without a judge
     text = report_page(runs, {}, [])
     assert Page(text).texts("p")[:3] == [
         "The runs were tested on different lists of clips: their numbers don't compare.",
@@ -228,6 +257,8 @@ def test_a_metric_of_ones_own_is_paired_with_the_same_one_alone(tmp_path: Path) 
     for key, value in (("class", "yours.Warmth"), ("better", "down"), ("definition", "mean of blue")):
         note = f"minus {key}: without motion, measured in another way there"
         assert paired(run(key, **{key: value})) == (["ssim"], [note])
+    other = run_with_clips(tmp_path / "without", {"a": 0.5, "b": 0.7}, own_metrics={"beat": about})
+    assert paired(other) == (["ssim", "motion"], [])  # motion is not of its own there: as in reports before
 
 
 def test_every_metric_says_where_better_lies() -> None:

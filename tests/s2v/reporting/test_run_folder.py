@@ -22,7 +22,9 @@ def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
     write_version(tmp_path, 0, ["0,10,1.0,", "0,20,0.9,", "0,30,0.8,", "0,30,,5"])
     write_version(tmp_path, 2, ["0,20,0.7,", "0,40,0.6,"])
     write_version(tmp_path, 10, ["0,40,,4"])
-    assert read_metrics(find_metrics_files(tmp_path)) == {
+    files = find_metrics_files(tmp_path)
+    assert [path.parent.name for path in files] == ["version_0", "version_2", "version_10"]
+    assert read_metrics(files) == {
         "loss": [(10, 1.0), (20, 0.7), (40, 0.6)],
         "val": [(30, 5.0), (40, 4.0)],
     }
@@ -38,6 +40,12 @@ def test_a_validation_afterwards_replaces_no_curve(tmp_path: Path) -> None:
         "train/loss": [(10, 1.0), (20, 0.5)],
         "val/loss": [(10, 5.0), (20, 4.0), (30, 2.0)],
     }
+
+
+def test_a_validation_alone_is_shown(tmp_path: Path) -> None:
+    """Of a checkpoint from elsewhere: there is no curve that its step 0 could be no part of."""
+    (tmp_path / "metrics.csv").write_text("step,val/loss\n0,3\n")
+    assert read_metrics(find_metrics_files(tmp_path)) == {"val/loss": [(0, 3.0)]}
 
 
 def versions(folder: Path, *texts: list[str]) -> dict[str, list[tuple[int, float]]]:
@@ -76,6 +84,9 @@ def test_a_run_that_has_logged_nothing_yet_is_told_so(rows: str, tmp_path: Path)
     (tmp_path / "metrics.csv").write_text(rows)
     with pytest.raises(InputError, match=r"metrics\.csv has no finite value of any metric .* leave it out"):
         read_run("a", tmp_path)
+    (tmp_path / "metrics.csv").write_text("step,loss\n1,0.5\n")
+    assert read_run("a", tmp_path).metrics == {"loss": [(1, 0.5)]}  # enough for a curve
+    (tmp_path / "metrics.csv").write_text(rows)
     (tmp_path / "config.yaml").write_text("a: 1\n")
     assert read_run("a", tmp_path).config == {"a": "1"}  # there is something to show
 
