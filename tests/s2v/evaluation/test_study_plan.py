@@ -83,6 +83,7 @@ def test_what_can_not_be_planned_is_said() -> None:
     assert default_trials(["a"]) == 6 and default_trials(["a", "b", "c"]) == 12
     with pytest.raises(InputError, match="--trials 6 or more"):
         plan_study(CLIPS, ["a", "b", "c"], {}, 5, 0)
+    assert plan_study(CLIPS, ["a", "b", "c"], {}, 6, 0)
     with pytest.raises(InputError, match="can't be called 'real'"):
         plan_study(CLIPS, ["real"], {}, 5, 0)
     with pytest.raises(InputError, match="at least one system"):

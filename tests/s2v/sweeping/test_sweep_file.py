@@ -80,6 +80,7 @@ def test_what_is_no_distribution(spec: Any, reason: str) -> None:
         ("metric", {"name": "a", "goal": "max"}, "minimize or maximize"),
         ("parameters", {}, "at least one"),
         ("command", "s2v fit", "expected a list"),
+        ("command", ["s2v", 3, "${args}"], "expected a list of words"),
         ("command", ["--run_dir=runs/${oc.env:WANDB_RUN_ID}"], r"\$\{args\} is missing"),
         ("command", ["${args}", "--run_dir=runs/one"], "every trial has its own folder"),
         ("command", ["${args_json}"], r"\$\{args_json\} is not supported"),
