@@ -104,6 +104,10 @@ class CPC(nn.Module):
 
     L = (N + 1) // 160; which samples a latent hears, and where its centre lies, `s2v.speech_time` says. Every call
     starts from an empty recurrent state; `summarise` takes and gives the state for speech that comes in pieces.
+
+    A subclass may have an `encode` and a `summarise` of its own, with `channels` and `hidden` as here. Clips are made
+    from blocks of speech: latent i may hear samples 160 i - 153 to 160 i + 311 alone, and what a context remembers of
+    earlier latents has to be in the state. Otherwise clips are made from other contexts than training has.
     """
 
     def __init__(
