@@ -140,8 +140,11 @@ def explain_interpolation(key: str, reason: str) -> str:
         reason: the first line of its complaint.
     """
     for name, file in CONFIGS.items():
-        if re.search(rf"(?:Error trying to access |init_args\.){name}\.", reason):
+        if re.search(rf"Error trying to access {name}\.", reason):
             return f"the config's {key} needs a {name}, and there is none: add -c {file}"
+    if found := re.search(r"not found \(resolved to '(?:fit|validate|test|predict)\.(.+)'\)", reason):
+        # a class of one's own has other arguments
+        return f"the config's {key} is {found[1]}'s value, but that is not set: give {key} a value of its own"
     return f"the config's {key}: {reason}"
 
 

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule
 
 from s2v.cli import main
 from s2v.errors import InputError
+from s2v.models import cpc
 from s2v.training.config_errors import overruled_options, read_configs
 from s2v.training.training_cli import TrainingParser
 from tests.callbacks.small_gan import SmallGAN
@@ -176,6 +177,28 @@ def test_a_forgotten_representation_is_named(stage: str, capsys: pytest.CaptureF
     line = capsys.readouterr().err
     assert line.count("\n") == 1 and len(line) < 200
     assert line.endswith("add -c experiments/base/representation.yaml\n")
+
+
+class FixedEncoder(cpc.CPC):
+    """A speech encoder whose size is no argument."""
+
+    def __init__(self) -> None:
+        super().__init__(channels=8, hidden=8)
+
+
+@pytest.mark.parametrize("stage", ["compose/compose", "distill/distill"])
+def test_what_a_class_of_ones_own_does_not_take_is_named(
+    stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was told that there is no representation, whose file stood on the command line."""
+    files = ("base/trainer", "data/crema_d", stage, "base/representation")
+    configs = [f"--config={REPOSITORY / 'experiments' / file}.yaml" for file in files]
+    inner = "model.init_args.representation.init_args"
+    assert main(["fit", *configs, f"--{inner}.cpc={FixedEncoder.__module__}.FixedEncoder"]) == 2
+    needed, given = f"{inner}.identity_head.init_args.in_dim", f"{inner}.cpc.init_args.hidden"
+    assert capsys.readouterr().err == (
+        f"s2v: error: the config's {needed} is {given}'s value, but that is not set: give {needed} a value of its own\n"
+    )
 
 
 def test_a_forgotten_stage_is_named(capsys: pytest.CaptureFixture[str]) -> None:
