@@ -46,12 +46,12 @@ def test_sliding_over_a_clip_equals_each_window_alone() -> None:
         torch.testing.assert_close(speech[1, window], alone[0], rtol=1e-4, atol=1e-5)
 
 
-def logged_of(lips: Tensor, speech: Tensor, **settings: float) -> dict[str, float]:
-    """What a validation logs of clips with these embeddings (B, P, D)."""
+def logged_of(lips: Tensor, speech: Tensor, stage: str = "validation", **settings: float) -> dict[str, float]:
+    """What a validation, or a test, logs of clips with these embeddings (B, P, D)."""
     module, logged = training(**settings), dict[str, float]()
     module.forward = lambda *_: (lips, speech)  # type: ignore[method-assign]
     module.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign, assignment]
-    module.validation_step(batch_of([draw_clip(0)]), 0)
+    getattr(module, f"{stage}_step")(batch_of([draw_clip(0)]), 0)
     return logged
 
 
@@ -72,6 +72,14 @@ def test_true_speech_is_compared_with_speech_of_5_to_15_frames_away() -> None:
     found = logged_of(nearness.unsqueeze(0), torch.eye(24).unsqueeze(0))
     # of 2 * (24 - d) pairs at each distance d, 308 in all, those of 5 and 15 are nearer: 38 and 18
     assert found["val/prefers_true"] == pytest.approx(1 - 56 / 308)
+
+
+@pytest.mark.parametrize("windows", [5, 6])
+def test_a_clip_too_short_for_speech_of_5_frames_away_does_not_count(windows: int) -> None:
+    """Its nan was that of the whole test."""
+    found = logged_of(torch.randn(1, windows, 2), torch.randn(1, windows, 2), "test")
+    assert ("test/prefers_true" in found) == (windows == 6)
+    assert not any(math.isnan(value) for value in found.values())
 
 
 def test_augmentation_is_alike_for_all_frames_of_a_clip() -> None:
