@@ -66,7 +66,7 @@ def keras_values(path: str | Path) -> StateDict:
     try:
         with h5py.File(file, "r") as content:
             content.get("model_weights", content).visititems(keep)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError) as error:  # the last two of names and sizes
         reason = " ".join(str(error).split())[:120]
         raise InputError(
             f"{file} ({file.stat().st_size} bytes) can't be read as HDF5: truncated, damaged, or of another "

@@ -77,7 +77,7 @@ def _check_zip(stream: BinaryIO) -> str:
             names = archive.namelist()
             for name in names:
                 archive.open(name).close()  # looks at the part's own header
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, ValueError, struct.error) as error:
         raise _CutShort(f"a PyTorch file without its end ({error})") from error
     if not any(name.endswith("/data.pkl") for name in names):
         raise _Unknown("it is a zip archive of something else")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -338,6 +339,22 @@ def test_hdf5_of_something_else(value: object, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.hdf5: labels is no array of numbers") as error:
         weights.load_mini_xception(tmp_path / "data.hdf5")
     only_line(error)
+
+
+@pytest.mark.parametrize(
+    ("whole", "damaged"),
+    [(b"kernel", b"\xffernel"), (struct.pack("<3Q", 3, 3, 8), struct.pack("<3Q", 2**55, 3, 8))],
+    ids=["name", "size"],
+)
+def test_a_damaged_hdf5_is_one_line(whole: bytes, damaged: bytes, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py", reason="the extra hdf5 is not installed")
+    with h5py.File(tmp_path / "fer.hdf5", "w") as file:
+        file["conv2d_1/kernel"] = np.ones((3, 3, 8))
+    data = (tmp_path / "fer.hdf5").read_bytes()
+    assert whole in data
+    (tmp_path / "fer.hdf5").write_bytes(data.replace(whole, damaged, 1))
+    with pytest.raises(InputError, match=r"can't be read as HDF5: truncated, damaged"):
+        keras_values(tmp_path / "fer.hdf5")
 
 
 def test_keras_values_of_the_other_byte_order(tmp_path: Path) -> None:

@@ -126,6 +126,17 @@ def test_zips_of_other_things_and_with_holes(tmp_path: Path) -> None:
         kind_of_weights(path)
 
 
+@pytest.mark.parametrize("place", [bytes.find, bytes.rfind])  # a part's own header, and the directory
+def test_a_zip_with_a_damaged_name_is_one_line(place: Callable[..., int], tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    write_torch(path)
+    data = bytearray(path.read_bytes())
+    data[place(bytes(data), b"/data.pkl")] = 0x8F
+    path.write_bytes(data)
+    check = check_weights(path)
+    assert check.state == "wrong" and check.mend == "download it again"
+
+
 class Hostile:
     def __init__(self, path: Path) -> None:
         self.path = path
