@@ -190,7 +190,9 @@ class ComposerModule(ComposerLosses):
         self.frame_augmentation: FrameAugmentation | None = _made(FrameAugmentation, frame_augmentation)
         self.clipping: GradientClipping = _made(GradientClipping, clipping)
         check_not_negative(vars(self.clipping), "clipping.")
-        check_at_least_one({"accumulate_grad_batches": accumulate_grad_batches})
+        check_at_least_one(
+            {"accumulate_grad_batches": accumulate_grad_batches, "window_frames": window_frames}
+        )
         self.accumulate_grad_batches = accumulate_grad_batches
         self.optimizer = optimizer or torch.optim.RMSprop
         self.scheduler = scheduler

@@ -21,7 +21,7 @@ from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.hearing_cache import check_heard_as_it_is, filled_hearing_cache, for_students
 from s2v.modules.identity_retrieval import RetrievesIdentity
-from s2v.modules.number_check import check_not_negative, check_positive
+from s2v.modules.number_check import check_at_least_one, check_not_negative, check_positive
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache
 from s2v.speech_time import count_frames, frame_centre
@@ -94,6 +94,7 @@ class DistillModule(RetrievesIdentity):
             {"lr": lr, "normalised_weight": normalised_weight, "contrastive_weight": contrastive_weight}
         )
         check_positive({"temperature": temperature})
+        check_at_least_one({"frames_per_clip": frames_per_clip, "readouts": readouts})
         if context_cache and (finetune_cpc or readouts > 1):
             why = "finetune_cpc trains it" if finetune_cpc else f"readouts is {readouts}: others are read too"
             raise InputError(

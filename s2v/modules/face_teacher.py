@@ -52,6 +52,8 @@ class FaceTeacher(PlainHyperparameters, SharedValidation):
         super().__init__()
         self.save_hyperparameters()
         check_not_negative({"lr": lr, "weight_decay": weight_decay})
+        if not 0 <= label_smoothing <= 1:
+            raise InputError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
         self.face = FaceNetwork(network)
         self.labels = labels
         self.lr = lr

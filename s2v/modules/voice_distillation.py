@@ -17,7 +17,7 @@ from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
-from s2v.modules.number_check import check_not_negative, check_positive
+from s2v.modules.number_check import check_at_least_one, check_not_negative, check_positive
 
 
 class VoiceEncoderModule(RetrievesIdentity):
@@ -55,12 +55,14 @@ class VoiceEncoderModule(RetrievesIdentity):
         check_not_negative(
             {
                 "lr": lr,
+                "lr_decay": lr_decay,
                 "difference_weight": difference_weight,
                 "normalised_weight": normalised_weight,
                 "distill_weight": distill_weight,
             }
         )
         check_positive({"temperature": temperature})
+        check_at_least_one({"decay_steps": decay_steps})
         self.voice = voice
         self.identity_teacher = identity_teacher
         self.difference_weight = difference_weight

@@ -12,7 +12,7 @@ from s2v.models.identity_branch import aligned_channels
 from s2v.models.width import scaled_channels
 from s2v.modules.number_check import check_at_least_one, check_not_negative
 from s2v.modules.sdfa import SDFALearningRates, SDFALossWeights
-from tests.s2v.modules.small_modules import distill
+from tests.s2v.modules.small_modules import composer, distill
 from tests.s2v.modules.test_cpc_pretraining import pretraining
 from tests.s2v.modules.test_face_teacher import teacher
 from tests.s2v.modules.test_sdfa import sdfa
@@ -37,6 +37,10 @@ def voice_encoder(**settings: Any) -> Any:
         (voice_encoder, "difference_weight"),
         (voice_encoder, "normalised_weight"),
         (voice_encoder, "distill_weight"),
+        (voice_encoder, "lr_decay"),
+        (training, "shift"),
+        (training, "tolerance"),
+        (sdfa, "decay"),
         (distill, "lr"),
         (distill, "normalised_weight"),
         (distill, "contrastive_weight"),
@@ -48,6 +52,31 @@ def test_learning_rates_and_loss_weights_are_refused_where_the_module_is_made(
     assert make(**{name: 0.0})
     with pytest.raises(InputError, match=re.escape(f"{name} must be 0 or more and finite, got {value}")):
         make(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (distill, "frames_per_clip"),
+        (distill, "readouts"),
+        (voice_encoder, "decay_steps"),
+        (composer, "window_frames"),
+    ],
+)
+def test_counts_are_refused_that_ended_a_fit_or_never_ended(
+    make: Callable[..., Any], name: str, value: int
+) -> None:
+    assert make(**{name: 1})
+    with pytest.raises(InputError, match=re.escape(f"{name} must be at least 1, got {value}")):
+        make(**{name: value})
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
+def test_labels_are_smoothed_by_a_share(value: float) -> None:
+    assert teacher(label_smoothing=1.0)
+    with pytest.raises(InputError, match=f"label_smoothing must be from 0 to 1, got {value}"):
+        teacher(label_smoothing=value)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
