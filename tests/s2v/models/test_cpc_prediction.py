@@ -45,6 +45,17 @@ def test_the_latent_to_be_predicted_is_no_negative() -> None:
     assert accuracy == 1 and loss < 0.05
 
 
+def test_what_all_latents_share_and_their_size_do_not_matter() -> None:
+    """With one large direction in all of them the loss would stay at chance for thousands of steps."""
+    prediction = FuturePrediction(16, 8, steps_ahead=2, negatives=32)
+    latents, contexts = torch.randn(2, 40, 16), torch.randn(2, 40, 8)
+    losses = []
+    for some in ((latents, contexts), (5 * latents + 30, contexts), (latents, 5 * contexts + 30)):
+        torch.manual_seed(0)
+        losses.append(prediction(*some)[0].item())
+    assert losses == pytest.approx([losses[0]] * 3, abs=1e-3)
+
+
 def test_starts_near_chance() -> None:
     torch.manual_seed(0)
     loss, accuracy = FuturePrediction(16, 8, negatives=64)(torch.randn(4, 80, 16), torch.randn(4, 80, 8))

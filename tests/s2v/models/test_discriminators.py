@@ -25,6 +25,24 @@ def test_identity_scores_and_running_scales() -> None:
     assert torch.equal(discriminator.scales, before)
 
 
+def test_identity_scales_are_running_means_and_of_dark_maps_no_nan() -> None:
+    discriminator = IdentityDiscriminator(feature_width=1 / 16, width=1 / 16)
+    of = [torch.full((1, 1, 2, 2), value) for value in (6.0, 2.0, 0.0)]
+    for maps, expected in zip(
+        ([of[0]] * 3, [of[1]] * 3, [of[1], of[1], of[2]]), (6.0, 4.0, None), strict=True
+    ):
+        scaled = discriminator.normalise_real(maps)
+        if expected is not None:
+            assert discriminator.scales.tolist() == pytest.approx([expected] * 3)
+    assert discriminator.scales.tolist() == pytest.approx([10 / 3, 10 / 3, 8 / 3])
+    assert scaled[2].eq(0).all()
+    discriminator.scales_seen.fill_(1000)  # later ones move them by a hundredth
+    discriminator.normalise_real([torch.full((1, 1, 2, 2), 10 / 3 + 1)] * 3)
+    assert discriminator.scales[0].item() == pytest.approx(10 / 3 + 0.01)
+    dark = IdentityDiscriminator(feature_width=1 / 16, width=1 / 16)
+    assert all(m.eq(0).all() for m in dark.normalise_real([of[2]] * 3))
+
+
 def test_frame_scores_patches() -> None:
     assert FrameDiscriminator(width=1 / 16)(torch.randn(3, 3, 64, 64)).shape == (3, 1, 4, 4)
 

@@ -74,6 +74,30 @@ def test_joined_upsampling_is_one_transposed_convolution_of_the_concatenation() 
     assert torch.allclose(stage(features, stage.from_identity(identity)), expected, atol=1e-5)
 
 
+def test_it_begins_as_a_short_stack_that_paints_nearly_grey_from_maps_of_unit_size() -> None:
+    torch.manual_seed(0)
+    generator = Speech2VideoGenerator(16, 24, 8, image_size=64, width=1 / 8, feature_width=1 / 8)
+    frames, maps = generator(torch.randn(8, 2, 16), torch.randn(8, 24), torch.randn(8, 8))
+    assert frames.abs().mean() < 0.2
+    # a ReLU behind a convolution that keeps the mean square halves it
+    assert all(0.6 < m.square().mean().sqrt() < 0.8 for m in maps)
+    for stage in generator.frame_decoder.stages:
+        assert isinstance(stage, JoinedUpsampling)
+        features = torch.randn(2, stage.from_frame.in_channels, 4, 4)
+        torch.testing.assert_close(stage(features, None), stage.normalise(stage.from_frame(features)))
+
+
+def test_the_sizes_of_what_it_is_told_do_not_matter_in_training() -> None:
+    """nu's entries share an offset, contexts are small and mu's logits large."""
+    torch.manual_seed(0)
+    generator = Speech2VideoGenerator(16, 24, 8, image_size=32, width=1 / 16, feature_width=1 / 16)
+    contexts, nu, mu = torch.randn(4, 3, 16), torch.randn(4, 24), torch.randn(4, 8)
+    frames, maps = generator(contexts, nu, mu)
+    others, other_maps = generator(0.1 * contexts + 1, 20 * nu + 50, 30 * mu - 5)
+    torch.testing.assert_close(other_maps, maps, atol=1e-2, rtol=0)
+    torch.testing.assert_close(others, frames, atol=1e-2, rtol=0)
+
+
 def test_identity_emotion_and_context_each_reach_the_picture() -> None:
     generator = Speech2VideoGenerator(16, 24, 8, image_size=32, width=1 / 16, feature_width=1 / 16).eval()
     contexts, nu, mu = torch.randn(1, 1, 16), torch.randn(1, 24), torch.randn(1, 8)

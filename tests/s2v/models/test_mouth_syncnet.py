@@ -79,6 +79,14 @@ def test_sees_the_mouth_alone(network: MouthSyncNet) -> None:
     assert (network.prepare_lips(frames) == 90).all()
 
 
+@torch.no_grad()
+def test_mid_grey_is_zero_to_the_network(network: MouthSyncNet) -> None:
+    pictures = network.pictures(torch.zeros(5, 3, 48, 48))
+    alone = network.lips(pictures.T.unsqueeze(0))[0, :, 0]
+    grey = network.embed_lip_track(torch.full((5, 3, 48, 48), 127.5))
+    torch.testing.assert_close(grey[0], alone / alone.norm())
+
+
 def test_unknown_region_is_an_input_error() -> None:
     with pytest.raises(InputError, match="one of full, lower, mouth, but got 'nose'"):
         MouthSyncNet(region="nose")  # type: ignore[arg-type]

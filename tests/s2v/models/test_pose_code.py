@@ -85,6 +85,20 @@ def test_memory_holds_the_means_and_the_latest_codes_of_each_speaker() -> None:
     assert (memory.nus[0] - later.mean(0)).norm() < (later[:4].mean(0) - later.mean(0)).norm()
 
 
+def test_what_is_remembered_follows_the_latest_clips() -> None:
+    """Once it rests on enough clips, a new one moves a mean nu by a tenth and a mean frame by a twenty-fifth."""
+    memory, black = code().eval(), torch.full((4, 1, 3, 32, 32), -1.0)
+    nobody = torch.zeros(4, dtype=torch.long)
+    for _ in range(15):
+        memory(black, torch.zeros(4, 4), nobody)
+    memory(-black[:1], torch.ones(1, 4), nobody[:1])
+    torch.testing.assert_close(memory.nus[0], torch.full((4,), 0.1))
+    assert memory.faces[0, 0, 0, 0].item() == pytest.approx(-1 + 2 * 0.04)
+    memory(-black[:2], torch.ones(2, 4), nobody[:2])  # as one after the other would
+    torch.testing.assert_close(memory.nus[0], torch.full((4,), 1 - 0.9**3))
+    assert memory.faces[0, 0, 0, 0].item() == pytest.approx(1 - 2 * 0.96**3)
+
+
 def test_more_clips_of_a_speaker_than_places_keep_the_first_of_them() -> None:
     memory = code()
     codes = memory(frames(20), torch.zeros(20, 4), torch.zeros(20, dtype=torch.long))

@@ -93,6 +93,21 @@ def test_noise_has_the_published_size() -> None:
     assert noise.shape == (4, 500, 10) and noise.std().item() == pytest.approx(0.33, abs=0.01)
 
 
+def test_noise_is_shaped_by_a_gru_and_tanh_and_goes_on_from_its_state() -> None:
+    torch.manual_seed(0)
+    decoder, noise = SDFADecoder((32, 24), width=0.125), 3 * torch.randn(2, 6, 10)
+    shaped, _ = decoder.shape_noise(noise)
+    torch.testing.assert_close(shaped, decoder.rnn_noise(noise)[0].tanh())
+    first, state = decoder.shape_noise(noise[:, :4])
+    torch.testing.assert_close(torch.cat([first, decoder.shape_noise(noise[:, 4:], state)[0]], dim=1), shaped)
+
+
+def test_the_size_of_a_voices_vector_does_not_matter_in_training() -> None:
+    torch.manual_seed(0)
+    identity, vector = VoiceIdentity(12, code_dim=5), torch.randn(4, 12)
+    torch.testing.assert_close(identity(20 * vector + 50).code, identity(vector).code, atol=1e-3, rtol=0)
+
+
 def test_identity_from_a_picture_and_from_a_voice() -> None:
     found = PictureIdentity((32, 24), code_dim=5, width=0.125)(torch.randn(2, 3, 32, 24))
     assert found.code.shape == (2, 5)

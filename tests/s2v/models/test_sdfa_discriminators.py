@@ -37,6 +37,13 @@ def test_the_sync_discriminator_sees_the_mouth_half_alone() -> None:
     assert (judge(speech, changed) - judge(speech, lips)).abs().min() > 1e-6
 
 
+def test_the_sync_discriminator_begins_undecided_with_the_closer_the_likelier() -> None:
+    torch.manual_seed(0)
+    judge = SpeechLipsDiscriminator(32, 0.125)
+    assert judge(torch.randn(8, 10_000), torch.randn(8, 5, 3, 32, 32)).abs().mean() < 1
+    assert judge.score(torch.tensor([[0.1]])) > judge.score(torch.tensor([[0.2]]))
+
+
 def test_a_snippet_is_five_frames_in_a_row() -> None:
     frames = torch.arange(16.0).view(2, 8, 1, 1, 1)
     found = snippet(frames, 3)

@@ -86,3 +86,12 @@ def test_students(layers: int) -> None:
     out = head(torch.randn(7, 8))
     assert out.shape == (7, 5)
     assert out.min() >= 0
+
+
+def test_logits_may_be_negative_and_units_are_dropped_in_training_alone() -> None:
+    torch.manual_seed(0)
+    head, omega = StudentHead(8, 16, 5, dropout=0.5), torch.randn(7, 8)
+    assert head(omega).min() < 0
+    assert not torch.equal(head(omega), head(omega))
+    head.eval()
+    assert torch.equal(head(omega), head(omega))

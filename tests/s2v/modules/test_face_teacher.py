@@ -131,6 +131,18 @@ def test_augmentation_moves_by_up_to_its_share_of_the_side() -> None:
         assert -8 <= moved.min() <= -7 and 7 <= moved.max() <= 8
 
 
+def test_augmentation_lights_by_up_to_its_share() -> None:
+    """Black is raised by up to a tenth of white; between 0 and 100 up to a tenth comes or goes."""
+    torch.manual_seed(0)
+    faces = torch.full((200, 3, 8, 8), 100.0)
+    faces[..., :4] = 0
+    lit = teacher(shift=0.0, light=0.1).augment(faces)
+    black, grey = lit[:, 0, 0, 1], lit[:, 0, 0, 6]
+    assert black.min() == 0 and 24 < black.max() <= 25.5
+    contrast = (grey - black)[black > 0]
+    assert 90 <= contrast.min() < 92 and 108 < contrast.max() <= 110
+
+
 def test_the_weight_decay_is_adamws(tmp_path: Path) -> None:
     module = teacher(weight_decay=0.3)
     module.trainer = trainer(tmp_path, max_steps=5, max_epochs=-1)
