@@ -148,8 +148,8 @@ def warn_of_another_stage1(
     own = {f"representation.{name}": value.cpu() for name, value in representation.state_dict().items()}
     if not all(name in initial and torch.equal(initial[name], value) for name, value in own.items()):
         rank_zero_warn(
-            f"{initial_path} was trained on another stage 1 than {path}: its generator has to learn anew what it "
-            "is told"
+            f"{initial_path} was trained on another stage 1 than {path or 'this one, which has no checkpoint'}: its "
+            "generator has to learn anew what it is told"
         )
 
 

@@ -68,7 +68,9 @@ def test_stage_2_begins_with_the_others_networks_and_its_own_stage_1(
     module = composer(feature_network=face_file, initial_checkpoint=path)
     own = parts(module.state_dict(), "representation")
     own = {name: value.clone() for name, value in own.items()}
-    with pytest.warns(UserWarning, match="trained on another stage 1 than None"):
+    with pytest.warns(
+        UserWarning, match="trained on another stage 1 than this one, which has no checkpoint: its"
+    ):
         first = fit(module, tmp_path)
     assert_same(parts(first.state, "discriminators"), parts(saved(other), "discriminators"))
     for state in (first.state, first.saved):  # GeneratorEMA's average begins with these too
