@@ -103,6 +103,28 @@ def test_ranks_share_what_is_missing_and_count_the_datas_frames(crema_d_cache: P
     assert [len(of_rank) for of_rank in files] == [6, 6] and len(files[0] | files[1]) == 12
 
 
+def test_another_output_or_source_of_the_same_weights_is_kept_apart(
+    crema_d_cache: Path, tmp_path: Path
+) -> None:
+    """Logits in the place of embeddings, or of another size of picture, would be learnt without a word."""
+    data = faces(crema_d_cache)
+    data.setup()
+    teacher = FaceNetwork(Colours())
+    strategy = SimpleNamespace(barrier=lambda name: None)
+    fit: Any = SimpleNamespace(datamodule=data, global_rank=0, world_size=1, strategy=strategy)
+    clip_id = data.clips("train")[0].clip_id
+
+    def kept(output: str, source: str) -> torch.Tensor:
+        networks: dict[str, nn.Module] = {"identity": teacher, "emotion": teacher}
+        cache, _ = filled_teacher_cache(str(tmp_path), fit, networks, output, [source], torch.device("cpu"))
+        return cache.read(clip_id, mu=...)[0]
+
+    assert [kept(output, "a").shape[1] for output in ("logits", "embedding", "logits")] == [2, 3, 2]
+    assert len(list(tmp_path.iterdir())) == 2
+    kept("logits", "b")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     cache = TeacherCache(str(tmp_path), "t")
     cache.missing({"clip": "source"})
