@@ -27,7 +27,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     Args:
         dirpath: folder of the checkpoint.
-        every_n_train_steps: steps from one to the next.
+        every_n_train_steps: steps from one to the next; 0: at epochs' ends only.
         name: the checkpoint's file is `name`.ckpt; another than "last" where last.ckpt stands for a finished fit.
     """
 
@@ -63,7 +63,8 @@ class LastCheckpoint(ModelCheckpoint):
         step, every = trainer.global_step, self._every_n_train_steps
         logs_every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         stopped = trainer.received_sigterm and trainer.world_size == 1
-        if (step % every == 0 or stopped) and step % logs_every == 0:
+        due = stopped or (every > 0 and step % every == 0)
+        if due and logs_every > 0 and step % logs_every == 0:
             metrics = trainer.logged_metrics.items()
             self._last_row = {
                 "step": step - 1,

@@ -125,6 +125,15 @@ def test_a_checkpoint_at_an_epochs_end_has_no_row_left_to_log(tmp_path: Path) ->
     assert saved["callbacks"][saving.state_key]["last_row"] == {}
 
 
+@pytest.mark.parametrize(("every", "logs_every"), [(1, 0), (0, 1)])
+def test_zero_is_never(every: int, logs_every: int, tmp_path: Path) -> None:
+    """As Lightning has it of both: a division by it ended the fit."""
+    saving = LastCheckpoint(str(tmp_path), every)
+    run = trainer(tmp_path, saving, max_epochs=1, log_every_n_steps=logs_every)
+    run.fit(Logged(), datamodule=ShuffledClips())
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
 class Stopped(pl.Callback):
     """SIGTERM while a step is made."""
 
