@@ -178,7 +178,8 @@ def overruled_options(args: list[str], configs: Mapping[str, dict]) -> dict[str,
         value = value if is_set else after
         if option in ("--config", "-c"):
             for name, said in stated.items():
-                if _differs(configs.get(value), name[2:].split("."), said):
+                # what an option appends to a list, a config that appends too leaves in place
+                if _differs(configs.get(value), name[2:].removesuffix("+").split("."), said):
                     overruled[name] = value
         elif option.startswith("--"):
             overruled.pop(option, None)

@@ -240,3 +240,11 @@ def test_options_before_a_config_that_sets_them(tmp_path: Path) -> None:
         assert overruled(before) == {"--run_dir": config}  # max_steps is the same
         assert overruled([*before, "--run_dir=runs/b"]) == {}
         assert overruled(["fit", *form, "--run_dir", "runs/b"]) == {}
+
+
+def test_an_option_that_appends_is_overruled_by_a_whole_list_only(tmp_path: Path) -> None:
+    config = str(tmp_path / "config.yaml")
+    for key, overruled in (("callbacks+", {}), ("callbacks", {"--trainer.callbacks+": config})):
+        Path(config).write_text(f"trainer:\n  {key}: [a.B]\n")
+        args = ["fit", "--trainer.callbacks+=a.C", "--config", config]
+        assert overruled_options(args, read_configs(args)) == overruled
