@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from callbacks.kept_clips import KeptClips
 from s2v.errors import InputError
 from s2v.evaluation.kept_clip import KeptClip, read_kept_clips
-from tests.s2v.modules.small_faces import EMOTIONS, SPEAKERS, SmallFaces, draw_clip, trainer
+from tests.s2v.modules.small_faces import EMOTIONS, SPEAKERS, SmallFaces, batch_of, draw_clip, trainer
 
 
 class Negative(pl.LightningModule):
@@ -40,6 +41,21 @@ def test_evenly_spaced_clips_are_kept_as_they_were_made(tmp_path: Path) -> None:
         assert clip.title == f"{SPEAKERS[drawn['speaker']]} {EMOTIONS[drawn['emotion']]}"
         assert torch.equal(clip.real, drawn["frames"]) and torch.equal(clip.generated, 255 - drawn["frames"])
         assert torch.equal(clip.speech, drawn["speech"])
+
+
+class Strangers(SmallFaces):
+    """Two clips without an emotion, one of them of nobody known."""
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        clips: Any = [draw_clip(index) | {"emotion": -1} for index in range(2)]
+        clips[0]["speaker"] = -1
+        return DataLoader(clips, collate_fn=lambda batch: batch_of(batch, None))
+
+
+def test_a_clip_without_labels_is_called_by_its_id(tmp_path: Path) -> None:
+    callback = KeptClips(str(tmp_path))
+    trainer(tmp_path, callback).test(Negative(), datamodule=Strangers(), verbose=False)
+    assert [clip.title for clip in read_kept_clips(tmp_path)] == ["clip0", SPEAKERS[1]]
 
 
 def test_a_short_split_is_kept_whole(tmp_path: Path) -> None:

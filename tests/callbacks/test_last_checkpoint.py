@@ -227,6 +227,7 @@ def goes_on(folder: Path, epochs: int, checkpoint: Path | None) -> int:
     best = ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False)
     run = trainer(folder, best, LastCheckpoint(str(folder)), max_epochs=epochs)
     run.fit(Worsening(), datamodule=ShuffledClips(), ckpt_path=checkpoint)
+    assert Path(best.best_model_path) == folder / "best.ckpt"  # which --test_after_fit best takes
     return int(torch.load(folder / "best.ckpt", weights_only=True)["global_step"])
 
 

@@ -163,17 +163,21 @@ def test_a_constant_rate_in_place_of_a_schedule(tmp_path: Path) -> None:
             assert [step[name] for step in steps] == [asked[name]] * 2
 
 
-def test_unchanged_it_stays_to_the_bit(tmp_path: Path) -> None:
-    def line() -> Line:
-        return Line(lambda p: Adam(p, lr=0.1), lambda o: StepLR(o, 1, gamma=0.7))
+@pytest.mark.parametrize(
+    "schedule", [lambda o: StepLR(o, 1, gamma=0.7), lambda o: OneCycleLR(o, 0.1, total_steps=8)]
+)
+def test_unchanged_it_stays_to_the_bit(tmp_path: Path, schedule: Any) -> None:
+    """A cycle moves Adam's betas as well."""
 
-    used(tmp_path / "whole", line(), 4)
-    resumed(tmp_path, line(), line())
-    whole, again = (
-        torch.load(tmp_path / name / "end.ckpt", weights_only=True) for name in ("whole", "after")
-    )
-    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
-        torch.testing.assert_close(again[part], whole[part], rtol=0, atol=0)
+    def line() -> Line:
+        return Line(lambda p: Adam(p, lr=0.1), schedule)
+
+    whole = used(tmp_path / "whole", line(), 4)
+    assert resumed(tmp_path, line(), line()) == whole[2:]
+    end, again = (torch.load(tmp_path / name / "end.ckpt", weights_only=True) for name in ("whole", "after"))
+    for part in ("state_dict", "optimizer_states"):
+        torch.testing.assert_close(again[part], end[part], rtol=0, atol=0)
+    assert again["lr_schedulers"] == end["lr_schedulers"]
 
 
 def test_another_optimizer_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from callbacks.reproducible_randomness import ReproducibleRandomness
+from data_modules.shared_batches import SharedBatches
 from tests.callbacks.small_gan import SmallGAN, loader, trainer
 
 
@@ -62,6 +63,25 @@ def test_all_ranks_validate_by_the_same_draws() -> None:
         ReproducibleRandomness(3).on_validation_batch_start(process, SmallGAN(), None, 0)
         found.append(Draws.draw())
     assert found[0] == found[1]
+
+
+def test_batches_dealt_out_among_processes_have_the_draws_of_one() -> None:
+    found = []
+    for rank, shares, batch_idx in ((1, 2, 1), (0, 1, 3)):
+        loader = SimpleNamespace(sampler=SharedBatches(8, 2, rank, shares))
+        process: Any = SimpleNamespace(global_rank=rank, val_dataloaders=loader)
+        ReproducibleRandomness(3).on_validation_batch_start(process, SmallGAN(), None, batch_idx)
+        found.append(Draws.draw())
+    assert found[0] == found[1]
+
+
+def test_each_clip_of_a_test_has_its_own_draws_the_same_each_time() -> None:
+    found = []
+    for batch_idx in (0, 1, 0):
+        ReproducibleRandomness(3).on_test_batch_start(SimpleNamespace(), SmallGAN(), None, batch_idx)  # type: ignore[arg-type]
+        found.append(Draws.draw())
+    assert found[0] == found[2]
+    assert all(one != other for one, other in zip(*found[:2], strict=True))
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 5])
