@@ -1,12 +1,14 @@
 """What CompiledNetworks compiles and refuses; tests/s2v/modules/test_compiled_fits.py has the numbers."""
 
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch._dynamo import register_backend
 from torch._dynamo.utils import counters
 
 from callbacks.compiled_networks import CompiledNetworks
@@ -43,6 +45,30 @@ def test_compiles_the_methods_that_a_network_names(tmp_path: Path) -> None:
     assert counters["stats"]["unique_graphs"] == 1
     frame.score_maps(wanted)  # not named
     assert counters["stats"]["unique_graphs"] == 1
+
+
+@register_backend(name="noted")
+def noted(graph: torch.fx.GraphModule, inputs: Any, **options: Any) -> Callable[..., Any]:
+    """Compiles nothing, and notes the mode that each graph would be compiled in."""
+    MODES.append(options.get("mode"))
+    return graph.forward
+
+
+MODES: list[str | None] = []
+
+
+@pytest.mark.parametrize(("dynamic", "graphs"), [(True, 1), (None, 2), (False, 10)])
+def test_options_reach_torch_compile(tmp_path: Path, dynamic: bool | None, graphs: int) -> None:
+    """PyTorch itself compiles one network in 8 ways at most."""
+    torch._dynamo.reset()
+    MODES.clear()
+    module = SmallGAN()
+    module.discriminators["frame"] = FrameDiscriminator(width=1 / 16, layers=1, normalise=False)
+    with torch._dynamo.config.patch(recompile_limit=8):
+        start(tmp_path, module, backend="noted", mode="max-autotune", dynamic=dynamic)
+        for clips in range(2, 12):
+            module.discriminators["frame"](torch.rand(clips, 3, 8, 8))
+    assert len(MODES) == graphs and set(MODES) == {"max-autotune"}
 
 
 def test_the_checkpoint_is_that_of_an_eager_fit(tmp_path: Path) -> None:

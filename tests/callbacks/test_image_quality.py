@@ -1,5 +1,6 @@
 """The logged numbers are the metric's over all validation clips, on one process and on two."""
 
+import math
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -49,6 +50,25 @@ def test_logs_the_mean_over_clips(tmp_path: Path) -> None:
     found = {name: value.item() for name, value in run.callback_metrics.items()}
     assert found == pytest.approx(expected(), abs=1e-4)
     assert expected()["val/psnr_mouth"] == pytest.approx(34.15, abs=0.01)  # 20 log10(255 / 5)
+
+
+class Mumbling(SpeakingSquares):
+    """Wrong in the lower half alone."""
+
+    def validation_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, torch.Tensor]:
+        found = super().validation_step(batch, batch_idx)
+        real = found["real_frames"]
+        half = real.shape[-2] // 2
+        return found | {"fake_frames": torch.cat([real[..., :half, :], -real[..., half:, :]], dim=-2)}
+
+
+def test_the_mouth_is_the_lower_half(tmp_path: Path) -> None:
+    """A squared error of half of the picture counts twice there: 3 dB."""
+    run = trainer(tmp_path)
+    run.validate(Mumbling(), datamodule=Squares(val=validation()), verbose=False)
+    found = {name: value.item() for name, value in run.callback_metrics.items()}
+    assert found["val/psnr"] - found["val/psnr_mouth"] == pytest.approx(10 * math.log10(2), abs=1e-3)
+    assert found["val/ssim_mouth"] < found["val/ssim"] - 0.1
 
 
 def test_lpips_where_its_weights_are_given(tmp_path: Path) -> None:

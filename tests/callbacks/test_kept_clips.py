@@ -43,6 +43,20 @@ def test_evenly_spaced_clips_are_kept_as_they_were_made(tmp_path: Path) -> None:
         assert torch.equal(clip.speech, drawn["speech"])
 
 
+class UpperHalf(Negative):
+    """Returns the part of the real frames that it makes."""
+
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        upper = batch["frames"][0][..., :16, :]
+        return {"generated": 255 - upper, "real": upper}
+
+
+def test_real_frames_are_those_that_the_module_is_measured_on(tmp_path: Path) -> None:
+    trainer(tmp_path, KeptClips(str(tmp_path))).test(UpperHalf(), datamodule=SmallFaces(1), verbose=False)
+    (clip,) = read_kept_clips(tmp_path)
+    assert torch.equal(clip.real, draw_clip(0)["frames"][..., :16, :])
+
+
 class Strangers(SmallFaces):
     """Two clips without an emotion, one of them of nobody known."""
 
