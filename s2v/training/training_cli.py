@@ -35,6 +35,7 @@ from s2v.training.checkpoint_place import (
     checkpoint_folder,
 )
 from s2v.training.closing_test import check_before_fit, log_test_table, run_closing_test
+from s2v.training.config_callbacks import last_reports, without_bars
 from s2v.training.config_errors import explain, explain_interpolation, overruled_options, read_configs
 from s2v.training.constructor_fault import explain_constructor
 from s2v.training.dead_worker import check_workers_can_start, explain_dead_worker
@@ -100,9 +101,6 @@ class TrainingParser(LightningArgumentParser):
             parser = next(iter(parser._subcommands_action.choices.values()))
         raise InputError(explain(message, parser._option_string_actions)) from ex
 
-
-ONE_A_TEST = ("callbacks.kept_clips.KeptClips", "callbacks.test_report.TestReport")
-"""What writes a test's files."""
 
 ROOM_TO_BEGIN = 2**20
 """Bytes that a fit's config, hyperparameters and first metrics fit in, before any checkpoint."""
@@ -207,6 +205,8 @@ class TrainingCLI(LightningCLI):
                 check_room(Path(config["run_dir"]), ROOM_TO_BEGIN, "--run_dir")
         if self._asked != "fit":
             config["trainer.callbacks"] = last_reports(config.get("trainer.callbacks"))
+        if config.get("trainer.enable_progress_bar") is False:
+            config["trainer.callbacks"] = without_bars(config.get("trainer.callbacks"))
         if self._asked == "predict" and config.get("return_predictions") is None:
             # callbacks get the clips; to keep them all takes a split's memory
             config["return_predictions"] = False
@@ -347,18 +347,6 @@ def requeued_checkpoint(folder: Path) -> Path | None:
         if (match := re.fullmatch(r"hpc_ckpt_(\d+)\.ckpt", path.name))
     }
     return found[max(found)] if found else None
-
-
-def last_reports(callbacks: Any) -> Any:
-    """Of each of ONE_A_TEST the last one only: the config of a fit that ended with its test has its own."""
-    if not isinstance(callbacks, list):
-        return callbacks
-    names = [callback.get("class_path") for callback in callbacks]
-    return [
-        callback
-        for place, callback in enumerate(callbacks)
-        if names[place] not in ONE_A_TEST or names[place] not in names[place + 1 :]
-    ]
 
 
 def _names_wandb(logger: Any) -> bool:

@@ -20,7 +20,6 @@ from torch.utils.data import DataLoader
 
 from s2v.cli import main
 from s2v.files.held_folder import held_folder
-from s2v.training.training_cli import ONE_A_TEST, last_reports
 from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader
 from tests.conftest import fill_disk
 from tests.s2v.training.wandb_offline import read_offline_run
@@ -309,6 +308,13 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Example: s2v fit --config" in " ".join(capsys.readouterr().out.split())
 
 
+class KeepBar(pl.Callback):
+    seen: object = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        KeepBar.seen = trainer.progress_bar_callback
+
+
 class KeepPrecision(pl.Callback):
     """What the trainer computes with."""
 
@@ -353,16 +359,18 @@ def test_an_open_precision_suits_the_hardware(
     assert config["trainer"]["precision"] == stated  # what was asked for, not what this machine made of it
 
 
-def test_of_a_tests_reports_the_last_one_counts() -> None:
-    """The config of a fit that ended with its test has one already, which writes to the fit's folder."""
-    ema, clips, report = "callbacks.generator_ema.GeneratorEMA", *ONE_A_TEST
-    given = [(clips, "fit"), (report, "fit"), (ema, "a"), (ema, "b"), (report, "test")]
-    callbacks = [{"class_path": name, "init_args": {"output_dir": folder}} for name, folder in given]
-    kept = last_reports(callbacks)
-    assert [(c["class_path"], c["init_args"]["output_dir"]) for c in kept] == [
-        (clips, "fit"), (ema, "a"), (ema, "b"), (report, "test")
-    ]  # fmt: skip
-    assert last_reports(None) is None
+@pytest.mark.parametrize("bar", ["RichProgressBar", "TQDMProgressBar"])
+def test_a_fit_without_a_bar_leaves_out_the_configs_own(configs: list[str], bar: str) -> None:
+    """experiments/base/trainer.yaml has one, and Lightning refuses the two together; BASE has none."""
+    class_path = f"lightning.pytorch.callbacks.{bar}"
+    shown = ["--trainer.callbacks+", class_path, "--trainer.callbacks+", f"{__name__}.KeepBar"]
+    assert main(["fit", *configs, *shown, "--trainer.max_steps", "1"]) == 0
+    assert KeepBar.seen is None
+    assert (
+        main(["fit", *configs, *shown, "--trainer.max_steps", "1", "--trainer.enable_progress_bar", "true"])
+        == 0
+    )
+    assert type(KeepBar.seen).__name__ == bar
 
 
 class PredictedClips(ShuffledClips):
