@@ -4,7 +4,7 @@ Two kinds that share some of their names:
 
 * `RowRegion`, rows of the whole width: what losses, SSIM and PSNR compare and SDFA's sync discriminator sees.
 * `LipRegion`, boxes: what a network that matches lips with speech sees. Its "lower" is a square round the mouth, of
-  half the width.
+  half the width. `ContextRegion` has one box more, for a decoder.
 
 The two boxes close round the mouth differ for no deeper reason than when they were chosen. Both stay: trained SyncNets
 know `LIP_REGIONS["mouth"]`, and published results rest on `MOUTH_LOSS_BOX`.
@@ -22,6 +22,9 @@ RowRegion = Literal["full", "upper", "lower"]
 LipRegion = Literal["full", "lower", "mouth"]
 """A key of `LIP_REGIONS`."""
 
+ContextRegion = Literal["full", "lower", "mouth", "jaw"]
+"""A key of `CONTEXT_REGIONS`."""
+
 Box = tuple[float, float, float, float]
 """Top, bottom, left and right as shares of a face crop's height and width; another order than `FaceBox`'s."""
 
@@ -31,6 +34,10 @@ LIP_REGIONS: dict[str, Box] = {
     "mouth": (0.53, 0.97, 0.28, 0.72),
 }
 """The whole face crop; the lower half's middle; a closer square."""
+
+CONTEXT_REGIONS: dict[str, Box] = LIP_REGIONS | {"jaw": (0.75, 1.0, 0.25, 0.75)}
+"""Where contexts enter a frame decoder's first map. A place of a map of 4 x 4 reaches a quarter of the picture beyond
+itself: from the jaw the mouth, and not the eyes."""
 
 MOUTH_LOSS_BOX: Box = (0.6, 0.95, 0.25, 0.75)
 """Where `mouth_similarity_loss` compares: a sixth of the picture, where an upright face crop has its mouth."""

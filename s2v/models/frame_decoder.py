@@ -6,7 +6,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from s2v.face_regions import LIP_REGIONS, LipRegion
+from s2v.face_regions import CONTEXT_REGIONS, ContextRegion
 from s2v.models.identity_branch import IdentityBranch, initialise_decoder
 from s2v.models.pose_code import PoseCode
 from s2v.models.width import scaled_channels
@@ -52,9 +52,9 @@ class JoinedUpsampling(nn.Module):
         return torch.relu(x + self.mix(x))
 
 
-def cells(size: int, region: LipRegion) -> Tensor:
+def cells(size: int, region: ContextRegion) -> Tensor:
     """Which of size x size cells of a face crop a region touches, (size, size) bool."""
-    top, bottom, left, right = LIP_REGIONS[region]
+    top, bottom, left, right = CONTEXT_REGIONS[region]
     first = torch.arange(size) / size
     rows, columns = (
         (first < end) & (first + 1 / size > start) for start, end in ((top, bottom), (left, right))
@@ -73,9 +73,13 @@ class FrameDecoder(nn.Module):
         width: factor on the channels.
         subpixel: draw two by two pixels from each place of half the size (sub-pixel convolution, Shi et al. 2016)
             in place of a fifth transposed convolution.
-        context_region: the part of the first S/32 x S/32 map that contexts reach, as of a face crop; the paper's is
-            `full`. With `lower` what is far from the mouth is drawn by identity and emotion: from a small corpus a
-            decoder would learn by heart which sounds went with which pose.
+        context_region: the part of the first map that contexts reach, as of a face crop; the paper's is `full`. What
+            is far from it is drawn by identity and emotion: from a small corpus a decoder would learn by heart which
+            sounds went with which pose. From `lower` contexts reach the eyes as well, from `jaw` on a map of 4 x 4
+            the picture's lower half alone.
+        seed_size: places along each side of the first map: S/32, the paper's 4 of 128 pixels, or S/16, where the
+            first stage is left out. At 64 pixels the paper's layout has 2 x 2 places, from which contexts reach the
+            whole picture; with 4 they keep to their part as at 128.
     """
 
     reached: Tensor | None
@@ -88,11 +92,20 @@ class FrameDecoder(nn.Module):
         image_size: int = 128,
         width: float = 1.0,
         subpixel: bool = False,
-        context_region: LipRegion = "full",
+        context_region: ContextRegion = "full",
+        seed_size: int | None = None,
     ) -> None:
         super().__init__()
-        self.seed_size = image_size // 32
+        self.seed_size = image_size // 32 if seed_size is None else seed_size
+        if self.seed_size not in (image_size // 32, image_size // 16):
+            raise ValueError(
+                f"seed_size must be {image_size // 32} or {image_size // 16}, a 32nd or a 16th of image_size "
+                f"({image_size} pixels), got {seed_size}"
+            )
         channels = [scaled_channels(c, width) for c in (512, 512, 256, 128, 64, 32)]
+        joined = [0, *map_channels, 0]
+        if self.seed_size == image_size // 16:
+            del channels[0], joined[0]
         if subpixel:
             channels.pop()
         # contexts are small and mu's logits large: without this the emotion drowns the sounds
@@ -104,7 +117,7 @@ class FrameDecoder(nn.Module):
             reached[..., :context_dim] = cells(self.seed_size, context_region).unsqueeze(-1).float()
             reached = reached.flatten(0, 2)
         self.register_buffer("reached", reached, persistent=False)
-        joined = [0, *map_channels, 0][: len(channels) - 1]
+        joined = joined[: len(channels) - 1]
         self.stages = nn.ModuleList(
             JoinedUpsampling(before, maps, after)
             for before, maps, after in zip(channels[:-1], joined, channels[1:], strict=True)
@@ -178,6 +191,7 @@ class Speech2VideoGenerator(nn.Module):
         context_region: as `FrameDecoder`'s.
         pose_dim: size of the `PoseCode`, which takes part beside mu; 0 for none, as in the paper.
         num_speakers: of the training set, which a pose code needs.
+        seed_size: as `FrameDecoder`'s.
     """
 
     def __init__(
@@ -189,9 +203,10 @@ class Speech2VideoGenerator(nn.Module):
         width: float = 1.0,
         feature_width: float = 1.0,
         subpixel: bool = False,
-        context_region: LipRegion = "full",
+        context_region: ContextRegion = "full",
         pose_dim: int = 0,
         num_speakers: int | None = None,
+        seed_size: int | None = None,
     ) -> None:
         super().__init__()
         if pose_dim and not num_speakers:
@@ -206,6 +221,7 @@ class Speech2VideoGenerator(nn.Module):
             width,
             subpixel,
             context_region,
+            seed_size,
         )
         self.pose = PoseCode(identity_dim, num_speakers, pose_dim) if pose_dim and num_speakers else None
         self.apply(initialise_decoder)

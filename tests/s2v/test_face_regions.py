@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from s2v.errors import InputError
-from s2v.face_regions import LIP_REGIONS, MOUTH_LOSS_BOX, cut_box, cut_rows
+from s2v.face_regions import CONTEXT_REGIONS, LIP_REGIONS, MOUTH_LOSS_BOX, cut_box, cut_rows
 
 ROWS = torch.arange(100.0).view(100, 1).expand(100, 100)
 COLUMNS = ROWS.T
@@ -32,6 +32,8 @@ def test_an_unknown_half_is_one_line() -> None:
             (25, 74),
         ),  # half the width, where a RowRegion's "lower" has all of it
         (LIP_REGIONS["mouth"], (53, 96), (28, 71)),
+        (CONTEXT_REGIONS["mouth"], (53, 96), (28, 71)),
+        (CONTEXT_REGIONS["jaw"], (75, 99), (25, 74)),
         (MOUTH_LOSS_BOX, (60, 94), (25, 74)),
     ],
 )

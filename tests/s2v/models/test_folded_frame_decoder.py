@@ -33,7 +33,10 @@ def decoded(generator: Speech2VideoGenerator, clips: int, frames: int) -> tuple[
 
 @pytest.mark.parametrize(("clips", "frames"), [(1, 1), (1, 7), (3, 2)])
 @pytest.mark.parametrize("width", [1 / 16, 0.4])
-@pytest.mark.parametrize("settings", [{}, {"subpixel": True}, {"context_region": "lower"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"subpixel": True}, {"context_region": "lower"}, {"context_region": "lower", "seed_size": 4}],
+)
 def test_frames_equal_those_of_the_trained_decoder(
     clips: int, frames: int, width: float, settings: dict[str, object]
 ) -> None:

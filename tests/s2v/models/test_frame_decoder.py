@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from s2v.face_regions import ContextRegion
 from s2v.models.frame_decoder import JoinedUpsampling, Speech2VideoGenerator
 from s2v.models.identity_branch import IdentityBranch, initialise_decoder
 
@@ -49,6 +50,41 @@ def test_subpixel_draws_each_pixel_of_a_block_by_itself() -> None:
     picture = generator(torch.randn(1, 2, 16), torch.randn(1, 24), torch.randn(1, 8))[0][0, 0]
     blocks = torch.tensor([[[0, 1], [2, 3]], [[4, 5], [6, 7]], [[8, 9], [10, 11]]]) / 12
     torch.testing.assert_close(picture, blocks.tanh().repeat(1, 16, 16))
+
+
+@pytest.mark.parametrize("subpixel", [False, True])
+@pytest.mark.parametrize(
+    ("size", "seed_size", "region", "first_row"),
+    [
+        (64, 2, "lower", 0),
+        (64, 4, "lower", 1 / 4),
+        (128, 4, "lower", 1 / 4),
+        (64, 4, "jaw", 1 / 2),
+        (128, 4, "jaw", 1 / 2),
+    ],
+)
+def test_how_far_up_contexts_reach(
+    size: int, seed_size: int, region: ContextRegion, first_row: float, subpixel: bool
+) -> None:
+    """By hand: four or five transposed convolutions carry a place of 1/4 a little less than 1/4 further."""
+    torch.manual_seed(0)
+    generator = Speech2VideoGenerator(
+        16, 24, 8, size, 1 / 16, 1 / 16, subpixel, region, seed_size=seed_size
+    ).eval()
+    contexts, nu, mu = torch.randn(1, 1, 16), torch.randn(1, 24), torch.randn(1, 8)
+    frames, maps = generator(contexts, nu, mu)
+    assert frames.shape[-2:] == (size, size)
+    assert [m.shape[-1] for m in maps] == [size // 16, size // 8, size // 4]
+    assert len(generator.frame_decoder.stages) == (5 if 32 * seed_size == size else 4) - subpixel
+    change = (generator(-contexts, nu, mu)[0] - frames).abs()[0, 0].amax(dim=(0, 2))
+    assert change.nonzero().min().item() / size == pytest.approx(first_row, abs=2 / 64)
+    mouth = change[int(0.6 * size) : int(0.95 * size)]  # MOUTH_LOSS_BOX's rows
+    assert mouth.min() > 0
+
+
+def test_first_maps_of_other_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"seed_size must be 2 or 4, .*\(64 pixels\), got 8"):
+        Speech2VideoGenerator(16, 24, 8, 64, 1 / 16, 1 / 16, seed_size=8)
 
 
 def test_paper_size_matches_the_vgg_maps() -> None:

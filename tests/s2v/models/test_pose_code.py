@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from s2v.face_regions import MOUTH_LOSS_BOX, cut_box
+from s2v.face_regions import MOUTH_LOSS_BOX, ContextRegion, cut_box
 from s2v.models.frame_decoder import Speech2VideoGenerator, cells
 from s2v.models.pose_code import MEMORIES, PoseCode
 
@@ -169,12 +169,23 @@ def test_pose_codes_need_to_know_how_many_speakers_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "rows", "columns"), [(2, [1], [0, 1]), (4, [2, 3], [1, 2]), (8, [4, 5, 6, 7], [2, 3, 4, 5])]
+    ("region", "size", "rows", "columns"),
+    [
+        ("lower", 2, [1], [0, 1]),
+        ("lower", 4, [2, 3], [1, 2]),
+        ("lower", 8, [4, 5, 6, 7], [2, 3, 4, 5]),
+        ("jaw", 2, [1], [0, 1]),
+        ("jaw", 4, [3], [1, 2]),
+    ],
 )
-def test_cells_are_those_that_the_region_touches(size: int, rows: list[int], columns: list[int]) -> None:
-    """By hand: `lower` is the lower half's middle, 0.5 to 1 from the top and 0.25 to 0.75 from the left."""
+def test_cells_are_those_that_the_region_touches(
+    region: ContextRegion, size: int, rows: list[int], columns: list[int]
+) -> None:
+    """By hand: `lower` is the lower half's middle, 0.5 to 1 from the top and 0.25 to 0.75 from the left; `jaw` its
+    lower half.
+    """
     expected = [[row in rows and column in columns for column in range(size)] for row in range(size)]
-    assert cells(size, "lower").tolist() == expected
+    assert cells(size, region).tolist() == expected
 
 
 def test_contexts_reach_their_region_alone() -> None:
