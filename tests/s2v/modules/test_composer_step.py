@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from s2v.errors import InputError
 from s2v.generation.export_system import open_system
+from s2v.losses.feature_distance import feature_distance
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.models.discriminators import FrameDiscriminator, SyncDiscriminator
@@ -430,6 +431,19 @@ def test_feature_matching_and_perceptual_loss_are_of_maps(face_file: str) -> Non
     same, near, far = terms(0), terms(0.1), terms(1)
     for name in same:
         assert same[name] == 0 < near[name] < far[name]
+
+
+def test_a_perceptual_loss_sees_pictures_as_the_face_network_does(tmp_path: Path, face_file: str) -> None:
+    """From 0 to 255, and without D_ID too."""
+    weights = LossWeights(identity=0.0, frame=0.0, sync=0.0, perceptual=1.0)
+    outputs = Outputs()
+    fit(tmp_path, composer(feature_network=face_file, weights=weights), outputs)
+    (out,) = outputs.seen
+    maps = load_face_network(face_file).feature_maps
+    served = batch_of([draw_clip(index) for index in range(6)], pictures=2)["frames"]
+    made = (out["fake_frames"] + 1) / 2 * 255
+    expected = feature_distance(maps(made.flatten(0, 1)), maps(served.flatten(0, 1)))
+    torch.testing.assert_close(out["losses"]["perceptual"], expected, rtol=1e-4, atol=1e-6)
 
 
 class Blind(nn.Module):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.errors import InputError
@@ -33,14 +34,19 @@ def test_mixing_moves_each_nu_part_of_the_way_to_another() -> None:
 
 
 def test_only_training_mixes(tmp_path: Path, face_file: str) -> None:
-    """The first step's frames differ from those of the same weights without mixing; generation's do not."""
+    """The first step's nus, and so its frames, are others than without mixing; generation's are not."""
     outputs = {share: Outputs() for share in (0.0, 0.4)}
     modules = {share: composer(feature_network=face_file, identity_mixing=share) for share in outputs}
     batch = batch_of([draw_clip(index) for index in range(4)])
     made = [module.eval()(batch["speech"], batch["frame_times"]) for module in modules.values()]
     assert torch.equal(*made)
+    given: list[tuple[Tensor, ...]] = []
     for share, module in modules.items():
+        module.generator.register_forward_pre_hook(lambda _, drawn_from: given.append(drawn_from))
         fit(tmp_path, module.train(), Seed(), outputs[share])
+    (contexts, nu, mu, _), (same_contexts, mixed_nu, same_mu, _) = given
+    assert torch.equal(contexts, same_contexts) and torch.equal(mu, same_mu)
+    assert not torch.allclose(nu, mixed_nu)
     without, with_mixing = (found.seen[0]["fake_frames"] for found in outputs.values())
     assert not torch.allclose(without, with_mixing)
 
