@@ -19,9 +19,12 @@ from tests.s2v.modules.small_modules import WIDTH, composer
 from tests.s2v.modules.test_teacher_cache import faces
 
 
-def made(speech_seed: int = 0, face_seed: int = 0, **settings: Any) -> ComposerModule:
-    """A composer with stage 1's networks and a face network of these seeds."""
+def made(speech_seed: int = 0, face_seed: int = 0, moved: str = "", **settings: Any) -> ComposerModule:
+    """A composer with stage 1's networks and a face network of these seeds; one of stage 1's may have learned on."""
     module = composer(image_size=64, seed=speech_seed, **settings)
+    if moved:
+        with torch.no_grad():
+            next(module.representation.get_submodule(moved).parameters()).add_(0.1)
     torch.manual_seed(face_seed)
     network = VGGFace(image_size=64, width=WIDTH, num_classes=3, batch_norm=True)
     module.feature_networks["face"] = FaceNetwork(network)
@@ -120,6 +123,9 @@ def test_other_networks_are_other_files(crema_d_cache: Path, tmp_path: Path) -> 
     assert count() == [12, 6]
     assert count(face_seed=1) == [12, 12]
     assert count(speech_seed=1) == [24, 12]
+    # students of another stage 1 may read the same frozen CPC
+    assert count(moved="identity_head") == [36, 12]
+    assert count(moved="emotion_head") == [48, 12]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,9 +14,10 @@ from s2v.models.cpc import CPC
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
+from s2v.modules.distill import DistillModule
 from s2v.modules.hearing_cache import for_frames, for_students, heard_windows
 from tests.s2v.modules.small_faces import trainer
-from tests.s2v.modules.small_modules import distill
+from tests.s2v.modules.small_modules import EMOTION, IDENTITY, distill
 from tests.s2v.modules.test_teacher_cache import Logged, faces
 
 
@@ -111,6 +113,38 @@ def test_other_encoders_or_windows_are_other_files(
     assert files(seed=1) == 36  # other weights
     shapes = {load_file(path)["omega"].shape for path in kept.rglob("*.safetensors")}
     assert {size for _, size in shapes} == {16} and len({count for count, _ in shapes}) > 1
+
+
+def test_a_kept_voice_is_that_of_the_speaker_encoder_at_hand(
+    teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path
+) -> None:
+    kept, apart = tmp_path / "kept", list[float]()
+
+    class Compare(pl.Callback):
+        def on_train_batch_start(_, trainer: Any, module: Any, batch: Any, *__: Any) -> None:
+            omega, voice = module._cached_hearing(batch)
+            with torch.no_grad():
+                heard = (module.hear(batch["speech"])[1][:, -1], module.representation.voice(batch["speech"]))
+            apart.extend(
+                (one - other).abs().max().item() for one, other in zip((omega, voice), heard, strict=True)
+            )
+
+    files = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        speaker = SpeakerEncoder(hidden=8, out_dim=16, layers=1)
+        torch.manual_seed(0)  # all else is as it was
+        heads = StudentHead(16, 8, out_dim=IDENTITY), StudentHead(16, 8, out_dim=EMOTION)
+        made = DistillModule(
+            SpeechRepresentation(CPC(16, 16), *heads, speaker),
+            context_cache=str(kept),
+            frames_per_clip=2,
+            **teachers,
+        )
+        trainer(tmp_path, Compare(), max_steps=1).fit(made, datamodule=faces(crema_d_cache))
+        files.append(len(list(kept.rglob("*.safetensors"))))
+    assert len(apart) == 4 and max(apart) < 1e-5
+    assert files == [12, 24]
 
 
 @pytest.mark.parametrize(

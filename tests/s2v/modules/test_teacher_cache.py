@@ -125,6 +125,24 @@ def test_another_output_or_source_of_the_same_weights_is_kept_apart(
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_the_drawn_frames_are_found_at_the_datas_rate(tmp_path: Path) -> None:
+    """Windows from frames 3 and 0 on, every second frame of clips at 50 a second."""
+    made = distill(frames_per_clip=3)
+    made._cache, made._cached_fps = TeacherCache(str(tmp_path), "t"), 50.0
+    made._cache.missing({"one": "source", "other": "source"})
+    for clip, first in (("one", 0.0), ("other", 100.0)):
+        made._cache.write(clip, nu=torch.full((2,), first), mu=first + torch.arange(12.0).unsqueeze(1))
+    batch: Any = {
+        "frames": torch.zeros(2, 3, 3, 8, 8, dtype=torch.uint8),
+        "frame_times": (torch.tensor([[0, 2, 4]] * 2) + 0.5) / 50,
+        "start": torch.tensor([3, 0]),
+        "clip_id": ["one", "other"],
+    }
+    nu, mu = made.teacher_features(batch)
+    assert nu.tolist() == [[0, 0], [100, 100]]
+    assert mu.tolist() == [[5], [102]]  # the means of 3, 5, 7 and of 100, 102, 104
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     cache = TeacherCache(str(tmp_path), "t")
     cache.missing({"clip": "source"})
