@@ -71,7 +71,13 @@ def test_teachers_of_ones_own_and_one_without_the_wanted_output() -> None:
 
 def test_retrieval_is_among_all_speakers_and_not_a_batchs(module: DistillModule) -> None:
     logged: dict[str, Tensor] = {}
-    module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign, assignment]
+    cosines: list[Tensor] = []
+
+    def keep(name: str, value: Tensor, **_: Any) -> None:
+        logged[name] = value
+        cosines.extend([value] * (name == "test/identity_cosine"))
+
+    module.log = keep  # type: ignore[method-assign, assignment]
     faces = torch.eye(4)[[0, 0, 1, 1, 2, 3]]
     speakers = torch.tensor([0, 0, 1, 1, 2, 3])
     voices = torch.eye(4)[[0, 1, 1, 1, 2, 2]]  # two of six sound like somebody else
@@ -81,6 +87,7 @@ def test_retrieval_is_among_all_speakers_and_not_a_batchs(module: DistillModule)
         alone: Any = {"speaker": speakers[part]}
         module._log_agreement(voices[part], logits[part], faces[part], logits[part], alone, "test")
     module.on_test_epoch_end()
+    assert torch.stack(cosines).tolist() == pytest.approx([1, 0, 1, 1, 1, 0])
     assert logged["test/identity_retrieval"].item() == pytest.approx(4 / 6)
     assert logged["test/identity_retrieval_by_speaker"].item() == pytest.approx((0.5 + 1 + 1 + 0) / 4)
 
