@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data_modules.clip_manifest import read_manifest, write_manifest
 from data_modules.dask_cluster import dask_cluster
 from s2v.cli import main
 from s2v.errors import InputError
@@ -98,6 +100,19 @@ def test_what_can_not_be_read_is_named_and_the_rest_is_cached(
     assert "1 clips have no features:" in told.err and damaged.name in told.err
     assert told.err.count("\n") == 1
     assert len(content(tmp_path / "kept")) == CLIPS - 1
+
+
+def test_clips_of_no_use_are_left_out(teachers: dict[str, Any], crema_d_cache: Path, tmp_path: Path) -> None:
+    """They have no frames, and a run with some is no failure."""
+    rows = read_manifest(crema_d_cache / "manifest.csv")[:3]
+    (tmp_path / "clips").symlink_to(crema_d_cache / "clips")
+    refused = [replace(row, status="refused", reason="silent", cache_file="") for row in rows]
+    write_manifest(tmp_path / "manifest.csv", [rows[0], *refused[1:]])
+    done = cache_targets(tmp_path, tmp_path / "kept", **_sources(teachers))
+    assert (done.found, done.cached, done.unreadable) == (1, 1, {})
+    write_manifest(tmp_path / "manifest.csv", refused)
+    with pytest.raises(InputError, match=r"none of the clips in .* is usable; its column `reason` says why"):
+        cache_targets(tmp_path, tmp_path / "kept", **_sources(teachers))
 
 
 @pytest.mark.parametrize(
