@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from s2v.errors import InputError
 from s2v.losses.frame_similarity import frame_similarity_loss
@@ -92,6 +93,90 @@ def test_the_losses_are_the_published_ones(tmp_path: Path) -> None:
     assert log_generator_loss(torch.zeros(1)) > 0.69
 
 
+class Gradients(pl.Callback):
+    """Each network's gradients as it steps; a batch's randomness is always the same."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, list[Tensor]] = {}
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        torch.manual_seed(100)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        name = SDFAModule.optimizer_names[trainer.optimizers.index(optimizer)]
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        assert name not in self.steps
+        self.steps[name] = [p.grad.clone() for p in parameters]
+
+
+WAITING = SDFALearningRates(frame=0.0, sequence=0.0, sync=0.0)
+"""Discriminators that stay as they are."""
+
+
+def test_a_steps_gradients_are_those_of_the_papers_losses(tmp_path: Path) -> None:
+    """Written out plainly: each network's own backward pass, the probabilities' logarithms."""
+    gradients, module = Gradients(), sdfa()
+    trainer(tmp_path, gradients, max_steps=1, max_epochs=-1).fit(
+        sdfa(learning_rates=WAITING), datamodule=SmallFaces(pictures=10)
+    )
+    batch = batch_of([draw_clip(index) for index in range(6)], pictures=10)
+    real, still = (batch[name].float() / 127.5 - 1 for name in ("frames", "still"))  # type: ignore[literal-required]
+    d, numbers = module.discriminators, torch.arange(10).expand(6, -1)
+    torch.manual_seed(100)
+    fake = module.generator(batch["speech"], still, numbers)
+    pairs = module.draw_pairs(batch["speech"], numbers)
+    assert pairs.start > 0
+    now, detached = slice(pairs.start, pairs.start + 5), fake.detach()
+
+    def like(logits: Tensor, target: float) -> Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+    losses = {
+        "frame": like(d["frame"](real, still), 1) + like(d["frame"](detached, still), 0),
+        "sequence": like(d["sequence"](real), 1) + like(d["sequence"](detached), 0),
+        "sync": like(d["sync"](pairs.speech, real[:, now]), 1)
+        + 0.5 * like(d["sync"](pairs.other_speech, real[:, now]), 0)
+        + 0.5 * like(d["sync"](pairs.speech, detached[:, now]), 0),
+    }
+    expected = {name: torch.autograd.grad(loss, list(d[name].parameters())) for name, loss in losses.items()}
+    total = (
+        like(d["frame"](fake, still), 1)
+        + 0.2 * like(d["sequence"](fake), 1)
+        + 0.8 * like(d["sync"](pairs.speech, fake[:, now]), 1)
+        + 600 * (fake - real)[..., SIZE // 2 :, :].abs().mean()
+    )
+    expected["generator"] = torch.autograd.grad(total, list(module.generator.parameters()))
+    assert gradients.steps.keys() == expected.keys()
+    for name, wanted in expected.items():
+        one, other = (torch.cat([g.flatten() for g in found]) for found in (gradients.steps[name], wanted))
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * float(other.abs().max()), msg=name)
+
+
+def test_two_accumulated_batches_count_as_their_mean(tmp_path: Path) -> None:
+    """The same clips twice, with discriminators that do not learn between: what they give once."""
+
+    class Again(SmallFaces):
+        def train_dataloader(self) -> Any:
+            clips = [draw_clip(index % 3) for index in range(6)]
+            return DataLoader(clips, batch_size=3, collate_fn=lambda some: batch_of(some, 6))  # type: ignore[arg-type]
+
+    found = []
+    for batches, data in ((1, SmallFaces), (2, Again)):
+        gradients = Gradients()
+        module = sdfa(learning_rates=WAITING, accumulate_grad_batches=batches)
+        run = trainer(tmp_path, gradients, max_steps=1, max_epochs=-1)
+        run.fit(module, datamodule=data(clips=3, pictures=6))
+        found.append(
+            {name: torch.cat([g.flatten() for g in grads]) for name, grads in gradients.steps.items()}
+        )
+    once, twice = found
+    assert once.keys() == twice.keys() == set(SDFAModule.optimizer_names)
+    for name, wanted in once.items():
+        torch.testing.assert_close(
+            twice[name], wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max()), msg=name
+        )
+
+
 def test_a_subclasses_own_term_counts_as_it_is(tmp_path: Path) -> None:
     kept: dict[str, Any] = {}
 
@@ -126,6 +211,20 @@ def test_pairs_hear_the_middle_of_the_five_frames() -> None:
         assert pairs.start == 0
         assert pairs.speech.abs().argmax(dim=-1).tolist() == [5000] * 3
         assert (pairs.other_speech.abs().argmax(dim=-1) != 5000).all()
+
+
+def test_pairs_are_of_any_five_of_the_frames() -> None:
+    module, speech, starts = sdfa(), torch.zeros(2, 12 * 640), set()
+    speech[:, 320::640] = torch.linspace(0.1, 0.9, 12)  # a louder click at the centre of each frame
+    numbers = torch.tensor([[2, 3, 4, 5, 6, 7, 8, 9]] * 2)
+    torch.manual_seed(0)
+    for _ in range(40):
+        pairs = module.draw_pairs(speech, numbers)
+        starts.add(pairs.start)
+        middle = speech[0, (2 + pairs.start + 2) * 640 + 320]
+        assert pairs.speech[:, 5000].tolist() == pytest.approx([middle.item()] * 2, abs=1e-3)
+        assert ((pairs.other_speech[:, 5000] - middle).abs() > 0.01).all()
+    assert starts == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("served", [{"pictures": 3}, {"pictures": 6, "gap": True}])
