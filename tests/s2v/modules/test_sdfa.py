@@ -257,6 +257,7 @@ def test_the_learning_rates_decay_after_the_21st_epoch() -> None:
     assert [module.decayed(epoch) for epoch in (0, 20, 21, 22)] == pytest.approx([1, 1, 0.9, 0.81])
     optimizers, schedulers = module.configure_optimizers()
     assert [o.defaults["lr"] for o in optimizers] == [1e-4, 1e-3, 5e-5, 1e-5]
+    assert all(o.defaults["betas"] == (0.5, 0.999) for o in optimizers)  # no config sets them
     assert [s.optimizer for s in schedulers] == optimizers[:2]
 
 
