@@ -95,6 +95,11 @@ class LastCheckpoint(ModelCheckpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Called before any callback gets its state."""
+        self._resumed = True
+        # every_n_train_steps is a part of the key by which Lightning finds a state, and may have been another
+        states, kind = checkpoint["callbacks"], f"{type(self).__qualname__}{{"
+        for state in [state for key, state in states.items() if str(key).startswith(kind)]:
+            states.setdefault(self.state_key, state)
         follow_moved_folder(trainer, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
@@ -104,5 +109,4 @@ class LastCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The same, from a checkpoint."""
         self._last_row = state_dict["last_row"]
-        self._resumed = True
         super().load_state_dict(state_dict)

@@ -118,6 +118,22 @@ def test_resumed_nothing_is_lost(
         torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(
+    "cut", [Cut("on_train_batch_start", 4), None], ids=["between epochs", "before the row"]
+)
+def test_resumed_with_another_number_of_steps_between_saves_nothing_is_lost(
+    cut: Cut | None, tmp_path: Path
+) -> None:
+    """Lightning hands a state to the callback of the same key, of which that number is a part."""
+    whole, parts, until = tmp_path / "whole", tmp_path / "parts", {"max_steps": 8}
+    fit(whole, "a", LastCheckpoint(str(whole), 1), until)
+    saving = LastCheckpoint(str(parts), 1) if cut else CutAfterSaving(str(parts), 1)
+    with pytest.raises(ZeroDivisionError):
+        fit(parts, "a", saving, until, *([cut] if cut else []))
+    fit(parts, "b", LastCheckpoint(str(parts), 2), until, resume=True)
+    assert rows(parts) == rows(whole)
+
+
 def test_a_checkpoint_at_an_epochs_end_has_no_row_left_to_log(tmp_path: Path) -> None:
     saving = LastCheckpoint(str(tmp_path), 1)
     fit(tmp_path, "a", saving, {"max_epochs": 1})
