@@ -47,7 +47,7 @@ def page(
 
     Args:
         header: "metric", "better", then the systems, a remark on one in brackets.
-        table: its rows of cells, "mean [low, high]" from the third on.
+        table: its rows of cells, "mean [low, high] (clips of all)" from the third on.
         notes: sentences on where the numbers come from.
         faults: (clip, system, reason) of what could not be measured.
         definitions: what each metric means.
@@ -94,10 +94,10 @@ def policy_hash(text: str) -> str:
 
 
 def _numbers(header: list[str], table: list[list[str]]) -> str:
-    """The table with "better" below the metric's name, remarks below the systems' and intervals below the means."""
+    """The table with "better" below the metric's name, remarks below the systems' and all else below the means."""
     metric, _, *systems = header
     rows = [
-        [_over(name, better), *(_over(*_parted(cell, " [")) for cell in cells)]
+        [_over(name, better), *(_over(*_parted(cell, " ")) for cell in cells)]
         for name, better, *cells in table
     ]
     return _table("systems", [metric, *(_over(*_parted(name, " (")) for name in systems)], rows)

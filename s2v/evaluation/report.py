@@ -147,7 +147,7 @@ class Report:
             [
                 metric,
                 _BETTER[self._better[metric]] + (", unstable" if metric in self._unstable else ""),
-                *(_cell(summary.get(metric)) for summary in self.systems.values()),
+                *(_cell(summary.get(metric), summary.total) for summary in self.systems.values()),
             ]
             for metric in present
         ]
@@ -167,17 +167,21 @@ class Report:
                 Text(short), justify="right", overflow="fold", width=max(6, min(longest, _NARROW))
             )
         rows = self.table()
+        partly = False
         for metric, _, *cells in rows:
             if metric in READ_FIRST or metric in self._own:
-                means = (_four_digits(cell.partition(" [")[0]) for cell in cells)
+                means = [_four_digits(cell.partition(" ")[0]) + "*" * (" of " in cell) for cell in cells]
+                partly |= any("*" in mean for mean in means)
                 mark = " unstable" if metric in self._unstable else ""
                 table.add_row(f"{metric} {_ARROWS[self._better[metric]]}{mark}".rstrip(), *means)
         # "1000/1000" would be broken into two lines in a narrow column
         total = next(iter(self.systems.values())).total
         table.add_row(f"scored of {total}", *(str(summary.scored) for summary in self.systems.values()))
         left_out = len(rows) - table.row_count
+        captions = ["*: not on all clips, the report says on how many"] if partly else []
         if left_out:
-            table.caption = f"{left_out} more metrics and the intervals are in the report"
+            captions.append(f"{left_out} more metrics and the intervals are in the report")
+        table.caption = "\n".join(captions) or None
         return table
 
     @property
@@ -261,11 +265,14 @@ class Report:
         return [*notes, *filter(None, [gender_note(meta)])]
 
 
-def _cell(value: Estimate | None) -> str:
+def _cell(value: Estimate | None, clips: int) -> str:
+    """0.645 [0.568, 0.676], and on how many clips where these are not all."""
     if value is None or not math.isfinite(value.mean):
         return "-"
     text = f"{value.mean:.3f}"
-    return f"{text} [{value.low:.3f}, {value.high:.3f}]" if math.isfinite(value.low) else text
+    if math.isfinite(value.low):
+        text += f" [{value.low:.3f}, {value.high:.3f}]"
+    return text if value.n == clips else f"{text} ({value.n} of {clips})"
 
 
 def _four_digits(cell: str) -> str:

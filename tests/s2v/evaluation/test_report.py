@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,33 @@ def test_rows_that_say_the_same_fill_no_page(report: Report) -> None:
     listed = [line for line in report.as_markdown().splitlines() if line.endswith("no sound")]
     assert len(listed) == 50
     assert "## Not measured (320 rows)" in report.as_markdown()
+
+
+def test_a_number_that_rests_on_fewer_clips_says_so(report: Report) -> None:
+    lines = report.as_markdown().splitlines()
+    assert any(line.startswith("| psnr | higher | 0.750 (1 of 2) | 0.500 [0.250, 0.750] |") for line in lines)
+    cells = "<td>0.750<small>(1 of 2)</small></td><td>0.500<small>[0.250, 0.750]</small></td>"
+    assert f"<td>psnr<small>higher</small></td>{cells}" in report.as_html()
+    estimate = report.systems[OURS]["ssim"]
+    report.systems[OURS].total = 3
+    assert "| ssim | higher | 0.625 [0.500, 0.750] (2 of 3) |" in report.as_markdown()
+    report.systems[OURS]["ssim"] = replace(estimate, n=3)
+    assert "| ssim | higher | 0.625 [0.500, 0.750] |" in report.as_markdown()
+
+
+def test_the_terminal_marks_what_rests_on_fewer_clips(report: Report) -> None:
+    def shown(report: Report) -> list[str]:
+        console = Console(width=80, file=io.StringIO())
+        console.print(report.rich_table())
+        return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+    rows = {words[0]: words[1:] for words in map(str.split, shown(report)) if words}
+    assert rows["ssim"][1] == "0.625" and rows["psnr"][1:3] == ["0.750*", "0.500"]
+    assert [line.strip() for line in shown(report)[-2:-1]] == [
+        "*: not on all clips, the report says on how many"
+    ]
+    whole = [row for row in report.rows if row.clip_id != report.rows[0].clip_id]
+    assert "*" not in "".join(shown(Report(whole, summarise(whole, resamples=100), report.meta)))
 
 
 @pytest.mark.parametrize("width", [80, 120])
