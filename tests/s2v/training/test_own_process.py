@@ -11,7 +11,12 @@ import pytest
 
 from s2v.cli import main
 from s2v.errors import InputError
-from s2v.training.own_process import may_have_several_processes, run_in_own_process
+from s2v.training.own_process import (
+    check_one_process,
+    may_have_several_processes,
+    run_in_own_process,
+    status_at_end,
+)
 from tests.conftest import REPOSITORY
 
 BASE = ["--config", str(REPOSITORY / "experiments" / "base" / "trainer.yaml")]
@@ -34,6 +39,22 @@ DDP = ["--config", str(REPOSITORY / "experiments" / "base" / "ddp.yaml")]
 )
 def test_what_may_have_several_processes(arguments: list[str], several: bool) -> None:
     assert may_have_several_processes(arguments) == several
+
+
+@pytest.mark.parametrize("content", [None, b"trainer: {devices: [", b"\xff", b"- 1", b"trainer: 1"])
+def test_a_config_that_cannot_be_read_is_left_to_the_command(content: bytes | None, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    if content is not None:
+        config.write_bytes(content)
+    assert not may_have_several_processes([*BASE, "--config", str(config)])
+
+
+def test_after_the_command_sigterm_is_the_callers_again() -> None:
+    """Passed on to a process that has ended, it would end nothing."""
+    before = signal.getsignal(signal.SIGTERM)
+    with subprocess.Popen([sys.executable, "-S", "-c", "raise SystemExit(3)"]) as process:
+        assert status_at_end(process) == 3
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.slow
@@ -83,6 +104,12 @@ def test_what_ends_the_caller_ends_the_command(sent: signal.Signals, status: int
         os.killpg(process.pid, sent)  # as a terminal does
     assert process.wait(timeout=60) == status
     assert (tmp_path / "ended").is_file()
+
+
+@pytest.mark.parametrize("count", ["", "1"])
+def test_one_task_is_one_process(count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", count)
+    check_one_process()
 
 
 @pytest.mark.parametrize("variable", ["WORLD_SIZE", "SLURM_NTASKS"])
