@@ -143,13 +143,13 @@ def line(size: int, points: np.ndarray, width: float, sigma: float) -> np.ndarra
 
 def soften(weight: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur by `sigma` (fraction of the height); wide ones at a quarter of the resolution."""
-    size = weight.shape[0]
-    pixels = sigma * size
+    height, width = weight.shape
+    pixels = sigma * height
     if pixels < 6:
         return cv2.GaussianBlur(weight, (0, 0), max(pixels, 0.3))
-    small = cv2.resize(weight, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(weight, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), pixels / 4)
-    return cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def blend(image: np.ndarray, weight: np.ndarray, colour: Tint | np.ndarray, amount: float = 1.0) -> None:
