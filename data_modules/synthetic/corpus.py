@@ -22,6 +22,7 @@ Layout = Literal["crema_d", "voxceleb2"]
 NATIVE_FPS = {"crema_d": Fraction(30000, 1001), "voxceleb2": Fraction(25)}
 LEVELS = {"XX": 1.0, "LO": 0.6, "MD": 0.85, "HI": 1.2}  # CREMA-D's intensities
 CLIPS_PER_VIDEO = 6  # VoxCeleb2: utterances cut from one video
+LARGEST_SIZE = 1024  # of which a clip of 2.6 s takes a process 1 GB
 VERSION = 4  # of what the files look and sound like; a change redoes them
 
 
@@ -181,7 +182,10 @@ def _check(
             f"clips per speaker must be from 1 to {most}, not {clips_per_speaker}",
         ),
         (seed >= 0, f"seed must be 0 or more, not {seed}"),
-        (size >= 32 and size % 2 == 0, f"size must be an even number of pixels, at least 32, not {size}"),
+        (
+            32 <= size <= LARGEST_SIZE and size % 2 == 0,
+            f"size must be an even number of pixels from 32 to {LARGEST_SIZE}, not {size}",
+        ),
         (fps is None or 5 <= fps <= 120, f"fps must be from 5 to 120, not {fps}"),
         (workers >= 1, f"workers must be at least 1, not {workers}"),
         (

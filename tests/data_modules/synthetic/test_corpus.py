@@ -252,6 +252,8 @@ def test_a_second_run_makes_only_what_is_missing(tmp_path: Path) -> None:
         ({"clips_per_speaker": 289}, "clips per speaker"),
         ({"layout": "lrs3"}, "crema_d, voxceleb2"),
         ({"size": 65}, "even number"),
+        ({"size": 30}, "from 32 to 1024, not 30"),
+        ({"size": 1026}, "from 32 to 1024, not 1026"),
         ({"fps": 0.0}, "fps must be"),
         ({"workers": 0}, "workers"),
         ({"seconds": (2.0, 1.0)}, "shorter first"),
