@@ -68,8 +68,18 @@ class FoundClip:
 
 
 def videos_below(folder: Path) -> list[Path]:
-    """All videos in a folder and below, sorted: through links, but for hidden files and folders, as layouts see it."""
-    return sorted(path for path in map(folder.joinpath, _videos_below(folder)) if path.is_file())
+    """All videos in a folder and below, sorted: through links, but for hidden files and folders, as layouts see it.
+
+    Raises:
+        InputError: a subfolder can't be read, whose videos `os.walk` leaves out without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"{error.filename} can't be read ({error.strerror}): check who may read it"
+        ) from error
+
+    return sorted(path for path in map(folder.joinpath, _videos_below(folder, refuse)) if path.is_file())
 
 
 def find_clips(root: Path, layout: str, known: Mapping[str, str] | None = None) -> list[FoundClip]:
@@ -235,12 +245,12 @@ def _find_folder(root: Path) -> list[FoundClip]:
     return clips
 
 
-def _videos_below(root: Path) -> Iterator[str]:
+def _videos_below(root: Path, unreadable: Callable[[OSError], None] | None = None) -> Iterator[str]:
     """Relative paths ('/' between parts) of all video files below `root`; hidden ones are left out.
 
     Links to folders are followed, but not to one that the link itself lies in: its videos would come again and again.
     """
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=unreadable, followlinks=True):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and not _leads_back(folder, name)
         )

@@ -85,7 +85,7 @@ def find_recordings(argument: str, output: Path) -> list[Recording]:
         return [Recording(path, PurePath(path.name))]
     made = Path(os.path.realpath(output))
     if path.is_dir():
-        base, candidates = path, sorted(path.rglob("*"))
+        base, candidates = path, files_below(path)
         if Path(os.path.realpath(base)) == made:
             raise InputError(
                 f"--output {output} is the folder of the recordings: choose another, such as {output}/videos"
@@ -103,6 +103,22 @@ def find_recordings(argument: str, output: Path) -> list[Recording]:
     if not kept:
         raise InputError(f"--speech: there is no audio or video file in {argument}: check the path")
     return kept
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files in a folder and at any depth below it, but not through links to folders, sorted.
+
+    Raises:
+        InputError: a subfolder can't be read; `Path.rglob` leaves it out without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"--speech: {error.filename} can't be read ({error.strerror}): check who may read it, or give the "
+            "other folders by name"
+        ) from error
+
+    return sorted(Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names)
 
 
 def is_media(path: Path) -> bool:

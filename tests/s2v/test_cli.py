@@ -225,6 +225,10 @@ def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.ckpt").chmod(0)
     (tmp_path / "b.mp4").chmod(0)
     (tmp_path / "locked").mkdir(mode=0)
+    for name in ("c.ckpt", "folder/a.mp4"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"PK\x03\x04")
+    (tmp_path / "folder" / "locked").mkdir(mode=0)
     setpriv = shutil.which("setpriv")
     if os.geteuid() == 0 and not setpriv:
         pytest.skip("root reads every file, and there is no setpriv to take that away")
@@ -233,6 +237,8 @@ def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path) -> None:
         "export --checkpoint a.ckpt --speech a.wav --output x.mp4": "a.ckpt can't be used (Permission denied)",
         "detect b.mp4": "b.mp4 can't be read as a video (b.mp4 cannot be opened: Permission denied)",
         "detect locked/b.mp4": "locked/b.mp4 can't be used (Permission denied): check the path",
+        "detect folder": "folder/locked can't be read (Permission denied): check who may",
+        "export --checkpoint c.ckpt --speech folder --output out": "--speech: folder/locked can't be read (Permission",
     }.items():
         command = [*without_rights, sys.executable, "-m", "s2v", *args.split()]
         ended = subprocess.run(
