@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ SILENCE = 1e-3
 
 LACKING = 0.25
 """Seconds, and a twentieth of the recording: what may lack of its stated length without a word."""
+
+
+LONGEST_NAME = 255
+"""Bytes of a file's name, on nearly every disk."""
 
 
 @dataclass(frozen=True)
@@ -238,9 +243,15 @@ def export_one(
     from rich.markup import escape
 
     from s2v.generation.mp4_writer import write_mp4
-    from s2v.generation.sidecar import describe_origin, write_sidecar
+    from s2v.generation.sidecar import describe_origin, sidecar_of, write_sidecar
     from s2v.generation.speech_file import SpeechFile
 
+    name_bytes = len(os.fsencode(sidecar_of(export.output).name))
+    if name_bytes > LONGEST_NAME:  # which the system says once the whole video is made
+        raise InputError(
+            f"{export.speech} can't be made into {export.output}: the name of the JSON file beside it has {name_bytes} "
+            f"bytes, and {LONGEST_NAME} fit; rename the recording, or choose another --output"
+        )
     speech = SpeechFile(export.speech)
     expected = round(speech.stated_duration * stream.fps) if speech.stated_duration else None
     task = progress.add_task(f"frames of {escape(export.output.stem)}", total=expected)

@@ -191,6 +191,23 @@ def test_a_folder_in_a_videos_place_is_no_video_that_is_kept(
     assert said.out == "0 written, 0 kept, 1 failed\n"
 
 
+def test_a_name_that_leaves_no_room_for_the_json_files_is_refused_before_the_work(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """255 bytes, of which letters may take several."""
+    fits, too_long = "\N{LATIN SMALL LETTER U WITH DIAERESIS}" * 123, "a" * 247
+    (tmp_path / "rec").mkdir()
+    for name in (fits, too_long):
+        shutil.copy(speech, tmp_path / "rec" / f"{name}.wav")
+    assert export(checkpoint, "--speech", tmp_path / "rec", "--output", tmp_path / "out") == 1
+    assert sorted(os.listdir(tmp_path / "out")) == [f"{fits}.mp4", f"{fits}.mp4.json"]
+    line = failure(capsys.readouterr().err)
+    assert f"{too_long}.mp4: the name of the JSON file beside it has 256 bytes, and 255 fit; rename" in line
+    # nothing is made of it, not even the folder
+    assert export(checkpoint, "--speech", speech, "--output", tmp_path / "new" / f"{too_long}.mp4") == 1
+    assert not (tmp_path / "new").exists()
+
+
 def failure(error: str) -> str:
     (line,) = [line for line in error.splitlines() if line.startswith("failed: ")]
     return line.removeprefix("failed: ")
