@@ -68,7 +68,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
 
 @pytest.mark.parametrize("durable", [False, True])
 def test_the_name_is_given_at_the_end_of_the_block(durable: bool, tmp_path: Path) -> None:
-    path = tmp_path / "new" / "file"
+    path = tmp_path / "new" / "newer" / "file"
     with whole_file(path, durable=durable) as partial:
         partial.write_bytes(b"content")
         assert partial.parent == path.parent and not path.exists()

@@ -66,6 +66,21 @@ def test_same_names_stay_apart(recordings: Path) -> None:
     assert len(set(outputs.values())) == len(outputs) == 4
 
 
+def test_folders_named_like_recordings_are_none(recordings: Path) -> None:
+    (recordings / "bob" / "take.wav").mkdir()
+    (recordings / "bob" / "take.wav" / "b.wav").touch()
+    expected = {"rec/bob/a.flac": "out/a.mp4", "rec/bob/take.wav/b.wav": "out/take.wav/b.mp4"}
+    assert plan("rec/bob", "out") == expected
+    assert plan("rec/bob/**/*", "out") == expected
+
+
+def test_recordings_come_in_the_order_of_their_names(recordings: Path) -> None:
+    for name in ("d", "z", "c", "y"):
+        (recordings / f"{name}.wav").touch()
+    for speech in ("rec", "rec/*.wav"):
+        assert list(plan(speech, "out")) == sorted(plan(speech, "out"))
+
+
 def test_videos_of_an_earlier_run_are_no_recordings(recordings: Path) -> None:
     (recordings / "out" / "ann").mkdir(parents=True)
     (recordings / "out" / "ann" / "a.mp4").touch()

@@ -11,7 +11,7 @@ from experiments.benchmarks.provenance_mark import TREATMENTS, Treatment, encode
 from s2v.cli import main
 from s2v.generation.mark_detection import MarkDetector
 from s2v.generation.mp4_writer import write_mp4
-from s2v.generation.provenance_mark import STRENGTH, WAVES, ProvenanceMark, key_phases
+from s2v.generation.provenance_mark import MARK_VERSION, RATE, STRENGTH, WAVES, ProvenanceMark, key_phases
 from s2v.generation.sidecar import describe_origin, model_of, names_this_video, sidecar_of, write_sidecar
 from tests.full import FULL
 
@@ -30,6 +30,17 @@ def test_every_frame_changes_by_the_stated_strength_and_only_in_luma() -> None:
     assert np.abs(change[0] - change[10]).max() == 0  # 2.5 Hz at 25 fps: ten frames
 
 
+def test_the_mark_is_the_one_that_earlier_videos_carry() -> None:
+    """Version 1 in numbers: another mark would be found in new videos, and no longer in those that are out."""
+    assert (MARK_VERSION, RATE, STRENGTH, len(WAVES)) == (1, 2.5, 2.2, 68)
+    assert key_phases()[:2] == pytest.approx([0.7440978 + 0.6680707j, -0.3954015 + 0.9185084j], abs=1e-6)
+    grey = np.full((6, 6, 3), 128, np.uint8)
+    change = ProvenanceMark(6, 6, fps=30).add(grey, 4)[..., 0].astype(int) - 128
+    expected = [[1, 0, 0, -1, -1, 1], [1, -1, -2, -2, 0, 1], [0, 6, -1, 3, -1, -1],
+                [5, -6, -2, 1, -2, -2], [3, -2, -2, 2, -1, 1], [-1, 2, 0, 0, 0, 0]]  # fmt: skip
+    assert np.abs(change - expected).max() <= 1  # another processor may round another way
+
+
 def test_keys_differ() -> None:
     assert np.abs(key_phases(0)) == pytest.approx(np.ones(len(WAVES)))
     assert abs(np.vdot(key_phases(0), key_phases(1))) / len(WAVES) < 0.4
@@ -38,7 +49,10 @@ def test_keys_differ() -> None:
 def test_black_white_and_tiny_pictures() -> None:
     for size, level in [(1, 0), (2, 255), (16, 0)]:
         picture = np.full((size, size, 3), level, np.uint8)
-        assert ProvenanceMark(size, size, 25).add(picture, 3).shape == picture.shape
+        made = ProvenanceMark(size, size, 25).add(picture, 3)
+        assert (
+            made.shape == picture.shape and np.abs(made.astype(int) - picture).max() <= 12
+        )  # none wraps around
 
 
 def test_a_short_or_empty_video_is_not_judged_and_a_still_one_is_unmarked() -> None:
