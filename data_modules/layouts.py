@@ -70,14 +70,17 @@ class FoundClip:
 def videos_below(folder: Path) -> list[Path]:
     """All videos in a folder and below, sorted: through links, but for hidden files and folders, as layouts see it.
 
+    None where there is no such folder.
+
     Raises:
-        InputError: a subfolder can't be read, whose videos `os.walk` leaves out without a word.
+        InputError: a subfolder may not be read, whose videos `os.walk` leaves out without a word.
     """
 
     def refuse(error: OSError) -> None:
-        raise InputError(
-            f"{error.filename} can't be read ({error.strerror}): check who may read it"
-        ) from error
+        if isinstance(error, PermissionError):
+            raise InputError(
+                f"{error.filename} can't be read ({error.strerror}): check who may read it"
+            ) from error
 
     return sorted(path for path in map(folder.joinpath, _videos_below(folder, refuse)) if path.is_file())
 
