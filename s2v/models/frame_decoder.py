@@ -107,7 +107,7 @@ class FrameDecoder(nn.Module):
         if self.seed_size == image_size // 16:
             del channels[0], joined[0]
         if subpixel:
-            channels.pop()
+            del channels[-1], joined[-1]
         # contexts are small and mu's logits large: without this the emotion drowns the sounds
         self.standardise = nn.BatchNorm1d(context_dim + emotion_dim, affine=False)
         self.seed = nn.Linear(context_dim + emotion_dim, channels[0] * self.seed_size**2)
@@ -117,7 +117,6 @@ class FrameDecoder(nn.Module):
             reached[..., :context_dim] = cells(self.seed_size, context_region).unsqueeze(-1).float()
             reached = reached.flatten(0, 2)
         self.register_buffer("reached", reached, persistent=False)
-        joined = joined[: len(channels) - 1]
         self.stages = nn.ModuleList(
             JoinedUpsampling(before, maps, after)
             for before, maps, after in zip(channels[:-1], joined, channels[1:], strict=True)
@@ -131,7 +130,7 @@ class FrameDecoder(nn.Module):
 
     @property
     def seed_weight(self) -> Tensor:
-        """`seed`'s, without what contexts do not reach: (C * S/32 * S/32, context_dim + emotion_dim)."""
+        """`seed`'s, without what contexts do not reach: (C * seed_size**2, context_dim + emotion_dim)."""
         return self.seed.weight if self.reached is None else self.seed.weight * self.reached
 
     def begin_simple(self) -> None:
