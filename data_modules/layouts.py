@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s2v.errors import InputError
+from s2v.files.unreadable_folder import refuse_unreadable
 from s2v.own_modules import own_object
 
 VIDEO_SUFFIXES = frozenset(
@@ -75,14 +76,9 @@ def videos_below(folder: Path) -> list[Path]:
     Raises:
         InputError: a subfolder may not be read, whose videos `os.walk` leaves out without a word.
     """
-
-    def refuse(error: OSError) -> None:
-        if isinstance(error, PermissionError):
-            raise InputError(
-                f"{error.filename} can't be read ({error.strerror}): check who may read it"
-            ) from error
-
-    return sorted(path for path in map(folder.joinpath, _videos_below(folder, refuse)) if path.is_file())
+    return sorted(
+        path for path in map(folder.joinpath, _videos_below(folder, refuse_unreadable)) if path.is_file()
+    )
 
 
 def find_clips(root: Path, layout: str, known: Mapping[str, str] | None = None) -> list[FoundClip]:

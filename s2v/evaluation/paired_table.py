@@ -5,10 +5,9 @@ import io
 import math
 from collections.abc import Collection
 
-from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.markdown_text import table_line
 from s2v.evaluation.paired_difference import PairedDifferences
-from s2v.evaluation.report_rows import finite
+from s2v.evaluation.report_rows import estimate_cell, finite
 
 SIGNS = {"up": "above 0", "down": "below 0"}
 """Which differences speak for the first system, for metrics whose sign says so; one that is best at 1 or 0 does not."""
@@ -17,10 +16,16 @@ SIGNS = {"up": "above 0", "down": "below 0"}
 def paired_markdown(paired: PairedDifferences, metrics: Collection[str]) -> list[str]:
     """A section with a row a metric of `metrics`, a column another system; nothing where there is no difference."""
     rows = [
-        [metric, SIGNS.get(paired.better[metric], "-"), *cells]
+        [
+            metric,
+            SIGNS.get(paired.better[metric], "-"),
+            *(
+                estimate_cell(found.get(metric), paired.clips[name], "+")
+                for name, found in paired.minus.items()
+            ),
+        ]
         for metric in metrics
         if any(metric in found for found in paired.minus.values())
-        for cells in [[_cell(found.get(metric), paired.clips[name]) for name, found in paired.minus.items()]]
     ]
     if not rows:
         return []
@@ -58,13 +63,3 @@ def paired_csv(paired: PairedDifferences) -> str:
                 ]
             )
     return text.getvalue()
-
-
-def _cell(value: Estimate | None, clips: int) -> str:
-    """+0.046 [+0.012, +0.081], and how many pairs where these are not all clips."""
-    if value is None:
-        return "-"
-    text = f"{value.mean:+.3f}"
-    if math.isfinite(value.low):
-        text += f" [{value.low:+.3f}, {value.high:+.3f}]"
-    return text if value.n == clips else f"{text} ({value.n} of {clips})"

@@ -16,7 +16,6 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.clip_rows import (
     ANOTHER_CLIP,
     ANOTHER_SPEAKER,
@@ -30,7 +29,7 @@ from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import WITHOUT_PADDING, definitions_of, is_without_padding
 from s2v.evaluation.html_page import page
 from s2v.evaluation.markdown_text import escaped, printable, table_line
-from s2v.evaluation.report_rows import estimate_json, write_csv, write_json
+from s2v.evaluation.report_rows import estimate_cell, estimate_json, write_csv, write_json
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
 from s2v.evaluation.summary import (
@@ -147,7 +146,7 @@ class Report:
             [
                 metric,
                 _BETTER[self._better[metric]] + (", unstable" if metric in self._unstable else ""),
-                *(_cell(summary.get(metric), summary.total) for summary in self.systems.values()),
+                *(estimate_cell(summary.get(metric), summary.total) for summary in self.systems.values()),
             ]
             for metric in present
         ]
@@ -263,16 +262,6 @@ class Report:
         for name, about in (meta.get("own_metrics") or {}).items():
             notes.append(f"{name}: a metric of one's own, {about['class']}: {about['definition']}")
         return [*notes, *filter(None, [gender_note(meta)])]
-
-
-def _cell(value: Estimate | None, clips: int) -> str:
-    """0.645 [0.568, 0.676], and on how many clips where these are not all."""
-    if value is None or not math.isfinite(value.mean):
-        return "-"
-    text = f"{value.mean:.3f}"
-    if math.isfinite(value.low):
-        text += f" [{value.low:.3f}, {value.high:.3f}]"
-    return text if value.n == clips else f"{text} ({value.n} of {clips})"
 
 
 def _four_digits(cell: str) -> str:

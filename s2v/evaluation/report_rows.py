@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from s2v.evaluation.bootstrap import Estimate
@@ -75,6 +75,24 @@ def estimate_json(value: Estimate) -> dict[str, float | int | None]:
     """What report.json and Table 1's have of an estimate."""
     numbers = {key: finite(getattr(value, key)) for key in ("mean", "low", "high", "by_speaker")}
     return {**numbers, "n": value.n}
+
+
+def estimate_cell(value: Estimate | Mapping[str, Any] | None, clips: int, sign: str = "") -> str:
+    """0.645 [0.568, 0.676], and on how many clips where these are not all: a table's cell.
+
+    Args:
+        value: an estimate, or what `estimate_json` has of one; None where there is none.
+        clips: all that there are.
+        sign: "+" to write it before positive numbers too.
+    """
+    if isinstance(value, Estimate):
+        value = estimate_json(value)
+    if value is None or value["mean"] is None:
+        return "-"
+    text = f"{value['mean']:{sign}.3f}"
+    if value["low"] is not None:
+        text += f" [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
+    return text if value["n"] == clips else f"{text} ({value['n']} of {clips})"
 
 
 def _plain(row: ClipRow, metrics: Collection[str]) -> dict[str, Any]:

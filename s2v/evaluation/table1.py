@@ -22,6 +22,7 @@ from s2v.evaluation.paired_difference import (
 from s2v.evaluation.paired_table import paired_csv, paired_markdown
 from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
+from s2v.evaluation.report_rows import estimate_cell
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, averages_note, own_metrics
 from s2v.files.whole_file import write_whole_file
@@ -134,7 +135,7 @@ class Table1:
                 text
                 for metric in PAPER_METRICS
                 for text in (
-                    _cell(values.get(self._compared(metric)), values["total"]),
+                    estimate_cell(values.get(self._compared(metric)), values["total"]),
                     _number(self._paper(name, metric)),
                 )
             ]
@@ -152,7 +153,9 @@ class Table1:
             lines += [table_line(["metric", *map(_titled, self.systems)])]
             lines += [table_line(["---"] * (1 + len(self.systems)))]
             for metric in others:
-                cells = [_cell(values.get(metric), values["total"]) for values in self.systems.values()]
+                cells = [
+                    estimate_cell(values.get(metric), values["total"]) for values in self.systems.values()
+                ]
                 lines.append(table_line([metric, *cells]))
         parts = [*lines, *self._by_speaker(), *self._paired(paired_columns), "", *self._notes()]
         return "\n".join(parts) + "\n"
@@ -359,16 +362,6 @@ _PAPER_HEADS = ("SSIM", "PSNR", "confidence")
 
 def _titled(name: str) -> str:
     return f"{name} (calibration)" if name in CALIBRATION else f"**{name}**"
-
-
-def _cell(value: dict[str, Any] | None, clips: int) -> str:
-    """0.645 [0.568, 0.676], and on how many clips where these are not all."""
-    if value is None or value["mean"] is None:
-        return "-"
-    text = f"{value['mean']:.3f}"
-    if value["low"] is not None:
-        text += f" [{value['low']:.3f}, {value['high']:.3f}]"
-    return text if value["n"] == clips else f"{text} ({value['n']} of {clips})"
 
 
 def _number(value: float | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from s2v.errors import InputError
+from s2v.files.unreadable_folder import refuse_unreadable
 
 # fmt: off
 MEDIA_SUFFIXES = {
@@ -109,16 +110,11 @@ def files_below(folder: Path) -> list[Path]:
     """All files in a folder and at any depth below it, but not through links to folders, sorted.
 
     Raises:
-        InputError: a subfolder can't be read; `Path.rglob` leaves it out without a word.
+        InputError: a subfolder may not be read; `Path.rglob` leaves it out without a word.
     """
-
-    def refuse(error: OSError) -> None:
-        raise InputError(
-            f"--speech: {error.filename} can't be read ({error.strerror}): check who may read it, or give the "
-            "other folders by name"
-        ) from error
-
-    return sorted(Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names)
+    return sorted(
+        Path(place, name) for place, _, names in os.walk(folder, onerror=refuse_unreadable) for name in names
+    )
 
 
 def is_media(path: Path) -> bool:

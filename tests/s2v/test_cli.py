@@ -238,7 +238,7 @@ def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path) -> None:
         "detect b.mp4": "b.mp4 can't be read as a video (b.mp4 cannot be opened: Permission denied)",
         "detect locked/b.mp4": "locked/b.mp4 can't be used (Permission denied): check the path",
         "detect folder": "folder/locked can't be read (Permission denied): check who may",
-        "export --checkpoint c.ckpt --speech folder --output out": "--speech: folder/locked can't be read (Permission",
+        "export --checkpoint c.ckpt --speech folder --output out": "folder/locked can't be read (Permission",
     }.items():
         command = [*without_rights, sys.executable, "-m", "s2v", *args.split()]
         ended = subprocess.run(
