@@ -1,4 +1,4 @@
-"""A folder that may not be read is refused; one that isn't there has nothing in it (real ones: tests/s2v/test_cli.py)."""
+"""A folder that may not be read is refused; one that is not there holds nothing (real ones: tests/s2v/test_cli.py)."""
 
 import errno
 import os
