@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.nearest_name import did_you_mean
 
 
@@ -37,10 +37,9 @@ def own_object(path: str, purpose: str, kind: str) -> Any:
     try:
         members = vars(importlib.import_module(module))
     except Exception as error:  # whatever a file of the user's may raise
-        reason = " ".join(str(error).split())
         raise InputError(
-            f"{purpose}: {module} can't be imported ({type(error).__name__}: {reason}); it must lie in the current "
-            "folder, be installed, or be on PYTHONPATH"
+            f"{purpose}: {module} can't be imported ({type(error).__name__}: {one_line(error)}); it must lie in the "
+            "current folder, be installed, or be on PYTHONPATH"
         ) from error
     if name not in members:
         raise InputError(f"{purpose}: {module} has no {kind.lower()} {name}{did_you_mean(name, members)}")

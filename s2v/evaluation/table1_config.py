@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.evaluation.paper_table import PAPER
 from s2v.files.home_paths import expand_home
 from s2v.nearest_name import did_you_mean
@@ -111,7 +111,7 @@ def read_plan(path: str) -> TablePlan:
             f"--config {path} is no text: a YAML file as those in experiments/table1 was expected"
         ) from None
     except (OmegaConfBaseException, YAMLError, OSError) as error:
-        raise InputError(f"--config {path}: {' '.join(str(error).split())[:160]}") from error
+        raise InputError(f"--config {path}: {one_line(error, 160)}") from error
     if not isinstance(content, dict):
         raise InputError(f"--config {path}: expected keys {', '.join(sorted(KEYS))}")
     given = {str(key): value for key, value in content.items()}

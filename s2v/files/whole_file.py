@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 
 PARTIAL = ".partial"
 """How the name of everything unfinished ends; it begins with a dot."""
@@ -63,7 +63,7 @@ def why_unwritten(error: BaseException) -> str:
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__context__
     if cause is None:
-        return " ".join(str(error).split())[:120]
+        return one_line(error, 120)
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return DISK_IS_FULL
     into = f": {cause.filename2}" if cause.filename2 else ""

@@ -8,7 +8,7 @@ from einops import rearrange
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 
 
 def read_still(path: str | Path, size: tuple[int, int]) -> Tensor:
@@ -30,9 +30,8 @@ def read_still(path: str | Path, size: tuple[int, int]) -> Tensor:
                 raise ValueError(f"its greys have more than 8 bits, Pillow's mode {opened.mode}")
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"--image: {file} can't be read as a picture ({reason}): convert it to JPEG or PNG of 8 bits"
+            f"--image: {file} can't be read as a picture ({one_line(error, 120)}): convert it to JPEG or PNG of 8 bits"
         ) from error
     height, width = size
     fitted = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)

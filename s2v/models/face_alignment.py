@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.weight_files.onnx_input_shape import with_input_shape
 
 ALIGNED_SIZE = 112
@@ -40,9 +40,8 @@ def open_landmark_detector(weights: str) -> cv2.FaceDetectorYN:
         buffer, no_config = np.frombuffer(network, np.uint8), np.zeros(0, np.uint8)
         return cv2.FaceDetectorYN.create("onnx", buffer, no_config, (side, side), _LEAST_SCORE)
     except (OSError, ValueError, cv2.error) as error:
-        reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"expected YuNet's .onnx file (face detector with landmarks) at {weights}, but: {reason}"
+            f"expected YuNet's .onnx file (face detector with landmarks) at {weights}, but: {one_line(error, 120)}"
         ) from error
 
 

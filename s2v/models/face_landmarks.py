@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.metrics.blinks import POINTS
 
 INSTALLED = "dlib"
@@ -100,8 +100,9 @@ def _opened(path: str) -> tuple[Any, Any]:
     try:
         trees = dlib.shape_predictor(path)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"expected dlib's 68 landmarks (a .dat file) at {path}, but: {reason}") from error
+        raise InputError(
+            f"expected dlib's 68 landmarks (a .dat file) at {path}, but: {one_line(error, 120)}"
+        ) from error
     detector = dlib.get_frontal_face_detector()
     blank = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     points = trees(blank, dlib.rectangle(0, 0, _SIDE - 1, _SIDE - 1)).num_parts

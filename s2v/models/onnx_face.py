@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.models.face_network import resize_faces
 
 
@@ -92,8 +92,9 @@ class OnnxFaceNetwork(nn.Module):
                 for part in parts
             ]
         except Exception as error:  # ONNX Runtime's own classes, which share no useful ancestor
-            reason = " ".join(str(error).split())[:120]
-            raise InputError(f"{self.path} can't be run on faces {tuple(faces.shape)}: {reason}") from error
+            raise InputError(
+                f"{self.path} can't be run on faces {tuple(faces.shape)}: {one_line(error, 120)}"
+            ) from error
         values = torch.from_numpy(np.concatenate(found)).float().to(faces_rgb_255.device)
         values = values.flatten(1)
         if self.class_names and values.shape[1] != len(self.class_names):
@@ -118,5 +119,4 @@ def _opened(path: str) -> Any:
             Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path} can't be read as an ONNX network: {reason}") from error
+        raise InputError(f"{path} can't be read as an ONNX network: {one_line(error, 120)}") from error

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.files.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class ClipTensors:
                 ]
         except (OSError, SafetensorError, IndexError) as error:
             raise InputError(
-                f"the {self.what} in {path} cannot be used ({' '.join(str(error).split())}): delete the file; the "
+                f"the {self.what} in {path} cannot be used ({one_line(error)}): delete the file; the "
                 "next fit makes it again"
             ) from error
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from s2v import weights
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.checkpoint_part import read_checkpoint
 from s2v.own_modules import own_class
@@ -67,9 +67,9 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
     except InputError:
         raise
     except NOT_BUILT as error:
-        reason = " ".join(str(error).split())[:120]
         raise InputError(
-            f"{source} does not tell how its network is built ({reason}): expected a checkpoint written by `s2v fit`"
+            f"{source} does not tell how its network is built ({one_line(error, 120)}): expected a checkpoint "
+            "written by `s2v fit`"
         ) from error
 
 

@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.training.lightning_refusal import refused_by, with_option
 
 
@@ -31,7 +31,7 @@ def explain_constructor(error: Exception, config: Namespace) -> str | None:
         return with_option(own) if isinstance(own, refusals) else None
     if not isinstance(own, ValueError | MisconfigurationException):
         return None
-    reason = " ".join(str(own).split())
+    reason = one_line(own)
     if cls is None:
         return reason if isinstance(own, InputError) else None
     if cls is Trainer:

@@ -7,6 +7,8 @@ from traceback import walk_tb
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
+from s2v.errors import one_line
+
 JUDGES = (
     "lightning.fabric.accelerators.",
     "lightning.fabric.plugins.",
@@ -51,7 +53,7 @@ def explain_refusal(error: BaseException) -> str | None:
     made = frame.f_locals.get("self")
     # optimizer.py has what all optimizers share: that they get parameters, which is the code's matter
     if re.match(r"torch\.optim\.(?!optimizer$)", refused_by(error)) and frame.f_code.co_name == "__init__":
-        return f"the model's {type(made).__name__}: {_one_line(error)}"
+        return f"the model's {type(made).__name__}: {one_line(error)}"
     return None
 
 
@@ -63,14 +65,10 @@ def refused_by(error: BaseException) -> str:
 
 def with_option(error: BaseException) -> str:
     """What Lightning says, in one line after the option it is about, as far as that can be told."""
-    reason, judge = _one_line(error), refused_by(error)
+    reason, judge = one_line(error), refused_by(error)
     named = next((option for place, option in SILENT.items() if judge.startswith(place)), "")
     if not named:
         options = "|".join(name for name in inspect.signature(Trainer.__init__).parameters if name != "self")
         found = re.search(rf"\b({options})\b", reason)
         named = f"trainer.{found[1]}" if found else "trainer"
     return f"{named}: {reason}"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

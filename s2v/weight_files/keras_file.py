@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.weight_files.weight_file import StateDict, checked_weight_file
 
 KERAS_VALUES = {
@@ -67,9 +67,8 @@ def keras_values(path: str | Path) -> StateDict:
         with h5py.File(file, "r") as content:
             content.get("model_weights", content).visititems(keep)
     except (OSError, RuntimeError, LookupError, TypeError) as error:  # the last two of names and sizes
-        reason = " ".join(str(error).split())[:120]
         raise InputError(
             f"{file} ({file.stat().st_size} bytes) can't be read as HDF5: truncated, damaged, or of another "
-            f"kind ({reason})"
+            f"kind ({one_line(error, 120)})"
         ) from error
     return values

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.files.file_hash import sha256_of_file
 
 StateDict = dict[str, Tensor]
@@ -87,10 +87,9 @@ def _read_safetensors(file: Path) -> dict[str, Any]:
     try:
         return dict(load_file(file))
     except Exception as error:  # damage raises its own exception, a type that PyTorch lacks another
-        reason = " ".join(str(error).split())[:120]
         raise InputError(
             f"{file} ({file.stat().st_size} bytes) can't be read as safetensors: truncated, damaged or of another "
-            f"kind ({reason})"
+            f"kind ({one_line(error, 120)})"
         ) from error
 
 
@@ -98,8 +97,8 @@ def why_not_loaded(error: Exception) -> str:
     """What torch.load's restricted reader says, in a line and without its advice to execute the file."""
     if named := re.search(r"Unsupported global: GLOBAL (\S+)", str(error)):
         return f"it holds more than tensors ({named[1]}), which is not executed: save a network's state_dict() alone"
-    reason = " ".join(str(error).split())[:120]
-    return f"truncated, damaged, of another kind, or holding more than tensors ({type(error).__name__}: {reason})"
+    reason = f"{type(error).__name__}: {one_line(error, 120)}"
+    return f"truncated, damaged, of another kind, or holding more than tensors ({reason})"
 
 
 def read_state_dict(path: str | Path) -> StateDict:
