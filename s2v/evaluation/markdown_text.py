@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
@@ -15,6 +15,6 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", html.escape(printable(text), quote=False))
 
 
-def table_line(cells: Iterable[str]) -> str:
-    """A row of a table, of cells as they are."""
-    return "| " + " | ".join(cells) + " |"
+def table_lines(header: Sequence[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """A table, of cells as they are."""
+    return ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]

@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Collection
 
-from s2v.evaluation.markdown_text import table_line
+from s2v.evaluation.markdown_text import table_lines
 from s2v.evaluation.paired_difference import PairedDifferences
 from s2v.evaluation.report_rows import estimate_cell, finite
 
@@ -39,7 +39,7 @@ def paired_markdown(paired: PairedDifferences, metrics: Collection[str]) -> list
         + (" with 95 % bootstrap interval, resampled by speaker" if interval else ", without intervals")
         + '; "-": best at 1, 0 or as in real clips, where the sign says nothing.',
         "",
-        *(table_line(cells) for cells in (header, ["---"] * len(header), *rows)),
+        *table_lines(header, rows),
     ]
 
 

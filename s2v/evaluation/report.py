@@ -28,7 +28,7 @@ from s2v.evaluation.clip_rows import (
 from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
 from s2v.evaluation.definitions import WITHOUT_PADDING, definitions_of, is_without_padding
 from s2v.evaluation.html_page import page
-from s2v.evaluation.markdown_text import escaped, printable, table_line
+from s2v.evaluation.markdown_text import escaped, printable, table_lines
 from s2v.evaluation.report_rows import estimate_cell, estimate_json, write_csv, write_json
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.split_fid import STABLE_FROM
@@ -123,9 +123,7 @@ class Report:
                 for name in self.systems
             ),
         ]
-        lines = ["# Test report", "", table_line(header), table_line(["---"] * len(header))]
-        lines += [table_line([row[0], row[1], *row[2:]]) for row in self.table()]
-        lines += ["", self._averages, ""]
+        lines = ["# Test report", "", *table_lines(header, self.table()), "", self._averages, ""]
         lines += [f"* {escaped(note)}" for note in self.notes()]
         faults = [row for row in self.rows if row.reasons]
         if faults:

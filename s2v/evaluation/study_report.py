@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from s2v.evaluation.markdown_text import escaped, printable, table_line
+from s2v.evaluation.markdown_text import escaped, printable, table_lines
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,9 +22,8 @@ class Section:
         """As a GitHub table; whatever a cell holds shows as text."""
         lines = [f"## {escaped(self.title)}", ""]
         if self.rows:
-            header, *body = (table_line(map(escaped, row)) for row in (self.header, *self.rows))
-            lines += [header, table_line(["---"] * len(self.header)), *body]
-            lines.append("")
+            header, *rows = ([escaped(cell) for cell in row] for row in (self.header, *self.rows))
+            lines += [*table_lines(header, rows), ""]
         lines += [f"- {escaped(note)}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"
 

@@ -11,7 +11,7 @@ from typing import Any
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.definitions import WITHOUT_PADDING, is_without_padding
-from s2v.evaluation.markdown_text import table_line
+from s2v.evaluation.markdown_text import table_lines
 from s2v.evaluation.paired_difference import (
     ClipScores,
     PairedDifferences,
@@ -128,8 +128,8 @@ class Table1:
             head + (" at 128 x 96" if metric.endswith(SMALL) else "")
             for head, metric in zip(_PAPER_HEADS, compared, strict=True)
         ]
-        header = [cell for head in heads for cell in (head, "paper")]
-        lines = ["# Table 1", "", table_line(["system", *header, "scored"]), table_line(["---"] * 8)]
+        header = ["system", *(cell for head in heads for cell in (head, "paper")), "scored"]
+        rows = []
         for name, values in self.systems.items():
             cells = [
                 text
@@ -139,8 +139,8 @@ class Table1:
                     _number(self._paper(name, metric)),
                 )
             ]
-            coverage = f"{values['scored']}/{values['total']}"
-            lines.append(table_line([_titled(name), *cells, coverage]))
+            rows.append([_titled(name), *cells, f"{values['scored']}/{values['total']}"])
+        lines = ["# Table 1", "", *table_lines(header, rows)]
         found = (values.get(metric) for values in self.systems.values() for metric in self._metrics)
         lines += ["", averages_note(any(value and value["low"] is not None for value in found)), ""]
         if (closed := self.ssim_gap_closed()) is not None:
@@ -149,38 +149,30 @@ class Table1:
             m for m in self._metrics if m not in compared and any(m in s for s in self.systems.values())
         ]
         if others:
-            lines += ["## Beyond the paper", ""]
-            lines += [table_line(["metric", *map(_titled, self.systems)])]
-            lines += [table_line(["---"] * (1 + len(self.systems)))]
-            for metric in others:
-                cells = [
-                    estimate_cell(values.get(metric), values["total"]) for values in self.systems.values()
-                ]
-                lines.append(table_line([metric, *cells]))
+            rows = [
+                [metric, *(estimate_cell(v.get(metric), v["total"]) for v in self.systems.values())]
+                for metric in others
+            ]
+            lines += ["## Beyond the paper", "", *table_lines(self._columns, rows)]
         parts = [*lines, *self._by_speaker(), *self._paired(paired_columns), "", *self._notes()]
         return "\n".join(parts) + "\n"
 
     def _by_speaker(self) -> list[str]:
         """What is read first once more, with speakers weighted alike; nothing where no report says it."""
-        names = list(self.systems)
-        lines = []
+        rows = []
         for metric in map(self._compared, BY_SPEAKER):
-            found = [(self.systems[name].get(metric) or {}).get("by_speaker") for name in names]
+            found = [(values.get(metric) or {}).get("by_speaker") for values in self.systems.values()]
             if any(value is not None for value in found):
-                lines.append(
-                    table_line([metric, *("-" if value is None else f"{value:.3f}" for value in found)])
-                )
-        if not lines:
+                rows.append([metric, *("-" if value is None else f"{value:.3f}" for value in found)])
+        if not rows:
             return []
-        head = [table_line(["metric", *map(_titled, names)]), table_line(["---"] * (1 + len(names)))]
         return [
             "",
             "## Speakers weighted alike",
             "",
             "Mean of the speakers' own means; clips without a speaker are left out.",
             "",
-            *head,
-            *lines,
+            *table_lines(self._columns, rows),
         ]
 
     def _paired(self, columns: int | None) -> list[str]:
@@ -216,6 +208,11 @@ class Table1:
         for name, text in contents.items():
             write_whole_file(folder / name, text.encode("utf-8", "surrogateescape"))
         return [folder / name for name in contents]
+
+    @property
+    def _columns(self) -> list[str]:
+        """The header of a table with a column a system."""
+        return ["metric", *map(_titled, self.systems)]
 
     @property
     def _metrics(self) -> list[str]:
