@@ -46,20 +46,20 @@ def write_sidecar(video: Path, origin: dict[str, Any], finished: Path) -> None:
 
 def names_this_video(video: Path) -> bool:
     """Whether there is a sidecar that says so of this very file, by its hash."""
-    try:
-        content = json.loads(sidecar_of(video).read_text(encoding="utf-8", errors="surrogateescape"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    if not isinstance(content, dict) or content.get("synthetic") is not True:
-        return False
-    return content.get("video_sha256") == sha256_of_file(str(video))
+    return bool(_said_of(video))
 
 
 def model_of(video: Path) -> str | None:
     """SHA-256 of the checkpoint that made a video, as its sidecar says; None where none says so of this very file."""
-    if not names_this_video(video):
-        return None
-    model: str | None = json.loads(
-        sidecar_of(video).read_text(encoding="utf-8", errors="surrogateescape")
-    ).get("model_sha256")
-    return model
+    return _said_of(video).get("model_sha256")
+
+
+def _said_of(video: Path) -> dict[str, Any]:
+    """What the sidecar says of this very file, by its hash; nothing where there is none."""
+    try:
+        content = json.loads(sidecar_of(video).read_text(encoding="utf-8", errors="surrogateescape"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict) or content.get("synthetic") is not True:
+        return {}
+    return content if content.get("video_sha256") == sha256_of_file(str(video)) else {}
