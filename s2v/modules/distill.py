@@ -23,7 +23,7 @@ from s2v.modules.hearing_cache import check_heard_as_it_is, filled_hearing_cache
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.number_check import check_at_least_one, check_not_negative, check_positive
 from s2v.modules.one_cycle import with_one_cycle
-from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache
+from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache, teacher_output
 from s2v.speech_time import count_frames, frame_centre
 from s2v.weight_files.weight_source import content_of_source
 
@@ -250,22 +250,15 @@ class DistillModule(RetrievesIdentity):
     @torch.no_grad()
     def teacher_features(self, batch: TalkingFaceBatch) -> tuple[Tensor, Tensor]:
         """nu* (B, identity_dim) of the first frame, and mu* (B, emotion_dim), eq. 1's mean over K random frames."""
-        device, count = batch["frames"].device, batch["frames"].shape[1]
+        device = batch["frames"].device
         drawn = torch.rand(batch["frames"].shape[:2], device=device).argsort(dim=1)[:, : self.frames_per_clip]
         if self._cache is not None and all(map(self._cache.knows, batch["clip_id"])):
             return self._cached_features(batch, drawn)
-        nu = self._taught("identity", batch["still"], "embedding")
+        nu = teacher_output(self.teachers["identity"], "identity", batch["still"], "embedding")
         clips = torch.arange(len(drawn), device=device).unsqueeze(1)
-        faces = batch["frames"][clips, drawn]
-        features = self._taught("emotion", rearrange(faces, "b k c h w -> (b k) c h w"), self.emotion_feature)
-        return nu, rearrange(features, "(b k) d -> b k d", k=min(count, self.frames_per_clip)).mean(dim=1)
-
-    def _taught(self, kind: str, faces: Tensor, output: str) -> Tensor:
-        """One output of a teacher for faces (B, 3, H, W)."""
-        outputs = self.teachers[kind](faces)
-        if output not in outputs:
-            raise InputError(f"the {kind} teacher gives no {output}, only {', '.join(outputs)}")
-        return outputs[output]
+        faces = rearrange(batch["frames"][clips, drawn], "b k c h w -> (b k) c h w")
+        features = teacher_output(self.teachers["emotion"], "emotion", faces, self.emotion_feature)
+        return nu, rearrange(features, "(b k) d -> b k d", b=len(drawn)).mean(dim=1)
 
     def _cached_features(self, batch: TalkingFaceBatch, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """`teacher_features` of the drawn pictures (B, K), read instead of computed."""

@@ -33,16 +33,21 @@ def clip_features(identity: nn.Module, emotion: nn.Module, output: str, frames: 
     Raises:
         InputError: a teacher has no such output.
     """
-    nu = _output(identity, "identity", frames[:1], "embedding")[0]
-    parts = [_output(emotion, "emotion", some, output) for some in in_parts(frames)]
+    nu = teacher_output(identity, "identity", frames[:1], "embedding")[0]
+    parts = [teacher_output(emotion, "emotion", some, output) for some in in_parts(frames)]
     return {"nu": nu, "mu": torch.cat(parts)}
 
 
-def _output(teacher: nn.Module, kind: str, frames: Tensor, name: str) -> Tensor:
-    outputs: dict[str, Tensor] = teacher(frames)
-    if name not in outputs:
-        raise InputError(f"the {kind} teacher gives no {name}, only {', '.join(outputs)}")
-    return outputs[name]
+def teacher_output(teacher: nn.Module, kind: str, faces: Tensor, output: str) -> Tensor:
+    """One output of the identity or emotion teacher for faces (B, 3, H, W).
+
+    Raises:
+        InputError: it has no such output.
+    """
+    outputs: dict[str, Tensor] = teacher(faces)
+    if output not in outputs:
+        raise InputError(f"the {kind} teacher gives no {output}, only {', '.join(outputs)}")
+    return outputs[output]
 
 
 def filled_teacher_cache(
