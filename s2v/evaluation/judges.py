@@ -245,7 +245,7 @@ def load_sync_judge(path: str) -> SyncJudge:
     _check_exists(path, "the sync judge")
     if Path(path).suffix == ".ckpt":
         from s2v.modules.checkpoint_part import read_checkpoint
-        from s2v.modules.named_classes import NOT_BUILT, module_from
+        from s2v.modules.named_classes import module_from
         from s2v.modules.syncnet_training import SyncNetTraining
 
         content = read_checkpoint(path, "the sync judge")
@@ -253,15 +253,7 @@ def load_sync_judge(path: str) -> SyncJudge:
             raise InputError(
                 f"{path} is no SyncNet: expected a checkpoint of s2v.modules.syncnet_training.SyncNetTraining"
             )
-        try:
-            module = module_from(SyncNetTraining, content, path, "the sync judge")
-        except InputError:
-            raise
-        except NOT_BUILT as error:
-            # made in Python, its checkpoint does not say how the network was built
-            raise InputError(
-                f"{path} does not say how its SyncNet was built ({error}): train it with `s2v fit`, whose files do"
-            ) from error
+        module = module_from(SyncNetTraining, content, path, "the sync judge")
         syncnet, origin = module.syncnet, TRAINED_HERE
     else:
         from s2v.weights import load_syncnet

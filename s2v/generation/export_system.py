@@ -70,7 +70,7 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
         )
     from s2v.modules.sdfa import SDFAModule
 
-    module = load_module(SDFAModule, checkpoint, path, "SDFA", device)
+    module = load_module(SDFAModule, checkpoint, path, device)
     still = None if "voice" in parts else still_for(module.generator, path, image)
     return SDFAStream(module.generator, still, module.voice, device)
 
@@ -96,26 +96,19 @@ def networks_of_module(checkpoint: dict[str, Any], path: str, device: str) -> Co
     """The networks of a composer's checkpoint, of imported classes too."""
     from s2v.modules.composer import ComposerModule
 
-    composer = load_module(ComposerModule, checkpoint, path, "a composer", device)
+    composer = load_module(ComposerModule, checkpoint, path, device)
     return ComposerNetworks(composer.representation, composer.generator, composer.window_frames)
 
 
-def load_module(kind: type[Module], checkpoint: dict[str, Any], path: str, name: str, device: str) -> Module:
+def load_module(kind: type[Module], checkpoint: dict[str, Any], path: str, device: str) -> Module:
     """A module from its checkpoint, in eval mode.
 
     Raises:
-        InputError: the checkpoint does not tell how its networks are built, they do not fit, or are of a class that
-            a checkpoint may not name.
+        InputError: see `module_from`.
     """
     # brings Lightning, whose import takes longer than PyTorch's
-    from s2v.modules.named_classes import NOT_BUILT, module_from
+    from s2v.modules.named_classes import module_from
 
-    try:
-        with warnings.catch_warnings():  # advice to the programmer about save_hyperparameters
-            warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
-            return module_from(kind, checkpoint, path, "--checkpoint", device).eval()
-    except InputError:
-        raise
-    except NOT_BUILT as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(f"--checkpoint: {path} can't be loaded as {name} ({first_line})") from error
+    with warnings.catch_warnings():  # advice to the programmer about save_hyperparameters
+        warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
+        return module_from(kind, checkpoint, path, "--checkpoint", device).eval()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from s2v import weights
-from s2v.errors import InputError, one_line
+from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.checkpoint_part import read_checkpoint
 from s2v.own_modules import own_class
@@ -52,7 +52,7 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
         return FaceNetwork(loaders[kind](path)).eval()
     # these bring Lightning, whose import takes longer than PyTorch's
     from s2v.modules.face_teacher import FaceTeacher
-    from s2v.modules.named_classes import NOT_BUILT, module_from
+    from s2v.modules.named_classes import module_from
 
     kinds = {".hdf5": "mini_xception", ".h5": "mini_xception", ".onnx": "onnx"}
     if told := kinds.get(Path(source).suffix):
@@ -62,15 +62,7 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
         raise InputError(
             f"{source} is no face teacher: expected a checkpoint of s2v.modules.face_teacher.FaceTeacher"
         )
-    try:
-        return module_from(FaceTeacher, content, source, "face teacher").eval()
-    except InputError:
-        raise
-    except NOT_BUILT as error:
-        raise InputError(
-            f"{source} does not tell how its network is built ({one_line(error, 120)}): expected a checkpoint "
-            "written by `s2v fit`"
-        ) from error
+    return module_from(FaceTeacher, content, source, "face teacher").eval()
 
 
 def _own_network(source: str) -> nn.Module:

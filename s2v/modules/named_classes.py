@@ -18,11 +18,11 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 
 Module = TypeVar("Module", bound=pl.LightningModule)
 
-NOT_BUILT = (
+_NOT_BUILT = (
     argparse.ArgumentError,
     AttributeError,
     ImportError,
@@ -32,7 +32,7 @@ NOT_BUILT = (
     ValueError,
     pickle.UnpicklingError,
 )
-"""What `module_from` may raise where a checkpoint does not tell how its networks are built, or they do not fit."""
+"""What a load raises where a checkpoint does not tell how its networks are built, or they do not fit."""
 
 # Lightning takes the first, and in older checkpoints the others
 _SETTINGS = ("hyper_parameters", "hparams", "module_arguments")
@@ -79,11 +79,19 @@ def module_from(
         device: where to put it.
 
     Raises:
-        InputError: it names a class that a checkpoint may not name.
-        NOT_BUILT: it does not tell how its networks are built, or they do not fit.
+        InputError: it names a class that a checkpoint may not name, does not tell how its networks are built, or they
+            do not fit.
     """
     check_named_classes(checkpoint, path, purpose)
-    return kind.load_from_checkpoint(path, map_location=device, weights_only=True)
+    try:
+        return kind.load_from_checkpoint(path, map_location=device, weights_only=True)
+    except InputError:
+        raise
+    except _NOT_BUILT as error:
+        raise InputError(
+            f"{purpose}: {path} can't be loaded as {kind.__name__} ({one_line(error, 160) or type(error).__name__}): "
+            "expected a checkpoint that `s2v fit` wrote, which says how its networks are built"
+        ) from error
 
 
 def check_named_classes(checkpoint: dict[str, Any], path: str, purpose: str) -> None:

@@ -248,13 +248,13 @@ def test_a_checkpoint_that_needs_lightning_is_exported_or_is_one_line(
         # of this package, and no representation: jsonargparse's own exception
         (
             {"representation": network("students.StudentHead", in_dim=2, out_dim=2)},
-            "can't be loaded as a composer",
+            "can't be loaded as ComposerModule",
         ),
         (
             {"representation": {"class_path": "s2v.models.students.StudentHead", "init_args": []}},
             "can't be loaded",
         ),
-        ({"representation": circle}, "can't be loaded as a composer"),
+        ({"representation": circle}, "can't be loaded as ComposerModule"),
     ):
         torch.save({**content, "hyper_parameters": settings | change}, path)
         assert export(path) != 0
@@ -262,7 +262,7 @@ def test_a_checkpoint_that_needs_lightning_is_exported_or_is_one_line(
         assert says in shown and "Traceback" not in shown
     torch.save({**content, "hyper_parameters": [1]}, path)
     assert export(path) == 2
-    assert "can't be loaded as a composer" in capsys.readouterr().err
+    assert "can't be loaded as ComposerModule" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -378,7 +378,7 @@ def test_wrong_checkpoints_are_one_line(
         "lfs.ckpt": "git lfs pull",
         "other.ckpt": "holds student",
         "list.ckpt": "no state_dict",
-        "foreign.ckpt": "can't be loaded as a composer",
+        "foreign.ckpt": "can't be loaded as ComposerModule",
         "code.ckpt": "no readable checkpoint",
     }.items():
         path = tmp_path / name

@@ -221,7 +221,7 @@ def test_what_is_no_teacher_is_one_line(tmp_path: Path) -> None:
     fit.save_checkpoint(built_in_python)
     torch.save({"state_dict": {"cpc.weight": torch.zeros(2)}}, other)
     for source, says in [
-        (str(built_in_python), "does not tell how its network is built"),
+        (str(built_in_python), "can't be loaded as FaceTeacher"),
         (str(other), "is no face teacher"),
         (str(tmp_path / "none.ckpt"), "no file at"),
         ("facenet:weights.pt", "unknown kind of face network 'facenet'"),
