@@ -106,11 +106,44 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
             optimizer.step()
         optimizer.zero_grad()
 
-    def _step_schedulers(self) -> None:
+    def _step_discriminators(self, losses: dict[str, Tensor], completes_step: bool) -> None:
+        """One backward pass for all; `losses` are keyed as their optimizers, and empty where none takes part."""
+        if losses:
+            self.manual_backward(torch.stack(list(losses.values())).sum() / self.accumulate_grad_batches)
+        if completes_step:
+            for name in losses:
+                self._optimizer_step(name)
+
+    def _step_generator(self, loss: Tensor, completes_step: bool) -> None:
+        self.manual_backward(loss / self.accumulate_grad_batches)
+        if completes_step:
+            self._optimizer_step("generator")
+
+    def _step_schedulers(self, completes_step: bool, ends_epoch: bool) -> None:
         """Manual optimisation leaves the schedulers to us."""
+        if not (ends_epoch if self.scheduler_interval == "epoch" else completes_step):
+            return
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []:
             scheduler.step()  # type: ignore[call-arg]
+
+    def _told(
+        self,
+        losses: dict[str, Tensor],
+        real_scores: dict[str, Tensor],
+        fake_scores: dict[str, Tensor],
+        fake: Tensor,
+        real: Tensor,
+    ) -> dict[str, Any]:
+        """Log a step's losses; what `training_step` returns, for callbacks."""
+        self.log_dict({f"train/loss/{name}": loss for name, loss in losses.items()}, batch_size=len(real))
+        return {
+            "losses": _detached(losses),
+            "real_scores": _detached(real_scores),
+            "fake_scores": _detached(fake_scores),
+            "fake_frames": fake.detach(),
+            "real_frames": real,
+        }
 
     def _share_statistics(self, *networks: nn.Module) -> None:
         """Running statistics of the networks in training become their mean over the ranks, after each batch.
@@ -128,6 +161,10 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
         shared = cast(Tensor, self.trainer.strategy.reduce(own, reduce_op="mean"))
         for buffer, mean in zip(buffers, shared.split([b.numel() for b in buffers]), strict=True):
             buffer.copy_(mean.view_as(buffer))
+
+
+def _detached(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in values.items()}
 
 
 @contextmanager

@@ -307,39 +307,23 @@ class ComposerModule(ComposerLosses):
         fake, inflated = self.generator(drawn_on, mixed(nu, self.identity_mixing), mu, pose)
         if foreign is not None:
             fake = with_real_mouths(fake, real, foreign)
-        steps_now, ends_epoch = self._place_of_batch()
+        completes_step, ends_epoch = self._place_of_batch()
 
         seen = self.seen_by_sync(real)
         real_scores = self.score_real(face_maps, real, contexts, seen)
         fake_scores = self.score_fake([m.detach() for m in inflated], fake.detach(), drawn_on, seen)
-        losses = {
-            f"d_{name}": discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
-        }
-        if losses:
-            self.manual_backward(torch.stack(list(losses.values())).sum() / self.accumulate_grad_batches)
-            if steps_now:
-                for name in real_scores:
-                    self._optimizer_step(name)
+        d_losses = {name: discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores}
+        self._step_discriminators(d_losses, completes_step)
 
         with self.toggled_optimizer(self._optimizers["generator"]):
             terms = self.generator_losses(inflated, fake, real, drawn_on)
             total = weighted_sum(terms, self.weights)
-            self.manual_backward(total / self.accumulate_grad_batches)
-            if steps_now:
-                self._optimizer_step("generator")
-        if ends_epoch if self.scheduler_interval == "epoch" else steps_now:
-            self._step_schedulers()
+            self._step_generator(total, completes_step)
+        self._step_schedulers(completes_step, ends_epoch)
         self._share_statistics(self.generator, self.discriminators)
 
-        losses |= terms | {"generator": total}
-        self.log_dict({f"train/loss/{name}": loss for name, loss in losses.items()}, batch_size=len(real))
-        return {
-            "losses": {name: loss.detach() for name, loss in losses.items()},
-            "real_scores": {name: scores.detach() for name, scores in real_scores.items()},
-            "fake_scores": {name: scores.detach() for name, scores in fake_scores.items()},
-            "fake_frames": fake.detach(),
-            "real_frames": real,
-        }
+        losses = {f"d_{name}": loss for name, loss in d_losses.items()} | terms | {"generator": total}
+        return self._told(losses, real_scores, fake_scores, fake, real)
 
     def _hear(self, batch: TalkingFaceBatch, voice: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """C (B, T, D), nu (B, I), mu (B, E) of a batch; nu and mu of other speech (B, N) where it is given."""

@@ -236,7 +236,7 @@ class SDFAModule(AdversarialModule):
         real, still = (normalise(self.fitted(pictures)) for pictures in (batch["frames"], batch["still"]))
         fake = self.generator(batch["speech"], self.who(batch), numbers)
         pairs = self.draw_pairs(batch["speech"], numbers) if self.weights.sync else None
-        steps_now, ends_epoch = self._place_of_batch()
+        completes_step, ends_epoch = self._place_of_batch()
 
         real_scores = self.score(real, still, pairs)
         fake_scores = self.score(fake.detach(), still, pairs)
@@ -244,34 +244,23 @@ class SDFAModule(AdversarialModule):
             # speech of another instant under real lips: half of what is false, generated lips the other half
             wrong = self.discriminators["sync"](pairs.other_speech, snippet(real, pairs.start))
             fake_scores["sync"] = torch.stack([wrong, fake_scores["sync"]])
-        losses = {
-            f"d_{name}": log_discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
+        d_losses = {
+            name: log_discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
         }
-        if losses:
-            self.manual_backward(torch.stack(list(losses.values())).sum() / self.accumulate_grad_batches)
-            if steps_now:
-                for name in real_scores:
-                    self._optimizer_step(name)
+        self._step_discriminators(d_losses, completes_step)
 
         with self.toggled_optimizer(self._optimizers["generator"]):
             terms = self.generator_losses(fake, real, still, pairs)
             total = weighted_sum(terms, self.weights)
-            self.manual_backward(total / self.accumulate_grad_batches)
-            if steps_now:
-                self._optimizer_step("generator")
-        if ends_epoch:
-            self._step_schedulers()
+            self._step_generator(total, completes_step)
+        self._step_schedulers(completes_step, ends_epoch)
         self._share_statistics(self.generator, self.discriminators)
 
-        losses |= terms | {"generator": total}
-        self.log_dict({f"train/loss/{name}": loss for name, loss in losses.items()}, batch_size=len(real))
-        return {
-            "losses": {name: loss.detach() for name, loss in losses.items()},
-            "real_scores": {name: scores.detach().sigmoid() for name, scores in real_scores.items()},
-            "fake_scores": {name: scores.detach().sigmoid() for name, scores in fake_scores.items()},
-            "fake_frames": fake.detach(),
-            "real_frames": real,
-        }
+        losses = {f"d_{name}": loss for name, loss in d_losses.items()} | terms | {"generator": total}
+        real_scores, fake_scores = (
+            {name: logits.sigmoid() for name, logits in found.items()} for found in (real_scores, fake_scores)
+        )
+        return self._told(losses, real_scores, fake_scores, fake, real)
 
     def draw_pairs(self, speech: Tensor, numbers: Tensor) -> "SpeechPairs":
         """Five frames at random, the speech around them, and speech of another instant of the same clip."""
