@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2v.errors import InputError
 from s2v.files.whole_file import write_whole_file
+from s2v.training.config_errors import config_files
 from s2v.training.own_process import check_one_process, may_have_several_processes, run_in_own_process
 from s2v.weight_files.stage_weights import weights_read
 from s2v.weight_files.weight_source import changed_sources, contents_of_sources
@@ -126,12 +126,6 @@ def _differences(stage: Stage, state: dict[str, Any]) -> list[str]:
     if before != now and not found:
         found.append("the same options in another order")
     return found + [f"{name} has changed" for name in changed_sources(state.get("files", {}))]
-
-
-def config_files(arguments: list[str]) -> list[str]:
-    """The config files among a command's arguments, `--config FILE` or `--config=FILE`, in order."""
-    after = [value for option, value in pairwise(arguments) if option == "--config"]
-    return after + [a.removeprefix("--config=") for a in arguments if a.startswith("--config=")]
 
 
 def evaluate(system: System, output: Path) -> Path:

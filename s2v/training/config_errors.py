@@ -199,16 +199,20 @@ def _differs(content: Any, parts: list[str], value: Any) -> bool:
     return bool(content != value)
 
 
+def config_files(args: list[str]) -> list[str]:
+    """The config files among a command's arguments, `--config FILE`, `-c FILE` or `--config=FILE`."""
+    after = [value for option, value in pairwise(args) if option in ("--config", "-c")]
+    return after + [arg.removeprefix("--config=") for arg in args if arg.startswith("--config=")]
+
+
 def read_configs(args: list[str]) -> dict[str, dict]:
     """Path -> content of every config that `args` name, to say which file and line is not YAML (jsonargparse does not).
 
     Raises:
         InputError: a file can't be read, or is not a YAML mapping.
     """
-    paths = [value for option, value in pairwise(args) if option in ("--config", "-c")]
-    paths += [arg.partition("=")[2] for arg in args if arg.startswith("--config=")]
     configs = {}
-    for path in paths:
+    for path in config_files(args):
         try:
             content = yaml.load(Path(path).read_text(encoding="utf-8"), UniqueKeys)
         except FileNotFoundError:
