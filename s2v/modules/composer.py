@@ -40,6 +40,7 @@ from s2v.modules.hearing_cache import (
     for_frames,
     heard_frames,
 )
+from s2v.modules.hyperparameters import from_plain
 from s2v.modules.identity_variety import mixed
 from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
@@ -162,7 +163,7 @@ class ComposerModule(ComposerLosses):
         self.map_cache = map_cache
         self._maps: ClipTensors | None = None
         self.window_frames = window_frames
-        self.weights: LossWeights = _made(LossWeights, weights)
+        self.weights: LossWeights = from_plain(LossWeights, weights)
         check_identity(self.weights, identity_discriminator)
         check_matching(self.weights, frame_discriminator)
         self.similarity_region: RowRegion = similarity_region
@@ -186,9 +187,11 @@ class ComposerModule(ComposerLosses):
         if not 0 <= context_exchange < 1:
             raise InputError(f"context_exchange must be at least 0 and below 1, got {context_exchange}")
         self.context_exchange = context_exchange
-        self.voice_augmentation: SpeechAugmentation | None = _made(SpeechAugmentation, voice_augmentation)
-        self.frame_augmentation: FrameAugmentation | None = _made(FrameAugmentation, frame_augmentation)
-        self.clipping: GradientClipping = _made(GradientClipping, clipping)
+        self.voice_augmentation: SpeechAugmentation | None = from_plain(
+            SpeechAugmentation, voice_augmentation
+        )
+        self.frame_augmentation: FrameAugmentation | None = from_plain(FrameAugmentation, frame_augmentation)
+        self.clipping: GradientClipping = from_plain(GradientClipping, clipping)
         check_not_negative(vars(self.clipping), "clipping.")
         check_at_least_one(
             {"accumulate_grad_batches": accumulate_grad_batches, "window_frames": window_frames}
@@ -394,8 +397,3 @@ class ComposerModule(ComposerLosses):
                 "set model.init_args.scheduler to one that counts steps or epochs"
             )
         return optimizers, schedulers
-
-
-def _made(kind: type, settings: Any) -> Any:
-    """Settings as they are, or of the dict as which they come from a checkpoint of a module made in Python."""
-    return kind(**settings) if isinstance(settings, dict) else settings

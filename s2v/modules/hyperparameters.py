@@ -69,6 +69,11 @@ def plain_values(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in converted.items() if _is_plain(value)}
 
 
+def from_plain(kind: type, settings: Any) -> Any:
+    """A dataclass of `kind` from what `plain_values` made of it; settings that are no dict stay as they are."""
+    return kind(**settings) if isinstance(settings, dict) else settings
+
+
 def _is_plain(value: Any) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())

@@ -19,6 +19,7 @@ from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.composer_checks import check_batch_size, check_frame_rate, check_frame_size
 from s2v.modules.consent_mark import mark_unasked
+from s2v.modules.hyperparameters import from_plain
 from s2v.modules.number_check import check_at_least_one, check_not_negative
 
 
@@ -133,13 +134,12 @@ class SDFAModule(AdversarialModule):
         self.initial_checkpoint = initial_checkpoint
         self.weights_file: str | None = None  # tested as it is, in a checkpoint's place: a report names it
         self.weights_note = NOT_WARPED  # likewise
-        # from a checkpoint of a module made in Python they come as dicts
-        self.weights = SDFALossWeights(**weights) if isinstance(weights, dict) else weights
-        rates = SDFALearningRates(**learning_rates) if isinstance(learning_rates, dict) else learning_rates
+        self.weights: SDFALossWeights = from_plain(SDFALossWeights, weights)
+        rates = from_plain(SDFALearningRates, learning_rates)
         self.learning_rates = {name: getattr(rates, name) for name in self.optimizer_names}
         check_not_negative(self.learning_rates, "learning_rates.")
         check_not_negative(vars(self.weights), "weights.")
-        self.clipping = SDFAGradientClipping(**clipping) if isinstance(clipping, dict) else clipping
+        self.clipping: SDFAGradientClipping = from_plain(SDFAGradientClipping, clipping)
         check_not_negative(vars(self.clipping), "clipping.")
         check_at_least_one({"accumulate_grad_batches": accumulate_grad_batches})
         check_not_negative({"decay": decay})
