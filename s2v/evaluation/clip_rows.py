@@ -102,6 +102,11 @@ class ClipRow:
         return not self.reasons
 
     @property
+    def reason(self) -> str:
+        """All reasons as one text."""
+        return "; ".join(self.reasons)
+
+    @property
     def measured(self) -> bool:
         """Something is there, if not all."""
         return any(map(math.isfinite, self.values.values()))

@@ -101,7 +101,7 @@ class Report:
     def as_html(self, sheet: bytes | None = None) -> str:
         """One self-contained page; `sheet`: the contact sheet's PNG."""
         names = [f"{name} (calibration)" if name in CALIBRATION else name for name in self.systems]
-        faults = [(row.clip_id, row.system, "; ".join(row.reasons)) for row in self.rows if row.reasons]
+        faults = [(row.clip_id, row.system, row.reason) for row in self.rows if row.reasons]
         return page(
             header=["metric", "better", *names],
             table=self.table(),
@@ -129,7 +129,7 @@ class Report:
         if faults:
             lines += ["", f"## Not measured ({len(faults)} rows)", ""]
             lines += [
-                f"* {escaped(row.clip_id)}, {escaped(row.system)}: {escaped('; '.join(row.reasons))}"
+                f"* {escaped(row.clip_id)}, {escaped(row.system)}: {escaped(row.reason)}"
                 for row in faults[:50]
             ]
             lines += ["* ... (all of them in report.csv)"] if len(faults) > 50 else []

@@ -96,19 +96,8 @@ def estimate_cell(value: Estimate | Mapping[str, Any] | None, clips: int, sign: 
 
 
 def _plain(row: ClipRow, metrics: Collection[str]) -> dict[str, Any]:
-    return {
-        "clip_id": row.clip_id,
-        "speaker": row.speaker,
-        "gender": row.gender,
-        "system": row.system,
-        "scored": row.scored,
-        "reason": "; ".join(row.reasons),
-        "adjusted": row.adjusted,
-        "emotion_true": row.emotion_true,
-        "emotion_predicted": row.emotion_predicted,
-        "emotion_reference": row.emotion_reference,
-        **{metric: finite(row.values.get(metric, math.nan)) for metric in metrics},
-    }
+    values = {metric: finite(row.values.get(metric, math.nan)) for metric in metrics}
+    return {name: getattr(row, name) for name in COLUMNS} | values
 
 
 def reason_lines(rows: Iterable[ClipRow], system: str) -> list[str]:
