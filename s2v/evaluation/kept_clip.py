@@ -16,6 +16,8 @@ from s2v.files.whole_file import write_whole_file
 from s2v.generation.mp4_writer import write_mp4
 from s2v.metrics.regional_quality import at_size
 
+LARGEST = 128
+"""Height of a picture in the figure, at most; pixels."""
 _TENSORS = ("real", "generated", "speech")
 
 
@@ -87,13 +89,12 @@ def read_kept_clips(folder: Path) -> list[KeptClip]:
     return clips
 
 
-def compare_systems(folders: dict[str, Path], output: Path, largest: int = 128) -> list[Path]:
+def compare_systems(folders: dict[str, Path], output: Path) -> list[Path]:
     """Like the paper's Fig. 3: figure.png, rows ground truth and each system at the same instants; and an mp4 a clip.
 
     Args:
         folders: name of a system -> its kept clips; a clip that not all have is left out.
         output: folder for figure.png and side_by_side/<clip>.mp4.
-        largest: height of a picture in the figure, at most; pixels.
 
     Returns:
         The files; none where no clip is kept by all.
@@ -104,7 +105,7 @@ def compare_systems(folders: dict[str, Path], output: Path, largest: int = 128) 
     for clip_id in [clip_id for clip_id in first if all(clip_id in clips for clips in kept.values())]:
         clip = first[clip_id]
         rows = {"ground truth": clip.real} | {name: clips[clip_id].generated for name, clips in kept.items()}
-        strips.append(strip_of(clip.title, rows, FPS, min(largest, clip.real.shape[-2])))
+        strips.append(strip_of(clip.title, rows, FPS, min(LARGEST, clip.real.shape[-2])))
         path = output / "side_by_side" / f"{clip.file_name}.mp4"
         frames = min(len(pictures) for pictures in rows.values())
         height = clip.real.shape[-2]

@@ -1,7 +1,4 @@
-"""Table 1 as the paper prints it (Si et al., Interspeech 2021), and the names of its systems."""
-
-SYSTEMS = ("SDFA", "S2F+SDFA", "SDFA(mismatch)", "speech2video")
-"""In the paper's order."""
+"""Table 1 as the paper prints it (Si et al., Interspeech 2021)."""
 
 METRICS = ("ssim", "psnr", "sync_confidence")
 """The paper's SSIM, PSNR and Confidence, by the report's names."""
@@ -20,7 +17,7 @@ PAPER = {
         "speech2video": (0.5707, 20.891, 5.1),
     },
 }
-"""Data set -> system -> values of `METRICS`."""
+"""Data set -> system, in the paper's order -> values of `METRICS`."""
 
 
 def paper_value(dataset: str | None, system: str, metric: str) -> float | None:

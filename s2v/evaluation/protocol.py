@@ -139,7 +139,8 @@ class Protocol:
         else:
             pictures[self.systems[0]] = generated
         stills = {STILL: clip.real[:1]}
-        for name, picture in self._held_against(clip).items():
+        others = self.held.against(clip.clip_id, clip.speaker, clip.real) if self.held else {}
+        for name, picture in others.items():
             if isinstance(picture, str):
                 rows[name].reasons.append(picture)
             else:
@@ -166,7 +167,7 @@ class Protocol:
     def _exported_values(self, found: ClipMeasurement, clip: TestClip, exported: Tensor) -> dict[str, float]:
         """Of frames as they come out of an export's MP4: what keeps it from being measured, the row's own says."""
         row = ClipRow(clip.clip_id, clip.speaker, self.systems[0])
-        self.pixels.measure_pair(row, exported, clip.real, with_lpips="lpips" in EXPORTED)
+        self.pixels.measure_pair(row, exported, clip.real, with_lpips=False)
         if self.identity is not None:
             embedding = clip_embedding(self.identity.look(exported, "embedding"))
             real = found.embeddings[GROUND_TRUTH]
@@ -194,9 +195,6 @@ class Protocol:
         for row in found.rows.values():
             self.rows.append(row)
         return found.rows
-
-    def _held_against(self, clip: TestClip) -> dict[str, Tensor | str]:
-        return {} if self.held is None else self.held.against(clip.clip_id, clip.speaker, clip.real)
 
     def refuse(self, clip_id: str, speaker: str, reason: str) -> dict[str, ClipRow]:
         """A clip of which not even the real frames can be had: its rows, with the reason and nothing else."""

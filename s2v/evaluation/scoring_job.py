@@ -94,7 +94,7 @@ def look_at_pair(pair: VideoPair, job: ScoringJob) -> tuple[Tensor, Tensor] | No
 
 
 def measure_pair(
-    pair: VideoPair, job: ScoringJob, held: HeldPictures | None, with_strip: bool = True
+    pair: VideoPair, job: ScoringJob, held: HeldPictures | None, with_strip: bool
 ) -> ClipMeasurement | str:
     """One pair's measurement, or why nothing can be measured; `held` as `HeldPictures.for_speaker` gives it."""
     with one_thread():

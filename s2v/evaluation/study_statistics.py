@@ -7,6 +7,10 @@ from scipy.stats import binomtest
 
 from s2v.errors import InputError
 
+TOLERANCE = 1e-10
+"""Strengths have settled when none changes by a larger share in a round."""
+MOST_ROUNDS = 100_000
+
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a share; (0, 1) where nothing was tried."""
@@ -16,7 +20,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bradley_terry(wins: np.ndarray, tolerance: float = 1e-10, most_rounds: int = 100_000) -> np.ndarray:
+def bradley_terry(wins: np.ndarray) -> np.ndarray:
     """Strengths (..., S) that sum to 1: system i is chosen over j with probability p_i / (p_i + p_j).
 
     Newman 2023, "Efficient computation of rankings from pairwise comparisons": it settles far sooner
@@ -40,16 +44,16 @@ def bradley_terry(wins: np.ndarray, tolerance: float = 1e-10, most_rounds: int =
     if not reach.all():
         raise InputError("strengths can't be compared: a group of systems won, or lost, every choice")
     strengths = np.full(wins.shape[:-1], 1 / len(itself))
-    for _ in range(most_rounds):
+    for _ in range(MOST_ROUNDS):
         before = strengths.copy()
         for system in range(len(itself)):
             both = strengths[..., system, None] + strengths
             won = (wins[..., system, :] * strengths / both).sum(axis=-1)
             strengths[..., system] = won / (wins[..., :, system] / both).sum(axis=-1)
         strengths /= strengths.sum(axis=-1, keepdims=True)
-        if np.abs(strengths / before - 1).max() < tolerance:
+        if np.abs(strengths / before - 1).max() < TOLERANCE:
             return strengths
-    raise InputError(f"strengths did not settle in {most_rounds} rounds")
+    raise InputError(f"strengths did not settle in {MOST_ROUNDS} rounds")
 
 
 def fleiss_kappa(counts: np.ndarray) -> float:

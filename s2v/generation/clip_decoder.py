@@ -98,8 +98,7 @@ def is_foldable(generator: Speech2VideoGenerator) -> bool:
 def _is_built_in(stage: nn.Module) -> bool:
     convolution, norm = nn.Conv2d, nn.BatchNorm2d
     return (
-        isinstance(stage, JoinedUpsampling)
-        and type(stage) is JoinedUpsampling
+        type(stage) is JoinedUpsampling
         and type(stage.from_frame) is nn.ConvTranspose2d
         and _types(stage.normalise) == [norm, nn.ReLU]
         and _types(stage.mix) == [convolution, norm, nn.ReLU, convolution, norm]

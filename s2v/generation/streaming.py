@@ -143,7 +143,7 @@ class StreamingGenerator:
                 shown += contexts.shape[1]
             waiting.clear()
 
-        for contexts in self._contexts(overheard()):
+        for contexts in stream_frame_contexts(self.representation, overheard(), self.fps, self.block_samples):
             waiting.append(contexts)
             if listener.times:
                 yield from show()
@@ -152,10 +152,6 @@ class StreamingGenerator:
                 latents = encode_window(self.representation.cpc, only.speech)
                 listener.push(only.centre, only.speech, latents)
             yield from show()
-
-    def _contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Yield C (1, t, D) of the frames of blocks (n,) on the networks' device."""
-        return stream_frame_contexts(self.representation, speech, self.fps, self.block_samples)
 
     def _decode(
         self, contexts: Tensor, likeness: Likeness, portrait: Portrait, first: int

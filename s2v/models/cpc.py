@@ -16,6 +16,8 @@ from s2v.speech_time import SAMPLES_PER_LATENT
 
 _KERNEL_STRIDE_PADDING = ((10, 5, 3), (8, 4, 2), (4, 2, 1), (4, 2, 1), (4, 2, 1))
 
+_EPSILON = 1e-5
+
 RecurrentState = Tensor | tuple[Tensor, Tensor]
 """(layers, B, hidden); the pair (hidden state, cell state) for an LSTM."""
 
@@ -27,19 +29,18 @@ class ChannelNorm(nn.Module):
     unlike group normalisation steps do not mix: a latent does not depend on the clip's length.
     """
 
-    def __init__(self, channels: int, epsilon: float = 1e-5) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1, channels, 1))
         self.bias = nn.Parameter(torch.zeros(1, channels, 1))
         # Layer normalisation is this with the biased variance; scaling weight and epsilon makes them one, and
         # gives PyTorch's fused kernel.
         self.unbiased = (channels - 1) / channels
-        self.epsilon = epsilon
 
     def forward(self, steps: Tensor) -> Tensor:
         weight = self.weight.flatten() * self.unbiased**0.5
         return functional.layer_norm(
-            steps, steps.shape[-1:], weight, self.bias.flatten(), self.epsilon * self.unbiased
+            steps, steps.shape[-1:], weight, self.bias.flatten(), _EPSILON * self.unbiased
         )
 
 
