@@ -200,18 +200,8 @@ class FrameContextStream:
         pieces.append(self._reader.read(total - self._reader.frames_read))
         return torch.cat(pieces, dim=1)
 
-
-def stream_frame_contexts(
-    representation: SpeechRepresentation, speech: Iterable[Tensor], fps: float, block_samples: int
-) -> Iterator[Tensor]:
-    """Yield C (1, t, D) for one frame after the other of the speech, all of them.
-
-    Args:
-        speech: blocks (n,) on the networks' device, in order.
-        block_samples: samples that the encoder takes at once, at least.
-        representation, fps: see `FrameContextStream`.
-    """
-    stream = FrameContextStream(representation, fps)
-    for block in in_blocks(speech, block_samples):
-        yield stream.push(block)
-    yield stream.finish()
+    def rest(self, speech: Iterable[Tensor], block_samples: int) -> Iterator[Tensor]:
+        """Yield C (1, t, D) of all further frames of blocks (n,); the encoder takes so many samples at once."""
+        for block in in_blocks(speech, block_samples):
+            yield self.push(block)
+        yield self.finish()

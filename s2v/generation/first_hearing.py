@@ -62,9 +62,7 @@ class FirstHearing:
         """Yield C (1, t, D) of all frames, once, after `hear`: the same speech is read again where it has to be."""
         yield from self._kept
         if not self._finished:
-            for block in in_blocks(from_sample(speech, self._stream.samples), self.block_samples):
-                yield self._stream.push(block)
-            yield self._stream.finish()
+            yield from self._stream.rest(from_sample(speech, self._stream.samples), self.block_samples)
 
     def _overheard(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
         for block in in_blocks(speech, self.block_samples):

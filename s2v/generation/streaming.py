@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.clip_decoder import OWN_FRAMES, Likeness, decoder_of
-from s2v.generation.context_stream import fitted, stream_frame_contexts
+from s2v.generation.context_stream import FrameContextStream, fitted
 from s2v.generation.first_hearing import KEPT_BYTES, FirstHearing
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, encode_window
@@ -143,7 +143,8 @@ class StreamingGenerator:
                 shown += contexts.shape[1]
             waiting.clear()
 
-        for contexts in stream_frame_contexts(self.representation, overheard(), self.fps, self.block_samples):
+        stream = FrameContextStream(self.representation, self.fps)
+        for contexts in stream.rest(overheard(), self.block_samples):
             waiting.append(contexts)
             if listener.times:
                 yield from show()

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.generation.context_stream import FrameReader, stream_frame_contexts
+from s2v.generation.context_stream import FrameContextStream, FrameReader
 from s2v.generation.first_hearing import FirstHearing, RecentLatents, from_sample
 from s2v.generation.portrait import Window, encode_window, hear_portrait
 from s2v.models.speech_representation import SpeechRepresentation
@@ -43,7 +43,7 @@ def test_portrait_and_contexts_are_those_of_two_readings(
     portrait = hearing.hear(speech)
     contexts = torch.cat(list(hearing.contexts(speech)), dim=1)
     expected = hear_portrait(representation, [speech.speech], SAMPLES, 25)
-    once = stream_frame_contexts(representation, [speech.speech], 25, len(speech.speech))
+    once = FrameContextStream(representation, 25).rest([speech.speech], len(speech.speech))
     assert portrait.times == expected.times
     torch.testing.assert_close(portrait.nu, expected.nu, atol=1e-5, rtol=0)
     torch.testing.assert_close(portrait.mu, expected.mu, atol=1e-5, rtol=0)

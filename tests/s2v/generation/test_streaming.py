@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.generation.context_stream import ContextStream, in_blocks, stream_frame_contexts
+from s2v.generation.context_stream import ContextStream, FrameContextStream, in_blocks
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import Portrait, cut_windows, hear_portrait
 from s2v.generation.streaming import StreamingGenerator, generate_clip
@@ -138,7 +138,7 @@ def test_contexts_are_read_around_each_frames_centre(fps: float, seconds: float,
     speech = speech_like(seconds)
     frames = count_frames(len(speech), fps)
     with torch.no_grad():
-        pieces = stream_frame_contexts(representation, speech.split(1_000), fps, block_samples=3_200)
+        pieces = FrameContextStream(representation, fps).rest(speech.split(1_000), block_samples=3_200)
         streamed = torch.cat(list(pieces), dim=1)
         silence = torch.zeros(max(0, math.ceil(frames * 16_000 / fps) - len(speech)))
         padded = torch.cat([speech, silence])
