@@ -1,4 +1,7 @@
-"""A report as one HTML page that opens anywhere: style and pictures inside, nothing fetched, names escaped."""
+"""A report as one HTML page that opens anywhere: style and pictures inside, nothing fetched, names escaped.
+
+And what all pages of this package begin with, those of `s2v report` and `s2v study` too.
+"""
 
 import base64
 import hashlib
@@ -56,16 +59,7 @@ def page(
         first: rows shown at once, the others below a line to open; None: all.
     """
     shown = [row for row in table if first is None or row[0] in first]
-    parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Test report</title><style>{_STYLE}</style></head><body>",
-        "<h1>Test report</h1>",
-        _numbers(header, shown),
-        f"<p>{escape(averages)}</p>",
-    ]
+    parts = ["<h1>Test report</h1>", _numbers(header, shown), f"<p>{escape(averages)}</p>"]
     if len(shown) < len(table):
         parts.append(f"<details><summary>All metrics</summary>{_numbers(header, table)}</details>")
     parts.append(_list(notes))
@@ -84,12 +78,47 @@ def page(
     meanings = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in definitions.items()
     )
-    parts += [f"<h2>What the numbers mean</h2><dl>{meanings}</dl>", "</body></html>"]
-    return "\n".join(parts) + "\n"
+    parts.append(f"<h2>What the numbers mean</h2><dl>{meanings}</dl>")
+    return document("Test report", _POLICY, _STYLE, parts)
 
 
-def policy_hash(text: str) -> str:
-    """What a page's policy names a script or style by: no other of these runs or shows."""
+def document(title: str, policy: str, style: str, body: Iterable[str]) -> str:
+    """A whole page.
+
+    Args:
+        title: any text.
+        policy: what the browser lets in.
+        style: a style sheet.
+        body: its lines, HTML.
+    """
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="referrer" content="no-referrer"><meta name="robots" content="noindex">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{style}</style></head><body>",
+            *body,
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def policy_of(script: str, style: str, media: str) -> str:
+    """A policy that lets in this script, this style, and videos from `media`; nothing becomes HTML, no form is sent.
+
+    Script and style are named by their SHA-256: whatever else got into the page would not run.
+    """
+    return (
+        f"default-src 'none'; media-src {media}; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
+
+def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from s2v.evaluation.bootstrap import Estimate
 from s2v.evaluation.clip_rows import CALIBRATION
-from s2v.evaluation.html_page import policy_hash
+from s2v.evaluation.html_page import document, policy_of
 from s2v.evaluation.paired_difference import ClipScores, paired_differences
 from s2v.evaluation.paired_table import SIGNS
 from s2v.evaluation.report_rows import finite_number
@@ -50,32 +50,17 @@ def report_page(runs: list[Run], videos: dict[str, list[ShownVideo]], notes: lis
     script = (_FOLDER / "report_page.js").read_text("utf-8")
     style = (_FOLDER / "report_page.css").read_text("utf-8")
     beside = any(video.file for shown in videos.values() for video in shown)
-    policy = (
-        f"default-src 'none'; media-src data:{' ' + chr(39) + 'self' + chr(39) if beside else ''}; "
-        f"script-src '{policy_hash(script)}'; style-src '{policy_hash(style)}'; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    )
-    title = " / ".join(run.name for run in runs)
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="referrer" content="no-referrer">',
-            f"<title>{escape(title)}</title>",
-            f"<style>{style}</style></head><body><main>",
-            f"<h1>{escape(f'{len(runs)} runs' if len(runs) > 1 else runs[0].name)}</h1>",
-            _legend(runs),
-            *_test_section(runs),
-            *_video_section(videos, notes),
-            *_curve_section(runs),
-            *_config_section(runs),
-            f"</main><script>{script}</script>",
-            "</body></html>",
-            "",
-        ]
-    )
+    body = [
+        f"<main><h1>{escape(f'{len(runs)} runs' if len(runs) > 1 else runs[0].name)}</h1>",
+        _legend(runs),
+        *_test_section(runs),
+        *_video_section(videos, notes),
+        *_curve_section(runs),
+        *_config_section(runs),
+        f"</main><script>{script}</script>",
+    ]
+    policy = policy_of(script, style, "data: 'self'" if beside else "data:")
+    return document(" / ".join(run.name for run in runs), policy, style, body)
 
 
 def _legend(runs: list[Run]) -> str:
