@@ -2,12 +2,11 @@
 
 import csv
 import hashlib
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from s2v.errors import InputError
-from s2v.files.spreadsheet_cell import as_cell, from_cell
+from s2v.files.spreadsheet_cell import as_cell, csv_text, from_cell
 from s2v.files.whole_file import write_whole_file
 
 COLUMNS = ("clip_id", "still_of")
@@ -47,11 +46,8 @@ def mismatched_clips(speakers: Mapping[str, str]) -> dict[str, str]:
 
 def write_mismatch(path: Path, chosen: Mapping[str, str]) -> None:
     """The list as CSV, `clip_id,still_of`, sorted."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(map(as_cell, pair) for pair in sorted(chosen.items()))
-    write_whole_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    text = csv_text([COLUMNS, *(map(as_cell, pair) for pair in sorted(chosen.items()))])
+    write_whole_file(path, text.encode("utf-8", "surrogateescape"))
 
 
 def read_mismatch(path: Path, speakers: Mapping[str, str]) -> dict[str, str]:

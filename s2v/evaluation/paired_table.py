@@ -1,13 +1,12 @@
 """Paired differences as text: a small table in Markdown, and all of them as CSV."""
 
-import csv
-import io
 import math
 from collections.abc import Collection
 
 from s2v.evaluation.markdown_text import table_lines
 from s2v.evaluation.paired_difference import PairedDifferences
 from s2v.evaluation.report_rows import estimate_cell, finite
+from s2v.files.spreadsheet_cell import csv_text
 
 SIGNS = {"up": "above 0", "down": "below 0"}
 """Which differences speak for the first system, for metrics whose sign says so; one that is best at 1 or 0 does not."""
@@ -45,21 +44,17 @@ def paired_markdown(paired: PairedDifferences, metrics: Collection[str]) -> list
 
 def paired_csv(paired: PairedDifferences) -> str:
     """A row another system and metric; `pairs`: clips on which both were measured, of the `clips` of either."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["system", "minus", "metric", "better", "mean", "low", "high", "pairs", "clips"])
-    for name, found in paired.minus.items():
-        for metric, value in found.items():
-            numbers = (finite(number) for number in (value.mean, value.low, value.high))
-            writer.writerow(
-                [
-                    paired.first,
-                    name,
-                    metric,
-                    SIGNS.get(paired.better[metric], ""),
-                    *("" if number is None else number for number in numbers),
-                    value.n,
-                    paired.clips[name],
-                ]
-            )
-    return text.getvalue()
+    rows = [
+        [
+            paired.first,
+            name,
+            metric,
+            SIGNS.get(paired.better[metric], ""),
+            *map(finite, (value.mean, value.low, value.high)),
+            value.n,
+            paired.clips[name],
+        ]
+        for name, found in paired.minus.items()
+        for metric, value in found.items()
+    ]
+    return csv_text([["system", "minus", "metric", "better", "mean", "low", "high", "pairs", "clips"], *rows])

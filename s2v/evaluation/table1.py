@@ -1,7 +1,5 @@
 """Reports of several systems on the same clips, as one table beside the paper's."""
 
-import csv
-import io
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from s2v.evaluation.paper_table import gap_closed, paper_value
 from s2v.evaluation.report_rows import estimate_cell
 from s2v.evaluation.retrieval import gender_note
 from s2v.evaluation.summary import CLIP_METRICS, METRICS, averages_note, own_metrics
+from s2v.files.spreadsheet_cell import csv_text
 from s2v.files.whole_file import write_whole_file
 from s2v.metrics.regional_quality import METRICS as PIXEL_METRICS
 from s2v.metrics.regional_quality import SIZES
@@ -101,21 +100,13 @@ class Table1:
 
     def as_csv(self) -> str:
         """A row a system and metric: mean, interval, clips, the paper's value."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["system", "metric", "mean", "low", "high", "n", "paper"])
-        for name, values in self.systems.items():
-            for metric in self._metrics:
-                if (found := values.get(metric)) is not None:
-                    cells = [
-                        found["mean"],
-                        found["low"],
-                        found["high"],
-                        found["n"],
-                        self._paper(name, metric),
-                    ]
-                    writer.writerow([name, metric, *("" if cell is None else cell for cell in cells)])
-        return text.getvalue()
+        rows = [
+            [name, metric, *(found[key] for key in ("mean", "low", "high", "n")), self._paper(name, metric)]
+            for name, values in self.systems.items()
+            for metric in self._metrics
+            if (found := values.get(metric)) is not None
+        ]
+        return csv_text([["system", "metric", "mean", "low", "high", "n", "paper"], *rows])
 
     def as_markdown(self, paired_columns: int | None = None) -> str:
         """The paper's three columns beside the paper's numbers; then everything else that was measured.

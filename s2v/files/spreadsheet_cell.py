@@ -1,6 +1,18 @@
-"""Texts from strangers in a CSV file: a spreadsheet runs a cell that begins like a formula."""
+"""CSV, and texts from strangers in it: a spreadsheet runs a cell that begins like a formula."""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """A file's text, a line a row; None is an empty cell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def as_cell(text: str) -> str:

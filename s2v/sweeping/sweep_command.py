@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import json
 import secrets
@@ -187,23 +185,15 @@ def write_results(sweep: SweepFile, study: optuna.Study, output: Path) -> None:
     """trials.csv, a row a trial; best.yaml, the best one's values as an overlay for `s2v fit --config`."""
     import yaml
 
+    from s2v.files.spreadsheet_cell import csv_text
     from s2v.files.whole_file import write_whole_file
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", sweep.metric, "run", "reason", *sweep.space])
+    rows: list[list[Any]] = [["trial", "state", sweep.metric, "run", "reason", *sweep.space]]
     for trial in study.get_trials(deepcopy=False):
-        values = [trial.params.get(name, "") for name in sweep.space]
-        value = "" if trial.value is None else trial.value
-        row = [
-            trial.number,
-            trial.state.name.lower(),
-            value,
-            _run(sweep, trial),
-            trial.user_attrs.get("reason", ""),
-        ]
-        writer.writerow([*row, *values])
-    write_whole_file(output / "trials.csv", text.getvalue().encode())
+        said = [trial.value, _run(sweep, trial), trial.user_attrs.get("reason")]
+        values = [trial.params.get(name) for name in sweep.space]
+        rows.append([trial.number, trial.state.name.lower(), *said, *values])
+    write_whole_file(output / "trials.csv", csv_text(rows).encode())
     best = best_trial(study)
     if best is not None:
         head = f"# {sweep.metric} {best.value:.6g}: trial {best.number}, {_run(sweep, best)}\n"
