@@ -83,22 +83,21 @@ def _loaded(
 
 def _is_own(config: Any) -> bool:
     """Whether a value of a config names networks of this package, if any."""
-    if not isinstance(config, dict) or "class_path" not in config:
+    if not _names_class(config) or not str(config["class_path"]).startswith(_OWN_NETWORKS):
         return False
-    if not isinstance(config.get("init_args", {}), dict):
-        return False
-    return str(config["class_path"]).startswith(_OWN_NETWORKS) and all(
-        _is_own(value)
-        for value in config.get("init_args", {}).values()
-        if isinstance(value, dict) and "class_path" in value
-    )
+    settings = config.get("init_args", {})
+    return isinstance(settings, dict) and all(map(_is_own, filter(_names_class, settings.values())))
+
+
+def _names_class(value: Any) -> bool:
+    return isinstance(value, dict) and "class_path" in value
 
 
 def _built(config: dict[str, Any]) -> nn.Module:
     """A network as its config says."""
     module, _, name = config["class_path"].rpartition(".")
     settings = {
-        key: _built(value) if isinstance(value, dict) and "class_path" in value else value
+        key: _built(value) if _names_class(value) else value
         for key, value in config.get("init_args", {}).items()
     }
     kind = getattr(importlib.import_module(module), name)

@@ -3,6 +3,8 @@
 from torch import Tensor
 from torch.nn import functional
 
+from s2v.models.face_network import resize_faces
+
 FaceBox = tuple[float, float, float, float]
 """(top, left, bottom, right), fractions of the picture's height and width; beyond 0..1 edge pixels repeat."""
 
@@ -17,7 +19,4 @@ def crop_face(pictures_rgb_255: Tensor, box: FaceBox, size: int) -> Tensor:
     if any(beyond):
         pictures = functional.pad(pictures, beyond, mode="replicate")
         left, right, top, bottom = left + beyond[0], right + beyond[0], top + beyond[2], bottom + beyond[2]
-    face = pictures[..., top:bottom, left:right]
-    if face.shape[-2:] == (size, size):
-        return face
-    return functional.interpolate(face, size=(size, size), mode="bilinear", antialias=True)
+    return resize_faces(pictures[..., top:bottom, left:right], size)
