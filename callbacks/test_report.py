@@ -167,7 +167,7 @@ class TestReport(Callback):
         if self.other_frames:
             protocol.hold(_held_pictures(trainer, pl_module))
         self._sentences = getattr(getattr(trainer, "datamodule", None), "sentences", {})
-        self._scoring = Scoring(protocol, self.contact_sheet, self.bootstrap, self.max_strips)
+        self._scoring = Scoring(protocol, self.bootstrap, self.max_strips if self.contact_sheet else 0)
         self._pool = ScoringPool(self._scoring, self._job(), self.workers) if self.workers else None
         if self._pool is None:
             protocol.move_to(pl_module.device)

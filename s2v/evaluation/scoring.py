@@ -27,17 +27,14 @@ class Scoring:
 
     Args:
         protocol: with its judges.
-        contact_sheet: keep a strip for each speaker, or clip without one, and emotion, at most `max_strips`.
         bootstrap: resamples behind each 95 % interval.
-        max_strips: bounds the contact sheet.
+        max_strips: of the contact sheet, which has one for each speaker, or clip without one, and emotion; 0: no sheet.
     """
 
-    def __init__(
-        self, protocol: Protocol, contact_sheet: bool = True, bootstrap: int = 1000, max_strips: int = 48
-    ) -> None:
+    def __init__(self, protocol: Protocol, bootstrap: int = 1000, max_strips: int = 48) -> None:
         self.protocol = protocol
         self.bootstrap = bootstrap
-        self.max_strips = max_strips if contact_sheet else 0
+        self.max_strips = max_strips
         self.strips: dict[tuple[str, str], Strip] = {}
         self._sizes: set[tuple[int, int]] = set()
         self.oblong: set[tuple[int, int]] = set()
