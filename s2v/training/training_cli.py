@@ -45,7 +45,7 @@ from s2v.training.precision import choose_precision, cuda_capabilities
 from s2v.training.strategy_check import check_strategy
 from s2v.training.trainer_check import check_fit_of_module, check_fit_options, warn_of_nothing_measured
 from s2v.training.wandb_login import work_offline_unless_logged_in
-from s2v.training.wandb_run import continued_run, ended_run, is_wandb
+from s2v.training.wandb_run import continued_run, ended_run, wandb_loggers
 
 EXAMPLES = {
     "fit": "--config experiments/base/trainer.yaml --config experiments/data/crema_d.yaml "
@@ -210,7 +210,7 @@ class TrainingCLI(LightningCLI):
         if self._asked == "predict" and config.get("return_predictions") is None:
             # callbacks get the clips; to keep them all takes a split's memory
             config["return_predictions"] = False
-        if _names_wandb(config.get("trainer.logger")) and work_offline_unless_logged_in():
+        if wandb_loggers(config.get("trainer.logger")) and work_offline_unless_logged_in():
             rank_zero_info(
                 "not logged in to W&B: the run is kept offline (WANDB_MODE=offline; `wandb login`)"
             )
@@ -278,7 +278,11 @@ class TrainingCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         own = type(self.model)
-        if subcommand == "predict" and own.predict_step is LightningModule.predict_step and _is_ours(own):
+        if (
+            subcommand == "predict"
+            and own.predict_step is LightningModule.predict_step
+            and own.__module__.startswith("s2v.")
+        ):
             raise InputError(f"{own.__name__} makes no clips: predict takes ComposerModule and SDFAModule")
         check_checkpoint_folders(self.trainer, subcommand, self.config[subcommand])
         if subcommand == "fit":
@@ -327,10 +331,6 @@ class TrainingCLI(LightningCLI):
             raise
 
 
-def _is_ours(module: type) -> bool:
-    return module.__module__.startswith("s2v.")
-
-
 def _misfits(message: str) -> str:
     """What torch's load_state_dict complains of first; of keys, which it lists all, three."""
     first = message.splitlines()[1].strip()
@@ -347,11 +347,6 @@ def requeued_checkpoint(folder: Path) -> Path | None:
         if (match := re.fullmatch(r"hpc_ckpt_(\d+)\.ckpt", path.name))
     }
     return found[max(found)] if found else None
-
-
-def _names_wandb(logger: Any) -> bool:
-    loggers = logger if isinstance(logger, list) else [logger]
-    return any(map(is_wandb, loggers))
 
 
 def _leave_out_what_does_not_apply() -> None:

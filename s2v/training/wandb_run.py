@@ -68,9 +68,9 @@ def continued_run(logger: Any, checkpoint: str | Path | None) -> Iterator[None]:
         checkpoint: the file that the command goes on from; None where Lightning is left to find it.
     """
     changed = []
-    for one in logger if isinstance(logger, list) else [logger]:
+    for one in wandb_loggers(logger):
         options = getattr(one, "init_args", None)
-        if not is_wandb(one) or options is None or os.environ.get("WANDB_RUN_ID"):
+        if options is None or os.environ.get("WANDB_RUN_ID"):
             continue
         if options.get("id") or options.get("version"):
             continue
@@ -112,6 +112,7 @@ def _open_run() -> Any:
     return getattr(wandb, "run", None)
 
 
-def is_wandb(logger: Any) -> bool:
-    """Whether a config's logger is W&B's."""
-    return str(getattr(logger, "class_path", "")).endswith("WandbLogger")
+def wandb_loggers(logger: Any) -> list[Any]:
+    """W&B's among a config's `trainer.logger`: one, a list of them, or something that is none."""
+    loggers = logger if isinstance(logger, list) else [logger]
+    return [one for one in loggers if str(getattr(one, "class_path", "")).endswith("WandbLogger")]
