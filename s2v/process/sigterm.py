@@ -16,9 +16,9 @@ STATUS = 128 + signal.SIGTERM
 def ended_by_sigterm(trainer: "Trainer | None" = None) -> Iterator[None]:
     """The block ends where it is, like after Ctrl-C; but for the steps of a trainer's fit, which Lightning ends.
 
-    Lightning takes note of SIGTERM while a fit steps, and asks at the end of a training batch only. Its orderly end has
-    no status, which would be the success of a whole fit. A group's SIGTERM (of `timeout`, of a cluster) ends loader
-    workers too, of which torch hears before that.
+    While a fit steps, Lightning only notes the signal, and leaves at the end of the training batch by a SystemExit
+    without a status, which would be that of success: it gets one here. Where the signal goes to the whole process group
+    (`timeout`, a cluster), it ends loader workers first, and torch's RuntimeError about these is taken for the same.
 
     Raises:
         SystemExit: SIGTERM came.
@@ -32,16 +32,9 @@ def ended_by_sigterm(trainer: "Trainer | None" = None) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, end) if in_main else None  # Lightning calls it after its own
     try:
         yield
-    except SystemExit:
-        if trainer is not None and trainer.received_sigterm:
-            raise SystemExit(STATUS) from None
-        raise
-    except RuntimeError as error:
-        if (
-            trainer is not None
-            and trainer.received_sigterm
-            and str(error).startswith("DataLoader worker (pid")
-        ):
+    except (SystemExit, RuntimeError) as error:
+        is_its_end = isinstance(error, SystemExit) or str(error).startswith("DataLoader worker (pid")
+        if trainer is not None and trainer.received_sigterm and is_its_end:
             raise SystemExit(STATUS) from None
         raise
     finally:
