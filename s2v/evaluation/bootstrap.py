@@ -35,12 +35,12 @@ def drawn_speakers(speakers: int, resamples: int, seed: int) -> Floats:
 
 @cache
 def expanded_tail(speakers: int) -> float:
-    """Share of the resamples beyond either end of the interval, which few speakers would make too narrow.
+    """Share of the resamples beyond either end of the interval: below 0.025, with which few speakers' is too narrow.
 
-    The expanded percentile interval (Hesterberg 2015, What teachers should know about the bootstrap): as far out as
-    the t interval of so many values lies beyond the normal one of their resamples. 0.025 with many speakers, 0.0024
-    with six. With four, three or two all resamples lie within, and yet they cover the truth in nine, seven or five of
-    ten cases only.
+    The expanded percentile interval (Hesterberg 2015, What teachers should know about the bootstrap): the normal
+    distribution's tail beyond t sqrt(n / (n - 1)), with Student's t of n - 1 degrees of freedom in place of 1.96, and
+    the root since resampled means spread too little. 0.025 with many speakers, 0.0024 with six. With four, three or two
+    all resamples lie within, and yet they cover the truth in nine, seven or five of ten cases only.
     """
     from scipy.special import ndtr, stdtrit
 

@@ -62,8 +62,8 @@ def last_entry(files: list[Path], metric: str) -> str:
 def _last_step_before(found: dict[str, Series]) -> int | None:
     """Up to which step earlier versions count beside one that trained; None: it trained nothing.
 
-    A checkpoint's own step is logged again by the fit that goes on from it. A fit that began anew has its first row
-    before as many steps have gone by as lie between its rows.
+    A fit that goes on from a checkpoint first logs that checkpoint's step again: earlier versions count up to there. A
+    fit that began anew (-1) has its first row at a step that is smaller than the distance to its second row.
     """
     trained = [series for metric, series in found.items() if metric.startswith("train/")]
     steps = sorted({step for series in trained for step, _ in series})
