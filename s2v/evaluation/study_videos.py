@@ -105,9 +105,8 @@ def with_square_pixels(frames: Tensor, pixel_aspect: float) -> Tensor:
     if shown == width:
         return frames
     resized = torch.empty(len(frames), 3, height, shown, dtype=torch.uint8)
-    for frame, target in zip(
-        frames, resized, strict=True
-    ):  # one by one: a minute of video in float32 is gigabytes
+    # one by one: a minute of video in float32 is gigabytes
+    for frame, target in zip(frames, resized, strict=True):
         target.copy_(
             functional.interpolate(
                 frame[None].float(), size=(height, shown), mode="bilinear", antialias=True

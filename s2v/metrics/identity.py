@@ -59,8 +59,7 @@ def identity_ranks(queries: Tensor, real: Tensor, speakers: Tensor) -> Tensor:
         mine = F.cosine_similarity(queries[some], own_gallery, dim=1)
         similarity = F.normalize(queries[some], dim=1) @ gallery.T
         others = similarity.scatter(1, who.unsqueeze(1), float("-inf"))
-        farther = (others < mine.unsqueeze(1)).sum(
-            dim=1
-        )  # with nan nothing is, the own speaker's -inf neither
+        # with nan nothing is, the own speaker's -inf neither
+        farther = (others < mine.unsqueeze(1)).sum(dim=1)
         found.append((1 + len(gallery) - farther).clamp(max=len(gallery)))
     return torch.cat(found)

@@ -70,9 +70,8 @@ class ClipTensors:
         kept = {name: tensor.float().cpu().contiguous() for name, tensor in tensors.items()}
         try:
             with whole_file(path) as partial:
-                partial.write_bytes(
-                    save(kept)
-                )  # not by save_file, which has an error of its own for a full disk
+                # not by save_file, which has an error of its own for a full disk
+                partial.write_bytes(save(kept))
         except OSError as error:
             raise InputError(
                 f"cannot write {self.what} to {path.parent} ({error.strerror or error}): free some space or set "

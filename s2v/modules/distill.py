@@ -196,9 +196,8 @@ class DistillModule(RetrievesIdentity):
         if self.speaker_checkpoint and not self.has_weights:
             load_speaker_weights(self.representation, self.speaker_checkpoint)
         if self.initial_checkpoint and not self.has_weights and not self.trainer.ckpt_path:
-            state = begin_with(
-                self, self.initial_checkpoint, ("representation",)
-            )  # its CPC may be fine-tuned
+            # its CPC may be fine-tuned
+            state = begin_with(self, self.initial_checkpoint, ("representation",))
             if self.prediction is not None and any(key.startswith("prediction.") for key in state):
                 load_part(
                     self.prediction, state, "prediction.", self.initial_checkpoint, "initial checkpoint"
