@@ -46,13 +46,10 @@ class KeptClip:
 
     def write(self, folder: Path) -> Path:
         """Write `folder`/<id>.safetensors, atomically."""
-        tensors = {"real": self.real, "generated": self.generated, "speech": self.speech}
-        data = save(
-            {name: value.cpu().contiguous() for name, value in tensors.items()},
-            {"clip_id": self.clip_id, "title": self.title},
-        )
-        write_whole_file(folder / f"{self.file_name}.safetensors", data)
-        return folder / f"{self.file_name}.safetensors"
+        path = folder / f"{self.file_name}.safetensors"
+        tensors = {name: getattr(self, name).cpu().contiguous() for name in _TENSORS}
+        write_whole_file(path, save(tensors, {"clip_id": self.clip_id, "title": self.title}))
+        return path
 
 
 def kept_clip_files(folder: Path) -> list[Path]:

@@ -148,7 +148,8 @@ class Protocol:
         faces = pictures | stills
         self.pixels.measure(rows, clip.real, faces, self.systems[0])
         if clip.speaker:
-            found.pictures = self._mean_pictures(faces)
+            seen = {name: mean_picture(frames) for name, frames in faces.items()}
+            found.pictures = seen | {name: seen[GROUND_TRUTH] for name in (SHIFTED, SWAPPED)}
         if self.fid is not None:
             found.features = {name: self.fid.features(frames) for name, frames in faces.items()}
         if self.landmarks is not None:
@@ -217,10 +218,6 @@ class Protocol:
         if self.identity is not None:
             add_retrieval(self.rows, self._embeddings)
         return self.rows
-
-    def _mean_pictures(self, faces: dict[str, Tensor]) -> dict[str, Tensor]:
-        seen = {name: mean_picture(frames) for name, frames in faces.items()}
-        return seen | {name: seen[GROUND_TRUTH] for name in (SHIFTED, SWAPPED)}
 
     def _embed_identity(self, rows: dict[str, ClipRow], faces: dict[str, Tensor]) -> dict[str, Tensor]:
         assert self.identity is not None
