@@ -12,6 +12,7 @@ from s2v.errors import InputError
 from s2v.files.file_hash import sha256_of_file
 from s2v.metrics.emotion import canonical_emotion
 from s2v.metrics.sync_confidence import SyncMode, sync_mode
+from s2v.models.evaluation_mode import evaluated
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.models.lpips import LPIPS
 from s2v.models.mini_xception import FER2013_CLASSES
@@ -53,13 +54,9 @@ class FaceJudge:
         Raises:
             InputError: the network has no such output.
         """
-        was_training = self.network.training
-        self.network.eval()
-        try:
-            place = next(self.network.parameters(), frames).device  # one made of ONNX may have no parameters
+        place = next(self.network.parameters(), frames).device  # one made of ONNX may have no parameters
+        with evaluated(self.network):
             parts = [self.network(part.to(place)) for part in in_parts(frames, place)]
-        finally:
-            self.network.train(was_training)
         if output not in parts[0]:
             raise InputError(f"the judge {self.source} gives no {output}, only {', '.join(parts[0])}")
         return torch.cat([part[output].float().cpu() for part in parts])

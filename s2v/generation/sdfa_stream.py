@@ -9,7 +9,8 @@ from s2v.batch import FPS, SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.generation.context_stream import fitted
 from s2v.generation.pixels import to_pixels
-from s2v.generation.streaming import modes_kept, on_device
+from s2v.generation.streaming import on_device
+from s2v.models.evaluation_mode import evaluated
 from s2v.models.sdfa import SDFA
 from s2v.models.sdfa_speech import frame_windows
 from s2v.models.voice_encoder import VoiceEncoder
@@ -101,6 +102,6 @@ def generate_sdfa_clip(
     The networks are used where they are, and their modes are as before afterwards; mixed precision is off.
     """
     device = next(network.parameters()).device
-    with modes_kept(network, *([] if voice is None else [voice])), torch.autocast(device.type, enabled=False):
+    with evaluated(network, *([] if voice is None else [voice])), torch.autocast(device.type, enabled=False):
         stream = SDFAStream(network, still, voice)
         return torch.cat(list(stream.frames([speech], num_frames)))

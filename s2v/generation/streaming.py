@@ -1,7 +1,6 @@
 """Frames from speech of any length, in constant memory, equal to what one pass over all of it gives."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -14,6 +13,7 @@ from s2v.generation.context_stream import FrameContextStream, fitted
 from s2v.generation.first_hearing import KEPT_BYTES, FirstHearing
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, encode_window
+from s2v.models.evaluation_mode import evaluated
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.speech_time import frame_centre, samples_of_frames
@@ -188,7 +188,7 @@ def generate_clip(
     if num_frames < 1:
         raise InputError(f"num_frames must be at least 1, got {num_frames}")
     device = next(generator.parameters()).device
-    with modes_kept(representation, generator), torch.autocast(device.type, enabled=False):
+    with evaluated(representation, generator), torch.autocast(device.type, enabled=False):
         stream = StreamingGenerator(representation, generator, window_frames, fps)
         return torch.cat(list(stream.frames([speech], num_frames)))
 
@@ -196,14 +196,3 @@ def generate_clip(
 def on_device(network: Network, device: torch.device) -> Network:
     """The network moved, unless it is there: on a GPU that would lay out recurrent weights anew, amid a fit too."""
     return network if next(network.parameters()).device == device else network.to(device)
-
-
-@contextmanager
-def modes_kept(*networks: nn.Module) -> Iterator[None]:
-    """Give every submodule its training or eval mode back: parts of a network in training may be frozen."""
-    modes = [(module, module.training) for network in networks for module in network.modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -10,16 +10,16 @@ networks (`LipSpeechNetwork.unit_length`) are scored on windows that exist on bo
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
+from s2v.models.evaluation_mode import evaluated
 from s2v.models.lip_speech_network import STEPS_PER_FRAME, WINDOW_FRAMES, WINDOW_STEPS, LipSpeechNetwork
 from s2v.process.one_thread_each import Piece, Result, map_on_threads
 
@@ -67,7 +67,7 @@ def sync_embeddings(
     """
     windows = _windows_of(frames, speech)
     place = next(syncnet.parameters())
-    with _evaluated(syncnet):
+    with evaluated(syncnet):
         (features,) = _in_pieces(
             lambda one: syncnet.speech_features(one.double()).to(place), [speech], speech.device
         )
@@ -91,7 +91,7 @@ def lip_embeddings(syncnet: LipSpeechNetwork, frames: Tensor, speech: Tensor, ch
     def embed(start: int, end: int) -> Tensor:
         return syncnet.embed_frames(frames[start : end + WINDOW_FRAMES - 1].to(device))
 
-    with _evaluated(syncnet):
+    with evaluated(syncnet):
         return torch.cat(_of_windows(embed, windows, chunk, device))
 
 
@@ -119,16 +119,6 @@ def _windows_of(frames: Tensor, speech: Tensor) -> int:
             f"needs {MIN_FRAMES} frames and {MIN_FRAMES * SAMPLES_PER_FRAME} samples"
         )
     return windows
-
-
-@contextmanager
-def _evaluated(network: nn.Module) -> Iterator[None]:
-    was_training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(was_training)
 
 
 def _of_windows(
