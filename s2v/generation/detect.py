@@ -130,5 +130,4 @@ def in_words(finding: Finding) -> str:
         verdict += "; its metadata says: synthetic"
     if finding.sidecar:
         verdict += f"; described by {finding.sidecar}"
-    name = "".join(c if c.isprintable() else "?" for c in finding.file)
-    return f"{name}: {verdict}"
+    return "".join(c if c.isprintable() else "?" for c in f"{finding.file}: {verdict}")
