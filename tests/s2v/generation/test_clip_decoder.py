@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from s2v.generation.clip_decoder import FoldedClipDecoder, TrainedClipDecoder, decoder_of
 from s2v.generation.streaming import StreamingGenerator
-from s2v.models.frame_decoder import JoinedUpsampling, Speech2VideoGenerator
+from s2v.models.frame_decoder import FrameDecoder, JoinedUpsampling, Speech2VideoGenerator
 from tests.s2v.generation.networks import small_networks, speech_like
 
 
@@ -19,6 +19,26 @@ class Inverting(Speech2VideoGenerator):
         self, contexts: Tensor, identity_parts: list[Tensor | None], mu: Tensor, pose: Tensor | None = None
     ) -> Tensor:
         return -super().decode(contexts, identity_parts, mu, pose)
+
+
+class Fading(Speech2VideoGenerator):
+    """Overrides `forward` alone."""
+
+    def forward(
+        self, contexts: Tensor, nu: Tensor, mu: Tensor, pose: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        frames, maps = super().forward(contexts, nu, mu, pose)
+        return 0.5 * frames, maps
+
+
+class Mirroring(FrameDecoder):
+    def forward(self, contexts: Tensor, mu: Tensor, identity_parts: list[Tensor | None]) -> Tensor:
+        return super().forward(contexts, mu, identity_parts).flip(-1)
+
+
+class Halving(nn.ConvTranspose2d):
+    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return 0.5 * super().forward(features, output_size)
 
 
 class Plain(Speech2VideoGenerator):
@@ -41,6 +61,26 @@ def inverting(made: Speech2VideoGenerator) -> None:
     made.__class__ = Inverting
 
 
+def fading(made: Speech2VideoGenerator) -> None:
+    made.__class__ = Fading
+
+
+def mirroring(made: Speech2VideoGenerator) -> None:
+    made.frame_decoder.__class__ = Mirroring
+
+
+def halving(made: Speech2VideoGenerator) -> None:
+    made.frame_decoder.stages[0].from_frame.__class__ = Halving
+
+
+def other_mix(made: Speech2VideoGenerator) -> None:
+    made.frame_decoder.stages[0].mix[4] = nn.Tanh()  # type: ignore[assignment, operator]
+
+
+def other_range(made: Speech2VideoGenerator) -> None:
+    made.frame_decoder.to_rgb[-1] = nn.Sigmoid()
+
+
 def plain(made: Speech2VideoGenerator) -> None:
     made.__class__ = Plain
     made.frame_decoder = nn.Sequential(nn.Linear(16 + 24, 3), nn.Tanh())  # type: ignore[assignment]
@@ -58,7 +98,21 @@ def not_standardised(made: Speech2VideoGenerator) -> None:
     made.frame_decoder.standardise = nn.Hardtanh(-0.1, 0.1)  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize("change", [inverting, plain, other_stage, other_layer, not_standardised])
+@pytest.mark.parametrize(
+    "change",
+    [
+        inverting,
+        fading,
+        plain,
+        mirroring,
+        not_standardised,
+        other_stage,
+        other_layer,
+        halving,
+        other_mix,
+        other_range,
+    ],
+)
 def test_what_an_own_generator_changes_is_in_its_clips(
     change: Callable[[Speech2VideoGenerator], None],
 ) -> None:
