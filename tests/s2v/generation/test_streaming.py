@@ -1,5 +1,6 @@
 import itertools
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -168,6 +169,37 @@ def test_stream_equals_one_pass(frames: int, chunk: int, steps: int) -> None:
         assert expected.std(dim=0).mean() > 0.005  # the frames differ: there is something to compare
 
 
+class Source(list[Tensor]):
+    """Blocks that count how often they are read."""
+
+    readings = 0
+
+    def __iter__(self) -> Iterator[Tensor]:
+        self.readings += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("kept_frames", [0, 20])
+def test_what_is_not_kept_is_read_again_as_far_as_asked_for(kept_frames: int) -> None:
+    networks = small_networks()
+    speech = speech_like(60 / 25)
+    source = Source(speech.split(3_333))
+    context_bytes = 16 * 4
+    stream = StreamingGenerator(*networks, WINDOW, chunk_frames=7, kept_bytes=kept_frames * context_bytes)
+    made = torch.cat(list(stream.decoded(source, num_frames=45)))
+    torch.testing.assert_close(made, one_pass(networks, speech[: 45 * 640], 45), atol=1e-4, rtol=0)
+    assert source.readings == 3  # the first time only to see whether it is an iterator
+
+
+def test_as_many_frames_are_decoded_on_a_cpu_as_make_no_tensor_of_more_than_16_mib() -> None:
+    representation, small = small_networks()
+    assert StreamingGenerator(representation, small, WINDOW).chunk_frames == 32
+    large = Speech2VideoGenerator(16, 24, 8, 128, width=0.5, feature_width=0.05)
+    channels = large.frame_decoder.stages[-1].from_frame.out_channels  # type: ignore[union-attr]
+    stream = StreamingGenerator(representation, large, WINDOW)
+    assert stream.chunk_frames == 16 * 2**20 // (channels * 128 * 128 * 4) < 32  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("seconds", [0.00007, 0.0199, 0.0201, 1.013, 1.5, 0.99, 2.019])
 @pytest.mark.parametrize("identity", ["mean", "first"])
 def test_no_frame_is_lost_at_any_duration(networks: Networks, seconds: float, identity: str) -> None:
@@ -233,6 +265,37 @@ def test_live_reads_once_and_never_looks_ahead(networks: Networks) -> None:
     assert len(first) == len(second) == 6 * WINDOW
     torch.testing.assert_close(first[: 3 * WINDOW - 1], second[: 3 * WINDOW - 1], atol=1e-5, rtol=0)
     assert (first[3 * WINDOW :] - second[3 * WINDOW :]).abs().max() > 0.01
+
+
+def test_live_identity_is_the_first_windows_and_emotion_arrives_a_window_late(networks: Networks) -> None:
+    """Window k's emotion is reached where window k + 1 ends; what is no whole window at the end has none of its own."""
+    representation, generator = networks
+    frames = 5 * WINDOW + 6
+    speech = speech_like(frames / 25)
+    times = [(t + 0.5) / 25 for t in range(frames)]
+    with torch.no_grad():
+        windows = speech[: 5 * SAMPLES].view(5, SAMPLES)
+        nu, mu = representation.students(
+            representation.contexts(windows)[:, -1], representation.voice(windows)
+        )
+        reached = [(k + 2) * WINDOW / 25 for k in range(5)]
+        felt = torch.stack([interpolate(time, reached, list(mu)) for time in times])
+        contexts = representation.at_times(representation.contexts(speech[None]), torch.tensor([times]))
+        expected = generator(contexts, nu[:1], felt[None])[0][0]
+    stream = StreamingGenerator(*networks, WINDOW, identity="first", chunk_frames=7)
+    for blocks in ([speech], speech.split(640)):
+        made = torch.cat(list(stream.decoded(blocks)))
+        torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
+
+
+def test_live_speech_without_an_end_is_read_as_far_as_frames_are_asked_for(networks: Networks) -> None:
+    def microphone() -> Iterator[Tensor]:
+        for number in itertools.count():
+            assert number < 30
+            yield speech_like(1 / 25, seed=number)
+
+    stream = StreamingGenerator(*networks, WINDOW, identity="first")
+    assert sum(map(len, stream.frames(microphone(), num_frames=30))) == 30
 
 
 def test_live_frames_come_while_the_speech_goes_on(networks: Networks) -> None:
