@@ -250,6 +250,22 @@ def test_a_length_that_can_be_counted_on_is_more_than_what_is_left_of_a_cut_file
     assert whole.states_length and whole.stated_duration == pytest.approx(whole.seconds, abs=0.01)
 
 
+def test_the_length_that_a_matroska_file_states_is_in_seconds(tmp_path: Path) -> None:
+    """Its tracks state none, the file does."""
+    tone = tone_with_click(2.0, 48_000, 0.2)
+    speech = SpeechFile(write_sound(tmp_path / "a.mkv", tone, 48_000, "pcm_s16le"))
+    assert speech.stated_duration == pytest.approx(2.0, abs=0.01) and not speech.states_length
+
+
+def test_loudness_is_the_loudest_blocks_root_mean_square(tmp_path: Path) -> None:
+    """Of a sine 0.5 high it is 0.5 / sqrt(2), whatever comes before and after."""
+    sine = np.zeros(48_000)
+    sine[16_000:32_000] = 0.5 * np.sin(2 * np.pi * 100 * np.arange(16_000) / 16_000)
+    speech = SpeechFile(write_sound(tmp_path / "a.wav", sine, 16_000, "pcm_s16le"))
+    list(speech)
+    assert speech.loudest == pytest.approx(0.5 / 2**0.5, rel=1e-3)
+
+
 def test_odd_file_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = [
