@@ -40,8 +40,11 @@ def fitted(speech: Iterable[Tensor], frames: int, fps: float) -> Iterator[Tensor
     """Yield the speech cut to, or followed by silence up to, so many video frames.
 
     Raises:
-        InputError: there is a batch's dimension, or a WAV file's int16, which is far louder than any speech trained on.
+        InputError: no frame is asked for, or there is a batch's dimension, or a WAV file's int16, which is far louder
+            than any speech trained on.
     """
+    if frames < 1:
+        raise InputError(f"num_frames must be at least 1, got {frames}")
     missing = samples_of_frames(frames, fps)
     like = torch.zeros(0)
     for block in speech:

@@ -67,12 +67,16 @@ class SDFAStream:
         Args:
             speech: blocks (n,) float in [-1, 1], 16 kHz mono.
             num_frames: make so many instead: longer speech is cut, shorter is followed by silence.
+
+        Raises:
+            InputError: no frame is asked for, or the speech is none, not float or a batch.
         """
-        heard = torch.cat([torch.zeros(0), *(block.to("cpu", torch.float32) for block in speech)])
-        if not len(heard):
+        blocks = [block.to("cpu") for block in speech]
+        samples = sum(map(len, blocks))
+        if not samples:
             raise InputError("expected speech, got no sample of it")
-        total = count_frames(len(heard), self.fps) if num_frames is None else num_frames
-        heard = torch.cat(list(fitted([heard], total, self.fps))).unsqueeze(0)
+        total = count_frames(samples, self.fps) if num_frames is None else num_frames
+        heard = torch.cat(list(fitted(blocks, total, self.fps))).float().unsqueeze(0)
         windows = frame_windows(heard[:, : total * SAMPLES_PER_FRAME])
         noise = self.network.draw_noise(1, total, torch.Generator().manual_seed(NOISE_SEED))
         parts = self.network.identity_parts(self._who(heard))

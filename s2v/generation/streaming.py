@@ -185,8 +185,6 @@ def generate_clip(
     Raises:
         InputError: no frame is asked for, or the speech is none, not float or a batch.
     """
-    if num_frames < 1:
-        raise InputError(f"num_frames must be at least 1, got {num_frames}")
     device = next(generator.parameters()).device
     with evaluated(representation, generator), torch.autocast(device.type, enabled=False):
         stream = StreamingGenerator(representation, generator, window_frames, fps)

@@ -201,6 +201,21 @@ def test_who_is_seen_in_the_picture_and_heard_in_all_of_the_speech(monkeypatch: 
     assert torch.equal(seen[1], speech[None])
 
 
+def test_samples_of_a_wav_file_batches_and_no_frame_are_refused() -> None:
+    sdfa, still = SDFA(32, 0.125, 16, 8), torch.zeros(3, 32, 32, dtype=torch.uint8)
+    speech = speech_like(1.0)
+    samples = (speech * 32767).to(torch.int16)
+    for num_frames in (25, None):
+        with pytest.raises(InputError, match=r"got int16 \(16000,\): .*divide int16 samples by 32768"):
+            list(SDFAStream(sdfa, still).frames([samples], num_frames))
+        with pytest.raises(InputError, match=r"got float32 \(1, 16000\): give one clip"):
+            list(SDFAStream(sdfa, still).frames([speech[None]], num_frames))
+    with pytest.raises(InputError, match="num_frames must be at least 1, got 0"):
+        generate_sdfa_clip(sdfa, speech, 0, still)
+    with pytest.raises(InputError, match="no sample"):
+        list(SDFAStream(sdfa, still).frames([]))
+
+
 def test_a_clip_leaves_the_networks_modes_alone() -> None:
     sdfa = SDFA(32, 0.125, speech_dim=16, code_dim=8).train()
     generate_sdfa_clip(sdfa, speech_like(0.2), 5, torch.zeros(3, 32, 32, dtype=torch.uint8))
