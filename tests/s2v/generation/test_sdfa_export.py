@@ -201,6 +201,19 @@ def test_who_is_seen_in_the_picture_and_heard_in_all_of_the_speech(monkeypatch: 
     assert torch.equal(seen[1], speech[None])
 
 
+def test_asked_for_frames() -> None:
+    """Longer speech is cut and shorter followed by silence."""
+    torch.manual_seed(0)
+    sdfa = lively(SDFA(32, 0.125, speech_dim=16, code_dim=8))
+    still = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
+    speech = speech_like(1.0)
+    for num_frames in (10, 40):
+        made = generate_sdfa_clip(sdfa, speech, num_frames, still)
+        fitted = torch.cat([speech, torch.zeros(16_000)])[: num_frames * 640]
+        assert torch.equal(made, torch.cat(list(SDFAStream(sdfa, still).frames([fitted]))))
+        assert len(made) == num_frames
+
+
 def test_samples_of_a_wav_file_batches_and_no_frame_are_refused() -> None:
     sdfa, still = SDFA(32, 0.125, 16, 8), torch.zeros(3, 32, 32, dtype=torch.uint8)
     speech = speech_like(1.0)
@@ -216,7 +229,16 @@ def test_samples_of_a_wav_file_batches_and_no_frame_are_refused() -> None:
         list(SDFAStream(sdfa, still).frames([]))
 
 
-def test_a_clip_leaves_the_networks_modes_alone() -> None:
-    sdfa = SDFA(32, 0.125, speech_dim=16, code_dim=8).train()
-    generate_sdfa_clip(sdfa, speech_like(0.2), 5, torch.zeros(3, 32, 32, dtype=torch.uint8))
-    assert all(module.training for module in sdfa.modules())
+def test_a_clip_amid_a_fit_is_the_one_that_export_makes() -> None:
+    """In training mode, which stays, and in a trainer's mixed precision."""
+    torch.manual_seed(0)
+    sdfa = lively(SDFA(32, 0.125, speech_dim=16, code_dim=8, voice_dim=12))
+    voice = VoiceEncoder(12, 1 / 16, hidden=8, seconds=1.5).eval()
+    speech = speech_like(1.0)
+    exported = torch.cat(list(SDFAStream(sdfa, voice=voice).frames([speech])))
+    sdfa.train()
+    voice.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        made = generate_sdfa_clip(sdfa, speech, 25, voice=voice)
+    assert torch.equal(made, exported) and not made.requires_grad
+    assert all(module.training for network in (sdfa, voice) for module in network.modules())
