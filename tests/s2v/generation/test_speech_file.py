@@ -152,8 +152,10 @@ def test_a_layout_that_is_none_is_one_line(tmp_path: Path) -> None:
         file.setsampwidth(2)
         file.setframerate(16_000)
         file.writeframes(np.random.default_rng(0).bytes(31 * 2 * 8_000))
+    speech = SpeechFile(path)
     with pytest.raises(InputError, match=r"not one sample of .*a.wav's sound can be decoded"):
-        read_speech(path)
+        list(speech)
+    assert speech.damaged_packets > 0
 
 
 def test_damage_is_counted_once_however_often_the_file_is_read(tmp_path: Path) -> None:

@@ -90,6 +90,17 @@ def test_streamed_contexts_equal_one_pass(rnn: str, block: int) -> None:
     assert expected.std(dim=1).mean() > 0.01  # there is something to compare
 
 
+@torch.no_grad()
+def test_latents_are_those_of_the_last_push() -> None:
+    """After n samples (n - 152) // 160 latents are complete: 46 of 7660 and of 7670, 47 of 7680."""
+    representation, _ = small_networks()
+    speech = speech_like(0.48)
+    stream = ContextStream(representation.cpc)
+    for block, completed in zip(speech.split([7_660, 10, 10]), (46, 0, 1), strict=True):
+        stream.push(block)
+        assert stream.latents.shape == (1, completed, 16)
+
+
 def test_paper_size_latents_equal_one_pass() -> None:
     torch.manual_seed(0)
     cpc, speech = CPC().eval(), speech_like(1.5)
