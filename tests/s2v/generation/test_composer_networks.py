@@ -1,6 +1,7 @@
 """A composer's networks without its module: the same networks, and none where the config says something else."""
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,28 @@ def test_a_nested_network_of_other_classes_is_left_to_the_module(content: dict[s
     changed["representation"]["init_args"]["cpc"]["class_path"] = "somebody.elses.CPC"
     assert composer_networks({**content, "hyper_parameters": changed}, "a.ckpt") is None
     assert composer_networks({"state_dict": content["state_dict"]}, "a.ckpt") is None
+
+
+def test_no_module_that_a_checkpoint_names_is_imported(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it holds would run."""
+    (tmp_path / "named_by_a_checkpoint.py").write_text("from s2v.models.cpc import CPC\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    changed = copy.deepcopy(content["hyper_parameters"])
+    changed["representation"]["init_args"]["cpc"]["class_path"] = "named_by_a_checkpoint.CPC"
+    assert composer_networks({**content, "hyper_parameters": changed}, "a.ckpt") is None
+    assert "named_by_a_checkpoint" not in sys.modules
+
+
+def test_a_config_without_what_is_needed_is_left_to_the_module(content: dict[str, Any]) -> None:
+    for window_frames in (None, "12"):
+        changed = {**content["hyper_parameters"], "window_frames": window_frames}
+        assert composer_networks({**content, "hyper_parameters": changed}, "a.ckpt") is None
+    for init_args in (None, "text", [1]):
+        changed = copy.deepcopy(content["hyper_parameters"])
+        changed["generator"]["init_args"] = init_args
+        assert composer_networks({**content, "hyper_parameters": changed}, "a.ckpt") is None
 
 
 def test_weights_of_another_size_are_one_line(content: dict[str, Any]) -> None:
