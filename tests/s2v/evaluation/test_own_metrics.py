@@ -92,6 +92,51 @@ def test_who_hears_is_asked_about_shifted_and_swapped_speech() -> None:
     assert measured([own], FirstSample())[OURS][0].values["first_sample"] == 7
 
 
+class Witness(ClipMetric):
+    """Keeps what it is shown, by clip and system."""
+
+    better = {"shown": ""}
+    definitions = {"shown": "nothing"}
+
+    def __init__(self, hears: bool) -> None:
+        self.hears = hears
+        self.shown: dict[tuple[str, str], ShownClip] = {}
+
+    def measure(self, clip: ShownClip) -> dict[str, float]:
+        self.shown[clip.clip_id, clip.system] = clip
+        return {}
+
+
+def test_pictures_and_speech_are_as_each_row_says() -> None:
+    """Frame i is of the grey i, and so is the speech beside it: their difference is how far apart they are."""
+    one, other = clip(0), clip(1, "ben")
+    one.real = torch.arange(FRAMES, dtype=torch.uint8)[:, None, None, None].expand(FRAMES, 3, 32, 32)
+    one.generated, one.emotion, one.gender = one.real + 100, "anger", "female"
+    other.speech = other.speech[: 12 * 640]  # it has speech for 12 of the frames
+    hearing, deaf = Witness(hears=True), Witness(hears=False)
+    for metric in (hearing, deaf):
+        measured([other, one], metric)
+    seen = {
+        name: (
+            shown.frames[:, 0, 0, 0].tolist(),
+            shown.real[:, 0, 0, 0].tolist(),
+            shown.speech[::640].tolist(),
+        )
+        for (clip_id, name), shown in hearing.shown.items()
+        if clip_id == "clip0"
+    }
+    whole = list(range(FRAMES))
+    assert seen[OURS] == ([100 + grey for grey in whole], whole, whole)
+    assert seen[GROUND_TRUTH] == (whole, whole, whole)
+    assert seen[SHIFTED] == (whole[:10], whole[:10], whole[10:])
+    assert seen[STILL] == ([0] * (FRAMES - 1), whole[1:], whole[1:])
+    assert seen[SWAPPED] == (whole[:12], whole[:12], [1000 + grey for grey in whole[:12]])
+    for shown in (hearing.shown["clip0", OURS], deaf.shown["clip0", OURS]):
+        labels = (shown.clip_id, shown.speaker, shown.emotion, shown.gender, shown.system)
+        assert labels == ("clip0", "ann", "anger", "female", OURS)
+    assert all(not len(shown.speech) for shown in deaf.shown.values())
+
+
 def test_speech_is_borrowed_from_another_sentence() -> None:
     clips = [clip(number) for number in range(6)]
     for one, sentence in zip(clips, ("DFA", "DFA", "IEO", "IEO", "TIE", "TIE"), strict=True):
