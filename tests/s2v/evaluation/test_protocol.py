@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from s2v.errors import InputError
 from s2v.evaluation.clip_rows import (
@@ -13,8 +13,10 @@ from s2v.evaluation.clip_rows import (
     ANOTHER_SPEAKER,
     BY_LABEL,
     BY_REAL_FRAMES,
+    EXPORTED,
     GROUND_TRUTH,
     MEAN_IMAGE,
+    MP4,
     OTHER_FRAMES,
     OWN_FRAMES,
     SHIFTED,
@@ -24,6 +26,7 @@ from s2v.evaluation.clip_rows import (
     TestClip,
 )
 from s2v.evaluation.held_pictures import HeldPictures
+from s2v.evaluation.judges import FaceJudge, FidJudge, PerceptualJudge, SyncJudge
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.summary import summarise
 from s2v.metrics import regional_quality
@@ -106,6 +109,19 @@ def test_no_row_of_a_judge_of_length_1_is_compared_with_zeros(
     for name in (OURS, *OWN_FRAMES):
         padded_mean = mean(perfect, name, "sync_confidence")
         assert mean(rows, name, "sync_confidence") != pytest.approx(padded_mean, rel=1e-3)
+
+
+def test_values_of_an_exported_video_are_of_its_frames_beside_the_real_ones() -> None:
+    """The generated frames are of another face and other lips, the export's are the real ones."""
+    clips = corpus()[2:]
+    for clip in clips:
+        clip.exported = clip.real
+        clip.generated = talking_square("ann", "anger", loudness(len(clip.real), seed=999))
+    rows = run(clips)
+    for ours, truth in zip(of_system(rows, OURS), of_system(rows, GROUND_TRUTH), strict=True):
+        assert ours.values["identity_cosine"] < 0.5
+        for name in EXPORTED:
+            assert ours.values[f"{name}{MP4}"] == pytest.approx(truth.values[name], rel=1e-5), name
 
 
 def test_still_frame_does_not_move_nor_talk(perfect: list[ClipRow]) -> None:
@@ -261,6 +277,19 @@ def test_without_judges_only_pictures_are_measured() -> None:
 def test_a_system_may_not_be_called_like_a_calibration_row() -> None:
     with pytest.raises(InputError, match="calibration"):
         Protocol(system=STILL)
+
+
+def test_all_judges_go_to_the_device() -> None:
+    parts = {name: nn.Linear(1, 1) for name in ("identity", "emotion", "sync", "perceptual", "fid")}
+    said = ("file", "0" * 64, "made for the test")
+    Protocol(
+        identity=FaceJudge(parts["identity"], [], *said),
+        emotion=FaceJudge(parts["emotion"], [], *said),
+        sync=SyncJudge(parts["sync"], *said),  # type: ignore[arg-type]
+        perceptual=PerceptualJudge(parts["perceptual"], *said),  # type: ignore[arg-type]
+        fid=FidJudge(parts["fid"], *said),  # type: ignore[arg-type]
+    ).move_to("meta")
+    assert {name: part.weight.device.type for name, part in parts.items()} == dict.fromkeys(parts, "meta")
 
 
 def test_no_pictures_are_kept() -> None:
