@@ -32,6 +32,7 @@ from s2v.evaluation.summary import METRICS
 from s2v.files.file_hash import sha256_of_file, sha256_of_list
 from s2v.generation.mp4_writer import write_mp4
 from s2v.metrics.image_quality import frame_psnr
+from s2v.training.step_counters import go_on_logging_at
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
 from tests.joblib_processes import joblib_processes
 from tests.s2v.evaluation.brightness_metrics import Brightness
@@ -408,6 +409,54 @@ def test_the_manifests_sentences_reach_the_protocol(
     assert said == {row.clip_id: row.clip_id.split("_")[1] for row in data.clips("test")}
 
 
+class InnerSquares(SpeakingSquares):
+    """Is tested on the middle of the frames, which it gets right."""
+
+    system_name = "inner"
+
+    def fitted(self, frames: Tensor) -> Tensor:
+        return frames[..., 4:28, 4:28]
+
+    def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> dict[str, Tensor]:
+        real = self.fitted(batch["frames"][0])
+        return {"generated": real, "real": real}
+
+
+def test_a_module_names_itself_and_the_part_of_the_frames_it_is_tested_on(tmp_path: Path) -> None:
+    report = TestReport(contact_sheet=False, exported=False, bootstrap=0)
+    logger = CSVLogger(tmp_path, name="log", version="0")
+    data = Squares(test=held_out())
+    data.speakers = None  # type: ignore[assignment]
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        default_root_dir=tmp_path,
+        enable_progress_bar=False,
+        callbacks=[report],
+        logger=logger,
+    )
+    go_on_logging_at(trainer, 7)  # as after a fit
+    trainer.test(InnerSquares(), datamodule=data, verbose=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]  # the report is in the log's folder
+    content = json.loads((tmp_path / "log" / "0" / "report.json").read_text())
+    assert list(content["systems"]) == ["inner", *CALIBRATION]
+    assert content["systems"]["inner"]["ssim"]["mean"] == pytest.approx(1)
+    assert (content["meta"]["image_size"], content["meta"]["bootstrap_resamples"]) == ("24 x 24", 0)
+    assert content["systems"]["mean_image"]["scored"] == 6  # of the same size
+    assert {row["speaker"] for row in content["clips"]} == {"0", "1", "2"}  # the data has no names
+    with open(tmp_path / "log" / "0" / "metrics.csv", newline="") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["7"]
+
+
+def test_clips_that_are_not_tested_lend_no_frames(tmp_path: Path) -> None:
+    report = TestReport(str(tmp_path), contact_sheet=False, exported=False, bootstrap=0)
+    run(tmp_path, report, limit_test_batches=2)  # both are ann's
+    systems = json.loads((tmp_path / "report.json").read_text())["systems"]
+    assert {name: (system["scored"], system["total"]) for name, system in systems.items()} == {
+        **dict.fromkeys((OURS, *CALIBRATION), (2, 2)),
+        "another_speaker": (0, 2),
+    }
+
+
 def test_running_twice_starts_anew(tmp_path: Path) -> None:
     report = TestReport(str(tmp_path), contact_sheet=False)
     trainer = run(tmp_path, report)
@@ -427,6 +476,8 @@ def test_wrong_use_is_one_line(judges: dict[str, str], tmp_path: Path) -> None:
     attempts: list[tuple[TestReport, list[TalkingFaceBatch], str]] = [
         (TestReport(str(tmp_path), syncnet=str(tmp_path / "none.ckpt")), held_out(), "no file at"),
         (TestReport(emotion_judge=judges["identity_judge"]), held_out(), "classify emotions"),
+        (TestReport(fid=str(tmp_path / "none.pth")), held_out(), "FID's Inception: no file at"),
+        (TestReport(landmarks=str(tmp_path / "none.dat")), held_out(), "landmarks: no file at"),
         (TestReport(str(tmp_path)), [square_batch(CLIPS[:2], 24)], "one whole clip a batch"),
         (TestReport(str(tmp_path), system="still_frame"), held_out(), "calibration"),
         (TestReport(str(tmp_path), workers=-1), held_out(), "workers is -1, but must be 0 or more"),
