@@ -4,15 +4,20 @@ import csv
 import json
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+import torch
 import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from callbacks.test_report import TestReport
 from s2v.cli import main
-from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader
+from s2v.training.closing_test import check_before_fit, run_closing_test
+from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader, trainer
+from tests.s2v.evaluation.judge_checkpoints import save_syncnet
 from tests.s2v.training.test_training_cli import BASE, STAGE, one_error_line
 from tests.s2v.training.test_wandb_run import WANDB, fit
 from tests.s2v.training.wandb_offline import read_offline_run
@@ -34,6 +39,25 @@ class TestedGAN(SmallGAN):
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         TestedGAN.precisions.append(str(self.trainer.precision))
         self.log("test/error", (self(batch[1]) - batch[0]).abs().mean(), batch_size=len(batch[0]))
+
+
+class CountingGAN(TestedGAN):
+    """Its weights say how many batches they have seen, and fewer are better."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:
+        self.seen += 1
+        return super().training_step(batch, batch_idx)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        self.log("val/seen", self.seen.clone())
+        return super().validation_step(batch, batch_idx)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.log("test/seen", self.seen.clone())
 
 
 class TerminatedGAN(TestedGAN):
@@ -89,6 +113,28 @@ def test_the_test_is_in_the_fit_s_run_and_says_what_s2v_test_says(
     assert "test_after_fit" not in yaml.safe_load((gan / "config.test.yaml").read_text())
 
 
+@pytest.mark.parametrize(("which", "seen"), [("best", 4), ("last", 8)])
+def test_the_checkpoint_that_was_asked_for_is_tested(
+    which: Literal["best", "last"], seen: int, tmp_path: Path
+) -> None:
+    saving = ModelCheckpoint(tmp_path / "gan", monitor="val/seen", mode="min", save_last=True)
+    fitted, gan, data = trainer(tmp_path, saving, max_epochs=2), CountingGAN(), TestedClips()
+    fitted.fit(gan, datamodule=data)
+    config = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    assert run_closing_test(fitted, config, gan, data, which).callback_metrics["test/seen"] == seen
+
+
+def test_a_look_at_the_judges_draws_no_random_numbers_of_the_fit(tmp_path: Path) -> None:
+    """Their networks begin with random weights, before the files' are in them."""
+    report, gan = TestReport(syncnet=save_syncnet(tmp_path / "syncnet.ckpt")), TestedGAN()
+    before = torch.get_rng_state()
+    report.check_judges()
+    assert not torch.equal(torch.get_rng_state(), before)
+    before = torch.get_rng_state()
+    check_before_fit(trainer(tmp_path, report), gan)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [
@@ -116,8 +162,6 @@ def test_a_fit_without_a_checkpoint_has_none_to_test(
 
 
 def test_the_fit_is_the_same_with_and_without(configs: list[str], tmp_path: Path) -> None:
-    import torch
-
     states: list[Any] = []
     for more in ([], ["--test_after_fit=last"]):
         assert main(["fit", *configs, *more]) == 0
