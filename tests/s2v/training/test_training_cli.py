@@ -1,6 +1,7 @@
 """`s2v fit` and its sisters in-process, on a real small GAN."""
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader
 
+from callbacks.kept_clips import KeptClips
 from s2v.cli import main
 from s2v.files.held_folder import held_folder
 from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader
@@ -391,6 +393,47 @@ def test_a_prediction_keeps_no_split_in_memory(configs: list[str]) -> None:
     assert main(["predict", *configs, *more]) == 0
     assert main(["predict", *configs, *more, "--return_predictions=true"]) == 0
     assert PredictingGAN.keeps == [False] * len(loader()) + [True] * len(loader())
+
+
+def test_what_makes_no_clips_is_not_asked_to_predict(
+    configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = {"class_path": "s2v.models.mouth_syncnet.MouthSyncNet", "init_args": {"hidden": 16}}
+    model = {
+        "class_path": "s2v.modules.syncnet_training.SyncNetTraining",
+        "init_args": {"syncnet": network},
+    }
+    (tmp_path / "syncnet.yaml").write_text(yaml.safe_dump({"model": model}))
+    base = [*configs[:2], "--config", str(tmp_path / "syncnet.yaml")]
+    assert main(["predict", *base, "--data", f"{__name__}.PredictedClips"]) == 2
+    assert "SyncNetTraining makes no clips: predict takes" in one_error_line(capsys)
+
+
+class TestedGAN(SmallGAN):
+    """Whose test keeps the callbacks that it had."""
+
+    __test__ = False
+    folders: list[str] = []
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        own = [callback for callback in self.trainer.callbacks if isinstance(callback, KeptClips)]
+        TestedGAN.folders = [callback.output_dir.name for callback in own]
+
+
+class ClipsToTest(ShuffledClips):
+    def test_dataloader(self) -> DataLoader:
+        return loader()
+
+
+def test_a_test_takes_the_last_of_the_configs_reports(configs: list[str], tmp_path: Path) -> None:
+    kept = [f"--trainer.callbacks+={json.dumps(kept_clips(tmp_path / name))}" for name in ("fits", "tests")]
+    more = ["--model", f"{__name__}.TestedGAN", "--data", f"{__name__}.ClipsToTest"]
+    assert main(["test", *configs[:2], *more, *kept]) == 0
+    assert TestedGAN.folders == ["tests"]
+
+
+def kept_clips(folder: Path) -> dict[str, Any]:
+    return {"class_path": "callbacks.kept_clips.KeptClips", "init_args": {"output_dir": str(folder)}}
 
 
 class EndedWithItsWorkers(pl.Callback):
