@@ -110,7 +110,15 @@ def test_generated_half_is_what_export_makes(clips: list[Clip], tmp_path: Path) 
     assert torch.equal(sample.generated, module.generate_clip(whole["speech"], FRAMES))
     assert torch.equal(sample.real, whole["frames"]) and torch.equal(sample.speech, whole["speech"])
     cut = make_sample(module, whole, max_seconds=0.4)
-    assert len(cut.real) == len(cut.generated) == 10 and len(cut.speech) == 6_400
+    assert torch.equal(cut.real, whole["frames"][:10]) and torch.equal(cut.speech, whole["speech"][:6_400])
+    assert torch.equal(cut.generated, module.generate_clip(whole["speech"][:6_400], 10))
+
+
+def test_names_are_fit_for_files(clips: list[Clip]) -> None:
+    module, clip = composer().eval(), WholeClipDataset(clips)[0]
+    for clip_id, name in (("../a b/c.1", "_a_b_c.1"), ("..", "clip"), ("x" * 300, "x" * 150)):
+        clip["clip_id"] = clip_id
+        assert make_sample(module, clip, max_seconds=0.2).name == name
 
 
 def test_a_window_keeps_frames_and_sound_together(clips: list[Clip]) -> None:
