@@ -41,8 +41,8 @@ CACHES = {"raw": 0, "jpeg, quality 95": 95, "jpeg, quality 80": 80}
 def decode_window(source: Path, start: int) -> np.ndarray:
     """What the cache saves: find the frames' times, seek, decode and resize 16 of them; decode the speech."""
     video = probe_video(source)
-    shown = frames_on_screen(video.times, video.end, float(video.times[0]) + start / 25, 25, FRAMES)
-    still = frames_on_screen(video.times, video.end, float(video.times[0]), 25, 1)
+    shown = frames_on_screen(video.times, float(video.times[0]) + start / 25, 25, FRAMES)
+    still = frames_on_screen(video.times, float(video.times[0]), 25, 1)
     frames = [*decode_frames(video, still), *decode_frames(video, shown)]
     box = central_square(frames[0].shape[1], frames[0].shape[0], video.pixel_aspect)
     decode_speech(source)

@@ -10,9 +10,13 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from data_modules.clip_cache import read_clip
+from data_modules.preparation import prepare
+from data_modules.synthetic.corpus import write_corpus
 from s2v.generation.speech_file import SpeechFile
 from s2v.models.sdfa import SDFA
 
@@ -21,6 +25,7 @@ FOLDER = REPOSITORY / "experiments" / "benchmarks"
 SHARED = {"gpu_settings", "speech_networks"}
 """What others import."""
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
+KNOW_GPUS = {"training_step", "generation", "data_wait"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,7 +38,9 @@ def test_a_benchmark_starts_and_is_documented(
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(path), run_name="__main__")
     assert end.value.code == 0
-    assert f"python experiments/benchmarks/{name}.py" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"python experiments/benchmarks/{name}.py" in said
+    assert ("--device {cpu,cuda}" in said) == (name in KNOW_GPUS)
     pages = [REPOSITORY / "docs" / "performance.md", REPOSITORY / "experiments" / "README.md"]
     assert any(f"benchmarks/{name}.py" in page.read_text(encoding="utf-8") for page in pages)
 
@@ -43,17 +50,6 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Imports one by its name."""
     monkeypatch.syspath_prepend(str(FOLDER))
     return importlib.import_module
-
-
-@pytest.mark.parametrize("name", ["training_step", "generation", "data_wait"])
-def test_a_benchmark_knows_gpus(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    monkeypatch.setattr("sys.argv", [name, "--help"])
-    with pytest.raises(SystemExit):
-        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
-    assert "--device {cpu,cuda}" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -108,6 +104,18 @@ def test_a_fit_of_data_wait_clocks_every_counted_step(benchmark: Any, tmp_path: 
     found = waits.fit(steps.composer(False, 64), tmp_path, args, workers=0, synchronise=False)
     assert 0 < found["wait_seconds"] < found["step_seconds"]
     assert found["share"] == pytest.approx(found["wait_seconds"] / found["step_seconds"])
+
+
+def test_windows_are_decoded_as_the_cache_has_them(benchmark: Any, tmp_path: Path) -> None:
+    loading = benchmark("data_loading")
+    write_corpus(tmp_path / "corpus", "voxceleb2", 1, 1, size=loading.SIZE)
+    prepare(
+        tmp_path / "corpus", "voxceleb2", tmp_path / "cache", size=loading.SIZE, workers=1, progress=False
+    )
+    (row,) = loading.usable(tmp_path / "cache")
+    frames, _ = read_clip(tmp_path / "cache" / row.cache_file)
+    decoded = loading.decode_window(tmp_path / "corpus" / row.source, 5)
+    assert np.array_equal(decoded.transpose(0, 3, 1, 2), [frames[0], *frames[5 : 5 + loading.FRAMES]])
 
 
 def test_sdfa_as_published_makes_the_frames_of_our_own(benchmark: Any, tmp_path: Path) -> None:
