@@ -12,7 +12,7 @@ import numpy as np
 
 from data_modules.clip_cache import cache_file_of, read_clip, read_header, write_clip
 from data_modules.clip_manifest import ManifestRow
-from data_modules.clip_refused import ClipRefused
+from data_modules.clip_refused import ClipRefused, refused_row
 from data_modules.decode import VideoTrack, decode_frames, frames_on_screen, probe_video
 from data_modules.face_crop import (
     LOOKED_AT,
@@ -98,15 +98,7 @@ def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: Prepara
     Raises:
         OSError: the cache cannot be written (disk full, read-only): no fault of the clip's.
     """
-    found = ManifestRow(
-        clip.clip_id,
-        "refused",
-        source=clip.video,
-        speaker=clip.speaker,
-        emotion=clip.emotion,
-        sentence=clip.sentence,
-        official_split=clip.official_split,
-    )
+    found = refused_row(clip)
     try:
         if clip.missing:
             raise ClipRefused(f"no file {clip.missing}")

@@ -14,6 +14,7 @@ import joblib
 from data_modules.clip_cache import cache_file_of, read_clip
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
 from data_modules.clip_preparation import PreparationSettings
+from data_modules.clip_refused import refused_row
 from data_modules.consent import answer_of, read_consent
 from data_modules.dask_cluster import workplace
 from data_modules.face_crop import load_detector
@@ -374,16 +375,7 @@ def _answers(consent: Path | None, without_consent: bool, cache: Path) -> dict[s
 
 
 def _not_agreed(clip: FoundClip) -> ManifestRow:
-    return ManifestRow(
-        clip.clip_id,
-        "refused",
-        f"no consent: speaker {clip.speaker or 'unknown'} is not down with a yes",
-        source=clip.video,
-        speaker=clip.speaker,
-        emotion=clip.emotion,
-        sentence=clip.sentence,
-        official_split=clip.official_split,
-    )
+    return refused_row(clip, f"no consent: speaker {clip.speaker or 'unknown'} is not down with a yes")
 
 
 def _write(cache: Path, done: dict[str, Record], said: SaidAnew) -> None:

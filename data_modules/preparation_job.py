@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data_modules.clip_manifest import ManifestRow
 from data_modules.clip_preparation import PreparationSettings
+from data_modules.clip_refused import refused_row
 from data_modules.layouts import FoundClip
 from data_modules.preparation_records import RECORDS_FOLDER, append_record, record_of
 from data_modules.timed_worker import TimedWorker, WorkerDied, WorkerTimeout
@@ -49,16 +49,7 @@ def prepare_in_child(clip: FoundClip, job: PreparationJob) -> dict[str, Any]:
         if job.run in _closed:
             return {}
         reason, again = f"decoder failed: its process {death}", True
-    row = ManifestRow(
-        clip.clip_id,
-        "refused",
-        reason,
-        source=clip.video,
-        speaker=clip.speaker,
-        emotion=clip.emotion,
-        sentence=clip.sentence,
-        official_split=clip.official_split,
-    )
+    row = refused_row(clip, reason)
     cache_dir, key = Path(job.cache_dir), PreparationSettings(**job.settings).key()
     record = record_of(
         asdict(row), clip, Path(job.root), cache_dir, key, again=again, time_limit=job.time_limit

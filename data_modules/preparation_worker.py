@@ -19,8 +19,8 @@ def main(journal_dir: Path) -> None:
     """Serves requests {clip, root, cache_dir, settings}; answers {record} or {fatal}."""
     import cv2
 
-    from data_modules.clip_manifest import ManifestRow
     from data_modules.clip_preparation import PreparationSettings, prepare_clip
+    from data_modules.clip_refused import refused_row
 
     cv2.setNumThreads(1)
     _limit_memory()
@@ -35,20 +35,10 @@ def main(journal_dir: Path) -> None:
             row = prepare_clip(clip, root, cache_dir, settings)
         except OSError as error:
             return {"fatal": f"{error.strerror or error}"}
-        except (
-            Exception
-        ) as error:  # whatever a decoder makes of a hostile file: this clip's row, not the run's end
+        except Exception as error:
+            # whatever a decoder makes of a hostile file: this clip's row, not the run's end
             words = " ".join(str(error).split())[:200]
-            row = ManifestRow(
-                clip_id=clip.clip_id,
-                status="refused",
-                source=clip.video,
-                speaker=clip.speaker,
-                emotion=clip.emotion,
-                sentence=clip.sentence,
-                official_split=clip.official_split,
-                reason=f"decoder failed: {type(error).__name__}: {words}",
-            )
+            row = refused_row(clip, f"decoder failed: {type(error).__name__}: {words}")
             again = True
         record = record_of(asdict(row), clip, root, cache_dir, settings.key(), again=again, sources=sources)
         try:
