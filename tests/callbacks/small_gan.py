@@ -121,16 +121,3 @@ class SmallGAN(pl.LightningModule):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         networks = [self.generator, *self.discriminators.values()]
         return [torch.optim.RMSprop(network.parameters(), lr=self.lr) for network in networks]
-
-
-def trainer(folder: Any, *callbacks: pl.Callback, **settings: Any) -> pl.Trainer:
-    """A silent CPU trainer whose files go to `folder`."""
-    defaults: dict[str, Any] = {
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "enable_checkpointing": any(isinstance(c, pl.callbacks.ModelCheckpoint) for c in callbacks),
-        "default_root_dir": folder,
-    }
-    return pl.Trainer(callbacks=list(callbacks), **defaults | settings)

@@ -14,7 +14,8 @@ from torch._dynamo.utils import counters
 from callbacks.compiled_networks import CompiledNetworks
 from s2v.errors import InputError
 from s2v.models.discriminators import FrameDiscriminator
-from tests.callbacks.small_gan import SmallGAN, loader, trainer
+from tests.callbacks.small_gan import SmallGAN, loader
+from tests.quiet_trainer import trainer
 
 
 def compiled(module: torch.nn.Module) -> set[str]:

@@ -18,7 +18,8 @@ from callbacks.gan_signs import diversity, loss_over_chance, motion, win_rate
 from s2v.modules.adversarial import AdversarialModule
 from s2v.modules.composer import ComposerModule, GradientClipping
 from s2v.modules.sdfa import SDFAModule
-from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader, trainer
+from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader
+from tests.quiet_trainer import trainer
 
 
 def gan(**settings: Any) -> SmallGAN:

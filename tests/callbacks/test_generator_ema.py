@@ -10,7 +10,8 @@ from torch import Tensor
 from callbacks.generator_ema import GeneratorEMA
 from callbacks.reproducible_randomness import ReproducibleRandomness
 from s2v.errors import InputError
-from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader, trainer
+from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader
+from tests.quiet_trainer import trainer
 
 PREFIX = "generator."
 

@@ -13,6 +13,7 @@ from s2v.errors import InputError
 from s2v.metrics.image_quality import frame_psnr, frame_ssim, sharpness
 from s2v.weights import load_lpips
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
+from tests.quiet_trainer import trainer
 from tests.s2v.evaluation.judge_checkpoints import save_alexnet
 
 
@@ -22,12 +23,6 @@ def validation() -> list[TalkingFaceBatch]:
         square_batch([("ann", "anger", 1), ("ben", "anger", 2)], frames=4),
         square_batch([("cem", "happiness", 3)], frames=6),
     ]
-
-
-def trainer(folder: Path, **settings: object) -> pl.Trainer:
-    quiet = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_checkpointing": False}
-    shown = {"enable_progress_bar": False, "enable_model_summary": False, "default_root_dir": folder}
-    return pl.Trainer(**quiet | shown | {"callbacks": [ImageQuality()]} | settings)  # type: ignore[arg-type]
 
 
 def expected() -> dict[str, float]:
@@ -45,7 +40,7 @@ def expected() -> dict[str, float]:
 
 
 def test_logs_the_mean_over_clips(tmp_path: Path) -> None:
-    run = trainer(tmp_path)
+    run = trainer(tmp_path, ImageQuality())
     run.validate(SpeakingSquares(), datamodule=Squares(val=validation()), verbose=False)
     found = {name: value.item() for name, value in run.callback_metrics.items()}
     assert found == pytest.approx(expected(), abs=1e-4)
@@ -64,7 +59,7 @@ class Mumbling(SpeakingSquares):
 
 def test_the_mouth_is_the_lower_half(tmp_path: Path) -> None:
     """A squared error of half of the picture counts twice there: 3 dB."""
-    run = trainer(tmp_path)
+    run = trainer(tmp_path, ImageQuality())
     run.validate(Mumbling(), datamodule=Squares(val=validation()), verbose=False)
     found = {name: value.item() for name, value in run.callback_metrics.items()}
     assert found["val/psnr"] - found["val/psnr_mouth"] == pytest.approx(10 * math.log10(2), abs=1e-3)
@@ -74,7 +69,7 @@ def test_the_mouth_is_the_lower_half(tmp_path: Path) -> None:
 def test_lpips_where_its_weights_are_given(tmp_path: Path) -> None:
     weights = tmp_path / "alexnet.pth"
     save_alexnet(weights)
-    run = trainer(tmp_path, callbacks=[PerceptualDistance(str(weights))])
+    run = trainer(tmp_path, PerceptualDistance(str(weights)))
     for _ in range(2):  # the second validation starts anew
         run.validate(SpeakingSquares(), datamodule=Squares(val=validation()), verbose=False)
     network, values = load_lpips(str(weights)), []
@@ -89,15 +84,13 @@ def test_lpips_where_its_weights_are_given(tmp_path: Path) -> None:
 def test_missing_lpips_weights_stop_the_run_at_its_start(tmp_path: Path) -> None:
     quality = PerceptualDistance(str(tmp_path / "none.pth"))
     with pytest.raises(InputError, match=r"no file at .*none\.pth"):
-        trainer(tmp_path, callbacks=[quality]).validate(
-            SpeakingSquares(), datamodule=Squares(val=validation())
-        )
+        trainer(tmp_path, quality).validate(SpeakingSquares(), datamodule=Squares(val=validation()))
     assert quality.weight_sources("fit", False) == {"LPIPS' AlexNet": str(tmp_path / "none.pth")}
     assert quality.weight_sources("test", False) == {"LPIPS' AlexNet": None}
 
 
 def test_each_validation_starts_anew_even_after_the_sanity_check(tmp_path: Path) -> None:
-    run = trainer(tmp_path, max_epochs=2, num_sanity_val_steps=1)
+    run = trainer(tmp_path, ImageQuality(), max_epochs=2, num_sanity_val_steps=1)
     run.fit(SpeakingSquares(), datamodule=Squares(val=validation()))
     found = {name: value.item() for name, value in run.callback_metrics.items() if name.startswith("val/")}
     assert found == pytest.approx(expected(), abs=1e-4)
@@ -111,7 +104,7 @@ class Silent(SpeakingSquares):
 
 
 def test_a_module_without_frames_is_left_alone(tmp_path: Path) -> None:
-    run = trainer(tmp_path)
+    run = trainer(tmp_path, ImageQuality())
     run.validate(Silent(), datamodule=Squares(val=validation()), verbose=False)
     assert run.callback_metrics == {}
 
@@ -129,12 +122,12 @@ class Recorder(pl.Callback):
 @pytest.mark.slow
 def test_two_ranks_agree_with_one_process(tmp_path: Path) -> None:
     """Lightning's sampler gives rank 0 the first and third clip, rank 1 the second and, padded, the first."""
-    run = trainer(tmp_path, devices=2, strategy="ddp_fork", callbacks=[ImageQuality(), Recorder(tmp_path)])
+    run = trainer(tmp_path, ImageQuality(), Recorder(tmp_path), devices=2, strategy="ddp_fork")
     same = [square_batch([("ann", "anger", 1)], 4), square_batch([("cem", "happiness", 3)], 6)]
     run.validate(SpeakingSquares(), datamodule=Squares(val=same), verbose=False)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     assert ranks[0] == ranks[1]
-    alone = trainer(tmp_path)
+    alone = trainer(tmp_path, ImageQuality())
     alone.validate(SpeakingSquares(), datamodule=Squares(val=same), verbose=False)
     for name, value in alone.callback_metrics.items():
         torch.testing.assert_close(ranks[0][name], value)

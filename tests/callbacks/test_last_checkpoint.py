@@ -14,7 +14,8 @@ from torch import Tensor
 
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.reproducible_randomness import ReproducibleRandomness
-from tests.callbacks.small_gan import ShuffledClips, SmallGAN, trainer
+from tests.callbacks.small_gan import ShuffledClips, SmallGAN
+from tests.quiet_trainer import trainer
 
 
 class Logged(SmallGAN):

@@ -13,7 +13,8 @@ from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR, StepLR
 
 from callbacks.optimizers_by_config import OptimizersByConfig
 from s2v.errors import InputError
-from tests.callbacks.small_gan import ShuffledClips, trainer
+from tests.callbacks.small_gan import ShuffledClips
+from tests.quiet_trainer import trainer
 
 
 class Line(pl.LightningModule):

@@ -10,7 +10,8 @@ import torch
 
 from callbacks.reproducible_randomness import ReproducibleRandomness
 from data_modules.shared_batches import SharedBatches
-from tests.callbacks.small_gan import SmallGAN, loader, trainer
+from tests.callbacks.small_gan import SmallGAN, loader
+from tests.quiet_trainer import trainer
 
 
 class Draws(pl.Callback):

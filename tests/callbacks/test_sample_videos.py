@@ -16,6 +16,7 @@ from s2v.errors import InputError
 from s2v.files.whole_file import partial_beside
 from s2v.generation.speech_file import read_speech
 from s2v.modules.composer import ComposerModule
+from tests import quiet_trainer
 from tests.s2v.generation.composer_checkpoint import instantiate_composer
 from tests.s2v.generation.networks import speech_like
 from tests.s2v.training.wandb_offline import read_offline_run
@@ -58,18 +59,8 @@ def composer() -> ComposerModule:
 
 
 def trainer(tmp_path: Path, callback: SampleVideos, **settings) -> pl.Trainer:  # type: ignore[no-untyped-def]
-    defaults = {"logger": False, "max_epochs": 1, "num_sanity_val_steps": 1}
-    return pl.Trainer(
-        accelerator="cpu",
-        default_root_dir=tmp_path,
-        callbacks=[callback],
-        limit_train_batches=1,
-        limit_val_batches=1,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **{**defaults, **settings},
-    )
+    few = {"max_epochs": 1, "num_sanity_val_steps": 1, "limit_train_batches": 1, "limit_val_batches": 1}
+    return quiet_trainer.trainer(tmp_path, callback, **few | settings)
 
 
 def test_a_fit_writes_the_same_clips_every_second_epoch(clips: list[Clip], tmp_path: Path) -> None:
@@ -140,11 +131,7 @@ def test_still_strip_layout() -> None:
     assert still_strip(Sample("a", real[:2], real[:2], torch.zeros(0))).shape == (3, 4, 10)
 
 
-def test_videos_reach_weights_and_biases_as_files(
-    clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
+def test_videos_reach_weights_and_biases_as_files(clips: list[Clip], tmp_path: Path) -> None:
     logger = WandbLogger(project="s2v", save_dir=tmp_path, offline=True)
     trainer(tmp_path, SampleVideos(num_clips=2), logger=logger).fit(composer(), datamodule=Clips(clips))
     run = Path(logger.experiment.dir)

@@ -9,8 +9,9 @@ from lightning.pytorch.loggers import CSVLogger
 
 from callbacks.save_config import SaveConfigBesideCheckpoints, _flat
 from s2v.errors import InputError
-from tests.callbacks.small_gan import SmallGAN, loader, trainer
+from tests.callbacks.small_gan import SmallGAN, loader
 from tests.conftest import fill_disk
+from tests.quiet_trainer import trainer
 
 
 def saver(lr: float) -> SaveConfigBesideCheckpoints:

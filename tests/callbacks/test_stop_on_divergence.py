@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from callbacks.stop_on_divergence import StopOnDivergence, TrainingDiverged
 from s2v.errors import InputError
-from tests.callbacks.small_gan import SmallGAN, loader, trainer
+from tests.callbacks.small_gan import SmallGAN, loader
+from tests.quiet_trainer import trainer
 
 
 def gan(**settings: Any) -> SmallGAN:

@@ -17,6 +17,7 @@ from s2v.evaluation.speech_samples import as_int16
 from s2v.metrics.sync_confidence import sync_scores
 from tests.callbacks.small_gan import SmallGAN
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
+from tests.quiet_trainer import trainer
 from tests.s2v.evaluation.judge_checkpoints import save_mouth_syncnet, save_syncnet
 from tests.s2v.evaluation.talking_squares import sync_judge
 
@@ -30,21 +31,6 @@ def syncnet(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def validation(frames: int = 20) -> list[TalkingFaceBatch]:
     return [square_batch(CLIPS[:2], frames), square_batch(CLIPS[2:], frames)]
-
-
-def trainer(callback: SyncConfidenceCallback, folder: Path, epochs: int = 1, **settings: Any) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        max_epochs=epochs,
-        callbacks=[callback],
-        **settings,
-    )
 
 
 def expected(syncnet: str, clips: int) -> dict[str, float]:
@@ -61,7 +47,7 @@ def expected(syncnet: str, clips: int) -> dict[str, float]:
 @pytest.mark.parametrize("clips", [1, 3])
 def test_logs_the_mean_over_the_chosen_windows(syncnet: str, clips: int, tmp_path: Path) -> None:
     """Of the first ones where batches come ready made, so that nobody knows how many windows there are."""
-    run = trainer(SyncConfidenceCallback(syncnet, max_clips=clips), tmp_path)
+    run = trainer(tmp_path, SyncConfidenceCallback(syncnet, max_clips=clips))
     run.validate(SpeakingSquares(), datamodule=Squares(val=validation()), verbose=False)
     found = {name: value.item() for name, value in run.callback_metrics.items()}
     assert found == pytest.approx(expected(syncnet, clips), rel=1e-4)
@@ -69,7 +55,7 @@ def test_logs_the_mean_over_the_chosen_windows(syncnet: str, clips: int, tmp_pat
 
 def test_embeddings_of_length_1_are_not_compared_with_zeros(tmp_path: Path) -> None:
     mouth = save_mouth_syncnet(tmp_path / "mouth.ckpt")
-    run = trainer(SyncConfidenceCallback(mouth, max_clips=1), tmp_path)
+    run = trainer(tmp_path, SyncConfidenceCallback(mouth, max_clips=1))
     run.validate(SpeakingSquares(), datamodule=Squares(val=validation(frames=40)), verbose=False)
     network, speech = load_sync_judge(mouth).network, square_batch(CLIPS[:1], 40)["speech"][0]
     frames, heard = SpeakingSquares().generate_clip(speech, 40), as_int16(speech)
@@ -120,7 +106,7 @@ def test_windows_are_evenly_spaced(
     """The first windows of a sorted data set are one speaker's."""
     callback, system = SyncConfidenceCallback("in memory", max_clips=clips), Listening()
     callback._judge = sync_judge()
-    trainer(callback, tmp_path, limit_val_batches=limit).validate(
+    trainer(tmp_path, callback, limit_val_batches=limit).validate(
         system, datamodule=SortedWindows(), verbose=False
     )
     assert system.heard == expected
@@ -129,7 +115,7 @@ def test_windows_are_evenly_spaced(
 def test_a_fits_windows_are_those_of_a_bare_validation(tmp_path: Path) -> None:
     callback, system = SyncConfidenceCallback("in memory", max_clips=4), Listening()
     callback._judge = sync_judge()
-    trainer(callback, tmp_path, epochs=2, limit_train_batches=1).fit(system, datamodule=SortedWindows())
+    trainer(tmp_path, callback, max_epochs=2, limit_train_batches=1).fit(system, datamodule=SortedWindows())
     assert system.heard == [0, 10, 20, 30] * 2  # two sanity batches are not all there is
 
 
@@ -146,7 +132,7 @@ class OutOfStep(SpeakingSquares):
 def test_early_and_late_do_not_cancel_out(tmp_path: Path) -> None:
     callback = SyncConfidenceCallback("in memory", max_clips=2)
     callback._judge = sync_judge()
-    run = trainer(callback, tmp_path)
+    run = trainer(tmp_path, callback)
     run.validate(OutOfStep(), datamodule=Squares(val=validation(frames=40)), verbose=False)
     assert run.callback_metrics["val/sync_offset_abs"].item() == 3
 
@@ -154,7 +140,7 @@ def test_early_and_late_do_not_cancel_out(tmp_path: Path) -> None:
 def test_a_validation_forgets_the_one_before(tmp_path: Path) -> None:
     callback = SyncConfidenceCallback("in memory", max_clips=2)
     callback._judge = sync_judge()
-    run, system = trainer(callback, tmp_path), OutOfStep()
+    run, system = trainer(tmp_path, callback), OutOfStep()
     for system.shift in (3, 1):
         run.validate(system, datamodule=Squares(val=validation(frames=40)), verbose=False)
         assert run.callback_metrics["val/sync_offset_abs"].item() == abs(system.shift)
@@ -173,7 +159,7 @@ class Counting(SpeakingSquares):
 
 def test_every_nth_validation_of_a_fit_and_never_the_sanity_check(syncnet: str, tmp_path: Path) -> None:
     system = Counting()
-    run = trainer(SyncConfidenceCallback(syncnet, max_clips=2, every_n_epochs=2), tmp_path, epochs=5)
+    run = trainer(tmp_path, SyncConfidenceCallback(syncnet, max_clips=2, every_n_epochs=2), max_epochs=5)
     run.fit(system, datamodule=Squares(val=validation()))
     assert system.asked == 2 * 2  # after epochs 2 and 4
 
@@ -198,7 +184,9 @@ def test_ranks_share_out_the_windows(syncnet: str) -> None:
 def test_a_resumed_fit_scores_after_the_same_epochs(syncnet: str, tmp_path: Path) -> None:
     for epochs, ckpt_path in ((1, None), (4, str(tmp_path / "one.ckpt"))):
         system = Counting()
-        run = trainer(SyncConfidenceCallback(syncnet, max_clips=1, every_n_epochs=2), tmp_path, epochs)
+        run = trainer(
+            tmp_path, SyncConfidenceCallback(syncnet, max_clips=1, every_n_epochs=2), max_epochs=epochs
+        )
         run.fit(system, datamodule=Squares(val=validation()), ckpt_path=ckpt_path)
         run.save_checkpoint(tmp_path / "one.ckpt")
     assert system.asked == 2  # after epochs 2 and 4, as without the interruption
@@ -215,7 +203,7 @@ class Animating(SpeakingSquares):
 
 
 def test_a_module_that_animates_a_picture_gets_one(syncnet: str, tmp_path: Path) -> None:
-    run = trainer(SyncConfidenceCallback(syncnet, max_clips=1), tmp_path)
+    run = trainer(tmp_path, SyncConfidenceCallback(syncnet, max_clips=1))
     run.validate(Animating(), datamodule=Squares(val=validation()), verbose=False)
     assert "val/sync_confidence" in run.callback_metrics
 
@@ -224,17 +212,17 @@ def test_a_module_that_speaks_nothing_is_refused(syncnet: str, tmp_path: Path) -
     with pytest.raises(
         InputError, match="SyncConfidenceCallback needs a module with generate_clip, and SmallGAN"
     ):
-        trainer(SyncConfidenceCallback(syncnet), tmp_path).validate(
+        trainer(tmp_path, SyncConfidenceCallback(syncnet)).validate(
             SmallGAN(), datamodule=Squares(val=validation())
         )
 
 
 def test_errors_come_before_the_training(syncnet: str, tmp_path: Path) -> None:
-    missing = trainer(SyncConfidenceCallback(str(tmp_path / "none.ckpt")), tmp_path)
+    missing = trainer(tmp_path, SyncConfidenceCallback(str(tmp_path / "none.ckpt")))
     with pytest.raises(InputError, match="no file at"):
         missing.fit(SpeakingSquares(), datamodule=Squares(val=validation()))
     assert missing.global_step == 0
-    short = trainer(SyncConfidenceCallback(syncnet), tmp_path)
+    short = trainer(tmp_path, SyncConfidenceCallback(syncnet))
     with pytest.raises(InputError, match="windows have 5"):
         short.fit(SpeakingSquares(), datamodule=Squares(val=validation(frames=5)))
     assert short.global_step == 0

@@ -35,6 +35,7 @@ from s2v.metrics.image_quality import frame_psnr
 from s2v.training.step_counters import go_on_logging_at
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
 from tests.joblib_processes import joblib_processes
+from tests.quiet_trainer import trainer
 from tests.s2v.evaluation.brightness_metrics import Brightness
 from tests.s2v.evaluation.judge_checkpoints import save_alexnet, save_face_teacher, save_syncnet
 from tests.s2v.evaluation.talking_squares import COLOURS, EMOTIONS
@@ -86,18 +87,10 @@ def run(
     clips: list[TalkingFaceBatch] | None = None,
     **settings: Any,
 ) -> pl.Trainer:
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        default_root_dir=folder,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[report],
-        **{"logger": False, **settings},
-    )
+    tester = trainer(folder, report, **settings)
     data = Squares(test=held_out() if clips is None else clips)
-    trainer.test(system or SpeakingSquares(), datamodule=data, verbose=False)
-    return trainer
+    tester.test(system or SpeakingSquares(), datamodule=data, verbose=False)
+    return tester
 
 
 @pytest.fixture(scope="module")
@@ -257,8 +250,7 @@ def test_a_data_module_of_ones_own_may_name_its_cache_by_text(tmp_path: Path) ->
     data = Squares(test=held_out()[:1])
     data.cache_dir = str(tmp_path)
     report = TestReport(str(tmp_path / "report"), contact_sheet=False)
-    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[report])
-    trainer.test(SpeakingSquares(), datamodule=data, verbose=False)
+    trainer(tmp_path, report).test(SpeakingSquares(), datamodule=data, verbose=False)
     assert report.report is not None
     assert report.report.meta["manifest"]["sha256"] == sha256_of_file(tmp_path / "manifest.csv")
 
@@ -267,8 +259,7 @@ def test_the_crop_is_what_the_cache_says(crema_d_cache: Path, tmp_path: Path) ->
     """And not what the config calls it."""
     data = CremaD(str(crema_d_cache), image_size=64, num_workers=0, max_clips=1, crop="center")
     report = TestReport(str(tmp_path), contact_sheet=False)
-    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[report])
-    trainer.test(SpeakingSquares(), datamodule=data, verbose=False)
+    trainer(tmp_path, report).test(SpeakingSquares(), datamodule=data, verbose=False)
     assert report.report is not None and report.report.meta["crop"] == "none"
     assert "at 25 fps, crop none" in (tmp_path / "report.md").read_text()
 
@@ -323,15 +314,13 @@ def test_teachers_of_the_checkpoint_are_marked(judges: dict[str, str], tmp_path:
 
 
 def test_checkpoint_is_named_by_its_hash(tmp_path: Path) -> None:
-    trainer = pl.Trainer(accelerator="cpu", devices=1, logger=False, default_root_dir=tmp_path)
-    trainer.strategy.connect(SpeakingSquares())
+    saver = trainer(tmp_path)
+    saver.strategy.connect(SpeakingSquares())
     path = tmp_path / "system.ckpt"
-    trainer.save_checkpoint(path)
+    saver.save_checkpoint(path)
     report = TestReport(str(tmp_path), contact_sheet=False)
-    quiet = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_checkpointing": False}
-    tester = pl.Trainer(**quiet, enable_progress_bar=False, callbacks=[report])  # type: ignore[arg-type]
     data = Squares(test=held_out()[:1])
-    tester.test(SpeakingSquares(), datamodule=data, ckpt_path=str(path), verbose=False)
+    trainer(tmp_path, report).test(SpeakingSquares(), datamodule=data, ckpt_path=str(path), verbose=False)
     assert report.report is not None
     assert report.report.meta["checkpoint"] == {"file": str(path), "sha256": sha256_of_file(str(path))}
 
@@ -385,8 +374,7 @@ def test_loader_workers_serve_the_test_and_the_pass_beforehand(crema_d_cache: Pa
     ours = CremaD(str(crema_d_cache), image_size=64, num_workers=1, max_clips=2)
     for served in ({"dataloaders": kept}, {"datamodule": ours}):
         report = TestReport(str(tmp_path), contact_sheet=False)
-        trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[report])
-        trainer.test(SpeakingSquares(), verbose=False, **served)
+        trainer(tmp_path, report).test(SpeakingSquares(), verbose=False, **served)
         systems = json.loads((tmp_path / "report.json").read_text())["systems"]
         assert systems[OURS]["total"] == 2 and "mean_image" in systems
 
@@ -404,8 +392,7 @@ def test_the_manifests_sentences_reach_the_protocol(
     monkeypatch.setattr(Protocol, "measure", noted)
     data = CremaD(str(crema_d_cache), image_size=64, num_workers=0, max_clips=2)
     report = TestReport(str(tmp_path), contact_sheet=False, other_frames=False)
-    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[report])
-    trainer.test(SpeakingSquares(), datamodule=data, verbose=False)
+    trainer(tmp_path, report).test(SpeakingSquares(), datamodule=data, verbose=False)
     assert said == {row.clip_id: row.clip_id.split("_")[1] for row in data.clips("test")}
 
 
@@ -459,8 +446,8 @@ def test_clips_that_are_not_tested_lend_no_frames(tmp_path: Path) -> None:
 
 def test_running_twice_starts_anew(tmp_path: Path) -> None:
     report = TestReport(str(tmp_path), contact_sheet=False)
-    trainer = run(tmp_path, report)
-    trainer.test(SpeakingSquares(), datamodule=Squares(test=held_out()[:2]), verbose=False)
+    tester = run(tmp_path, report)
+    tester.test(SpeakingSquares(), datamodule=Squares(test=held_out()[:2]), verbose=False)
     assert json.loads((tmp_path / "report.json").read_text())["systems"][OURS]["total"] == 2
 
 
@@ -491,9 +478,9 @@ def test_wrong_use_is_one_line(judges: dict[str, str], tmp_path: Path) -> None:
 
 def test_a_report_needs_one_device(tmp_path: Path) -> None:
     report = TestReport(str(tmp_path))
-    trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp_fork", logger=False)
+    parallel = trainer(tmp_path, devices=2, strategy="ddp_fork")
     with pytest.raises(InputError, match=r"trainer\.devices=1"):
-        report.setup(trainer, SpeakingSquares(), "test")
+        report.setup(parallel, SpeakingSquares(), "test")
 
 
 def test_weights_and_biases_get_the_table(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ from s2v.files.whole_file import (
     why_unwritten,
     write_whole_file,
 )
-from tests.callbacks.small_gan import trainer
 from tests.conftest import REPOSITORY
+from tests.quiet_trainer import trainer
 
 
 def write_config(folder: Path) -> None:

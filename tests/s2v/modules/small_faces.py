@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from s2v.batch import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, TalkingFaceBatch
+from tests import quiet_trainer
 
 FRAMES, SIZE = 16, 32
 SPEAKERS, EMOTIONS = ["ann", "bob", "cyd"], ["calm", "glad"]
@@ -99,18 +100,9 @@ class SmallFaces(pl.LightningDataModule):
 
 
 def trainer(folder: Any, *callbacks: pl.Callback, **settings: Any) -> pl.Trainer:
-    """A silent CPU trainer whose files go to `folder`."""
-    defaults: dict[str, Any] = {
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "enable_checkpointing": any(isinstance(c, pl.callbacks.ModelCheckpoint) for c in callbacks),
-        "default_root_dir": folder,
-        "num_sanity_val_steps": 0,
-        "limit_val_batches": 0,
-    }
-    return pl.Trainer(callbacks=list(callbacks), **defaults | settings)
+    """A quiet one that does not validate unless it is told to."""
+    unvalidated = {"num_sanity_val_steps": 0, "limit_val_batches": 0}
+    return quiet_trainer.trainer(folder, *callbacks, **unvalidated | settings)
 
 
 class Losses(pl.Callback):

@@ -18,6 +18,7 @@ from s2v.evaluation.paired_difference import ClipScores
 from s2v.evaluation.summary import CLIP_METRICS
 from s2v.reporting.comparable_runs import is_judged_by, why_not_paired
 from s2v.reporting.run_folder import Run, read_run
+from tests.quiet_trainer import trainer
 
 SCORED = {"dataset": "videos/real", "crop": "none: whole pictures", "generated": "videos/wav2lip"}
 TESTED = {"dataset": "CremaD", "crop": "none"}
@@ -86,9 +87,8 @@ def test_a_report_of_the_test_is_paired_with_a_score_of_the_clips_that_were_writ
     for part in ("train", "val", "test"):
         (lists / f"{part}.txt").write_text("\n".join(names) if part == "test" else "")
     report = TestReport(str(tested), contact_sheet=False, exported=False, bootstrap=0)
-    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[report])
     data = CremaD(str(crema_d_cache), split=str(lists), image_size=64, num_workers=0)
-    trainer.test(Darker(), datamodule=data, verbose=False)
+    trainer(tmp_path, report).test(Darker(), datamodule=data, verbose=False)
     written = ["clips", "--cache", str(crema_d_cache), "--split", str(lists), "--output", str(clips)]
     assert main(written) == 0
     where = ["--real", str(clips), "--generated", str(clips), "--output", str(scored)]

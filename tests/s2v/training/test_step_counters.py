@@ -8,7 +8,8 @@ import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from s2v.training.step_counters import batches_begun, go_on_logging_at, logged_step
-from tests.callbacks.small_gan import SmallGAN, loader, trainer
+from tests.callbacks.small_gan import SmallGAN, loader
+from tests.quiet_trainer import trainer
 
 
 class Counts(pl.Callback):
