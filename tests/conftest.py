@@ -24,6 +24,8 @@ torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+"""See the fixture `build_once`."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -87,13 +89,13 @@ def shared_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> BuildOnce:
     """`build_once(name, build)`: a folder filled by `build(folder)` once for all test processes."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
 
-    def build(name: str, fill: Callable[[Path], None]) -> Path:
+    def build(name: str, fill: Callable[[Path], object]) -> Path:
         folder, done = base / name, base / f"{name}.done"
         with FileLock(f"{folder}.lock"):
             if not done.exists():
@@ -105,7 +107,7 @@ def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Calla
 
 
 @pytest.fixture(scope="session")
-def crema_d_corpus(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def crema_d_corpus(build_once: BuildOnce) -> Path:
     """A synthetic corpus in CREMA-D's layout: 3 speakers, 2 sentences, 6 emotions, 64 x 64."""
     from data_modules.synthetic.corpus import write_corpus
 
@@ -116,7 +118,7 @@ def crema_d_corpus(build_once: Callable[[str, Callable[[Path], None]], Path]) ->
 
 
 @pytest.fixture(scope="session")
-def crema_d_cache(crema_d_corpus: Path, build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def crema_d_cache(crema_d_corpus: Path, build_once: BuildOnce) -> Path:
     """The cache that `s2v prepare` makes of `crema_d_corpus`: 36 clips. Not to be written to."""
     from data_modules.preparation import prepare
 

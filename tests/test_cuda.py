@@ -29,6 +29,7 @@ from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.syncnet import SyncNet
 from s2v.models.vggface import VGGFace
 from s2v.models.voice_encoder import VoiceEncoder
+from tests.conftest import BuildOnce
 from tests.experiments.combinations import FITS, arguments, tiny
 from tests.experiments.conftest import options
 from tests.s2v.generation.networks import small_networks, speech_like
@@ -195,7 +196,7 @@ def largest_difference(one: Tensor, other: Tensor) -> int:
 
 
 @pytest.fixture(scope="session")
-def cuda_chain(build_once: Callable[[str, Callable[[Path], None]], Path], crema_d_cache: Path) -> Path:
+def cuda_chain(build_once: BuildOnce, crema_d_cache: Path) -> Path:
     """A folder with a finished tiny fit of each stage, made on the GPU in the precision that it takes there."""
 
     def fill(folder: Path) -> None:

@@ -6,7 +6,6 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from s2v.generation.mp4_writer import write_mp4
 from s2v.metrics.image_quality import frame_psnr
 from s2v.training.step_counters import go_on_logging_at
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
+from tests.conftest import BuildOnce
 from tests.joblib_processes import joblib_processes
 from tests.quiet_trainer import trainer
 from tests.s2v.evaluation.brightness_metrics import Brightness
@@ -63,7 +63,7 @@ def held_out() -> list[TalkingFaceBatch]:
 
 
 @pytest.fixture(scope="module")
-def judges(build_once: Callable[[str, Callable[[Path], None]], Path]) -> dict[str, str]:
+def judges(build_once: BuildOnce) -> dict[str, str]:
     def fill(folder: Path) -> None:
         folder.mkdir()
         save_face_teacher(folder / "speakers.ckpt", list(COLOURS), "speaker")
@@ -94,9 +94,7 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def whole(
-    judges: dict[str, str], build_once: Callable[[str, Callable[[Path], None]], Path]
-) -> tuple[Path, dict[str, Any]]:
+def whole(judges: dict[str, str], build_once: BuildOnce) -> tuple[Path, dict[str, Any]]:
     """Folder and report.json of one full run."""
 
     def fill(folder: Path) -> None:

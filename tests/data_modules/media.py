@@ -85,6 +85,14 @@ def write_clip(path: Path, seconds: float = 2.0, **kwargs: object) -> Path:
     return write_media(path, **arguments)
 
 
+def write_speakers(root: Path, count: int) -> Path:
+    """`count` clips of 1.2 s in the folders of three speakers, each with a tone of its own."""
+    for number in range(count):
+        sound = tone(1.2, pitch=200 + 10 * number)
+        write_clip(root / f"speaker{number % 3}" / f"{number}.mp4", 1.2, sound=sound)
+    return root
+
+
 def write_changing_sound(
     path: Path, codec: str, frames: Sequence[np.ndarray] = (), rate: int = 48000
 ) -> Path:

@@ -17,7 +17,7 @@ from data_modules.clip_manifest import ManifestRow, read_manifest
 from data_modules.clip_preparation import PreparationSettings
 from data_modules.preparation import PreparationSummary, prepare
 from s2v.errors import InputError
-from tests.data_modules.media import shades, tone, write_clip, write_media
+from tests.data_modules.media import shades, tone, write_clip, write_media, write_speakers
 
 
 def run(root: Path, cache: Path, **arguments: object) -> PreparationSummary:
@@ -26,14 +26,6 @@ def run(root: Path, cache: Path, **arguments: object) -> PreparationSummary:
 
 def rows(cache: Path) -> dict[str, ManifestRow]:
     return {row.clip_id: row for row in read_manifest(cache / "manifest.csv")}
-
-
-def folder_of(root: Path, count: int) -> Path:
-    for number in range(count):
-        write_clip(
-            root / f"speaker{number % 3}" / f"{number}.mp4", 1.2, sound=tone(1.2, pitch=200 + 10 * number)
-        )
-    return root
 
 
 def check_sound(cache: Path, count: int) -> None:
@@ -116,7 +108,7 @@ def test_odd_and_broken_files(tmp_path: Path) -> None:
 
 
 def test_only_what_is_missing_or_changed_is_done(tmp_path: Path) -> None:
-    root, cache = folder_of(tmp_path / "corpus", 5), tmp_path / "cache"
+    root, cache = write_speakers(tmp_path / "corpus", 5), tmp_path / "cache"
     assert run(root, cache).ok == 5
     files = {name: cache / row.cache_file for name, row in rows(cache).items()}
     first = {name: path.stat().st_ino for name, path in files.items()}
@@ -153,7 +145,7 @@ def test_only_what_is_missing_or_changed_is_done(tmp_path: Path) -> None:
 
 
 def test_finished_clips_are_not_thrown_away_unasked(tmp_path: Path) -> None:
-    root, cache = folder_of(tmp_path / "corpus", 3), tmp_path / "cache"
+    root, cache = write_speakers(tmp_path / "corpus", 3), tmp_path / "cache"
     write_clip(root / "speaker0" / "short.mp4", 0.6)
     assert run(root, cache).ok == 3
 
@@ -210,7 +202,7 @@ def test_a_new_file_takes_no_id(tmp_path: Path) -> None:
 
 def test_jpeg_cache(tmp_path: Path) -> None:
     """Another format makes every clip anew, and caches made before there were two are still good."""
-    root, cache = folder_of(tmp_path / "corpus", 2), tmp_path / "cache"
+    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
     assert run(root, cache).ok == 2
     assert "jpeg" not in PreparationSettings().key()
     raw = {name: read_clip(cache / row.cache_file)[0] for name, row in rows(cache).items()}
@@ -231,7 +223,7 @@ def test_jpeg_cache(tmp_path: Path) -> None:
 
 
 def test_time_limit(tmp_path: Path) -> None:
-    root, cache = folder_of(tmp_path / "corpus", 2), tmp_path / "cache"
+    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
     summary = run(root, cache, time_limit=0.001)
     assert summary.reasons == {"no answer": 2}
     assert run(root, cache, time_limit=0.001).skipped == 2
@@ -245,7 +237,7 @@ def start(root: Path, cache: Path) -> "subprocess.Popen[bytes]":
 
 
 def test_two_runs_at_once(tmp_path: Path) -> None:
-    root, cache = folder_of(tmp_path / "corpus", 10), tmp_path / "cache"
+    root, cache = write_speakers(tmp_path / "corpus", 10), tmp_path / "cache"
     pair = [start(root, cache), start(root, cache)]
     assert [process.wait() for process in pair] == [0, 0]
     check_sound(cache, 10)
@@ -253,7 +245,7 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_worker_was_writing_is_swept_where_all_clips_are_done(tmp_path: Path) -> None:
-    root = folder_of(tmp_path / "corpus", 1)
+    root = write_speakers(tmp_path / "corpus", 1)
     run(root, tmp_path / "cache")
     left = tmp_path / "cache" / "clips" / "speaker0" / ".0.partial"
     left.touch()
@@ -265,7 +257,7 @@ def test_what_a_killed_worker_was_writing_is_swept_where_all_clips_are_done(tmp_
 
 
 def test_a_torn_record_is_left_out(tmp_path: Path) -> None:
-    root, cache = folder_of(tmp_path / "corpus", 2), tmp_path / "cache"
+    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
     run(root, cache)
     for journal in (cache / "records").glob("*.jsonl"):
         data = journal.read_bytes()
@@ -275,7 +267,7 @@ def test_a_torn_record_is_left_out(tmp_path: Path) -> None:
 
 
 def test_wrong_arguments(tmp_path: Path) -> None:
-    root = folder_of(tmp_path / "corpus", 1)
+    root = write_speakers(tmp_path / "corpus", 1)
     for words, arguments in {
         "fps must divide 16000": {"fps": 30},
         "8 to 2048": {"size": 4},
@@ -324,7 +316,7 @@ def test_real_clips(tmp_path: Path, shared_dir: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
     """A full or read-only disk is no clip's fault: one error, and no clip is marked refused for it."""
-    root, cache = folder_of(tmp_path / "corpus", 4), tmp_path / "cache"
+    root, cache = write_speakers(tmp_path / "corpus", 4), tmp_path / "cache"
     cache.mkdir()
     (cache / "clips").touch()
     with pytest.raises(InputError, match="what is finished is kept"):
@@ -336,7 +328,7 @@ def test_a_cache_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
 
 def test_other_joblib_backends(tmp_path: Path) -> None:
     """What a cluster does, on this machine: joblib's own worker processes, each with its child."""
-    root, cache = folder_of(tmp_path / "corpus", 4), tmp_path / "cache"
+    root, cache = write_speakers(tmp_path / "corpus", 4), tmp_path / "cache"
     with joblib.parallel_config(backend="loky", n_jobs=2):
         assert run(root, cache).ok == 4
     check_sound(cache, 4)

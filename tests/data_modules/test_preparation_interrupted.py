@@ -18,8 +18,8 @@ from safetensors import safe_open
 
 from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import read_manifest
-from tests.conftest import REPOSITORY
-from tests.data_modules.media import tone, write_clip
+from tests.conftest import REPOSITORY, BuildOnce
+from tests.data_modules.media import write_speakers
 from tests.full import FULL
 
 CLIPS = 24
@@ -27,19 +27,12 @@ KILLS = 20 if FULL else 4
 
 
 @pytest.fixture(scope="module")
-def corpus(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
-    def fill(root: Path) -> None:
-        for number in range(CLIPS):
-            sound = tone(1.2, pitch=200 + 10 * number)
-            write_clip(root / f"speaker{number % 3}" / f"{number}.mp4", 1.2, sound=sound)
-
-    return build_once("interrupted_corpus", fill)
+def corpus(build_once: BuildOnce) -> Path:
+    return build_once("interrupted_corpus", lambda root: write_speakers(root, CLIPS))
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(
-    corpus: Path, build_once: Callable[[str, Callable[[Path], None]], Path]
-) -> dict[str, object]:
+def uninterrupted(corpus: Path, build_once: BuildOnce) -> dict[str, object]:
     """The content of a cache made in one go."""
 
     def fill(cache: Path) -> None:

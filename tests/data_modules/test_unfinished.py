@@ -11,7 +11,7 @@ from data_modules import SyntheticFaces, VideoFolder
 from data_modules.clip_manifest import read_manifest
 from data_modules.unfinished import being_filled, is_unfinished
 from s2v.errors import InputError
-from tests.data_modules.media import write_clip
+from tests.data_modules.media import write_speakers
 
 
 def test_only_a_regular_end_takes_the_mark_away(tmp_path: Path) -> None:
@@ -48,8 +48,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, count: i
 
 
 def test_a_fit_goes_on_with_an_interrupted_preparation(tmp_path: Path) -> None:
-    for number in range(6):
-        write_clip(tmp_path / "corpus" / f"ann{number % 3}" / f"{number}.mp4", 1.2)
+    write_speakers(tmp_path / "corpus", 6)
     cache, settings = tmp_path / "cache", {"image_size": 16, "window_frames": 20, "num_workers": 0}
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, preparation, "prepare_in_child", 4)

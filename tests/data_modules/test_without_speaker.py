@@ -1,7 +1,6 @@
 """Folders with loose files: clips whose speaker nobody knows are strangers to each other, not one person named ''."""
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from s2v.batch import WITHOUT_CONSENT
 from s2v.errors import InputError
 from s2v.models.vggface import VGGFace
 from s2v.modules.face_teacher import FaceTeacher
+from tests.conftest import BuildOnce
 from tests.data_modules.media import tone, write_clip
 
 LOOSE = ("k", "l", "m", "n")
-Build = Callable[[str, Callable[[Path], None]], Path]
 
 
 def corpus(folder: Path, speakers: tuple[str, ...]) -> Path:
@@ -29,7 +28,7 @@ def corpus(folder: Path, speakers: tuple[str, ...]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def mixed(build_once: Build) -> Path:
+def mixed(build_once: BuildOnce) -> Path:
     """The cache of two speakers' folders and four loose files."""
 
     def fill(folder: Path) -> None:
@@ -40,7 +39,7 @@ def mixed(build_once: Build) -> Path:
 
 
 @pytest.fixture(scope="module")
-def flat(build_once: Build) -> Path:
+def flat(build_once: BuildOnce) -> Path:
     """The cache of four loose files."""
 
     def fill(folder: Path) -> None:

@@ -1,16 +1,16 @@
 """The chain of all stages, run tiny through the command line once for all test processes."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from s2v.cli import main
+from tests.conftest import BuildOnce
 from tests.experiments.combinations import FITS, arguments, tiny
 
 
 @pytest.fixture(scope="session")
-def chain(build_once: Callable[[str, Callable[[Path], None]], Path], crema_d_cache: Path) -> Path:
+def chain(build_once: BuildOnce, crema_d_cache: Path) -> Path:
     """A folder with a finished fit of each stage on `crema_d_cache`: each needs the ones before it."""
 
     def fill(folder: Path) -> None:

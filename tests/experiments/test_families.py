@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from s2v.batch import TalkingFaceBatch
 from s2v.cli import main
 from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.modules.sdfa import SDFAModule
+from tests.conftest import BuildOnce
 from tests.experiments.combinations import FITS, arguments, tiny
 from tests.experiments.conftest import options
 
@@ -243,7 +243,7 @@ def test_resuming_a_gan_equals_never_stopping_it(
 
 
 @pytest.fixture(scope="session")
-def voxceleb2_corpus(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def voxceleb2_corpus(build_once: BuildOnce) -> Path:
     """Four drawn speakers in VoxCeleb2's layout, one of them in test/, five clips each, 64 x 64."""
     from data_modules.synthetic.corpus import write_corpus
 

