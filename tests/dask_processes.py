@@ -1,5 +1,6 @@
 """A real Dask scheduler and real worker processes on loopback; conftest.py makes the fixtures known to all tests."""
 
+import os
 import subprocess
 import sys
 import time
@@ -48,6 +49,22 @@ def scheduler_file(start: Processes, tmp_path: Path) -> Path:
 def start_worker(start: Processes, scheduler_file: Path) -> "subprocess.Popen[str]":
     return start("distributed.cli.dask_worker", "--host", "127.0.0.1", "--no-nanny", "--nthreads", "1",
                  "--no-dashboard", "--scheduler-file", str(scheduler_file))  # fmt: skip
+
+
+def wait_for_workers(scheduler_file: Path, folder: Path, count: int) -> None:
+    """Until `count` workers do what they are asked, which leaves files *.mark in `folder`."""
+    from data_modules.dask_cluster import dask_cluster
+
+    def all_are_there() -> bool:
+        everywhere(_leave_mark, str(folder))
+        return len(list(folder.glob("*.mark"))) == count
+
+    with dask_cluster(str(scheduler_file), [folder]) as everywhere:
+        wait_until(all_are_there)
+
+
+def _leave_mark(folder: str) -> None:
+    (Path(folder) / f"{os.getpid()}.mark").touch()
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 300.0) -> None:

@@ -1,6 +1,5 @@
 """`s2v prepare --dask` on a real scheduler and real worker processes on loopback, one of them killed half-way."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,8 +12,8 @@ from data_modules.dask_cluster import dask_cluster
 from data_modules.preparation import prepare
 from s2v.errors import InputError
 from tests.conftest import REPOSITORY
-from tests.dask_processes import Processes, start_worker, wait_until
-from tests.data_modules.media import tone, write_clip
+from tests.dask_processes import Processes, start_worker, wait_for_workers, wait_until
+from tests.data_modules.media import write_speakers
 from tests.data_modules.test_preparation_interrupted import content, finished_clips
 
 CLIPS = 24
@@ -29,20 +28,10 @@ def children_of(process: "subprocess.Popen[str]") -> str:
 def test_a_killed_worker_costs_no_clip(start: Processes, scheduler_file: Path, tmp_path: Path) -> None:
     """The manifest and every clip are those of a run without Dask, and the other worker is left as it was."""
     root, local, cache = tmp_path / "corpus", tmp_path / "local", tmp_path / "cache"
-    for number in range(CLIPS):
-        sound = tone(1.2, pitch=200 + 10 * number)
-        write_clip(root / f"speaker{number % 3}" / f"{number}.mp4", 1.2, sound=sound)
+    write_speakers(root, CLIPS)
     assert prepare(root, "folder", local, size=16, workers=2, progress=False).ok == CLIPS
     victim, other = start_worker(start, scheduler_file), start_worker(start, scheduler_file)
-    with dask_cluster(str(scheduler_file), [root]) as everywhere:
-        marks = tmp_path / "marks"
-        marks.mkdir()
-
-        def both_are_there() -> bool:
-            everywhere(_leave_mark, str(marks))
-            return len(list(marks.iterdir())) == 2
-
-        wait_until(both_are_there)
+    wait_for_workers(scheduler_file, tmp_path, 2)
     command = start("s2v", "prepare", "--root", str(root), "--layout", "folder", "--cache", str(cache), "--size", "16",
                     "--no-progress", "--dask", str(scheduler_file))  # fmt: skip
     journals = cache / "records"
@@ -61,10 +50,6 @@ def test_a_killed_worker_costs_no_clip(start: Processes, scheduler_file: Path, t
     lines = Counter(line for file in journals.glob("*.jsonl") for line in file.read_text().splitlines())
     assert sum(lines.values()) <= CLIPS + 4, "more was done again than what the killed worker had in hand"
     assert children_of(other) == "", "a decoder was left behind in the worker"
-
-
-def _leave_mark(folder: str) -> None:
-    (Path(folder) / str(os.getpid())).touch()
 
 
 def test_no_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from data_modules.dask_cluster import dask_cluster
 from s2v.cli import main
 from s2v.errors import InputError
 from s2v.evaluation.held_pictures import HeldPictures
@@ -22,7 +21,7 @@ from s2v.evaluation.parallel_scoring import score_in_parallel
 from s2v.evaluation.scoring import Scoring
 from s2v.evaluation.scoring_job import ScoringJob
 from s2v.evaluation.video_pairs import find_pairs
-from tests.dask_processes import Processes, start_worker, wait_until
+from tests.dask_processes import Processes, start_worker, wait_for_workers
 from tests.data_modules.media import tone, write_media
 from tests.joblib_processes import joblib_processes
 from tests.s2v.evaluation.judge_checkpoints import save_face_teacher, save_syncnet
@@ -167,8 +166,7 @@ def test_a_killed_dask_worker_costs_no_clip(start: Processes, scheduler_file: Pa
     """Killed after the third clip: every clip is a row, once, with the numbers of a local run."""
     victim = start_worker(start, scheduler_file)
     start_worker(start, scheduler_file)
-    with dask_cluster(str(scheduler_file), [videos]) as everywhere:
-        wait_until(lambda: _workers(everywhere, videos) == 2)
+    wait_for_workers(scheduler_file, videos, 2)
     killed = []
 
     def kill_half_way(items: Iterable[Any], what: str) -> Iterator[Any]:
@@ -182,12 +180,3 @@ def test_a_killed_dask_worker_costs_no_clip(start: Processes, scheduler_file: Pa
     assert killed and victim.wait(timeout=10) == -signal.SIGKILL
     assert rows == scored(videos, 1)
     assert len([row for row in rows if row.system == "ours"]) == CLIPS
-
-
-def _workers(everywhere: Any, folder: Path) -> int:
-    everywhere(_leave_mark, str(folder))
-    return len(list(folder.glob("*.mark")))
-
-
-def _leave_mark(folder: str) -> None:
-    (Path(folder) / f"{os.getpid()}.mark").touch()

@@ -14,13 +14,12 @@ import torch
 from safetensors.torch import load_file
 
 from data_modules.clip_manifest import read_manifest, write_manifest
-from data_modules.dask_cluster import dask_cluster
 from s2v.cli import main
 from s2v.errors import InputError
 from s2v.modules import target_caching
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.target_caching import cache_targets
-from tests.dask_processes import Processes, start_worker, wait_until
+from tests.dask_processes import Processes, start_worker, wait_for_workers
 from tests.joblib_processes import joblib_processes
 from tests.s2v.modules.small_faces import trainer
 from tests.s2v.modules.small_modules import distill
@@ -182,15 +181,7 @@ def test_a_killed_dask_worker_costs_no_clip(
     """Killed after the third clip: every clip has its file, once, with the bytes of a local run."""
     victim = start_worker(start, scheduler_file)
     start_worker(start, scheduler_file)
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    with dask_cluster(str(scheduler_file), [tmp_path]) as everywhere:
-
-        def both_are_there() -> bool:
-            everywhere(_leave_mark, str(marks))
-            return len(list(marks.iterdir())) == 2
-
-        wait_until(both_are_there)
+    wait_for_workers(scheduler_file, tmp_path, 2)
     told: list[str] = []
 
     def kill_half_way(items: Iterable[tuple[str, str]], total: int) -> Iterator[tuple[str, str]]:
@@ -212,7 +203,3 @@ def test_a_killed_dask_worker_costs_no_clip(
     whole = {str(path.relative_to(there)): path for path in there.rglob("*.safetensors")}
     assert {name: path.read_bytes() for name, path in whole.items()} == content(here)
     assert all(load_file(path)["mu"].shape[1] for path in whole.values())
-
-
-def _leave_mark(folder: str) -> None:
-    (Path(folder) / str(os.getpid())).touch()
