@@ -20,6 +20,7 @@ from tests.s2v.modules.small_faces import FRAMES, SmallFaces, draw_clip, trainer
 from tests.s2v.modules.small_modules import (
     COMPOSER,
     IDENTITY_TEACHER,
+    assert_same,
     composer,
     configured,
     distill,
@@ -27,10 +28,6 @@ from tests.s2v.modules.small_modules import (
 )
 
 DATA = {"clips": 2, "batch_size": 2, "pictures": 2}
-
-
-def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def keys_under(state: dict[str, Any]) -> set[str]:
