@@ -1,7 +1,7 @@
 """Gives each test clip another speaker's still: the paper's SDFA(mismatch)."""
 
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -10,17 +10,10 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks.test_report import TestReport
 from data_modules.clip_cache import read_clip
+from data_modules.clip_manifest import ManifestRow
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.mismatch import mismatched_clips, read_mismatch, write_mismatch
-
-
-class CachedClip(Protocol):
-    """A row of the data module's manifest."""
-
-    clip_id: str
-    speaker: str
-    cache_file: str
 
 
 class MismatchedStills(Callback):
@@ -64,7 +57,7 @@ class MismatchedStills(Callback):
             InputError: the list does not fit the test split, or all of that is one speaker, or a clip has none.
         """
         data: Any = getattr(trainer, "datamodule", None)
-        clips = cast(list[CachedClip], data.clips("test"))
+        clips: list[ManifestRow] = data.clips("test")
         speakers = {clip.clip_id: clip.speaker for clip in clips}
         self._files = {clip.clip_id: Path(data.cache_dir) / clip.cache_file for clip in clips}
         if self.list_file.is_file():

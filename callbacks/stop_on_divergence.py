@@ -1,5 +1,6 @@
 """Numbers that go wrong end a fit at once, before a checkpoint holds them."""
 
+import math
 import os
 import statistics
 from collections import deque
@@ -80,7 +81,7 @@ class StopOnDivergence(pl.Callback):
             limit = (
                 self.factor * max(statistics.median(map(abs, usual)), 1.0) if len(usual) >= _ENOUGH else None
             )
-            if value != value or value in (float("inf"), float("-inf")):
+            if not math.isfinite(value):
                 faults.append(f"{name} = {value}")
             elif limit is not None and abs(value) > limit:
                 faults.append(f"{name} = {value:.4g}, {self.factor:g} times more than is usual,")

@@ -139,14 +139,11 @@ class TestReport(Callback):
             )
         if not self._named:
             self.system = getattr(pl_module, "system_name", OURS)
-        self._protocol = self._load_protocol()
+        self._protocol = self._job().protocol(self.metrics)
 
     def check_judges(self) -> None:
         """Load the judges and let go of them: for a fit that is to end with the test (`s2v fit --test_after_fit`)."""
-        self._load_protocol()
-
-    def _load_protocol(self) -> Protocol:
-        return self._job().protocol(self.metrics)
+        self._job().protocol(self.metrics)
 
     def _job(self) -> ScoringJob:
         return ScoringJob(

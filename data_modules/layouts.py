@@ -180,9 +180,6 @@ def _find_crema_d(root: Path) -> list[FoundClip]:
     for stem in sorted(filmed | spoken):
         match = _CREMA_D_NAME.fullmatch(stem)
         labels = match.groupdict() if match else {"speaker": "", "sentence": "", "emotion": ""}
-        missing = ""
-        if stem not in filmed:
-            missing = f"VideoFlash/{stem}.flv"
         clips.append(
             FoundClip(
                 clip_id=stem,
@@ -191,7 +188,7 @@ def _find_crema_d(root: Path) -> list[FoundClip]:
                 speaker=labels["speaker"],
                 emotion=CREMA_D_EMOTIONS.get(labels["emotion"], ""),
                 sentence=labels["sentence"],
-                missing=missing,
+                missing="" if stem in filmed else f"VideoFlash/{stem}.flv",
             )
         )
     return clips

@@ -14,7 +14,7 @@ import numpy as np
 
 from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
-from data_modules.preparation_records import RECORDS_FOLDER, Record, append_record, read_records
+from data_modules.preparation_records import RECORDS_FOLDER, append_record, read_records
 from s2v.errors import InputError
 
 AUDIT_FPS = 25
@@ -72,7 +72,8 @@ def audit_sync(
                 if found["sync_offset"] is not None:
                     found["sync_flag"] = _flag(found["sync_offset"], max_offset)
                 if found != record["row"] or record.get("syncnet") != syncnet_sha256:
-                    append_record(journal, _newer(record, found, syncnet_sha256))
+                    newer = {"row": found, "syncnet": syncnet_sha256, "time": time.time()}
+                    append_record(journal, record | newer)
                 # records know nothing of what tables say of speakers, and the layout of recordings
                 rows[row.clip_id] = replace(
                     ManifestRow(**found), consent=row.consent, gender=row.gender, recording=row.recording
@@ -97,7 +98,3 @@ def _flag(offset: float, max_offset: int) -> str:
     if abs(offset) <= max_offset:
         return ""
     return f"speech comes {abs(offset):g} frames {'late' if offset < 0 else 'early'}"
-
-
-def _newer(record: Record, row: dict, syncnet_sha256: str) -> Record:
-    return {**record, "row": row, "syncnet": syncnet_sha256, "time": time.time()}

@@ -43,18 +43,8 @@ sys.exit(status)
 def export(checkpoint: Path, speech: Path) -> tuple[float, float]:
     """Seconds and peak memory in MB of one export."""
     note = speech.with_suffix(".peak")
-    command = [
-        sys.executable,
-        "-c",
-        EXPORT,
-        str(note),
-        "export",
-        "--checkpoint",
-        str(checkpoint),
-        "--device",
-        "cpu",
-    ]
-    command += ["--speech", str(speech), "--output", str(speech.with_suffix(".mp4"))]
+    command = [sys.executable, "-c", EXPORT, str(note), "export", "--checkpoint", str(checkpoint)]
+    command += ["--device", "cpu", "--speech", str(speech), "--output", str(speech.with_suffix(".mp4"))]
     begun = time.perf_counter()
     status = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
     if status:

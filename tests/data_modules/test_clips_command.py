@@ -70,17 +70,8 @@ def test_score_pairs_them_with_the_tests_clips(written: Path, crema_d_cache: Pat
         (pair.speaker, pair.emotion) == (rows[pair.clip_id].speaker, rows[pair.clip_id].emotion)
         for pair in pairs
     )
-    where = [
-        "--real",
-        str(written),
-        "--generated",
-        str(written),
-        "--output",
-        str(tmp_path),
-        "--bootstrap",
-        "10",
-    ]
-    assert main(["score", *where]) == 0
+    where = ["--real", str(written), "--generated", str(written), "--output", str(tmp_path)]
+    assert main(["score", *where, "--bootstrap", "10"]) == 0
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["meta"]["clip_list_sha256"] == sha256_of_list(names)  # as `s2v test` has it
     assert content["systems"]["generated"]["psnr"]["mean"] == 100

@@ -142,19 +142,9 @@ def test_playlists_lead_to_no_other_file(corpus: tuple[Path, dict[str, int | Non
         "        except (ClipRefused, InputError): print('refused')\n"
     )
     trace = tmp_path / "trace"
+    strace = ["strace", "-f", "-e", "trace=open,openat,connect", "-o", str(trace)]
     run = subprocess.run(
-        [
-            "strace",
-            "-f",
-            "-e",
-            "trace=open,openat,connect",
-            "-o",
-            str(trace),
-            sys.executable,
-            "-c",
-            code,
-            str(root),
-        ],
+        [*strace, sys.executable, "-c", code, str(root)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
