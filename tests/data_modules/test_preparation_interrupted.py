@@ -55,6 +55,14 @@ def start(corpus: Path, cache: Path, before: Callable[[], None] | None = None) -
     )
 
 
+def refusal(process: "subprocess.Popen[str]") -> str:
+    """The one line with which it ends."""
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    (line,) = errors.splitlines()
+    return line
+
+
 def content(cache: Path) -> dict[str, object]:
     """Manifest and clips; every clip is read whole, by its checksums. (safetensors orders its header at random.)"""
     found: dict[str, object] = {"manifest": (cache / "manifest.csv").read_bytes()}
@@ -106,10 +114,7 @@ def test_a_file_size_limit_is_one_line_and_the_next_run_completes(
 ) -> None:
     """What a quota does: a write stops half-way (EFBIG)."""
     limit = 20_000  # bytes; a clip has 61,000
-    process = start(corpus, tmp_path, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    _, errors = process.communicate()
-    assert process.returncode == 2
-    (line,) = errors.splitlines()
+    line = refusal(start(corpus, tmp_path, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))))
     assert line.startswith("s2v: error: the cache folder") and "File too large" in line
     assert list(tmp_path.glob("clips/**/*.safetensors")) == list(tmp_path.glob("clips/**/.*")) == []
     assert start(corpus, tmp_path).wait() == 0
@@ -119,10 +124,7 @@ def test_a_file_size_limit_is_one_line_and_the_next_run_completes(
 def test_disk_full_is_one_line_and_with_room_the_next_run_completes(
     corpus: Path, uninterrupted: dict[str, object], small_disk: Path
 ) -> None:
-    process = start(corpus, small_disk)
-    _, errors = process.communicate()
-    assert process.returncode == 2
-    (line,) = errors.splitlines()
+    line = refusal(start(corpus, small_disk))
     assert line.startswith("s2v: error: ") and "No space left on device" in line
     made = set(small_disk.glob("clips/**/*.safetensors"))
     assert 0 < len(made) < CLIPS
@@ -137,10 +139,7 @@ def test_disk_full_is_one_line_and_with_room_the_next_run_completes(
 
 def test_a_disk_that_became_read_only_is_one_line(corpus: Path, small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    process = start(corpus, small_disk)
-    _, errors = process.communicate()
-    assert process.returncode == 2
-    (line,) = errors.splitlines()
+    line = refusal(start(corpus, small_disk))
     assert line.endswith(f"the cache folder {small_disk} cannot be written: Read-only file system")
 
 
@@ -148,8 +147,7 @@ def test_a_folder_without_write_permission_is_one_line(corpus: Path, tmp_path: P
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")
     tmp_path.chmod(0o555)
-    process = start(corpus, tmp_path)
-    _, errors = process.communicate()
-    tmp_path.chmod(0o755)
-    assert process.returncode == 2
-    assert errors.strip().endswith("cannot be written: Permission denied")
+    try:
+        assert refusal(start(corpus, tmp_path)).endswith("cannot be written: Permission denied")
+    finally:
+        tmp_path.chmod(0o755)
