@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from s2v.errors import InputError
@@ -19,6 +19,7 @@ from s2v.metrics.sync_confidence import (
 )
 from s2v.models.mouth_syncnet import MouthSyncNet
 from s2v.models.syncnet import SyncNet
+from tests.s2v.models.batch_norms import draw_batch_norms
 
 python_speech_features = pytest.importorskip("python_speech_features")
 
@@ -27,13 +28,7 @@ python_speech_features = pytest.importorskip("python_speech_features")
 def syncnet() -> SyncNet:
     torch.manual_seed(0)
     network = SyncNet(image_size=64, width=1 / 16)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-            for name, value in module.named_buffers():
-                if name == "running_var":
-                    value.uniform_(0.5, 1.5)
-                elif name == "running_mean":
-                    value.normal_(std=0.2)
+    draw_batch_norms(network)
     with torch.no_grad():
         network.netcnnlip[0].weight.div_(100)
         network.netcnnaud[0].weight.div_(10)

@@ -8,19 +8,14 @@ from torch import nn
 from s2v.models import filtered_tower
 from s2v.models.filtered_tower import can_be_filtered, lip_features, speech_features
 from s2v.models.syncnet import SyncNet
+from tests.s2v.models.batch_norms import draw_batch_norms
 
 
 def syncnet(size: int, width: float) -> SyncNet:
     """In evaluation mode, with batch norms that do something."""
     torch.manual_seed(0)
     network = SyncNet(size, width)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
-            assert module.running_mean is not None and module.running_var is not None
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 1.5)
-            nn.init.uniform_(module.weight, -0.5, 1.5)  # a negative scale turns the largest into the smallest
-            nn.init.normal_(module.bias, std=0.2)
+    draw_batch_norms(network, scales=(-0.5, 1.5))  # a negative scale turns the largest into the smallest
     return network.eval()
 
 

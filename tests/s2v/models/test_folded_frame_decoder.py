@@ -2,23 +2,16 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import Speech2VideoGenerator
+from tests.s2v.models.batch_norms import draw_batch_norms
 
 
 def trained_like(**settings: object) -> Speech2VideoGenerator:
-    """A generator whose batch norms have seen something: as they are made, they would hardly change anything."""
     generator = Speech2VideoGenerator(16, 24, 8, image_size=64, **settings).eval()  # type: ignore[arg-type]
-    for module in generator.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            assert module.running_mean is not None and module.running_var is not None
-            module.running_mean.normal_(0, 0.3)
-            module.running_var.uniform_(0.5, 2)
-            if module.affine:
-                nn.init.uniform_(module.weight, 0.5, 1.5)
-                nn.init.normal_(module.bias, 0, 0.3)
+    draw_batch_norms(generator)
     return generator
 
 

@@ -3,21 +3,19 @@
 import pytest
 import torch
 import torchaudio
-from torch import Tensor, nn
+from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.metrics.mfcc import mfcc_frames
 from s2v.models.mouth_syncnet import MouthSyncNet
+from tests.s2v.models.batch_norms import draw_batch_norms
 
 
 @pytest.fixture
 def network() -> MouthSyncNet:
     torch.manual_seed(0)
     network = MouthSyncNet().eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    draw_batch_norms(network)
     return network
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch import nn
 
 from s2v.errors import InputError
 from s2v.models.syncnet import SyncNet
+from tests.s2v.models.batch_norms import draw_batch_norms
 
 TINY = 1 / 16
 
@@ -38,14 +38,6 @@ def published_layout() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def randomise_statistics(network: nn.Module) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-
-
 def test_published_layout_and_size() -> None:
     with torch.device("meta"):
         syncnet = SyncNet()
@@ -66,7 +58,7 @@ def test_last_kernel_covers_what_is_left(size: int, left: int) -> None:
 def test_sliding_over_a_clip_equals_window_by_window() -> None:
     torch.manual_seed(0)
     syncnet = SyncNet(image_size=64, width=TINY).eval()
-    randomise_statistics(syncnet)
+    draw_batch_norms(syncnet)
     lips = torch.rand(9, 3, 64, 64) * 255
     windows = torch.stack([lips[start : start + 5].transpose(0, 1) for start in range(5)])
     slid = syncnet.embed_lip_track(lips)
@@ -115,12 +107,7 @@ def test_lip_track_equals_the_3d_tower(size: int, threads: int) -> None:
     """With batch norms that do something, window by window and all at once; one thread takes another way than two."""
     torch.manual_seed(1)
     network = SyncNet(image_size=size, width=1 / 16)
-    for module in network.netcnnlip:
-        if isinstance(module, torch.nn.BatchNorm3d):
-            assert module.running_mean is not None and module.running_var is not None
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 1.5)
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    draw_batch_norms(network)
     network.eval()
     lips = torch.rand(9, 3, size, size)
     windows = torch.stack([lips[v : v + 5].transpose(0, 1) for v in range(5)])
