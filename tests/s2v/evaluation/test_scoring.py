@@ -9,7 +9,7 @@ def test_sizes_are_widths_by_heights_of_all_clips() -> None:
     square, narrow, low = (square_clip("ann", "anger", seed, frames=8) for seed in range(3))
     narrow.real = narrow.real[..., :16]
     low.generated = low.real[..., :24, :]
-    scoring = Scoring(Protocol(), contact_sheet=False, bootstrap=7)
+    scoring = Scoring(Protocol(), bootstrap=7, max_strips=0)
     scoring.add(square)
     report = scoring.report({}, None)
     assert report is not None and report.meta["bootstrap_resamples"] == 7

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from callbacks.test_report import TestReport
 from s2v.cli import main
 from s2v.training.closing_test import check_before_fit, run_closing_test
-from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader, trainer
+from tests.callbacks.small_gan import ShuffledClips, SmallGAN, loader
+from tests.quiet_trainer import trainer
 from tests.s2v.evaluation.judge_checkpoints import save_syncnet
 from tests.s2v.training.test_training_cli import BASE, STAGE, one_error_line
 from tests.s2v.training.test_wandb_run import WANDB, fit
