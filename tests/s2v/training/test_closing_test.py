@@ -118,7 +118,7 @@ def test_the_test_is_in_the_fit_s_run_and_says_what_s2v_test_says(
 def test_the_checkpoint_that_was_asked_for_is_tested(
     which: Literal["best", "last"], seen: int, tmp_path: Path
 ) -> None:
-    saving = ModelCheckpoint(tmp_path / "gan", monitor="val/seen", mode="min", save_last=True)
+    saving = ModelCheckpoint(tmp_path / "gan", monitor="val/seen", mode="min", save_top_k=2, save_last=True)
     fitted, gan, data = trainer(tmp_path, saving, max_epochs=2), CountingGAN(), TestedClips()
     fitted.fit(gan, datamodule=data)
     config = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
