@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.frame_decoder import FrameDecoder, JoinedUpsampling, Speech2VideoGenerator
+from s2v.models.running_standardisation import RunningStandardisation
 
 OWN_FRAMES = 8
 """Frames that an own generator, whose tensors' sizes nobody knows, makes at once on a CPU."""
@@ -88,7 +89,7 @@ def is_foldable(generator: Speech2VideoGenerator) -> bool:
         return False
     last = [nn.Conv2d, nn.PixelShuffle, nn.Tanh] if decoder.subpixel else [nn.Conv2d, nn.Tanh]
     return (
-        type(decoder.standardise) is nn.BatchNorm1d
+        type(decoder.standardise) is RunningStandardisation
         and type(decoder.seed) is nn.Linear
         and _types(decoder.to_rgb) == last
         and all(map(_is_built_in, decoder.stages))

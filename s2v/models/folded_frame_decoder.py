@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2v.models.frame_decoder import FrameDecoder, JoinedUpsampling
+from s2v.models.running_standardisation import RunningStandardisation
 
 
-def norm_as_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def norm_as_affine(norm: nn.BatchNorm2d | RunningStandardisation) -> tuple[Tensor, Tensor]:
     """What a batch norm does in evaluation mode, x * scale + shift: both (C,)."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = (norm.running_var + norm.eps).rsqrt()
-    if norm.affine:
-        scale = scale * norm.weight
     shift = -norm.running_mean * scale
-    return scale, shift + norm.bias if norm.affine else shift
+    if isinstance(norm, nn.BatchNorm2d):
+        return scale * norm.weight, shift * norm.weight + norm.bias
+    return scale, shift
 
 
 class FoldedUpsampling:

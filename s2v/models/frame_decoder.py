@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from s2v.face_regions import CONTEXT_REGIONS, ContextRegion
 from s2v.models.identity_branch import IdentityBranch, initialise_decoder
 from s2v.models.pose_code import PoseCode
+from s2v.models.running_standardisation import RunningStandardisation
 from s2v.models.width import scaled_channels
 
 
@@ -109,7 +110,7 @@ class FrameDecoder(nn.Module):
         if subpixel:
             del channels[-1], joined[-1]
         # contexts are small and mu's logits large: without this the emotion drowns the sounds
-        self.standardise = nn.BatchNorm1d(context_dim + emotion_dim, affine=False)
+        self.standardise = RunningStandardisation(context_dim + emotion_dim)
         self.seed = nn.Linear(context_dim + emotion_dim, channels[0] * self.seed_size**2)
         reached = None
         if context_region != "full":
