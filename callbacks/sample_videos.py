@@ -1,6 +1,5 @@
 """Generated clips beside the real ones, with sound, on disk and in the run's loggers."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from data_modules.evenly_spaced import evenly_spaced
 from data_modules.windows import WholeClipDataset, Window, WindowDataset
 from s2v.batch import FPS, SAMPLES_PER_FRAME
 from s2v.errors import InputError
+from s2v.files.clip_file_name import clip_file_name
 from s2v.files.whole_file import PARTIAL
 from s2v.generation.mp4_writer import write_mp4
 
@@ -130,8 +130,7 @@ def make_sample(module: pl.LightningModule, clip: Window, max_seconds: float) ->
     frames = max(last, len(speech) // SAMPLES_PER_FRAME)
     generated = generated_clip(module, speech, frames, clip["still"])[first:last].cpu()
     heard = clip["speech"][first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
-    name = re.sub(r"[^\w.-]+", "_", clip["clip_id"])[:150].lstrip(".") or "clip"
-    return Sample(name, real, generated, heard)
+    return Sample(clip_file_name(clip["clip_id"]), real, generated, heard)
 
 
 def write_sample(sample: Sample, folder: Path) -> Path:

@@ -1,6 +1,5 @@
 """A test clip as a system made it, kept on disk so that systems can be shown side by side."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from s2v.batch import FPS
 from s2v.errors import InputError
 from s2v.evaluation.contact_sheet import contact_sheet_png, strip_of
+from s2v.files.clip_file_name import clip_file_name
 from s2v.files.whole_file import write_whole_file
 from s2v.generation.mp4_writer import write_mp4
 from s2v.metrics.regional_quality import at_size
@@ -42,7 +42,7 @@ class KeptClip:
     @property
     def file_name(self) -> str:
         """Its id, fit for a file name."""
-        return re.sub(r"[^\w.-]+", "_", self.clip_id)[:150].lstrip(".") or "clip"
+        return clip_file_name(self.clip_id)
 
     def write(self, folder: Path) -> Path:
         """Write `folder`/<id>.safetensors, atomically."""

@@ -36,17 +36,12 @@ def in_blocks(speech: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
         yield torch.cat(held)
 
 
-def fitted(speech: Iterable[Tensor], frames: int, fps: float) -> Iterator[Tensor]:
-    """Yield the speech cut to, or followed by silence up to, so many video frames.
+def checked(speech: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield the blocks (n,) as they are.
 
     Raises:
-        InputError: no frame is asked for, or there is a batch's dimension, or a WAV file's int16, which is far louder
-            than any speech trained on.
+        InputError: one has a batch's dimension, or is a WAV file's int16, far louder than any speech trained on.
     """
-    if frames < 1:
-        raise InputError(f"num_frames must be at least 1, got {frames}")
-    missing = samples_of_frames(frames, fps)
-    like = torch.zeros(0)
     for block in speech:
         if block.dim() != 1 or not block.is_floating_point():
             dtype = str(block.dtype).removeprefix("torch.")
@@ -54,6 +49,20 @@ def fitted(speech: Iterable[Tensor], frames: int, fps: float) -> Iterator[Tensor
                 f"expected speech (N,) of floats in [-1, 1], got {dtype} {tuple(block.shape)}: "
                 "give one clip; divide int16 samples by 32768"
             )
+        yield block
+
+
+def fitted(speech: Iterable[Tensor], frames: int, fps: float) -> Iterator[Tensor]:
+    """Yield the speech cut to, or followed by silence up to, so many video frames.
+
+    Raises:
+        InputError: no frame is asked for, or as `checked`.
+    """
+    if frames < 1:
+        raise InputError(f"num_frames must be at least 1, got {frames}")
+    missing = samples_of_frames(frames, fps)
+    like = torch.zeros(0)
+    for block in checked(speech):
         like = block[:missing]
         yield like
         missing -= len(like)

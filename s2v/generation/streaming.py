@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.clip_decoder import OWN_FRAMES, Likeness, decoder_of
-from s2v.generation.context_stream import FrameContextStream, fitted
+from s2v.generation.context_stream import FrameContextStream, checked, fitted
 from s2v.generation.first_hearing import KEPT_BYTES, FirstHearing
 from s2v.generation.pixels import to_pixels
 from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, encode_window
@@ -89,7 +89,8 @@ class StreamingGenerator:
         """Like `frames`, but (t, 3, H, W) float in [-1, 1] on the networks' device.
 
         Raises:
-            InputError: there is no sample of speech, or it is an iterator, read once, where it has to be read twice.
+            InputError: there is no sample of speech, or no blocks of floats, or it is an iterator, read once, where it
+                has to be read twice.
         """
         if self.identity == "mean" and iter(speech) is speech:
             raise InputError(
@@ -98,7 +99,7 @@ class StreamingGenerator:
             )
 
         def source() -> Iterable[Tensor]:
-            return speech if num_frames is None else fitted(speech, num_frames, self.fps)
+            return checked(speech) if num_frames is None else fitted(speech, num_frames, self.fps)
 
         if self.identity == "mean":
             hearing = FirstHearing(

@@ -107,9 +107,8 @@ def test_generated_half_is_what_export_makes(clips: list[Clip], tmp_path: Path) 
 
 def test_names_are_fit_for_files(clips: list[Clip]) -> None:
     module, clip = composer().eval(), WholeClipDataset(clips)[0]
-    for clip_id, name in (("../a b/c.1", "_a_b_c.1"), ("..", "clip"), ("x" * 300, "x" * 150)):
-        clip["clip_id"] = clip_id
-        assert make_sample(module, clip, max_seconds=0.2).name == name
+    clip["clip_id"] = "../a b/c.1"
+    assert make_sample(module, clip, max_seconds=0.2).name == "_a_b_c.1"
 
 
 def test_a_window_keeps_frames_and_sound_together(clips: list[Clip]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from s2v.errors import InputError
 from s2v.generation.context_stream import ContextStream, FrameContextStream, in_blocks
 from s2v.generation.pixels import to_pixels
-from s2v.generation.portrait import Portrait, cut_windows, hear_portrait
+from s2v.generation.portrait import Identity, Portrait, cut_windows, hear_portrait
 from s2v.generation.streaming import StreamingGenerator, generate_clip
 from s2v.models.cpc import CPC, RecurrentState
 from s2v.models.frame_decoder import Speech2VideoGenerator
@@ -344,6 +344,15 @@ def test_generate_clip_is_the_stream_and_keeps_modes() -> None:
     assert not made.requires_grad
     with torch.autocast("cpu", torch.bfloat16):  # as a trainer in mixed precision calls it
         assert torch.equal(generate_clip(representation, generator, speech, 30, WINDOW), made)
+
+
+@pytest.mark.parametrize("num_frames", [None, 30])
+@pytest.mark.parametrize("identity", ["mean", "first"])
+def test_frames_refuse_samples_of_a_wav_file(identity: Identity, num_frames: int | None) -> None:
+    stream = StreamingGenerator(*small_networks(), WINDOW, identity=identity)
+    samples = (speech_like(30 / 25) * 32767).to(torch.int16)
+    with pytest.raises(InputError, match=r"floats in \[-1, 1\], got int16"):
+        next(iter(stream.frames([samples], num_frames)))
 
 
 def test_generate_clip_refuses_samples_of_a_wav_file_and_batches() -> None:
