@@ -8,7 +8,7 @@ from typing import Any
 
 import joblib
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 
 SECONDS_TO_ANSWER = 10.0
 
@@ -81,8 +81,9 @@ def _check_workers(client: Any, folders: list[Path]) -> None:
     answers = client.run(first_missing, [str(folder) for folder in folders], on_error="return")
     for worker, answer in answers.items():
         if isinstance(answer, Exception):
-            words = " ".join(str(answer).split())
-            raise InputError(f"the Dask worker {worker} cannot run s2v ({words}): install the same s2v there")
+            raise InputError(
+                f"the Dask worker {worker} cannot run s2v ({one_line(answer)}): install the same s2v there"
+            )
         if answer:
             raise InputError(
                 f"the Dask worker {worker} does not see the folder {answer}: it must be on a disk "

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from data_modules.clip_refused import ClipRefused
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.weight_files.onnx_input_shape import with_input_shape
 
 FaceDetector = Callable[[np.ndarray], "tuple[float, float, float, float] | None"]
@@ -105,7 +105,7 @@ def yunet(weights: Path) -> FaceDetector:
     except (cv2.error, ValueError) as error:
         raise InputError(
             f"{weights} is not a YuNet face detector that OpenCV {cv2.__version__} can open "
-            f"({' '.join(str(error).split())[:120]})"
+            f"({one_line(error, 120)})"
         ) from error
 
     def detect(frame: np.ndarray) -> "tuple[float, float, float, float] | None":

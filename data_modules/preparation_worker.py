@@ -11,6 +11,7 @@ from typing import Any
 from data_modules.layouts import FoundClip
 from data_modules.preparation_records import append_record, record_of, sources_of
 from data_modules.timed_worker import serve
+from s2v.errors import one_line
 
 _MOST_MEMORY = 6 * 2**30
 
@@ -37,8 +38,7 @@ def main(journal_dir: Path) -> None:
             return {"fatal": f"{error.strerror or error}"}
         except Exception as error:
             # whatever a decoder makes of a hostile file: this clip's row, not the run's end
-            words = " ".join(str(error).split())[:200]
-            row = refused_row(clip, f"decoder failed: {type(error).__name__}: {words}")
+            row = refused_row(clip, f"decoder failed: {type(error).__name__}: {one_line(error, 200)}")
             again = True
         record = record_of(asdict(row), clip, root, cache_dir, settings.key(), again=again, sources=sources)
         try:
