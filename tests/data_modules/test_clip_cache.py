@@ -41,6 +41,18 @@ def test_whole_clip_and_parts(clip: tuple[Path, np.ndarray, np.ndarray]) -> None
     np.testing.assert_array_equal(sound, speech[6400:8960])
 
 
+def test_arrays_of_any_layout_in_memory_are_stored_alike(
+    clip: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    path, frames, speech = clip
+    other = tmp_path / "b.safetensors"
+    channels_last = np.ascontiguousarray(frames.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    write_clip(other, channels_last, np.repeat(speech, 2)[::2], HEADER)
+    assert header_of(other) == header_of(path)
+    for served, expected in zip(read_clip(other), (frames, speech), strict=True):
+        np.testing.assert_array_equal(served, expected)
+
+
 def test_window_reads_its_frames_its_speech_and_the_first_frame(
     clip: tuple[Path, np.ndarray, np.ndarray],
 ) -> None:
