@@ -1,7 +1,7 @@
 """Standardisation of vectors by what has been seen of them so far."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 
 class RunningStandardisation(nn.Module):
@@ -9,7 +9,8 @@ class RunningStandardisation(nn.Module):
 
     A batch of a dozen clips tells a feature's mean to a fifth or third of its spread only. Normalised by its own
     batch a sound has another value at each step, by as much as one sound differs from the next, and a decoder
-    learns to move the mouth less. No BatchNorm, so that nothing exchanges it for one that is synchronised.
+    learns to move the mouth less. Where processes train together, all see the statistics of their batches together,
+    as they would in one.
 
     Shape:
         x: (B, num_features) -> the same.
@@ -44,6 +45,16 @@ class RunningStandardisation(nn.Module):
     def _see(self, x: Tensor) -> None:
         self.num_batches_tracked += 1
         share = (1 / self.num_batches_tracked).clamp(min=self.momentum)
-        self.running_mean.lerp_(x.mean(dim=0), share)
-        if len(x) > 1:
-            self.running_var.lerp_(x.var(dim=0), share)
+        count, total = _over_processes(torch.cat([x.new_tensor([len(x)]), x.sum(dim=0)])).tensor_split([1])
+        mean = total / count
+        self.running_mean.lerp_(mean, share)
+        squares = _over_processes((x - mean).square().sum(dim=0))
+        # no `if`, which would wait for the GPU: one vector says nothing of the spread
+        self.running_var.lerp_(squares / (count - 1).clamp(min=1), share * (count > 1))
+
+
+def _over_processes(x: Tensor) -> Tensor:
+    """The sum of what each process has."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(x)
+    return x

@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 import torch
-from torch import nn
+from torch import distributed, multiprocessing, nn
 
 from s2v.models.running_standardisation import RunningStandardisation
 
@@ -67,3 +69,32 @@ def test_statistics_change_in_training_alone(training: bool) -> None:
     standardise(torch.randn(4, 3) + 5)
     assert bool(standardise.running_mean.any()) is training
     assert int(standardise.num_batches_tracked) == training
+
+
+BATCHES = [(5, 3), (1, 4)]
+"""Vectors of a rank in each step, unlike shares as at an epoch's end."""
+
+
+def see_a_share(rank: int, folder: Path) -> None:
+    distributed.init_process_group("gloo", f"file://{folder / 'meeting'}", rank=rank, world_size=2)
+    standardise = RunningStandardisation(6)
+    seen = [standardise(batch) for batch in shares()[rank]]
+    torch.save((seen, standardise.state_dict()), folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def shares() -> list[list[torch.Tensor]]:
+    draw = torch.Generator().manual_seed(0)
+    return [[torch.randn(size, 6, generator=draw) * 3 + 20 for size in sizes] for sizes in BATCHES]
+
+
+@pytest.mark.slow
+def test_two_processes_see_what_one_does(tmp_path: Path) -> None:
+    multiprocessing.spawn(see_a_share, (tmp_path,), nprocs=2)
+    standardise = RunningStandardisation(6)
+    whole = [standardise(torch.cat(batches)) for batches in zip(*shares(), strict=True)]
+    for rank, sizes in enumerate(BATCHES):
+        seen, state = torch.load(tmp_path / f"{rank}.pt")
+        torch.testing.assert_close(dict(state), dict(standardise.state_dict()))
+        for mine, everybodys, size in zip(seen, whole, sizes, strict=True):
+            torch.testing.assert_close(mine, everybodys[-size:] if rank else everybodys[:size])
