@@ -16,6 +16,7 @@ class Likeness(NamedTuple):
     """What is the same in all of a clip's frames, of batch 1."""
 
     nu: Tensor
+    """As it is drawn."""
     parts: list[Tensor | None]
     """The identity's, for the folded decoder."""
     pose: Tensor | None
@@ -45,8 +46,8 @@ class FoldedClipDecoder:
 
     def likeness(self, nu: Tensor) -> Likeness:
         """Of nu (1, I)."""
-        parts = self._folded.identity_parts(self._generator.identity_maps(nu))
-        return Likeness(nu, parts, self._generator.recalled_pose(nu))
+        nu, pose = self._generator.recalled(nu)
+        return Likeness(nu, self._folded.identity_parts(self._generator.identity_maps(nu)), pose)
 
     def decode(self, contexts: Tensor, mu: Tensor, likeness: Likeness) -> Tensor:
         """As `ClipDecoder`'s."""
@@ -63,7 +64,8 @@ class TrainedClipDecoder:
 
     def likeness(self, nu: Tensor) -> Likeness:
         """Of nu (1, I)."""
-        return Likeness(nu, [], self._generator.recalled_pose(nu))
+        nu, pose = self._generator.recalled(nu)
+        return Likeness(nu, [], pose)
 
     def decode(self, contexts: Tensor, mu: Tensor, likeness: Likeness) -> Tensor:
         """As `ClipDecoder`'s."""

@@ -192,6 +192,7 @@ class Speech2VideoGenerator(nn.Module):
         pose_dim: size of the `PoseCode`, which takes part beside mu; 0 for none, as in the paper.
         num_speakers: of the training set, which a pose code needs.
         seed_size: as `FrameDecoder`'s.
+        identity_recall: as `PoseCode`'s; 0 for none, as in the paper.
     """
 
     def __init__(
@@ -207,10 +208,13 @@ class Speech2VideoGenerator(nn.Module):
         pose_dim: int = 0,
         num_speakers: int | None = None,
         seed_size: int | None = None,
+        identity_recall: float = 0.0,
     ) -> None:
         super().__init__()
         if pose_dim and not num_speakers:
             raise ValueError("pose_dim needs num_speakers, the number of the training set's speakers")
+        if identity_recall and not pose_dim:
+            raise ValueError("identity_recall needs pose_dim above 0: pose codes remember the speakers")
         self.image_size = image_size
         self.identity_branch = IdentityBranch(identity_dim, image_size, width, feature_width)
         self.frame_decoder = FrameDecoder(
@@ -223,7 +227,9 @@ class Speech2VideoGenerator(nn.Module):
             context_region,
             seed_size,
         )
-        self.pose = PoseCode(identity_dim, num_speakers, pose_dim) if pose_dim and num_speakers else None
+        self.pose = None
+        if pose_dim and num_speakers:
+            self.pose = PoseCode(identity_dim, num_speakers, pose_dim, identity_recall=identity_recall)
         self.apply(initialise_decoder)
         self.frame_decoder.begin_simple()
 
@@ -239,9 +245,15 @@ class Speech2VideoGenerator(nn.Module):
         """mu (B, T, E) and a code (B, T, P) or (B, 1, P) for each clip -> what the frame decoder takes as mu."""
         return mu if pose is None else torch.cat([mu, pose.to(mu).expand(-1, mu.shape[1], -1)], dim=-1)
 
-    def recalled_pose(self, nu: Tensor) -> Tensor | None:
-        """nu (B, identity_dim) -> the code (B, 1, P) to generate with; None without a `PoseCode`."""
-        return None if self.pose is None else self.pose.recalled(nu).unsqueeze(1)
+    def recalled(self, nu: Tensor) -> tuple[Tensor, Tensor | None]:
+        """nu (B, identity_dim) as speech says it -> nu and the code (B, 1, P) to generate with.
+
+        Without a `PoseCode` nu as it is, and None.
+        """
+        if self.pose is None:
+            return nu, None
+        nu, code = self.pose.recalled(nu)
+        return nu, code.unsqueeze(1)
 
     def decode(
         self, contexts: Tensor, identity_parts: list[Tensor | None], mu: Tensor, pose: Tensor | None = None
@@ -259,8 +271,9 @@ class Speech2VideoGenerator(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """C (B, T, D), nu (B, I), mu (B, E) -> frames (B, T, 3, S, S) in [-1, 1] and the identity maps.
 
-        A `PoseCode`'s codes (B, T, P) are those of the frames in training; by default the one that nu recalls.
+        A `PoseCode`'s codes (B, T, P) are those of the frames in training; by default nu and code are `recalled`.
         """
+        if pose is None:
+            nu, pose = self.recalled(nu)
         maps = self.identity_maps(nu)
-        pose = self.recalled_pose(nu) if pose is None else pose
         return self.decode(contexts, self.frame_decoder.identity_parts(maps), mu, pose), maps

@@ -31,11 +31,19 @@ class PoseCode(nn.Module):
     the one of the latest `MEMORIES` codes that lies closest to the others. So a face is drawn in one of the poses
     that training showed, and holds it. Someone not seen in training has the pose of the most similar voice.
 
+    Nu can be recalled likewise. Where a speaker was heard for seconds, another sentence's nu lies outside what training
+    showed, several times as far from the speaker's mean as the nus there, and its face comes out blurred or as a
+    mixture. Moved part of the way to the mean, it comes out as the speaker's, or as that of the most similar voice.
+
     Args:
         identity_dim: size of nu.
         num_speakers: of the training set.
         dim: size of the code.
         noise: standard deviation of what is added to a code in training.
+        identity_recall: share of the way to the nearest speaker's mean by which generation moves nu, in [0, 1].
+
+    Raises:
+        ValueError: identity_recall is not in [0, 1].
     """
 
     speaker_buffers = ("faces", "nus", "codes", "seen")
@@ -46,9 +54,18 @@ class PoseCode(nn.Module):
     codes: Tensor
     seen: Tensor
 
-    def __init__(self, identity_dim: int, num_speakers: int, dim: int = 16, noise: float = 0.5) -> None:
+    def __init__(
+        self,
+        identity_dim: int,
+        num_speakers: int,
+        dim: int = 16,
+        noise: float = 0.5,
+        identity_recall: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.dim, self.noise = dim, noise
+        if not 0 <= identity_recall <= 1:
+            raise ValueError(f"identity_recall must lie in [0, 1], got {identity_recall}")
+        self.dim, self.noise, self.identity_recall = dim, noise, identity_recall
         widths = (3, 32, 64, 128)
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
@@ -119,12 +136,18 @@ class PoseCode(nn.Module):
         self.seen += who.sum(0).long()
 
     @torch.no_grad()
-    def recalled(self, nu: Tensor) -> Tensor:
-        """nu (B, identity_dim) -> the code (B, dim) that its speaker is drawn with; zeros before any training."""
+    def recalled(self, nu: Tensor) -> tuple[Tensor, Tensor]:
+        """What the speaker with the nearest mean nu is remembered by, of those seen.
+
+        Returns nu (B, identity_dim) moved towards that mean, and the code (B, dim) that the speaker is drawn with;
+        before any training nu as it is, and zeros.
+        """
         distance = torch.cdist(nu.float(), self.nus)
         nearest = distance.masked_fill(self.seen == 0, torch.inf).argmin(1)
+        share = self.identity_recall * (self.seen[nearest] > 0).to(nu).unsqueeze(1)
         codes = self.codes[nearest]  # (B, MEMORIES, dim)
         missing = torch.arange(MEMORIES, device=nu.device) >= self.seen[nearest].unsqueeze(1)
         apart = torch.cdist(codes, codes).masked_fill(missing.unsqueeze(1), 0).sum(2)
         middle = apart.masked_fill(missing, torch.inf).argmin(1)
-        return codes[torch.arange(len(nu), device=nu.device), middle].to(nu)
+        code = codes[torch.arange(len(nu), device=nu.device), middle]
+        return nu + share * (self.nus[nearest].to(nu) - nu), code.to(nu)

@@ -30,6 +30,7 @@ def small_networks(
             feature_width=0.05,
             pose_dim=pose_dim,
             num_speakers=2,
+            identity_recall=0.5 if pose_dim else 0.0,
         )
         if generator.pose is not None:
             generator.pose.seen[:] = 1

@@ -49,7 +49,8 @@ def one_pass(networks: Networks, speech: Tensor, frames: int) -> Tensor:
         mu = torch.stack([interpolate(time, centres, [m for _, m in heard]) for time in times], dim=1)
         nu = torch.stack([n for n, _ in heard]).mean(dim=0)
         contexts = representation.at_times(representation.contexts(speech[None]), torch.tensor([times]))
-        return generator.decode(contexts, generator.identity_parts(nu), mu, generator.recalled_pose(nu))[0]
+        nu, pose = generator.recalled(nu)
+        return generator.decode(contexts, generator.identity_parts(nu), mu, pose)[0]
 
 
 def interpolate(time: float, knots: list[float], values: list[Tensor]) -> Tensor:

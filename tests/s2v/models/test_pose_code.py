@@ -132,15 +132,33 @@ def test_processes_that_gather_remember_what_one_would() -> None:
 
 def test_the_nearest_voices_middle_code_is_recalled() -> None:
     memory = code(dim=1)
-    assert memory.recalled(torch.zeros(2, 4)).tolist() == [[0], [0]]  # nothing seen yet
+    assert memory.recalled(torch.zeros(2, 4))[1].tolist() == [[0], [0]]  # nothing seen yet
     memory.seen[:] = torch.tensor([3, 0, 40])
     memory.nus[0], memory.nus[2] = 1.0, -1.0
     memory.codes[0, :3, 0] = torch.tensor([7.0, 5.0, -3.0])  # the empty places' zeros are no codes
     memory.codes[2, :, 0] = torch.arange(MEMORIES).float().square()
     nu = torch.tensor([[0.9, 1.1, 1.0, 0.4], [0.0, 0.0, 0.0, -0.1]])
     # sums of distances: 7 -> 12, 5 -> 10, -3 -> 18; of the squares 0 ... 225 the middle ones, 49 and 64, have the least
-    assert memory.recalled(nu)[0].item() == 5.0
-    assert memory.recalled(nu)[1].item() in (49.0, 64.0)
+    same, codes = memory.recalled(nu)
+    assert codes[0].item() == 5.0 and codes[1].item() in (49.0, 64.0)
+    assert torch.equal(same, nu)
+
+
+def test_nu_is_moved_towards_the_nearest_seen_speakers_mean() -> None:
+    memory = code(identity_recall=0.25)
+    nu = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 4.0]])
+    assert torch.equal(memory.recalled(nu)[0], nu)  # nothing seen yet
+    memory.seen[:] = torch.tensor([2, 0, 1])
+    memory.nus[0, 0], memory.nus[1], memory.nus[2, 3] = 5.0, nu[1], 8.0
+    expected = torch.tensor([[2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 2.25, 5.0]])
+    torch.testing.assert_close(memory.recalled(nu)[0], expected)
+    assert memory.recalled(nu.bfloat16())[0].dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_no_other_share_than_a_part(share: float) -> None:
+    with pytest.raises(ValueError, match=r"identity_recall must lie in \[0, 1\]"):
+        code(identity_recall=share)
 
 
 def generator(**settings: object) -> Speech2VideoGenerator:
@@ -150,22 +168,27 @@ def generator(**settings: object) -> Speech2VideoGenerator:
     ).eval()  # type: ignore[arg-type]
 
 
-def test_a_generator_draws_with_the_code_that_it_is_given_or_recalls() -> None:
-    made = generator(pose_dim=4, num_speakers=2)
+def test_a_generator_draws_with_what_it_is_given_or_recalls() -> None:
+    made = generator(pose_dim=4, num_speakers=2, identity_recall=0.5)
     assert made.pose is not None
     contexts, nu, mu = torch.randn(1, 2, 16), torch.randn(1, 24), torch.randn(1, 8)
     made.pose.seen[1], made.pose.codes[1, 0] = 1, torch.tensor([1.0, -2.0, 0.5, 3.0])
+    made.pose.nus[1] = torch.randn(24)
+    code = made.pose.codes[1, :1].expand(1, 2, -1)
     with torch.no_grad():
-        recalled = made(contexts, nu, mu)[0]
-        given = made(contexts, nu, mu, made.pose.codes[1, :1].expand(1, 2, -1))[0]
-        other = made(contexts, nu, mu, torch.zeros(1, 2, 4))[0]
-    torch.testing.assert_close(recalled, given)
-    assert (recalled - other).abs().max() > 1e-3
+        recalled = made(contexts, nu, mu)
+        expected = made(contexts, (nu + made.pose.nus[1]) / 2, mu, code)
+        others = made(contexts, nu, mu, code)[0], made(contexts, nu, mu, torch.zeros(1, 2, 4))[0]
+    torch.testing.assert_close(recalled, expected)
+    for other in others:
+        assert (recalled[0] - other).abs().max() > 1e-3
 
 
 def test_pose_codes_need_to_know_how_many_speakers_there_are() -> None:
     with pytest.raises(ValueError, match="num_speakers"):
         generator(pose_dim=4)
+    with pytest.raises(ValueError, match="identity_recall needs pose_dim"):
+        generator(identity_recall=0.5)
 
 
 @pytest.mark.parametrize(
