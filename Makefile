@@ -30,7 +30,7 @@ endif
 help: ## list the targets
 	@echo "Targets:"
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  \1|\2/' | \
-		while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
+		while IFS='|' read -r name text; do printf '%-19s %s\n' "$$name" "$$text"; done
 	@echo "Variables:"
 	@echo "  PYTHON=python3.12   the Python (3.10 to 3.12) that .venv is made with"
 	@echo "  TORCH_INDEX=URL     a package index to take torch, torchvision and torchaudio from, e.g. of CPU-only wheels"
