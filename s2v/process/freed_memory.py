@@ -24,7 +24,7 @@ def give_back_freed_memory() -> bool:
     """Return the heap's free pages to the system, a millisecond or two; what is in use stays where it is.
 
     Between clips rather than by a lower M_MMAP_THRESHOLD, which makes every tensor fresh pages: the kernel's part of
-    the time was five to eight times as long with it, and the peak grew faster (docs/performance.md).
+    the time was 1.5 to 5 times as long with it, and the peak grew faster (docs/performance.md).
 
     Returns:
         False where nothing could be returned: the C library isn't glibc, or has no free page.
