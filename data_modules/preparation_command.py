@@ -118,7 +118,7 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without-consent",
         action="store_true",
-        help="prepare them all the same; checkpoints trained on them say so, and `s2v export` asks",
+        help="prepare them all the same; checkpoints trained on them say so, and `s2v export` wants the same option",
     )
     parser.add_argument(
         "--verify",

@@ -109,7 +109,7 @@ COMMANDS = {
         "data_modules.clips_command:clips",
     ),
     "cache-targets": Command(
-        "keep what the face teachers see in prepared clips: stage 1 then loads them, but does not run them",
+        "cache face teachers' features of prepared clips: stage 1 then loads the teachers, but does not run them",
         "s2v cache-targets --cache data/cache/crema_d --identity-teacher vggface:weights/vgg_face_dag.pth "
         "--emotion-teacher senet:weights/senet50_ferplus_dag.pth --output data/cache/targets --workers 4",
         "s2v.modules.target_command:targets",
@@ -130,7 +130,7 @@ COMMANDS = {
         "s2v.doctor:doctor",
     ),
     "score": Command(
-        "score any system's videos against the real ones and write the report",
+        "score any system's videos against the real ones and write a report",
         "s2v score --real data/real --generated runs/videos --syncnet weights/syncnet_v2.model --output score",
         "s2v.evaluation.score_command:score",
     ),

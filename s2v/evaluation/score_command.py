@@ -32,15 +32,15 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         help="real videos: a folder, or one file. Labels come from the folder's clips.csv (clip_id: path without "
-        "suffix; any of speaker, emotion, sentence, gender), as `s2v clips` writes it; otherwise from CREMA-D's names, "
-        "or a subfolder is a speaker",
+        "suffix; any of speaker, emotion, sentence, gender), as `s2v clips` writes it; without it from CREMA-D's "
+        "names; otherwise a subfolder is a speaker",
     )
     parser.add_argument(
         "--generated",
         type=Path,
         required=True,
-        help="the system's videos: the same names below a folder. SSIM, PSNR, LPIPS, sharpness and motion need pairs "
-        "of one size and number of frames (or --resize, --trim); all else is measured on the frames as they are",
+        help="the system's videos, by the same names as the real ones. SSIM, PSNR, LPIPS, sharpness and motion need "
+        "pairs of one size and number of frames (or --resize, --trim); all else is measured on the frames as they are",
     )
     parser.add_argument(
         "--output",
@@ -55,10 +55,15 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="SyncNet for the lips: syncnet_v2 or a fit's *.ckpt (default: left out)",
     )
     parser.add_argument(
-        "--identity-judge", metavar="[KIND:]FILE", help="face network for identity (default: left out)"
+        "--identity-judge",
+        metavar="[KIND:]FILE",
+        help="face network for identity: a fit's *.ckpt, or KIND:FILE with KIND one of vggface, senet, mobilefacenet, "
+        "mini_xception, onnx; or class:PACKAGE.MODULE.CLASS (default: left out)",
     )
     parser.add_argument(
-        "--emotion-judge", metavar="[KIND:]FILE", help="face network for emotion (default: left out)"
+        "--emotion-judge",
+        metavar="[KIND:]FILE",
+        help="face network for emotion, likewise (default: left out)",
     )
     parser.add_argument(
         "--lpips", metavar="FILE", help="AlexNet weights of torchvision for LPIPS (default: left out)"
@@ -106,15 +111,15 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         "--crop",
         choices=("none", "face"),
         default="none",
-        help="none: pictures must be face crops, for SyncNet and the face judges squash whole pictures to a square; "
-        "face: one steady box round the face a video, as `s2v prepare --crop face` cuts it (pairs of one size: the "
-        "real one's for both) (default: %(default)s)",
+        help="none: pictures must be face crops already, as SyncNet and the face judges squash whole pictures to a "
+        "square; face: cut one steady box round the face per video, like `s2v prepare --crop face` (in pairs of one "
+        "size the real video's box serves both) (default: %(default)s)",
     )
     parser.add_argument(
         "--crop-size",
         type=int,
         metavar="PIXELS",
-        help=f"side of the pictures that --crop face makes ({CROP_SIZE})",
+        help=f"side of the pictures that --crop face makes (default: {CROP_SIZE})",
     )
     parser.add_argument(
         "--detector", metavar="FILE", help="YuNet .onnx for --crop face (default: OpenCV's own Haar cascade)"
@@ -131,15 +136,15 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         const=TRIM,
         default=0,
         metavar="FRAMES",
-        help="compare pixels as far as both videos go where they differ by at most FRAMES (%(const)s if none is "
-        "given); the speech stays",
+        help="where the videos of a pair differ in length by at most FRAMES (%(const)s if none is given), compare "
+        "pixels as far as both go; the speech is not cut",
     )
     parser.add_argument(
         "--bootstrap",
         type=int,
         default=1000,
         metavar="N",
-        help="resamples of the intervals (default: %(default)s)",
+        help="bootstrap resamples for the intervals (default: %(default)s)",
     )
     parser.add_argument(
         "--workers",

@@ -39,7 +39,7 @@ def add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1000,
         metavar="N",
-        help="resamples of the intervals (default: %(default)s)",
+        help="bootstrap resamples for the intervals (default: %(default)s)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="random seed of the bootstrap (default: %(default)s)"

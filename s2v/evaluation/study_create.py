@@ -34,8 +34,8 @@ def add_create_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="the real videos. Which emotions are to be named says the folder's clips.csv (clip_id, emotion), or else "
-        "CREMA-D's file names",
+        help="the real videos. The emotions that participants are to name come from the folder's clips.csv (clip_id, "
+        "emotion), or else from CREMA-D's file names",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="a new folder for the page and its key"
@@ -47,7 +47,7 @@ def add_create_arguments(parser: argparse.ArgumentParser) -> None:
         "--trials",
         type=int,
         metavar="N",
-        help="choices a question, and ratings and namings (2 for every two systems, 6 at least)",
+        help="choices for each question, ratings, and namings (default: 2 for every two systems, at least 6)",
     )
     parser.add_argument(
         "--title",

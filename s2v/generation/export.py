@@ -77,7 +77,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         "--identity",
         choices=("mean", "first"),
         default="mean",
-        help="read identity from the whole recording (mean), or, as live use has to, from its beginning (first) "
+        help="read identity from the whole recording (mean), or from its beginning, as live use must (first) "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -89,7 +89,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image",
         metavar="FILE",
-        help="the face to animate, cropped as in training; for SDFA alone, which can't do without",
+        help="the face to animate, cropped as in training: SDFA needs it, and no other system takes it",
     )
     parser.add_argument(
         "--without-consent",

@@ -17,10 +17,14 @@ def add_targets_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache",
         type=Path,
         required=True,
-        help="the prepared clips; all usable ones, of every split, are looked at",
+        help="the prepared clips; all usable ones, of every split, are taken",
     )
     parser.add_argument(
-        "--identity-teacher", required=True, metavar="[KIND:]FILE", help="as model.init_args.identity_teacher"
+        "--identity-teacher",
+        required=True,
+        metavar="[KIND:]FILE",
+        help="as model.init_args.identity_teacher: a fit's *.ckpt, or KIND:FILE with KIND one of vggface, senet, "
+        "mobilefacenet, mini_xception, onnx; or class:PACKAGE.MODULE.CLASS",
     )
     parser.add_argument(
         "--emotion-teacher", required=True, metavar="[KIND:]FILE", help="as model.init_args.emotion_teacher"
@@ -29,7 +33,7 @@ def add_targets_arguments(parser: argparse.ArgumentParser) -> None:
         "--emotion-feature",
         choices=("logits", "embedding"),
         default="logits",
-        help="as model.init_args.emotion_feature (default logits)",
+        help="as model.init_args.emotion_feature (default: logits)",
     )
     parser.add_argument(
         "--output",

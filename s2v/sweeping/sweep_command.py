@@ -39,10 +39,13 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         required=True,
         metavar="N",
-        help="trials in all; the same command goes on with a sweep that was stopped, a larger N adds to it",
+        help="trials in all; the same command resumes a sweep that was stopped, a larger N adds to it",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="the sweep's own folder (runs/sweeps/<name of FILE>)"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="the sweep's own folder (default: runs/sweeps/<name of FILE>)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="random seed of the search (default: %(default)s)"

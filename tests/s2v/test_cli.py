@@ -47,7 +47,9 @@ def test_cached_targets_still_take_the_teachers(capsys: pytest.CaptureFixture[st
     """A fit finds them by a hash of the teachers' weights."""
     with pytest.raises(SystemExit):
         main(["cache-targets", "--help"])
-    assert "stage 1 then loads them, but does not run them" in " ".join(capsys.readouterr().out.split())
+    assert "stage 1 then loads the teachers, but does not run them" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
