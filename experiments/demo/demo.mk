@@ -16,7 +16,7 @@ define DEMO_TRAIN
 endef
 
 .PHONY: demo
-demo: ## synthesize a corpus, train both stages on it, and make videos from speech alone (15 to 30 minutes)
+demo: ## synthesize a corpus, train both stages on it, and make videos from speech alone (12 to 30 minutes)
 	@$(MAKE) --no-print-directory install
 	@$(MAKE) --no-print-directory -j2 $(DEMO)/done
 	@echo "== done: open $(DEMO)/contact_sheet.png, $(DEMO)/report.md and the videos in $(DEMO)/videos"
