@@ -121,6 +121,8 @@ def _served_windows(trainer: pl.Trainer) -> int | None:
         if not hasattr(loader.dataset, "__len__"):
             return None
         shared = shared_batches(trainer, number)
-        ranks = 1 if shared is None else shared.shares
-        total += min(int(batches) * ranks * loader.batch_size, len(loader.dataset))
+        if shared is not None:  # not this rank's own: one that has a batch less would choose other windows
+            limit, most = trainer.limit_val_batches, shared.most
+            batches = shared.shares * (min(limit, most) if isinstance(limit, int) else int(limit * most))
+        total += min(int(batches) * loader.batch_size, len(loader.dataset))
     return total

@@ -20,6 +20,8 @@ class SharedBatches(Sampler[int]):
         self.batch_size = batch_size
         batches = -(-length // batch_size)
         self.rank, self.shares = (rank, world_size) if batches >= world_size else (0, 1)
+        self.most = -(-batches // self.shares)
+        """Batches of the ranks that have most."""
 
     def number(self, batch: int) -> int:
         """The number that this rank's `batch`-th batch has among all."""

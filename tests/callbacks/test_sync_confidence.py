@@ -1,5 +1,6 @@
 """Validation windows are spoken whole and scored beside their own speech."""
 
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from callbacks.sync_confidence import SyncConfidenceCallback
+from data_modules.shared_batches import SharedBatches
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.judges import load_sync_judge
@@ -179,6 +181,33 @@ def test_ranks_share_out_the_windows(syncnet: str) -> None:
     speech = torch.cat([batch["speech"] for batch in validation()])
     assert [len(share) for share in first] == [2, 1]
     torch.testing.assert_close(torch.stack([first[0][0], first[1][0], first[0][1]]), speech)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(1.0, [0, 8, 17, 26]), (2, [0, 8, 16, 24]), (0.5, [0, 4, 8, 12])]
+)
+def test_ranks_of_unlike_many_batches_choose_the_same_windows(
+    limit: int | float, expected: list[int]
+) -> None:
+    """Of five batches of 35 windows one rank has three."""
+    heard = []
+    for rank in range(2):
+        sampler = SharedBatches(35, 8, rank, 2)
+        loader = DataLoader(range(35), 8, sampler=sampler, collate_fn=_numbered)  # type: ignore[arg-type]
+        own = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
+        process: Any = SimpleNamespace(
+            world_size=2,
+            global_rank=rank,
+            val_dataloaders=loader,
+            num_val_batches=[own],
+            limit_val_batches=limit,
+        )
+        callback = SyncConfidenceCallback("in memory", max_clips=4)
+        callback.on_validation_epoch_start(process, SpeakingSquares())
+        for batch_idx, batch in enumerate(islice(loader, own)):
+            callback.on_validation_batch_end(process, SpeakingSquares(), None, batch, batch_idx)
+        heard += [round(float(speech[0]) * 1000) for speech, _ in callback._windows]
+    assert sorted(heard) == expected
 
 
 def test_a_resumed_fit_scores_after_the_same_epochs(syncnet: str, tmp_path: Path) -> None:
