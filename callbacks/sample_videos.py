@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from callbacks.generated_clip import check_generates_clips, generated_clip
 from data_modules.evenly_spaced import evenly_spaced
+from data_modules.shared_batches import validation_loaders
 from data_modules.windows import WholeClipDataset, Window, WindowDataset
 from s2v.batch import FPS, SAMPLES_PER_FRAME
 from s2v.errors import InputError
@@ -46,7 +47,7 @@ class SampleVideos(pl.Callback):
     clips, and made as `s2v export` makes them. Only rank 0 works; training's random numbers are left alone.
 
     Args:
-        num_clips: how many, evenly spaced over the validation set.
+        num_clips: how many, evenly spaced over the validation set, the first of several.
         every_n_epochs: in a fit, only at the validations of every n-th epoch.
         output_dir: by default `samples` in the log folder.
         max_seconds: longer clips are cut to their beginning.
@@ -110,9 +111,7 @@ class SampleVideos(pl.Callback):
 
     def _clips(self, trainer: pl.Trainer) -> list[Window]:
         """The same clips each time, evenly spaced: a sorted data set begins with one speaker's alone."""
-        loaders = trainer.val_dataloaders
-        loader = loaders[0] if isinstance(loaders, list | tuple) else loaders
-        dataset: Dataset[Window] = loader.dataset  # type: ignore[union-attr]
+        dataset: Dataset[Window] = validation_loaders(trainer)[0].dataset
         if isinstance(dataset, WindowDataset):
             dataset = WholeClipDataset(dataset.clips)
         return [dataset[place] for place in evenly_spaced(len(dataset), self.num_clips)]  # type: ignore[arg-type]

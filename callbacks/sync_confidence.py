@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.generated_clip import check_generates_clips, generated_clip
 from data_modules.evenly_spaced import evenly_spaced
-from data_modules.shared_batches import shared_batches
+from data_modules.shared_batches import shared_batches, validation_loaders
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.evaluation.judges import SyncJudge, load_sync_judge
@@ -45,8 +45,10 @@ class SyncConfidenceCallback(Callback):
         self.every_n_epochs = every_n_epochs
         self._judge: SyncJudge | None = None
         self._windows: list[tuple[Tensor, Tensor]] = []
-        self._chosen: frozenset[int] = frozenset()
-        """Positions of this rank's windows among all that a validation serves."""
+        self._chosen: dict[int, int] = {}
+        """Positions among all that a validation serves -> the rank that scores what all ranks are served."""
+        self._served: list[int] = []
+        """How many windows each loader serves; empty where that can't be known."""
         self._seen = 0
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
@@ -62,12 +64,9 @@ class SyncConfidenceCallback(Callback):
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the last validation's windows, and choose: a sorted data set begins with one speaker's."""
         self._windows, self._seen = [], 0
-        total = _served_windows(trainer)
-        chosen = evenly_spaced(self.max_clips if total is None else total, self.max_clips)
-        served_a_part = shared_batches(trainer) is not None
-        self._chosen = frozenset(
-            chosen if served_a_part else chosen[trainer.global_rank :: trainer.world_size]
-        )
+        self._served = _served_windows(trainer)
+        chosen = evenly_spaced(sum(self._served) if self._served else self.max_clips, self.max_clips)
+        self._chosen = {place: number % trainer.world_size for number, place in enumerate(chosen)}
 
     def on_validation_batch_end(
         self,
@@ -86,9 +85,13 @@ class SyncConfidenceCallback(Callback):
                 "raise window_frames or leave the callback out"
             )
         shared = shared_batches(trainer, dataloader_idx)
-        first = self._seen if shared is None else shared.number(batch_idx) * shared.batch_size
+        before = sum(self._served[:dataloader_idx])
+        if batch_idx == 0 and self._served:
+            self._seen = before  # of the loaders before, this rank may have been served a part
+        first = self._seen if shared is None else before + shared.number(batch_idx) * shared.batch_size
         for place, (speech, still) in enumerate(zip(batch["speech"], batch["still"], strict=True), first):
-            if place in self._chosen:
+            scored_by = self._chosen.get(place)
+            if scored_by is not None and (shared is not None or scored_by == trainer.global_rank):
                 self._windows.append((speech.cpu(), still.cpu()))
         self._seen += len(batch["speech"])
 
@@ -110,19 +113,18 @@ class SyncConfidenceCallback(Callback):
             pl_module.log(f"val/{name}", means[name].float(), sync_dist=True)
 
 
-def _served_windows(trainer: pl.Trainer) -> int | None:
-    """How many windows a validation serves, within limit_val_batches; None where that can't be known."""
-    loaders: Any = trainer.val_dataloaders
-    loaders = loaders if isinstance(loaders, list | tuple) else [loaders]
-    total = 0
+def _served_windows(trainer: pl.Trainer) -> list[int]:
+    """How many windows each loader of a validation serves, within limit_val_batches; empty where none can tell."""
+    served = []
+    loaders = validation_loaders(trainer)
     for number, (loader, batches) in enumerate(zip(loaders, trainer.num_val_batches, strict=False)):
         if not isinstance(loader, DataLoader) or loader.batch_size is None or not math.isfinite(batches):
-            return None
+            return []
         if not hasattr(loader.dataset, "__len__"):
-            return None
+            return []
         shared = shared_batches(trainer, number)
         if shared is not None:  # not this rank's own: one that has a batch less would choose other windows
             limit, most = trainer.limit_val_batches, shared.most
             batches = shared.shares * (min(limit, most) if isinstance(limit, int) else int(limit * most))
-        total += min(int(batches) * loader.batch_size, len(loader.dataset))
-    return total
+        served.append(min(int(batches) * loader.batch_size, len(loader.dataset)))
+    return served

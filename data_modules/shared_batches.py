@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import Sampler
 
 
@@ -37,9 +38,12 @@ class SharedBatches(Sampler[int]):
             yield from range(first, min(first + self.batch_size, self.length))
 
 
+def validation_loaders(trainer: pl.Trainer) -> list[Any]:
+    """A validation's loaders as Lightning numbers them, whether there is one, or a list or a dict of them."""
+    return CombinedLoader(trainer.val_dataloaders).flattened
+
+
 def shared_batches(trainer: pl.Trainer, dataloader_idx: int = 0) -> SharedBatches | None:
     """The sampler of a validation's loader, where it deals out batches; None where every rank is served everything."""
-    loaders: Any = getattr(trainer, "val_dataloaders", None)
-    loader = loaders[dataloader_idx] if isinstance(loaders, list | tuple) else loaders
-    sampler = getattr(loader, "sampler", None)
+    sampler = getattr(validation_loaders(trainer)[dataloader_idx], "sampler", None)
     return sampler if isinstance(sampler, SharedBatches) and sampler.shares > 1 else None

@@ -60,7 +60,7 @@ def test_each_rank_draws_other_numbers() -> None:
 def test_all_ranks_validate_by_the_same_draws() -> None:
     found = []
     for rank in (0, 1):
-        process: Any = SimpleNamespace(global_rank=rank)
+        process: Any = SimpleNamespace(global_rank=rank, val_dataloaders=None)
         ReproducibleRandomness(3).on_validation_batch_start(process, SmallGAN(), None, 0)
         found.append(Draws.draw())
     assert found[0] == found[1]

@@ -1,5 +1,7 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import decord
 import lightning.pytorch as pl
@@ -82,6 +84,14 @@ def test_a_fit_writes_the_same_clips_every_second_epoch(clips: list[Clip], tmp_p
             said = speech_like(FRAMES / 25, seed=number).numpy()
             assert abs(len(heard) - len(said)) <= 2
             assert np.corrcoef(heard[: len(said) - 2], said[: len(heard)][: len(said) - 2])[0, 1] > 0.9
+
+
+def test_of_several_loaders_the_first_ones_clips_are_shown(clips: list[Clip]) -> None:
+    first, second = (DataLoader(WholeClipDataset(part)) for part in (clips[:4], clips[4:]))  # type: ignore[arg-type]
+    for loaders in ([first, second], {"a": first, "b": second}):
+        process: Any = SimpleNamespace(val_dataloaders=loaders)
+        shown = SampleVideos(num_clips=2)._clips(process)
+        assert [clip["clip_id"] for clip in shown] == ["id0/video/0001", "id2/video/0001"]
 
 
 def test_half_written_videos_of_a_killed_run_are_removed(clips: list[Clip], tmp_path: Path) -> None:

@@ -210,6 +210,35 @@ def test_ranks_of_unlike_many_batches_choose_the_same_windows(
     assert sorted(heard) == expected
 
 
+@pytest.mark.parametrize("kind", [list, dict])
+@pytest.mark.parametrize(
+    "lengths", [(10, 30), (5, 35), (35, 5)]
+)  # five are one batch, which all ranks go through
+def test_windows_of_several_loaders_are_those_of_one_process(kind: type, lengths: tuple[int, int]) -> None:
+    def heard(rank: int, world_size: int) -> list[int]:
+        numbers, loaders = list(range(sum(lengths))), []
+        for length in lengths:
+            sampler = SharedBatches(length, 8, rank, world_size)
+            of_one, numbers = numbers[:length], numbers[length:]
+            loaders.append(DataLoader(of_one, 8, sampler=sampler, collate_fn=_numbered))  # type: ignore[arg-type]
+        process: Any = SimpleNamespace(
+            world_size=world_size,
+            global_rank=rank,
+            val_dataloaders=dict(zip("ab", loaders, strict=True)) if kind is dict else loaders,
+            num_val_batches=[len(loader) for loader in loaders],
+            limit_val_batches=1.0,
+        )
+        callback = SyncConfidenceCallback("in memory", max_clips=4)
+        callback.on_validation_epoch_start(process, SpeakingSquares())
+        for place, loader in enumerate(loaders):
+            for batch_idx, batch in enumerate(loader):
+                callback.on_validation_batch_end(process, SpeakingSquares(), None, batch, batch_idx, place)
+        return [round(float(speech[0]) * 1000) for speech, _ in callback._windows]
+
+    assert heard(0, 1) == [0, 10, 20, 30]
+    assert sorted(heard(0, 2) + heard(1, 2)) == [0, 10, 20, 30]
+
+
 def test_a_resumed_fit_scores_after_the_same_epochs(syncnet: str, tmp_path: Path) -> None:
     for epochs, ckpt_path in ((1, None), (4, str(tmp_path / "one.ckpt"))):
         system = Counting()
