@@ -113,6 +113,8 @@ def test_generated_half_is_what_export_makes(clips: list[Clip], tmp_path: Path) 
     cut = make_sample(module, whole, max_seconds=0.4)
     assert torch.equal(cut.real, whole["frames"][:10]) and torch.equal(cut.speech, whole["speech"][:6_400])
     assert torch.equal(cut.generated, module.generate_clip(whole["speech"][:6_400], 10))
+    whole["speech"] = whole["speech"][:-1_000]  # a track that ends before the picture
+    assert make_sample(module, whole, max_seconds=10).generated.shape == (FRAMES, 3, 64, 64)
 
 
 def test_names_are_fit_for_files(clips: list[Clip]) -> None:
@@ -142,16 +144,18 @@ def test_still_strip_layout() -> None:
 
 def test_videos_reach_weights_and_biases_as_files(clips: list[Clip], tmp_path: Path) -> None:
     logger = WandbLogger(project="s2v", save_dir=tmp_path, offline=True)
-    trainer(tmp_path, SampleVideos(num_clips=2), logger=logger).fit(composer(), datamodule=Clips(clips))
+    fit = trainer(tmp_path, SampleVideos(num_clips=2), logger=logger, limit_train_batches=2)
+    fit.fit(composer(), datamodule=Clips(clips))
     run = Path(logger.experiment.dir)
     logger.experiment.finish()
     videos = sorted(run.glob("media/videos/**/*.mp4"))
     assert len(videos) == 2
     assert all(len(read_speech(video)) == pytest.approx(FRAMES * 640, abs=2) for video in videos)
-    assert (tmp_path / "samples" / "step-000001" / "id0_video_0001.mp4").exists()
+    assert (tmp_path / "samples" / "step-000002" / "id0_video_0001.mp4").exists()
     written = read_offline_run(run.parent)
     assert written.values("samples.captions") == [["id0_video_0001", "id3_video_0001"]]
     (logged,) = written.values("samples.videos")
+    assert [row["trainer/global_step"] for row in written.history if "samples.videos" in row] == [2]
     assert {Path(video["path"]).name for video in logged} == {video.name for video in videos}
 
 
@@ -166,13 +170,24 @@ def test_tensorboard_gets_strips(clips: list[Clip], tmp_path: Path) -> None:
     events.Reload()
     tags = events.Tags()["images"]
     assert tags == ["samples/id0_video_0001", "samples/id3_video_0001"]
-    assert (events.Images(tags[0])[0].height, events.Images(tags[0])[0].width) == (128, 6 * 64)
+    (strip,) = events.Images(tags[0])
+    assert (strip.step, strip.height, strip.width) == (1, 128, 6 * 64)
 
 
 def test_validate_alone_and_a_folder_of_ones_own(clips: list[Clip], tmp_path: Path) -> None:
     callback = SampleVideos(num_clips=9, every_n_epochs=5, output_dir=str(tmp_path / "mine"))
     trainer(tmp_path, callback).validate(composer(), datamodule=Clips(clips), verbose=False)
     assert len(list((tmp_path / "mine" / "step-000000").iterdir())) == 6
+
+
+def test_of_several_processes_one_generates(clips: list[Clip], tmp_path: Path) -> None:
+    process: Any = SimpleNamespace(
+        state=SimpleNamespace(fn="fit"), current_epoch=0, sanity_checking=False, global_step=1, is_global_zero=False,
+        val_dataloaders=Clips(clips).val_dataloader(), loggers=[],
+    )  # fmt: skip
+    for process.is_global_zero in (False, True):
+        SampleVideos(output_dir=str(tmp_path)).on_validation_epoch_end(process, composer())
+        assert any(tmp_path.iterdir()) == process.is_global_zero
 
 
 def test_training_is_the_same_with_and_without(clips: list[Clip], tmp_path: Path) -> None:

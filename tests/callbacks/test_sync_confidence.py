@@ -16,7 +16,7 @@ from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.judges import load_sync_judge
 from s2v.evaluation.speech_samples import as_int16
-from s2v.metrics.sync_confidence import sync_scores
+from s2v.metrics.sync_confidence import MIN_FRAMES, sync_scores
 from tests.callbacks.small_gan import SmallGAN
 from tests.callbacks.speaking_squares import SpeakingSquares, Squares, square_batch
 from tests.quiet_trainer import trainer
@@ -281,8 +281,14 @@ def test_errors_come_before_the_training(syncnet: str, tmp_path: Path) -> None:
         missing.fit(SpeakingSquares(), datamodule=Squares(val=validation()))
     assert missing.global_step == 0
     short = trainer(tmp_path, SyncConfidenceCallback(syncnet))
-    with pytest.raises(InputError, match="windows have 5"):
-        short.fit(SpeakingSquares(), datamodule=Squares(val=validation(frames=5)))
+    with pytest.raises(InputError, match=f"windows have {MIN_FRAMES - 1}"):
+        short.fit(SpeakingSquares(), datamodule=Squares(val=validation(frames=MIN_FRAMES - 1)))
     assert short.global_step == 0
-    with pytest.raises(InputError, match="at least 1"):
-        SyncConfidenceCallback(syncnet, max_clips=0)
+    short.validate(SpeakingSquares(), datamodule=Squares(val=validation(frames=MIN_FRAMES)), verbose=False)
+    for settings in ({"max_clips": 0}, {"every_n_epochs": 0}):
+        with pytest.raises(InputError, match="at least 1"):
+            SyncConfidenceCallback(syncnet, **settings)
+    sources = {
+        stage: SyncConfidenceCallback(syncnet).weight_sources(stage, True) for stage in ("fit", "test")
+    }
+    assert sources == {"fit": {"the sync judge": syncnet}, "test": {"the sync judge": None}}
