@@ -17,6 +17,7 @@ from s2v.evaluation.judges import (
 )
 from s2v.files.file_hash import sha256_of_file
 from s2v.metrics.sync_confidence import sync_scores
+from s2v.models.mobilefacenet import MobileFaceNet
 from s2v.models.pictures_in_parts import PICTURES_ON_CPU
 from s2v.models.syncnet import SyncNet
 from s2v.modules.syncnet_training import SyncNetTraining
@@ -143,6 +144,11 @@ def test_weights_that_are_no_numbers_are_refused(
     torch.save(state, tmp_path / "published.model")
     with pytest.raises(InputError, match=r"netfclip\.3\.bias in .*published\.model holds nan or infinite"):
         load_sync_judge(str(tmp_path / "published.model"))
+    state = MobileFaceNet().state_dict()
+    state["bn.running_mean"][0] = value
+    torch.save(state, tmp_path / "published.pt")
+    with pytest.raises(InputError, match=r"the face judge: .*bn\.running_mean in .*published\.pt holds nan"):
+        load_identity_judge(f"mobilefacenet:{tmp_path / 'published.pt'}")
     alexnet = save_alexnet(tmp_path / "alexnet.pth")
     state = torch.load(alexnet, weights_only=True)
     state["features.0.bias"][0] = value

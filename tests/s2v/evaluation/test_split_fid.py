@@ -87,7 +87,7 @@ def test_enough_frames_are_not_marked() -> None:
     assert report._unstable == {"fid"}
 
 
-def test_other_files_are_one_line(tmp_path: Path) -> None:
+def test_other_files_are_one_line(weights: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no file at .*; fetch pt_inception-2015-12-05-6726825d\.pth"):
         load_fid_judge(str(tmp_path / "none.pth"))
     torch.save({"fc.weight": torch.zeros(1000, 2048)}, tmp_path / "torchvision.pth")
@@ -96,3 +96,8 @@ def test_other_files_are_one_line(tmp_path: Path) -> None:
     torch.save({"fc.weight": torch.zeros(1008, 2048)}, tmp_path / "part.pth")
     with pytest.raises(InputError, match=r"does not fit FidInception: missing network\.Conv2d_1a"):
         load_fid_judge(str(tmp_path / "part.pth"))
+    diverged = torch.load(weights, weights_only=True)
+    diverged["Mixed_7c.branch_pool.bn.running_var"][0] = float("nan")
+    torch.save(diverged, tmp_path / "diverged.pth")
+    with pytest.raises(InputError, match=r"FID's Inception: .*branch_pool\.bn\.running_var in .* holds nan"):
+        load_fid_judge(str(tmp_path / "diverged.pth"))
