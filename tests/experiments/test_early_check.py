@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from callbacks.test_report import TestReport
+from data_modules.crema_d import CremaD
 from s2v.cli import main
 from s2v.errors import InputError
 from s2v.training.early_check import check_early
@@ -84,8 +85,20 @@ def test_every_judge_of_a_report_is_missed_early(judge: str, tmp_path: Path) -> 
     check_early([report], "fit", goes_on=False)
 
 
+def test_clips_that_the_fit_is_to_prepare_are_not_asked_about(tmp_path: Path) -> None:
+    class Asking:
+        def check_data(self, stage: str, data: CremaD) -> None:
+            data.clips("train")
+
+    unprepared = CremaD(str(tmp_path / "cache"), root=str(tmp_path / "corpus"))
+    check_early([Asking(), unprepared], "fit", goes_on=False)
+
+
 def test_a_training_stopped_before_its_first_validation_is_named(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").touch()
+    report = TestReport(identity_judge=str(tmp_path / "judge.pth"))
+    with pytest.raises(InputError, match=r"no file at .*judge\.pth; train or fetch it first"):
+        check_early([report], "test", goes_on=True)
     report = TestReport(identity_judge=str(tmp_path / "best.ckpt"))
     with pytest.raises(
         InputError, match=r"best\.ckpt, whose training .*: go on with it from .*/last\.ckpt, or give"

@@ -457,7 +457,9 @@ def test_checkpoints_that_are_not_there_and_others_that_are(
 
     at = str(tmp_path / "run")
     assert "there is no checkpoint in" in refused("test", *configs, "--ckpt_path", "last")
-    assert main(["fit", *configs]) == 0
+    assert (
+        main(["fit", *configs, "--ckpt_path", "last"]) == 0
+    )  # none yet: a job that is started again and again
     assert "is a folder: name a file in it" in refused("test", *configs, "--ckpt_path", at)
     assert "name the file, as RUN/best.ckpt" in refused("validate", *configs, "--ckpt_path", "best")
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.ckpt"))
