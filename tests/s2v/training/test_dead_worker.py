@@ -79,5 +79,15 @@ def test_shared_memory_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -
         check_workers_can_start(1)
 
 
+def test_a_worker_that_the_system_killed_for_want_of_shared_memory() -> None:
+    """As in a container, whose /dev/shm has 64 MB."""
+    error = RuntimeError(
+        "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
+        "shared memory. Please try to raise your shared memory limit."
+    )
+    line = explain_dead_worker(error)
+    assert line is not None and "no room for a batch in shared memory" in line and "--shm-size 8g" in line
+
+
 def test_other_errors_are_not_explained() -> None:
     assert explain_dead_worker(RuntimeError("CUDA out of memory")) is None

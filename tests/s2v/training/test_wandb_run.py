@@ -18,6 +18,7 @@ from s2v.cli import main
 from s2v.training.wandb_run import (
     RUN_ID,
     continued_run,
+    ended_run,
     newest_run_id,
     run_id_of_checkpoint,
     run_id_to_continue,
@@ -127,6 +128,14 @@ def test_commands_of_one_process_have_a_run_each(configs: list[str], tmp_path: P
     assert len(runs[2].values("health/diversity")) == 4
 
 
+@pytest.mark.parametrize(("status", "failed"), [(0, 0), (143, 1)])
+def test_a_run_that_is_ended_from_outside_has_failed(status: int, failed: int, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit), ended_run():
+        wandb.init(project="mine", dir=str(tmp_path))
+        raise SystemExit(status)
+    assert [run.exit_code for run in offline_runs(tmp_path)] == [failed]
+
+
 def test_a_run_that_the_caller_opened_stays_open(configs: list[str], tmp_path: Path) -> None:
     with wandb.init(project="mine", dir=str(tmp_path)) as mine:
         fit(*configs)
@@ -190,10 +199,11 @@ def test_an_id_that_is_named_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "wandb" / "run-20250102_000000-old").mkdir(parents=True)
     made = {"save_dir": str(tmp_path), "id": None}
     named = {"save_dir": str(tmp_path), "id": "mine"}
+    versioned = {"save_dir": str(tmp_path), "version": "first"}
     path = "lightning.pytorch.loggers.WandbLogger"
-    loggers = [SimpleNamespace(class_path=path, init_args=options) for options in (made, named)]
+    loggers = [SimpleNamespace(class_path=path, init_args=options) for options in (made, named, versioned)]
     with continued_run([*loggers, SimpleNamespace(class_path="x.CSVLogger", init_args={}), False], None):
-        assert (made["id"], named["id"]) == ("old", "mine")
+        assert (made["id"], named["id"], versioned.get("id")) == ("old", "mine", None)
     assert (made["id"], named["id"]) == (None, "mine")
     monkeypatch.setenv("WANDB_RUN_ID", "the sweep's")
     with continued_run(loggers[0], None):
