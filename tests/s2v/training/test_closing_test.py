@@ -121,8 +121,10 @@ def test_the_checkpoint_that_was_asked_for_is_tested(
     saving = ModelCheckpoint(tmp_path / "gan", monitor="val/seen", mode="min", save_top_k=2, save_last=True)
     fitted, gan, data = trainer(tmp_path, saving, max_epochs=2), CountingGAN(), TestedClips()
     fitted.fit(gan, datamodule=data)
-    config = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
-    assert run_closing_test(fitted, config, gan, data, which).callback_metrics["test/seen"] == seen
+    config = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "default_root_dir": "data"}
+    tested = run_closing_test(fitted, config, gan, data, which)
+    assert tested.callback_metrics["test/seen"] == seen
+    assert tested.default_root_dir == str(tmp_path)  # the run's folder, where a report goes without a logger
 
 
 def test_a_look_at_the_judges_draws_no_random_numbers_of_the_fit(tmp_path: Path) -> None:
