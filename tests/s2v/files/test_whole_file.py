@@ -67,12 +67,16 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_the_name_is_given_at_the_end_of_the_block(durable: bool, tmp_path: Path) -> None:
-    path = tmp_path / "new" / "newer" / "file"
+def test_the_name_is_given_at_the_end_of_the_block(
+    durable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, on_disk = tmp_path / "new" / "newer" / "file", []
+    monkeypatch.setattr(os, "fsync", lambda _: on_disk.append(not path.exists()))
     with whole_file(path, durable=durable) as partial:
         partial.write_bytes(b"content")
         assert partial.parent == path.parent and not path.exists()
     assert path.read_bytes() == b"content"
+    assert on_disk == [True] * durable  # before the name is given
     assert os.listdir(path.parent) == ["file"]
 
 
@@ -130,6 +134,9 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(tmp_path: Path) ->
             InputError, match=f"--output {folder}: expected a folder, but {tmp_path}/file is a file"
         ):
             check_can_be_made(folder, "--output")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(InputError, match=f"expected a folder, but {tmp_path}/link is"):
+        check_can_be_made(tmp_path / "link" / "below", "--output")
 
 
 def test_a_folder_of_the_system_can_hold_nothing() -> None:
@@ -150,7 +157,11 @@ def test_too_little_room_is_told_before_the_work(tmp_path: Path) -> None:
 
 def test_why_something_was_not_written(tmp_path: Path) -> None:
     assert why_unwritten(OSError(errno.ENOSPC, "No space left on device", "file")) == "the disk is full"
+    assert why_unwritten(OSError(errno.EDQUOT, "Disk quota exceeded", "file")) == "the disk is full"
     assert why_unwritten(RuntimeError("no\nfile")) == "no file"
+    hidden = RuntimeError("unexpected pos 64 vs 0")
+    hidden.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    assert why_unwritten(hidden) == "the disk is full"
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(OSError) as raised:

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from jsonargparse import Namespace
 
 from s2v.cli import main
+from s2v.training.constructor_fault import explain_constructor
 from tests.conftest import REPOSITORY
 
 STAGES = {"distill": "distill/distill", "compose": "compose/compose"}
@@ -87,3 +89,19 @@ def test_one_line_with_its_place(
     assert main(["fit", *configs, *options.split()]) == 2
     said = [text for text in capsys.readouterr().err.splitlines() if not text.startswith("Seed set")]
     assert said == [f"s2v: error: {line}"]
+
+
+class Refusing:
+    def __init__(self) -> None:
+        raise ValueError("nothing suits it")
+
+
+def test_of_two_of_a_class_neither_is_named() -> None:
+    one = Namespace(class_path=f"{__name__}.Refusing")
+    with pytest.raises(ValueError, match="nothing suits it") as refused:
+        Refusing()
+    for config, line in (
+        (Namespace(a=one), "a (Refusing): nothing suits it"),
+        (Namespace(a=one, b=one), "Refusing: nothing suits it"),
+    ):
+        assert explain_constructor(refused.value, config) == line

@@ -36,8 +36,11 @@ def test_a_key_or_a_login_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_netrc(tmp_path, "wandb.example.org:8080")
     assert is_logged_in()
     (tmp_path / "netrc").unlink()
-    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-    assert is_logged_in()
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.setenv(name, "k" * 40)
+        assert is_logged_in()
+        monkeypatch.delenv(name)
+        assert not is_logged_in()
 
 
 def test_a_broken_netrc_is_no_login(tmp_path: Path) -> None:
