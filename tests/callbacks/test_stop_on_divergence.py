@@ -1,6 +1,7 @@
 """Fits whose numbers go wrong end in one line, with the last good checkpoint left on disk."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -25,15 +26,20 @@ def test_stops_on_nan_naming_term_and_checkpoint(tmp_path: Path) -> None:
     saving = ModelCheckpoint(
         tmp_path, "good-{step}", every_n_train_steps=2, save_last=True, save_on_exception=True
     )
+    older = ModelCheckpoint(tmp_path, "older-{step}", every_n_train_steps=3)
     with pytest.raises(TrainingDiverged) as caught:
-        trainer(tmp_path, StopOnDivergence(), saving, max_steps=20).fit(module, loader())
+        trainer(tmp_path, StopOnDivergence(), saving, older, max_steps=20).fit(module, loader())
     text = str(caught.value)
     assert "\n" not in text and "diverged at step 6: generator = nan;" in text
     assert f"--ckpt_path {tmp_path}" in text
     named = text.split("--ckpt_path ")[1].split(",")[0]
     state = torch.load(named, weights_only=True)
     assert state["global_step"] == 4
-    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["good-step=4.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == [
+        "good-step=4.ckpt",
+        "last.ckpt",
+        "older-step=3.ckpt",
+    ]
 
 
 def test_stops_on_nan_before_any_checkpoint(tmp_path: Path) -> None:
@@ -53,6 +59,28 @@ def test_a_resumed_fit_knows_what_was_usual() -> None:
     resumed.load_state_dict(before.state_dict())
     with pytest.raises(TrainingDiverged, match=r"g = 1e\+06, 1000 times more than is usual"):
         resumed.on_train_batch_end(watched, module, {"losses": {"g": torch.tensor(1e6)}}, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("usual", "value", "stops"),
+    [(5, 4999, False), (5, 5001, True), (0.001, 999, False), (0.001, 1001, True)],
+)
+@pytest.mark.parametrize("sign", [1, -1])  # a log-likelihood is negative
+def test_how_much_more_than_usual_is_too_much(usual: float, value: float, stops: bool, sign: int) -> None:
+    callback = StopOnDivergence()
+    assert not any(callback._wrong({"g": sign * usual}) for _ in range(10))
+    assert bool(callback._wrong({"g": sign * value})) == stops
+
+
+def test_a_process_stops_with_another_whose_loss_is_wrong() -> None:
+    process: Any = SimpleNamespace(
+        world_size=2,
+        strategy=SimpleNamespace(reduce_boolean_decision=lambda mine, all: mine if all else True),
+        checkpoint_callbacks=[],
+        global_step=3,
+    )
+    with pytest.raises(TrainingDiverged, match="at step 3: a loss of another process; "):
+        StopOnDivergence().on_train_batch_end(process, gan(), {"losses": {"g": torch.tensor(1.0)}}, None, 0)
 
 
 class Regression(pl.LightningModule):
