@@ -43,7 +43,8 @@ class KeptClips(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Write the clip, if it is one of the chosen."""
-        if batch_idx not in self._chosen or not isinstance(outputs, dict) or "generated" not in outputs:
+        place = int(sum(trainer.num_test_batches[:dataloader_idx])) + batch_idx
+        if place not in self._chosen or not isinstance(outputs, dict) or "generated" not in outputs:
             return
         data: Any = getattr(trainer, "datamodule", None)
         labels = [

@@ -43,6 +43,26 @@ def test_evenly_spaced_clips_are_kept_as_they_were_made(tmp_path: Path) -> None:
         assert torch.equal(clip.speech, drawn["speech"])
 
 
+class TwoParts(SmallFaces):
+    def test_dataloader(self) -> Any:
+        loader = super().test_dataloader()
+        return [
+            loader,
+            DataLoader([draw_clip(index) for index in range(6, 12)], collate_fn=loader.collate_fn),
+        ]  # type: ignore[arg-type]
+
+
+class NegativeOfParts(Negative):
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int) -> dict[str, Tensor] | None:  # type: ignore[override]
+        return super().test_step(batch, batch_idx)
+
+
+def test_clips_are_evenly_spaced_over_all_loaders(tmp_path: Path) -> None:
+    callback = KeptClips(str(tmp_path), 3)
+    trainer(tmp_path, callback).test(NegativeOfParts(), datamodule=TwoParts(6), verbose=False)
+    assert {clip.clip_id for clip in read_kept_clips(tmp_path)} == {"clip0", "clip4", "clip8"}
+
+
 class UpperHalf(Negative):
     """Returns the part of the real frames that it makes."""
 
