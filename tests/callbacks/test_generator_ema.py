@@ -269,3 +269,19 @@ def test_refuses_what_cannot_be_averaged(tmp_path: Path) -> None:
         trainer(tmp_path, GeneratorEMA(module="decoder"), max_steps=1).fit(gan(), loader())
     with pytest.raises(InputError, match="decay must be at least 0 and below 1, got 1"):
         GeneratorEMA(1.0)
+
+
+def test_weights_loaded_after_the_fit_are_saved_without_the_fits_raw_ones(tmp_path: Path) -> None:
+    module, callback = gan(), GeneratorEMA(0.9)
+    fit = trainer(tmp_path, callback, max_steps=2)
+    fit.fit(module, loader())
+    fit.save_checkpoint(tmp_path / "fitted.ckpt")
+    other = SmallGAN()
+    module.load_state_dict(other.state_dict())
+    fit.save_checkpoint(tmp_path / "other.ckpt")
+    assert_equal(saved_generator(tmp_path / "other.ckpt"), Recorder.copy(other))
+    held = {
+        name: callback.state_key in torch.load(tmp_path / name, weights_only=True)["callbacks"]
+        for name in ("fitted.ckpt", "other.ckpt")
+    }
+    assert held == {"fitted.ckpt": True, "other.ckpt": False}

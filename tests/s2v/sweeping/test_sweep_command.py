@@ -67,7 +67,7 @@ def test_more_trials_go_on_as_if_all_had_been_asked_for_at_once() -> None:
 
 
 def test_a_killed_sweep_tries_its_trial_again() -> None:
-    sweep = write_sweep("random", {**LR, "name": {"value": "good"}})
+    sweep = write_sweep("grid", {"lr": {"values": [0.1, 0.2, 0.3, 0.4]}, "name": {"value": "good"}})
     assert main([*sweep, "--trials", "2"]) == 0
     Path("stop").touch()
     code = "import sys; from s2v.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -82,7 +82,7 @@ def test_a_killed_sweep_tries_its_trial_again() -> None:
     assert main([*sweep, "--trials", "4"]) == 0
     found = rows()
     assert [row["state"] for row in found] == ["complete", "complete", "fail", "complete", "complete"]
-    assert found[2]["lr"] == found[3]["lr"] and len({row["lr"] for row in found}) == 4
+    assert [row["lr"] for row in found] == ["0.1", "0.2", "0.3", "0.4", "0.3"]
 
 
 @pytest.mark.parametrize("cut", [1, 30])
@@ -200,10 +200,18 @@ def test_a_metric_that_no_trial_has(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_another_search_in_the_same_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*write_sweep("random", {**LR, "name": {"value": "good"}}), "--trials", "1"]) == 0
+    same = {**LR, "name": {"value": "good"}}
+    assert main([*write_sweep("random", same), "--trials", "1"]) == 0
     other = write_sweep("random", {"lr": {"min": 0.0, "max": 2.0}, "name": {"value": "good"}})
     assert main([*other, "--trials", "2"]) == 2
     assert "was begun with another search" in capsys.readouterr().err
+    assert main([*write_sweep("random", same, metric="val/ssim"), "--trials", "2"]) == 2
+    assert "was begun with another search" in capsys.readouterr().err
+    sweep = write_sweep("random", same)
+    Path("sweep.yaml").write_text(Path("sweep.yaml").read_text().replace("parabola.py", "./parabola.py"))
+    assert main([*sweep, "--trials", "2"]) == 2
+    assert "was begun with another search" in capsys.readouterr().err
+    assert len(rows()) == 1
     assert main([*other, "--trials", "0"]) == 2
     assert "--trials: expected 1 or more" in capsys.readouterr().err
 

@@ -1,6 +1,7 @@
 """W&B's sweep files mean here what they mean there, or are refused in one line."""
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ def test_distributions(spec: dict[str, Any], expected: Any) -> None:
         ({"distribution": ["beta"]}, r"distribution \['beta'\] is not supported"),
         ({"min": 1}, "uniform lacks max"),
         ({"min": 1, "max": "1e-3"}, "max must be a number, got '1e-3'"),
+        ({"min": True, "max": 2}, "min must be a number, got True"),
+        ({"min": 0.0, "max": math.inf}, "max must be a number, got inf"),
         ({"min": 2.0, "max": 1.0}, "parameters.lr: "),
         (
             {"distribution": "int_uniform", "min": 0.5, "max": 3},
