@@ -169,6 +169,8 @@ def _command(command: Any, program: Any) -> tuple[list[str], str]:
     """The command and its --run_dir."""
     if not isinstance(command, list) or not all(isinstance(part, str) for part in command):
         raise InputError("command: expected a list of words, as in experiments/sweeps")
+    if "${program}" in command and not isinstance(program, str):
+        raise InputError(f"program: expected what the command's ${{program}} stands for, got {program!r}")
     command = [str(program) if part == "${program}" else part for part in command]
     for part in command:
         if part.startswith("${") and part.endswith("}") and part not in MACROS:

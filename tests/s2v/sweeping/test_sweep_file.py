@@ -36,6 +36,7 @@ def read(tmp_path: Path, content: Any) -> Any:
         ({"distribution": "int_uniform", "min": 1.0, "max": 5}, IntDistribution(1, 5)),
         ({"min": 1, "max": 5.0}, FloatDistribution(1, 5)),
         ({"distribution": "uniform", "min": 0, "max": 1}, FloatDistribution(0, 1)),
+        ({"distribution": "q_uniform", "min": 0, "max": 4}, FloatDistribution(0, 4, step=1)),
         ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.25}, FloatDistribution(0, 1, step=0.25)),
         (
             {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-3},
@@ -87,11 +88,20 @@ def test_what_is_no_distribution(spec: Any, reason: str) -> None:
         ("command", ["--run_dir=runs/${oc.env:WANDB_RUN_ID}"], r"\$\{args\} is missing"),
         ("command", ["${args}", "--run_dir=runs/one"], "every trial has its own folder"),
         ("command", ["${args_json}"], r"\$\{args_json\} is not supported"),
+        ("command", ["${args}"], "every trial has its own folder"),
+        ("command", [*FILE["command"], "--run_dir=runs/one"], "every trial has its own folder"),
+        ("command", [*FILE["command"], "${program}"], r"program: expected what the command's .* got None"),
     ],
 )
 def test_what_is_no_sweep(key: str, value: Any, reason: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"sweep.yaml: .*{reason}"):
         read(tmp_path, copy.deepcopy(FILE) | {key: value})
+
+
+def test_the_program_stands_for_its_macro(tmp_path: Path) -> None:
+    command = ["${interpreter}", "${program}", *FILE["command"][-2:]]
+    sweep = read(tmp_path, FILE | {"command": command, "program": "train.py"})
+    assert sweep.command[:2] == ["${interpreter}", "train.py"] and sweep.notes == []
 
 
 def test_no_file_and_no_yaml(tmp_path: Path) -> None:
