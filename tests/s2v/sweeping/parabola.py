@@ -1,7 +1,7 @@
 """A training that takes no time: `python parabola.py --run_dir=DIR --lr=X --name=N` ends with the loss (X - 0.25) ** 2.
 
-It writes metrics.csv as CSVLogger does. `--name=bad` fails, `--name=nan` ends with a loss that is no number,
-`--name=slow` waits to be stopped and takes a second to end; while a file `stop` lies in the current folder, it
+It writes metrics.csv as CSVLogger does. `--name=bad` fails, `--name=nan` and `--name=-inf` end with a loss that is no
+number, `--name=slow` waits to be stopped and takes a second to end; while a file `stop` lies in the current folder, it
 kills the process that started it, as the machine would.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 options = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
 folder = Path(options["run_dir"].replace("${oc.env:WANDB_RUN_ID}", os.environ["WANDB_RUN_ID"]))
 if options["name"] == "bad":
+    print("Seed set to 0", flush=True)
     sys.exit("s2v: error: bad is no name")
 if options["name"] == "slow":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -29,5 +30,5 @@ if Path("stop").exists():
     os.kill(os.getppid(), signal.SIGKILL)
 folder.mkdir(parents=True)
 loss = (float(options["lr"]) - 0.25) ** 2
-last = "nan" if options["name"] == "nan" else loss
+last = options["name"] if options["name"] in ("nan", "-inf") else loss
 (folder / "metrics.csv").write_text(f"step,val/loss\n1,{loss + 1}\n2,{last}\n")

@@ -185,12 +185,12 @@ def test_what_can_not_work_stops_soon(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_trial_that_ends_without_a_number_has_failed() -> None:
     """Its last finite value, of before it diverged, is no result."""
-    sweep = write_sweep("grid", {"lr": {"values": [0.25, 0.5]}, "name": {"values": ["good", "nan"]}})
-    assert main([*sweep, "--trials", "4"]) == 0
+    sweep = write_sweep("grid", {"lr": {"values": [0.25, 0.5]}, "name": {"values": ["good", "nan", "-inf"]}})
+    assert main([*sweep, "--trials", "6"]) == 0
     for row in rows():
-        diverged = row["name"] == "nan"
+        diverged = row["name"] != "good"
         assert row["state"] == ("fail" if diverged else "complete")
-        assert row["reason"] == ("val/loss is nan in the end: it diverged" if diverged else "")
+        assert row["reason"] == (f"val/loss is {row['name']} in the end: it diverged" if diverged else "")
 
 
 def test_a_metric_that_no_trial_has(capsys: pytest.CaptureFixture[str]) -> None:
