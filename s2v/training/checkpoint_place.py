@@ -58,10 +58,13 @@ def check_checkpoint_folders(trainer: Trainer, subcommand: str, config: Any) -> 
     ):
         where = " or ".join(dict.fromkeys(map(str, folders))) or "the config's folders"
         raise InputError(f"--ckpt_path {asked}: there is no checkpoint in {where}; name its file")
-    if subcommand != "fit" or not run or asked:
+    if subcommand != "fit" or not run:
         return
     for folder in folders:
-        if not folder.resolve().is_relative_to(Path(run).resolve()) and any(folder.glob("*.ckpt")):
+        elsewhere = not folder.resolve().is_relative_to(Path(run).resolve())
+        # one that goes on may keep its checkpoints outside its folder, but not in another run's
+        anothers = not asked or (folder / "config.yaml").exists()
+        if elsewhere and anothers and any(folder.glob("*.ckpt")):
             raise InputError(
                 f"--run_dir {run} does not move what the config has written out: checkpoints would replace those "
                 f"in {folder}; begin from the configs that run was made of, or give the callback another dirpath"

@@ -34,6 +34,20 @@ def test_a_run_in_another_folder_replaces_no_checkpoints(tmp_path: Path) -> None
     check_checkpoint_folders(fit, "validate", {"run_dir": str(run)})
 
 
+def test_a_fit_goes_on_among_its_own_checkpoints_alone(tmp_path: Path) -> None:
+    """Which may lie outside its folder; those that lie beside a run's config are that run's."""
+    kept, run = tmp_path / "kept", tmp_path / "run"
+    fit = trainer(tmp_path, ModelCheckpoint(kept))
+    kept.mkdir()
+    last = kept / "last.ckpt"
+    last.touch()
+    check_checkpoint_folders(fit, "fit", {"run_dir": str(run), "ckpt_path": str(last)})
+    (kept / "config.yaml").touch()
+    with pytest.raises(InputError, match=f"--run_dir {run} does not move .* replace those in {kept};"):
+        check_checkpoint_folders(fit, "fit", {"run_dir": str(run), "ckpt_path": str(last)})
+    check_checkpoint_folders(fit, "fit", {"run_dir": str(kept), "ckpt_path": str(last)})
+
+
 def saved_config(folder: str) -> dict[str, Any]:
     return {"trainer": {"callbacks": [{"class_path": "ModelCheckpoint", "init_args": {"dirpath": folder}}]}}
 
