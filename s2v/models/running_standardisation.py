@@ -45,7 +45,7 @@ class RunningStandardisation(nn.Module):
     def _see(self, x: Tensor) -> None:
         self.num_batches_tracked += 1
         share = (1 / self.num_batches_tracked).clamp(min=self.momentum)
-        count, total = _over_processes(torch.cat([x.new_tensor([len(x)]), x.sum(dim=0)])).tensor_split([1])
+        count, total = _over_processes(torch.cat([x.new_full((1,), len(x)), x.sum(dim=0)])).tensor_split([1])
         mean = total / count
         self.running_mean.lerp_(mean, share)
         squares = _over_processes((x - mean).square().sum(dim=0))
