@@ -19,6 +19,7 @@ from torch import Tensor
 from data_modules.container import LOCAL_MEDIA_ONLY
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
+from s2v.generation.wav_header import stated_seconds
 
 STATES_LENGTH = {"flac", "ogg", "mov,mp4,m4a,3gp,3g2,mj2"}
 """FFmpeg's names of formats whose length is written in the file; others' may be an estimate, or come of its size."""
@@ -70,6 +71,8 @@ class SpeechFile:
                 duration = container.duration / av.time_base
             else:
                 duration = None
+            if container.format.name == "wav" and (said := stated_seconds(self.path)) is not None:
+                duration, self.states_length = said, True
         self.stated_duration = duration if duration is not None and 0 < duration < 1e7 else None
         """Seconds, as the file's header says, if it does: good for a progress bar; see `states_length` for more."""
 

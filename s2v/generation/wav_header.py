@@ -1,4 +1,4 @@
-"""What a WAV file's header passes over: recorders that die leave the length of an earlier moment in it."""
+"""What a WAV file's header says of its length: dead recorders leave an earlier moment's, cut files the whole's."""
 
 import os
 import struct
@@ -7,6 +7,34 @@ from typing import BinaryIO
 
 _LEAST = 4096
 """Bytes; what is less may be another program's tags."""
+
+_PLAIN = (1, 3, 0xFFFE)
+"""Integers, floats, and either in an extended header. Of codecs the bytes a second are a mean."""
+
+_UNKNOWN = 0x7FFF0000
+"""Bytes; such lengths, and 0, are left by programs that can't go back to the header, as those that write to a pipe."""
+
+
+def stated_seconds(path: Path) -> float | None:
+    """Seconds of plain samples that a WAV file's header promises; None for any other file, and where it isn't known.
+
+    FFmpeg takes what is left of a file that was cut for the whole of it.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(12)
+        if start[:4] != b"RIFF" or start[8:] != b"WAVE":
+            return None
+        end = os.fstat(stream.fileno()).st_size
+        at, per_second = 12, 0
+        while chunk := _chunk(stream, at, end):
+            name, size, following = chunk
+            if name == b"data":
+                return size / per_second if per_second and 0 < size < _UNKNOWN else None
+            if name == b"fmt " and size >= 16:
+                kind, _, _, rate = struct.unpack("<HHII", stream.read(12))
+                per_second = rate if kind in _PLAIN else 0
+            at = following + size % 2
+        return None
 
 
 def bytes_after_sound(path: Path) -> int:

@@ -237,7 +237,11 @@ def test_tags_in_an_old_alphabet_are_no_obstacle(tmp_path: Path) -> None:
 
 def test_a_length_that_can_be_counted_on_is_more_than_what_is_left_of_a_cut_file(tmp_path: Path) -> None:
     tone = tone_with_click(2.0, 48_000, 0.2)
-    for suffix, codec, stated in [("flac", "flac", True), ("mp3", "libmp3lame", False)]:
+    for suffix, codec, stated in [
+        ("flac", "flac", True),
+        ("wav", "pcm_s24le", True),
+        ("mp3", "libmp3lame", False),
+    ]:
         path = write_sound(tmp_path / f"a.{suffix}", tone, 48_000, codec)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         speech = SpeechFile(path, 1_600)

@@ -1,13 +1,15 @@
 """WAV files whose header and content differ, as recorders leave them."""
 
 import struct
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from s2v.generation.speech_file import read_speech
-from s2v.generation.wav_header import bytes_after_sound
+from s2v.generation.wav_header import bytes_after_sound, stated_seconds
+from tests.s2v.generation.media import tone_with_click, write_sound
 
 SOUND = (np.sin(np.arange(16_000) / 10) * 12_000).astype("<i2").tobytes()
 FORMAT = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16_000, 32_000, 2, 16)
@@ -56,3 +58,34 @@ def test_other_files_have_none(tmp_path: Path) -> None:
     for name, content in {"a": b"", "b": b"RIFF", "c": b"RIFF\0\0\0\0AVI " + SOUND, "d": SOUND}.items():
         (tmp_path / name).write_bytes(content)
         assert bytes_after_sound(tmp_path / name) == 0
+
+
+@pytest.mark.parametrize(("channels", "width", "rate"), [(1, 2, 16_000), (2, 3, 44_100)])
+@pytest.mark.parametrize("kept", [1.0, 0.3])
+def test_what_is_left_says_how_long_the_whole_was(
+    channels: int, width: int, rate: int, kept: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, width, rate, 0, "NONE", ""))
+        file.writeframes(bytes(channels * width * rate * 3 // 2))
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    assert stated_seconds(path) == 1.5
+
+
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_s16le"])
+def test_lengths_in_headers_of_another_program(codec: str, tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", tone_with_click(2.0, 48_000, 0.2), 48_000, codec)
+    assert stated_seconds(path) == pytest.approx(2.0)
+
+
+def test_a_length_that_nobody_knew_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    assert [stated_seconds(wav(path, stated)) for stated in (0, 0x7FFFF000, 0xFFFFFFFF - 36)] == [None] * 3
+    assert stated_seconds(wav(path, 0x7FFEFFFF)) == 0x7FFEFFFF / 32_000
+    adpcm = FORMAT.replace(struct.pack("<HH", 1, 1), struct.pack("<HH", 2, 1), 1)
+    path.write_bytes(wav(path, len(SOUND)).read_bytes().replace(FORMAT, adpcm))
+    assert stated_seconds(path) is None
+    for content in (b"", b"RIFF", b"RIFF\0\0\0\0AVI " + SOUND, b"RIFF\0\0\0\0WAVE" + FORMAT[:15], SOUND):
+        path.write_bytes(content)
+        assert stated_seconds(path) is None
