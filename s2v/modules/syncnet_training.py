@@ -10,7 +10,7 @@ from torch import Tensor
 from s2v.batch import SAMPLES_PER_FRAME, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.losses.contrastive import multi_way_matching
-from s2v.metrics.lip_sync import sync_values
+from s2v.metrics.lip_sync import FALSE_FROM, VSHIFT, sync_values
 from s2v.metrics.sync_confidence import MIN_FRAMES
 from s2v.models.lip_speech_network import LipSpeechNetwork
 from s2v.modules.composer_checks import check_frame_rate
@@ -19,8 +19,8 @@ from s2v.modules.number_check import check_not_negative
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.shared_validation import SharedValidation
 
-LEAST_FRAMES = MIN_FRAMES + 1
-"""Of a training window: two instants, one of which could be taken for the other."""
+LEAST_FRAMES = MIN_FRAMES + FALSE_FROM
+"""Of a window: validation compares its last instant with its first one's speech."""
 
 _CLIP_VERDICTS = ("sync_within_one", "sync_prefers_true", "sync_prefers_true_pairs")
 
@@ -83,7 +83,7 @@ class SyncNetTraining(PlainHyperparameters, SharedValidation):
         served = getattr(data, "window_frames", None)
         if stage == "fit" and served is not None and served < LEAST_FRAMES:
             raise InputError(
-                f"SyncNet tells a window's instants apart, which takes {LEAST_FRAMES} frames or more: "
+                f"SyncNet tells speech from speech {FALSE_FROM} frames away, which takes {LEAST_FRAMES} or more: "
                 f"raise data.init_args.window_frames from {served}"
             )
 
@@ -142,7 +142,7 @@ class SyncNetTraining(PlainHyperparameters, SharedValidation):
             away = (distances.argmin(dim=2) - instants).abs()
             true = distances.diagonal(dim1=1, dim2=2).unsqueeze(2)
             far = (instants[:, None] - instants[None, :]).abs()
-            comparable = (far >= 5) & (far <= 15)
+            comparable = (far >= FALSE_FROM) & (far <= VSHIFT)
             prefers = (true < distances)[:, comparable].float().mean()
         self.log(f"{stage}/matching", loss, prog_bar=True, batch_size=size)
         self.log(f"{stage}/matching_chance", math.log(windows), batch_size=size)
