@@ -18,6 +18,7 @@ from s2v.models.lpips import LPIPS
 from s2v.models.mini_xception import FER2013_CLASSES
 from s2v.models.pictures_in_parts import in_parts
 from s2v.models.senet import FERPLUS_CLASSES
+from s2v.weight_files.face_kinds import FACE_KINDS
 from s2v.weight_files.weight_file import read_weight_file
 from s2v.weight_files.weight_source import file_of_source
 
@@ -315,5 +316,5 @@ def _kind_of_weights(path: str) -> str:
             return kind
     raise InputError(
         f"the face judge: the network in {path} is not known by its content; state it as KIND:{path} "
-        "with KIND one of vggface, senet, mobilefacenet, mini_xception, onnx"
+        f"with KIND one of {', '.join(FACE_KINDS)}"
     )

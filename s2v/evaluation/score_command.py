@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from s2v.errors import InputError
 from s2v.files.whole_file import check_can_be_made
+from s2v.weight_files.face_kinds import FACE_SOURCES
 
 if TYPE_CHECKING:
     from s2v.evaluation.report import Report
@@ -57,8 +58,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--identity-judge",
         metavar="[KIND:]FILE",
-        help="face network for identity: a fit's *.ckpt, or KIND:FILE with KIND one of vggface, senet, mobilefacenet, "
-        "mini_xception, onnx; or class:PACKAGE.MODULE.CLASS (default: left out)",
+        help=f"face network for identity: {FACE_SOURCES} (default: left out)",
     )
     parser.add_argument(
         "--emotion-judge",

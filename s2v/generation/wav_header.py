@@ -21,10 +21,7 @@ def stated_seconds(path: Path) -> float | None:
     FFmpeg takes what is left of a file that was cut for the whole of it.
     """
     with path.open("rb") as stream:
-        start = stream.read(12)
-        if start[:4] != b"RIFF" or start[8:] != b"WAVE":
-            return None
-        end = os.fstat(stream.fileno()).st_size
+        end = _end(stream)
         at, per_second = 12, 0
         while chunk := _chunk(stream, at, end):
             name, size, following = chunk
@@ -44,10 +41,7 @@ def bytes_after_sound(path: Path) -> int:
     file's end by FFmpeg.
     """
     with path.open("rb") as stream:
-        start = stream.read(12)
-        if start[:4] != b"RIFF" or start[8:] != b"WAVE":
-            return 0
-        end = os.fstat(stream.fileno()).st_size
+        end = _end(stream)
         at, padded, behind = 12, False, False
         while end - at > 0:
             chunk = _chunk(stream, at, end) or (_chunk(stream, at - 1, end) if padded else None)
@@ -61,6 +55,12 @@ def bytes_after_sound(path: Path) -> int:
             padded = bool(size % 2)
             at = following + size % 2
         return 0
+
+
+def _end(stream: BinaryIO) -> int:
+    """Where a WAV file's chunks, which begin at its byte 12, end; 0 of any other file."""
+    start = stream.read(12)
+    return os.fstat(stream.fileno()).st_size if (start[:4], start[8:]) == (b"RIFF", b"WAVE") else 0
 
 
 def _chunk(stream: BinaryIO, at: int, end: int) -> tuple[bytes, int, int] | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from s2v.errors import InputError
+from s2v.weight_files.face_kinds import FACE_SOURCES
 
 _SHOWN = 3
 """Unreadable clips that are named."""
@@ -23,8 +24,7 @@ def add_targets_arguments(parser: argparse.ArgumentParser) -> None:
         "--identity-teacher",
         required=True,
         metavar="[KIND:]FILE",
-        help="as model.init_args.identity_teacher: a fit's *.ckpt, or KIND:FILE with KIND one of vggface, senet, "
-        "mobilefacenet, mini_xception, onnx; or class:PACKAGE.MODULE.CLASS",
+        help=f"as model.init_args.identity_teacher: {FACE_SOURCES}",
     )
     parser.add_argument(
         "--emotion-teacher", required=True, metavar="[KIND:]FILE", help="as model.init_args.emotion_teacher"

@@ -10,6 +10,7 @@ from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
+from s2v.weight_files.face_kinds import FACE_KINDS
 from tests.s2v.modules.own_faces import Colours
 from tests.s2v.modules.small_faces import (
     EMOTIONS,
@@ -230,6 +231,12 @@ def test_what_is_no_teacher_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=says) as refusal:
             load_face_network(source)
         assert "\n" not in str(refusal.value) and source.partition(":")[2] in str(refusal.value)
+
+
+def test_commands_name_the_kinds_that_there_are() -> None:
+    with pytest.raises(InputError) as refusal:
+        load_face_network("facenet:weights.pt")
+    assert str(refusal.value).endswith(f"expected one of {', '.join(FACE_KINDS)}, class")
 
 
 def test_a_single_person_teaches_nothing() -> None:
