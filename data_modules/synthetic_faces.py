@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from data_modules.prepared_clips import is_prepared
 from data_modules.talking_face import TalkingFaceDataModule
 from data_modules.unfinished import is_unfinished
 
@@ -36,7 +37,11 @@ class SyntheticFaces(TalkingFaceDataModule):
 
     def prepare_data(self) -> None:
         begun = self.root is not None and (self.root / "VideoFlash").is_dir()
-        if self.root is not None and not self._is_prepared() and (not begun or is_unfinished(self.root)):
+        if (
+            self.root is not None
+            and not is_prepared(self.cache_dir)
+            and (not begun or is_unfinished(self.root))
+        ):
             from data_modules.synthetic.corpus import write_corpus
 
             write_corpus(

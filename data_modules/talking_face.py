@@ -1,27 +1,20 @@
 """The data module every kind of corpus shares: cached clips in, `TalkingFaceBatch`es out."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader, Dataset
 
-from data_modules.clip_cache import CachedClip, read_header
-from data_modules.clip_columns import ClipColumns
-from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
-from data_modules.evenly_spaced import evenly_spaced
+from data_modules.clip_manifest import ManifestRow
 from data_modules.exact_resume_sampler import ExactResumeSampler, ResumableLoader
-from data_modules.layouts import layout_for_prepare
 from data_modules.loader_worker import begin_worker
 from data_modules.pixel_names import pixel_names
+from data_modules.prepared_clips import ClipRequest, PreparedClips, is_prepared, read_prepared
 from data_modules.shared_batches import SharedBatches
 from data_modules.speech_augmentation import SpeechAugmentation
-from data_modules.splits import PARTS, Split, split_of, write_split
-from data_modules.unfinished import is_unfinished
 from data_modules.windows import WholeClipDataset, Window, WindowDataset, collate_windows
 from s2v.batch import WITHOUT_CONSENT
 from s2v.errors import InputError
@@ -131,56 +124,66 @@ class TalkingFaceDataModule(LightningDataModule):
         self.flip = flip
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._wanted_speakers = speakers
-        self._rows: dict[str, ManifestRow] = {}
-        self._cached_crop: str | None = None
-        self._split: Split = {}
-        self._speakers: list[str] = []
-        self._emotions: list[str] = []
+        self._read: PreparedClips | None = None
+
+    def prepared_clips(self) -> PreparedClips:
+        """What is in the cache, read when it is first asked for.
+
+        Raises:
+            InputError: there are no clips, of another size or crop, or not to be split like this.
+        """
+        if self._read is None:
+            self._read = read_prepared(
+                ClipRequest(
+                    self.cache_dir,
+                    self.root,
+                    self.layout,
+                    self.split,
+                    self.image_size,
+                    self.crop,
+                    self._wanted_speakers,
+                    self.max_clips,
+                )
+            )
+        return self._read
 
     @property
     def speakers(self) -> list[str]:
         """Names of the speakers, sorted, of those whom the manifest names; a batch's `speaker` indexes them."""
-        self._read()
-        return self._speakers
+        return self.prepared_clips().speakers
 
     @property
     def emotions(self) -> list[str]:
         """Names of the emotions, sorted; a batch's `emotion` indexes them."""
-        self._read()
-        return self._emotions
+        return self.prepared_clips().emotions
 
     @property
     def genders(self) -> dict[str, str]:
         """Speaker -> female or male, of those whose gender the manifest says."""
-        self._read()
-        return {row.speaker: row.gender for row in self._rows.values() if row.gender}
+        return {row.speaker: row.gender for row in self.prepared_clips().rows.values() if row.gender}
 
     @property
     def sentences(self) -> dict[str, str]:
         """Clip id -> what is said in it, of those whose sentence the manifest says."""
-        self._read()
-        return {row.clip_id: row.sentence for row in self._rows.values() if row.sentence}
+        return {row.clip_id: row.sentence for row in self.prepared_clips().rows.values() if row.sentence}
 
     @property
     def fps(self) -> float:
         """Stored frames a second, the same in all clips of a cache."""
-        self._read()
-        return next(iter(self._rows.values())).fps
+        return self.prepared_clips().fps
 
     @property
     def cached_crop(self) -> str | None:
         """How the clips were cropped, as their own header says; None: a cache of a version that did not say it."""
-        self._read()
-        return self._cached_crop
+        return self.prepared_clips().crop
 
     def clips(self, part: str) -> list[ManifestRow]:
         """Manifest rows of `train`, `val` or `test`, sorted by clip id."""
-        self._read()
-        return [self._rows[name] for name in self._split[part]]
+        return self.prepared_clips().clips(part)
 
     def whole_clips(self, part: str, names: Sequence[str] | None = None) -> WholeClipDataset:
         """All of each clip of `train`, `val` or `test`; only those named, in that order, where names are given."""
-        clips = self._served(part, whole=True)
+        clips = self.prepared_clips().columns(part)
         if names is not None:
             named = {clip.clip_id: clip for clip in clips}
             return WholeClipDataset([named[name] for name in names])
@@ -192,7 +195,7 @@ class TalkingFaceDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Decodes the corpus where a root is given and there is no cache yet, or one that was not finished."""
-        if self.root is not None and not self._is_prepared():
+        if self.root is not None and not is_prepared(self.cache_dir):
             from data_modules.preparation import prepare
 
             prepare(
@@ -204,9 +207,6 @@ class TalkingFaceDataModule(LightningDataModule):
                 workers=max(self.num_workers, 1),
             )
 
-    def _is_prepared(self) -> bool:
-        return (self.cache_dir / MANIFEST_NAME).is_file() and not is_unfinished(self.cache_dir)
-
     def look_at_clips(self) -> bool:
         """Read what is prepared and split it, before loggers begin; what `prepare_data` is to make is not missed.
 
@@ -216,13 +216,13 @@ class TalkingFaceDataModule(LightningDataModule):
         Raises:
             InputError: there are no clips, of another size or crop, or not to be split like this.
         """
-        if self.root is not None and not self._is_prepared():
+        if self.root is not None and not is_prepared(self.cache_dir):
             return False
-        self._read()
+        self.prepared_clips()
         return True
 
     def setup(self, stage: str | None = None) -> None:
-        self._read()
+        self.prepared_clips()
 
     def state_dict(self) -> dict[str, Any]:
         """A checkpoint says which of the speakers it was trained on had not agreed to it, for `s2v export`."""
@@ -253,7 +253,7 @@ class TalkingFaceDataModule(LightningDataModule):
 
     def _train_windows(self) -> WindowDataset:
         return WindowDataset(
-            self._served("train"),
+            self.prepared_clips().columns("train", self.window_frames),
             self.window_frames,
             self.num_frames,
             self.frame_step,
@@ -284,7 +284,11 @@ class TalkingFaceDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Window]:
         dataset = WindowDataset(
-            self._served("val"), self.window_frames, self.num_frames, self.frame_step, random=False
+            self.prepared_clips().columns("val", self.window_frames),
+            self.window_frames,
+            self.num_frames,
+            self.frame_step,
+            random=False,
         )
         return self._loader(
             dataset, self.batch_size, SharedBatches(len(dataset), self.batch_size, *self._place())
@@ -292,7 +296,7 @@ class TalkingFaceDataModule(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Window]:
         # kept workers serve one pass at a time, and TestReport looks through the clips within the test's own pass
-        return self._loader(WholeClipDataset(self._served("test", whole=True)), 1, keep_workers=False)
+        return self._loader(WholeClipDataset(self.prepared_clips().columns("test")), 1, keep_workers=False)
 
     def predict_dataloader(self) -> DataLoader[Window]:
         return self.test_dataloader()
@@ -334,112 +338,6 @@ class TalkingFaceDataModule(LightningDataModule):
     def _batches_per_epoch(self) -> int:
         limit = self.trainer.num_training_batches if self.trainer is not None else float("inf")
         return int(min(limit, self._full_batches)) or self._full_batches
-
-    def _served(self, part: str, whole: bool = False) -> ClipColumns:
-        rows = self.clips(part)
-        if not rows:
-            raise InputError(
-                f"the {part} part of split {self.split!r} of {self.cache_dir} is empty "
-                f"({len(self._rows)} usable clips, {len(self._speakers)} speakers): prepare more "
-                "clips or choose another split"
-            )
-        long = [row for row in rows if whole or row.frames >= self.window_frames]
-        if not long:
-            raise InputError(
-                f"all {len(rows)} clips of the {part} part of {self.cache_dir} are shorter than a "
-                f"window of {self.window_frames} frames (the longest has "
-                f"{max(row.frames for row in rows)}); lower window_frames"
-            )
-        if len(long) < len(rows):
-            rank_zero_info(
-                f"{len(rows) - len(long)} of {len(rows)} {part} clips are shorter than a window of "
-                f"{self.window_frames} frames and are left out"
-            )
-        speakers = {name: number for number, name in enumerate(self._speakers)}
-        emotions = {name: number for number, name in enumerate(self._emotions)}
-        return ClipColumns(
-            [row.clip_id for row in long],
-            # a Path for each takes most of a fit's start
-            [os.path.join(self.cache_dir, row.cache_file) for row in long],
-            [row.frames for row in long],
-            [int(row.fps) for row in long],
-            [speakers.get(row.speaker, -1) for row in long],
-            [emotions.get(row.emotion, -1) for row in long],
-        )
-
-    def _read(self) -> None:
-        if self._rows:
-            return
-        manifest = self.cache_dir / MANIFEST_NAME
-        if not manifest.is_file():
-            raise InputError(f"no prepared clips in {self.cache_dir}; run `{self._prepare_command()}`")
-        if is_unfinished(self.cache_dir):
-            rank_zero_warn(
-                f"the preparation of {self.cache_dir} has not come to its end: these are the clips so far; "
-                f"`{self._prepare_command()}` goes on"
-            )
-        every = read_manifest(manifest)
-        if not every:
-            raise InputError(f"{manifest} has no clip yet; let `{self._prepare_command()}` finish")
-        usable = [row for row in every if row.ok]
-        if not usable:
-            raise InputError(
-                f"none of the {len(every)} clips in {manifest} is usable; its column `reason` says why"
-            )
-        header = read_header(self.cache_dir / usable[0].cache_file)
-        if (header.height, header.width) != (self.image_size, self.image_size):
-            raise InputError(
-                f"the clips in {self.cache_dir} are {header.width} x {header.height} pixels, image_size "
-                f"is {self.image_size}; set image_size, or run `{self._prepare_command()} --overwrite`"
-            )
-        self._cached_crop = self._checked_crop(header)
-        self._split = self._subset(self._make_split(every), {row.clip_id: row for row in usable})
-        chosen = [
-            row for row in usable if self._wanted_speakers is None or row.speaker in self._wanted_speakers
-        ]
-        self._speakers = sorted({row.speaker for row in chosen if row.speaker})
-        self._emotions = sorted({row.emotion for row in chosen if row.emotion})
-        self._rows = {row.clip_id: row for row in chosen}
-
-    def _checked_crop(self, header: CachedClip) -> str | None:
-        crop: str | None = header.settings.get("crop")
-        if crop is not None and (crop == "face") != (self.crop == "face"):
-            raise InputError(
-                f"the clips in {self.cache_dir} were prepared with --crop {crop}, data.init_args.crop is {self.crop}; "
-                f"set data.init_args.crop={crop}, or run `{self._prepare_command()} --overwrite`"
-            )
-        return crop
-
-    def _make_split(self, rows: list[ManifestRow]) -> Split:
-        split = split_of(rows, self.split)
-        if Path(self.split).is_dir():
-            return split
-        try:
-            write_split(self.cache_dir / "splits" / self.split, split)
-        except OSError as error:
-            rank_zero_info(f"the split's lists are not written to {self.cache_dir} ({error.strerror})")
-        return split
-
-    def _subset(self, split: Split, rows: dict[str, ManifestRow]) -> Split:
-        if self._wanted_speakers is not None:
-            unknown = sorted(set(self._wanted_speakers) - {row.speaker for row in rows.values()})
-            if unknown:
-                raise InputError(f"speakers {', '.join(unknown)} are not in {self.cache_dir}")
-            wanted = set(self._wanted_speakers)
-            split = {part: [name for name in split[part] if rows[name].speaker in wanted] for part in PARTS}
-        if self.max_clips is not None:
-            split = {
-                part: [split[part][place] for place in evenly_spaced(len(split[part]), self.max_clips)]
-                for part in PARTS
-            }
-        return split
-
-    def _prepare_command(self) -> str:
-        root = self.root if self.root is not None else "CORPUS"
-        layout = layout_for_prepare(self.layout)
-        size = f" --size {self.image_size}" if self.image_size != 128 else ""
-        crop = f" --crop {self.crop}" if self.crop != "none" else ""
-        return f"s2v prepare --root {root} --layout {layout} --cache {self.cache_dir}{size}{crop}"
 
 
 def _check_no_second_sampler(trainer: Trainer) -> None:

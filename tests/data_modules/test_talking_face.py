@@ -1,13 +1,10 @@
 """Data modules on a real (synthetic) cache: batches, splits, exact resume, and errors in words."""
 
 import contextlib
-import json
 import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
-from data_modules import CremaD, SyntheticFaces, TalkingFaceDataModule, VideoFolder, VoxCeleb2
-from data_modules.clip_cache import read_clip, read_header, write_clip
-from data_modules.clip_manifest import read_manifest, write_manifest
+from data_modules import CremaD, SyntheticFaces, TalkingFaceDataModule
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 
@@ -69,36 +64,20 @@ def test_a_second_sharing_out_is_refused(crema_d_cache: Path) -> None:
             data.train_dataloader()
 
 
-@pytest.mark.parametrize("split", ["seen", "sentences"])
-def test_split_lists_lie_beside_the_cache(crema_d_cache: Path, split: str) -> None:
-    data = module(crema_d_cache, split=split)
-    for part in ("train", "val", "test"):
-        names = [row.clip_id for row in data.clips(part)]
-        assert (crema_d_cache / "splits" / split / f"{part}.txt").read_text().split() == names
-
-
 def test_sentences_of_clips(crema_d_cache: Path) -> None:
     found = module(crema_d_cache).sentences
     assert len(found) == 36 and all(name.split("_")[1] == sentence for name, sentence in found.items())
 
 
-def test_lists_by_hand(crema_d_cache: Path, tmp_path: Path) -> None:
-    names = [row.clip_id for row in read_manifest(crema_d_cache / "manifest.csv")]
-    for part, chosen in (("train", names[:6]), ("val", names[6:8]), ("test", names[8:9])):
-        (tmp_path / f"{part}.txt").write_text("\n".join(chosen) + "\n")
-    data = module(crema_d_cache, split=str(tmp_path))
-    assert [row.clip_id for row in data.clips("train")] == sorted(names[:6])
-
-
-def test_subsets(crema_d_cache: Path) -> None:
-    data = module(crema_d_cache, speakers=["1002"])
-    assert data.speakers == ["1002"]
-    assert {row.speaker for row in data.clips("train")} == {"1002"}
-    few = module(crema_d_cache, max_clips=3)
-    assert len(few.clips("train")) == 3
-    assert len({row.speaker for row in few.clips("train")}) == 3
-    with pytest.raises(InputError, match="speakers 9999 are not in"):
-        module(crema_d_cache, speakers=["9999"]).setup()
+def test_what_is_asked_for_reaches_the_cache(crema_d_cache: Path) -> None:
+    """`read_prepared`'s own tests say what each means."""
+    data = module(crema_d_cache, speakers=["1002", "1003"], max_clips=2, split="sentences", crop="center")
+    assert data.speakers == ["1002", "1003"] and data.cached_crop == "none"
+    assert [len(data.clips(part)) for part in ("train", "test")] == [2, 2]
+    assert not {data.sentences[row.clip_id] for row in data.clips("test")} & {
+        data.sentences[row.clip_id] for row in data.clips("train")
+    }
+    assert data.prepared_clips() is data.prepared_clips()
 
 
 def test_more_windows_than_clips(crema_d_cache: Path) -> None:
@@ -256,100 +235,6 @@ def test_windows_that_fill_no_batch_are_refused_before_the_fit_however_many_clip
             data.check_data("fit", data)
     module(crema_d_cache, batch_size=18, windows_per_speaker=6).check_data("fit", None)
     module(crema_d_cache, batch_size=18).check_data("fit", None)
-
-
-def test_a_cache_of_another_crop_is_refused(crema_d_cache: Path, crema_d_corpus: Path) -> None:
-    data = module(crema_d_cache, root=str(crema_d_corpus), crop="face")
-    with pytest.raises(InputError) as raised:
-        data.setup()
-    assert str(raised.value) == (
-        f"the clips in {crema_d_cache} were prepared with --crop none, data.init_args.crop is face; set "
-        f"data.init_args.crop=none, or run `s2v prepare --root {crema_d_corpus} --layout crema_d --cache "
-        f"{crema_d_cache} --size 64 --crop face --overwrite`"
-    )
-    alike = module(crema_d_cache, crop="center")  # the same pixels under another name
-    assert alike.cached_crop == "none"
-
-
-@pytest.mark.parametrize(("kept", "config"), [("face", "none"), (None, "face"), (None, "none")])
-def test_the_crop_is_the_clips_own_word(
-    kept: str | None, config: str, crema_d_cache: Path, tmp_path: Path
-) -> None:
-    """A cache made before headers said it is taken as the config has it."""
-    rows = read_manifest(crema_d_cache / "manifest.csv")[:2]
-    for row in rows:
-        path = crema_d_cache / row.cache_file
-        settings = {key: value for key, value in read_header(path).settings.items() if key != "crop"}
-        header = {
-            "fps": "25",
-            "source_sha256": row.sha256,
-            "settings": json.dumps(settings if kept is None else settings | {"crop": kept}),
-            "clip_id": row.clip_id,
-        }
-        write_clip(tmp_path / row.cache_file, *read_clip(path), header)
-    write_manifest(tmp_path / "manifest.csv", rows)
-    data = module(tmp_path, crop=config)
-    if kept is None:
-        assert data.cached_crop is None and len(data.clips("train")) > 0
-    else:
-        with pytest.raises(InputError, match=r"with --crop face, data.* is none; .*--size 64 --overwrite`$"):
-            data.look_at_clips()
-
-
-def test_a_missing_cache_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"s2v prepare --root CORPUS --layout crema_d --cache .*none"):
-        CremaD(str(tmp_path / "none")).setup()
-    with pytest.raises(InputError, match="--layout voxceleb2"):
-        VoxCeleb2(str(tmp_path / "none")).setup()
-    with pytest.raises(InputError, match=r"--layout folder .*none --crop face`$"):
-        VideoFolder(str(tmp_path / "none"), crop="face").setup()
-
-
-def test_empty_parts_and_no_usable_clip(crema_d_cache: Path, tmp_path: Path) -> None:
-    rows = read_manifest(crema_d_cache / "manifest.csv")
-    (tmp_path / "clips").symlink_to(crema_d_cache / "clips")
-    write_manifest(tmp_path / "manifest.csv", rows[:1])
-    data = module(tmp_path, batch_size=1)
-    assert len(list(data.train_dataloader())) == 1
-    with pytest.raises(InputError, match=r"the val part .* is empty"):
-        data.val_dataloader()
-    write_manifest(tmp_path / "manifest.csv", [replace(rows[0], status="refused", reason="silent")])
-    with pytest.raises(InputError, match="none of the 1 clips"):
-        module(tmp_path).setup()
-    write_manifest(tmp_path / "manifest.csv", [])  # as prepare leaves it when it begins
-    with pytest.raises(InputError, match=r"manifest\.csv has no clip yet; let `s2v prepare .*` finish"):
-        module(tmp_path).setup()
-
-
-def test_short_clips_are_left_out_with_a_notice(
-    crema_d_cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    lengths = sorted(row.frames for row in module(crema_d_cache).clips("train"))
-    window = lengths[len(lengths) // 2] + 1
-    data = module(crema_d_cache, window_frames=window, batch_size=1)
-    with caplog.at_level("INFO"):
-        served = len(list(data.train_dataloader()))
-    assert served == sum(length >= window for length in lengths)
-    assert f"{len(lengths) - served} of {len(lengths)} train clips are shorter" in caplog.text
-
-
-def test_a_cache_that_can_not_be_written_serves_the_same(
-    crema_d_cache: Path, small_disk: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
-    shutil.copytree(crema_d_cache, small_disk / "cache", ignore=shutil.ignore_patterns("splits"))
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    batches = []
-    for cache in (crema_d_cache, small_disk / "cache"):
-        data = module(cache)
-        with caplog.at_level("INFO"):
-            data.setup("fit")
-        batches.append(next(iter(data.train_dataloader())))
-    assert batches[0]["clip_id"] == batches[1]["clip_id"]
-    assert all(torch.equal(batches[0][key], batches[1][key]) for key in ("frames", "speech", "still"))
-    assert (
-        f"the split's lists are not written to {small_disk / 'cache'} (Read-only file system)" in caplog.text
-    )
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -89,8 +89,8 @@ def test_other_teachers_or_pixels_are_other_features(tmp_path: Path) -> None:
 
 def test_ranks_share_what_is_missing_and_count_the_datas_frames(crema_d_cache: Path, tmp_path: Path) -> None:
     data = faces(crema_d_cache)
-    data.setup()
-    data._rows = {name: replace(row, fps=50) for name, row in data._rows.items()}
+    rows = data.prepared_clips().rows
+    rows.update({name: replace(row, fps=50) for name, row in rows.items()})
     colours: dict[str, nn.Module] = {"identity": FaceNetwork(Colours()), "emotion": FaceNetwork(Colours())}
     files = []
     for rank in (0, 1):
