@@ -2,17 +2,14 @@
 
 import argparse
 import logging
-import pickle
-import re
 import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import torch
 from jsonargparse import set_parsing_settings
-from jsonargparse._common import parser_context
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -24,7 +21,7 @@ from callbacks.save_config import SaveConfigBesideCheckpoints
 from s2v.errors import InputError
 from s2v.files.held_folder import held_folder
 from s2v.files.home_paths import expand_home
-from s2v.files.whole_file import DISK_IS_FULL, check_can_be_made, check_room, why_unwritten
+from s2v.files.whole_file import check_can_be_made, check_room
 from s2v.own_modules import find_own_modules
 from s2v.process.freed_memory import keep_freed_memory
 from s2v.process.sigterm import ended_by_sigterm
@@ -36,71 +33,19 @@ from s2v.training.checkpoint_place import (
 )
 from s2v.training.closing_test import check_before_fit, log_test_table, run_closing_test
 from s2v.training.config_callbacks import last_reports, without_bars
-from s2v.training.config_errors import explain, explain_interpolation, overruled_options, read_configs
+from s2v.training.config_errors import explain_interpolation, overruled_options, read_configs
 from s2v.training.constructor_fault import explain_constructor
-from s2v.training.dead_worker import check_workers_can_start, explain_dead_worker
+from s2v.training.dead_worker import check_workers_can_start
 from s2v.training.early_check import check_early
 from s2v.training.lightning_refusal import explain_refusal
 from s2v.training.precision import choose_precision, cuda_capabilities
+from s2v.training.requeued_job import requeued_checkpoint
+from s2v.training.run_fault import explain_run_fault
 from s2v.training.strategy_check import check_strategy
 from s2v.training.trainer_check import check_fit_of_module, check_fit_options, warn_of_nothing_measured
+from s2v.training.training_parser import TrainingParser, described
 from s2v.training.wandb_login import work_offline_unless_logged_in
 from s2v.training.wandb_run import continued_run, ended_run, wandb_loggers
-
-EXAMPLES = {
-    "fit": "--config experiments/base/trainer.yaml --config experiments/data/crema_d.yaml "
-    "--config experiments/distill/distill.yaml --config experiments/base/representation.yaml "
-    "--trainer.max_epochs 50",
-    "validate": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/best.ckpt",
-    "test": "--config runs/crema_d/compose/config.yaml --config experiments/test/report.yaml "
-    "--ckpt_path runs/crema_d/compose/best.ckpt",
-    "predict": "--config runs/crema_d/compose/config.yaml --ckpt_path runs/crema_d/compose/best.ckpt",
-}
-
-SUMMARIES = {
-    "fit": "Train what the configs describe; later configs and options overrule earlier ones.",
-    "validate": "Run a checkpoint over the validation split.",
-    "test": "Run a checkpoint over the test split and write the report.",
-    "predict": "Generate the test split's clips from a checkpoint and hand them to the callbacks that take predictions "
-    "(BasePredictionWriter); it writes nothing itself: `s2v export` writes videos.",
-}
-
-
-class TrainingParser(LightningArgumentParser):
-    """LightningCLI's parser with one-line errors, and overlays that exchange a class."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Also of the parsers that jsonargparse makes for a class's arguments: an abbreviated option is a misspelt one.
-        super().__init__(*args, **{"allow_abbrev": False} | kwargs)
-
-    def _check_value_key(self, action: Any, value: Any, key: str, *args: Any, **kwargs: Any) -> Any:
-        """A config that exchanges a class keeps what the configs before gave its arguments as `${...}`.
-
-        jsonargparse keeps what the new class takes too, but asks so strictly that no interpolation, resolved at the
-        end only, is taken for a number or a network. It asks by this method (4.53); the values are checked again
-        when they are resolved.
-        """
-        if "${" not in str(value):
-            return super()._check_value_key(action, value, key, *args, **kwargs)
-        with parser_context(lenient_check=True):
-            return super()._check_value_key(action, value, key, *args, **kwargs)
-
-    def format_help(self, *args: Any, **kwargs: Any) -> str:
-        """Where any network will do, not the hundreds that PyTorch has."""
-        return re.sub(
-            r"(known\s+subclasses:\s+)torch\.nn\.Module,[^)]*",
-            r"\1any torch.nn.Module",
-            super().format_help(*args, **kwargs),
-        )
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if not self.exit_on_error:
-            super().error(message, ex)
-        parser = getattr(ex, "subcommand_parser", None) or self
-        if parser._subcommands_action is not None:
-            parser = next(iter(parser._subcommands_action.choices.values()))
-        raise InputError(explain(message, parser._option_string_actions)) from ex
-
 
 ROOM_TO_BEGIN = 2**20
 """Bytes that a fit's config, hyperparameters and first metrics fit in, before any checkpoint."""
@@ -117,16 +62,12 @@ class TrainingCLI(LightningCLI):
         self._asked = args[0]
         set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
         settings = {"parser_mode": "omegaconf+"}
-        described = settings | {
-            "description": f"{SUMMARIES[self._asked]} Example: s2v {self._asked} {EXAMPLES[self._asked]}",
-            "usage": f"s2v {self._asked} --config FILE [--config FILE ...] [--ckpt_path FILE] [--KEY VALUE]",
-        }
         super().__init__(
             LightningModule,
             LightningDataModule,
             save_config_callback=SaveConfigBesideCheckpoints,
             seed_everything_default=0,
-            parser_kwargs={"prog": "s2v", **settings, self._asked: described},
+            parser_kwargs={"prog": "s2v", **settings, self._asked: settings | described(self._asked)},
             parser_class=TrainingParser,
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -299,54 +240,12 @@ class TrainingCLI(LightningCLI):
             if self.trainer.state.status == TrainerStatus.INTERRUPTED and exit.code == 1:
                 raise KeyboardInterrupt from None
             raise
-        except pickle.UnpicklingError as error:
-            path = self.config[subcommand].get("ckpt_path")
-            raise InputError(
-                f"--ckpt_path {path} holds more than weights and settings, which is not read: nothing in a "
-                "checkpoint is run"
-            ) from error
-        except OSError as error:
-            if why_unwritten(error) != DISK_IS_FULL:
-                raise
-            place = error.filename or self.config[subcommand].get("run_dir") or self.trainer.default_root_dir
-            raise InputError(
-                f"{DISK_IS_FULL}: {subcommand} could not write to {place}; make room"
-                + (", then go on with --ckpt_path last" if subcommand == "fit" else "")
-            ) from error
-        except ValueError as error:
-            if "to save the best model" not in str(error):
-                raise
-            raise InputError(
-                "--ckpt_path best is known only to the fit that made it: name the file, as RUN/best.ckpt"
-            ) from error
-        except RuntimeError as error:
-            path = self.config[subcommand].get("ckpt_path")
-            if path and str(error).startswith("Error(s) in loading state_dict"):
-                raise InputError(
-                    f"--ckpt_path {path} does not fit the config's model ({_misfits(str(error))}); "
-                    "use the config.yaml saved beside it"
-                ) from error
-            if line := explain_dead_worker(error):
+        except Exception as error:
+            config = self.config[subcommand]
+            folder = config.get("run_dir") or self.trainer.default_root_dir
+            if line := explain_run_fault(error, subcommand, config.get("ckpt_path"), folder):
                 raise InputError(line) from error
             raise
-
-
-def _misfits(message: str) -> str:
-    """What torch's load_state_dict complains of first; of keys, which it lists all, three."""
-    first = message.splitlines()[1].strip()
-    kind, colon, listed = first.partition("in state_dict: ")
-    keys = listed.rstrip(". ").split(", ")
-    return f"{kind}{colon}{', '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}" if colon else first
-
-
-def requeued_checkpoint(folder: Path) -> Path | None:
-    """The newest of the hpc_ckpt_N.ckpt that Lightning writes in a SLURM job; None where there is none."""
-    found = {
-        int(match[1]): path
-        for path in folder.glob("hpc_ckpt_*.ckpt")
-        if (match := re.fullmatch(r"hpc_ckpt_(\d+)\.ckpt", path.name))
-    }
-    return found[max(found)] if found else None
 
 
 def _leave_out_what_does_not_apply() -> None:

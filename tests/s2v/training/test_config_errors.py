@@ -9,7 +9,7 @@ from s2v.cli import main
 from s2v.errors import InputError
 from s2v.models import cpc
 from s2v.training.config_errors import overruled_options, read_configs
-from s2v.training.training_cli import TrainingParser
+from s2v.training.training_parser import TrainingParser
 from tests.callbacks.small_gan import SmallGAN
 from tests.conftest import REPOSITORY
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from s2v.training.training_cli import requeued_checkpoint
+from s2v.training.requeued_job import requeued_checkpoint
 from tests.s2v.training.test_training_cli import BASE, STAGE
 from tests.s2v.training.test_wandb_run import WANDB, fit, offline_runs
 
