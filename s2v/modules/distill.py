@@ -5,25 +5,29 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.generation.portrait import hear_portrait
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
-from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.modules.checkpoint_part import begin_with, load_part, read_checkpoint
+from s2v.modules.checkpoint_part import begin_with, load_part
 from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
-from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.hearing_cache import check_heard_as_it_is, filled_hearing_cache, for_students
+from s2v.modules.hearing_cache import (
+    check_heard_as_it_is,
+    filled_hearing_cache,
+    for_students,
+    heard_by_students,
+)
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.number_check import check_at_least_one, check_not_negative, check_positive
 from s2v.modules.one_cycle import with_one_cycle
-from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache, teacher_output
+from s2v.modules.speech_weights import load_cpc_weights, load_speaker_weights
+from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache, kept_features, teacher_output
 from s2v.speech_time import count_frames, frame_centre
 from s2v.weight_files.weight_source import content_of_source
 
@@ -115,7 +119,6 @@ class DistillModule(RetrievesIdentity):
         self.readouts = readouts
         self.teacher_cache = teacher_cache
         self._cache: TeacherCache | None = None
-        self._cached_fps = 0.0
         self.context_cache = context_cache
         self._hearing: ClipTensors | None = None
         self.lr = lr
@@ -191,42 +194,35 @@ class DistillModule(RetrievesIdentity):
 
     def on_fit_start(self) -> None:
         """Take the pretrained CPC, unless a checkpoint or an earlier fit has brought one; fill the cache."""
-        if self.cpc_checkpoint and not self.has_weights:
-            load_cpc_weights(self.representation.cpc, self.cpc_checkpoint, self.prediction)
-        if self.speaker_checkpoint and not self.has_weights:
-            load_speaker_weights(self.representation, self.speaker_checkpoint)
-        if self.initial_checkpoint and not self.has_weights and not self.trainer.ckpt_path:
-            # its CPC may be fine-tuned
-            state = begin_with(self, self.initial_checkpoint, ("representation",))
-            if self.prediction is not None and any(key.startswith("prediction.") for key in state):
-                load_part(
-                    self.prediction, state, "prediction.", self.initial_checkpoint, "initial checkpoint"
-                )
+        if not self.has_weights:
+            self._take_weights()
         self.has_weights = True
         if self.teacher_cache:
             sources = [self.identity_teacher or "", self.emotion_teacher or ""]
             settings = [source and content_of_source(source) for source in sources]
-            self._cache, self._cached_fps = filled_teacher_cache(
-                self.teacher_cache,
-                self.trainer,
-                dict(self.teachers.items()),
-                self.emotion_feature,
-                settings,
-                self.device,
+            teachers = dict(self.teachers.items())
+            self._cache = filled_teacher_cache(
+                self.teacher_cache, self.trainer, teachers, self.emotion_feature, settings, self.device
             )
         if self.context_cache:
-            encoders = {
-                "cpc": self.representation.cpc,
-                "speaker_encoder": self.representation.speaker_encoder,
-            }
+            heard = self.representation
+            encoders: dict[str, nn.Module] = {"cpc": heard.cpc}
+            if heard.speaker_encoder is not None:
+                encoders["speaker_encoder"] = heard.speaker_encoder
             self._hearing = filled_hearing_cache(
-                self.context_cache,
-                self.trainer,
-                self.representation,
-                {name: encoder for name, encoder in encoders.items() if encoder is not None},
-                for_students,
-                self.device,
+                self.context_cache, self.trainer, heard, encoders, for_students, self.device
             )
+
+    def _take_weights(self) -> None:
+        if self.cpc_checkpoint:
+            load_cpc_weights(self.representation.cpc, self.cpc_checkpoint, self.prediction)
+        if self.speaker_checkpoint:
+            load_speaker_weights(self.representation, self.speaker_checkpoint)
+        if not self.initial_checkpoint or self.trainer.ckpt_path:
+            return
+        state = begin_with(self, self.initial_checkpoint, ("representation",))  # its CPC may be fine-tuned
+        if self.prediction is not None and any(key.startswith("prediction.") for key in state):
+            load_part(self.prediction, state, "prediction.", self.initial_checkpoint, "initial checkpoint")
 
     def on_fit_end(self) -> None:
         """What is cached is of this fit's clips and windows."""
@@ -251,34 +247,18 @@ class DistillModule(RetrievesIdentity):
         """nu* (B, identity_dim) of the first frame, and mu* (B, emotion_dim), eq. 1's mean over K random frames."""
         device = batch["frames"].device
         drawn = torch.rand(batch["frames"].shape[:2], device=device).argsort(dim=1)[:, : self.frames_per_clip]
-        if self._cache is not None and all(map(self._cache.knows, batch["clip_id"])):
-            return self._cached_features(batch, drawn)
+        if self._cache is not None and (kept := kept_features(self._cache, batch, drawn)):
+            return kept
         nu = teacher_output(self.teachers["identity"], "identity", batch["still"], "embedding")
         clips = torch.arange(len(drawn), device=device).unsqueeze(1)
         faces = rearrange(batch["frames"][clips, drawn], "b k c h w -> (b k) c h w")
         features = teacher_output(self.teachers["emotion"], "emotion", faces, self.emotion_feature)
         return nu, rearrange(features, "(b k) d -> b k d", b=len(drawn)).mean(dim=1)
 
-    def _cached_features(self, batch: TalkingFaceBatch, drawn: Tensor) -> tuple[Tensor, Tensor]:
-        """`teacher_features` of the drawn pictures (B, K), read instead of computed."""
-        assert self._cache is not None
-        numbers = batch["start"].unsqueeze(1) + (batch["frame_times"] * self._cached_fps).floor().long()
-        chosen = numbers.gather(1, drawn).cpu()
-        clips = zip(batch["clip_id"], chosen, strict=True)
-        read = [self._cache.read(clip_id, nu=..., mu=frames) for clip_id, frames in clips]
-        nu, mu = torch.stack([nu for nu, _ in read]), torch.stack([mu.mean(dim=0) for _, mu in read])
-        return nu.to(drawn.device), mu.to(drawn.device)
-
-    def _cached_hearing(self, batch: TalkingFaceBatch) -> tuple[Tensor, Tensor | None] | None:
+    def _kept_hearing(self, batch: TalkingFaceBatch) -> tuple[Tensor, Tensor | None] | None:
         """omega (B, D) and the speaker encoder's vectors (B, V) of the batch's windows, if they are cached."""
-        cache = self._hearing
-        if cache is None or not all(map(cache.knows, batch["clip_id"])):
-            return None
-        windows = list(zip(batch["clip_id"], batch["start"].tolist(), strict=True))
-        names = ["omega"] if self.representation.speaker_encoder is None else ["omega", "voice"]
-        read = [cache.read(clip_id, **dict.fromkeys(names, start)) for clip_id, start in windows]
-        omega, *voice = (torch.stack(vectors).to(batch["speech"]) for vectors in zip(*read, strict=True))
-        return omega, voice[0] if voice else None
+        has_voice = self.representation.speaker_encoder is not None
+        return heard_by_students(self._hearing, batch, has_voice) if self._hearing else None
 
     def other_instants(self, contexts: Tensor) -> list[Tensor]:
         """Contexts (B, D) at `readouts - 1` random instants of the window's second half, others for each clip."""
@@ -296,12 +276,11 @@ class DistillModule(RetrievesIdentity):
         }
 
     def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
-        cached = self._cached_hearing(batch) if stage != "test" else None
-        if cached is None:
+        heard = self._kept_hearing(batch) if stage != "test" else None
+        if heard is None:
             latents, contexts = self.hear(batch["speech"])
-            omega, voice = contexts[:, -1], self.representation.voice(batch["speech"])
-        else:
-            omega, voice = cached
+            heard = contexts[:, -1], self.representation.voice(batch["speech"])
+        omega, voice = heard
         if stage == "test":
             nu, mu = self.heard_in_windows(batch["speech"])
         else:
@@ -316,12 +295,12 @@ class DistillModule(RetrievesIdentity):
         terms = self.losses(nu, mu, nu_target, mu_target)
         if stage == "train" and self.readouts > 1:
             others = self.other_instants(contexts)
-            heard = [
+            more = [
                 self.losses(*self.representation.students(omega, voice), nu_target, mu_target)
                 for omega in others
             ]
             terms = {
-                name: torch.stack([term, *(h[name] for h in heard)]).mean() for name, term in terms.items()
+                name: torch.stack([term, *(m[name] for m in more)]).mean() for name, term in terms.items()
             }
         if self.prediction is not None:
             terms["contrastive"] = self.contrastive_weight * self.prediction(latents, contexts)[0]
@@ -383,32 +362,3 @@ class DistillModule(RetrievesIdentity):
             return torch.optim.RMSprop(trained, lr=self.lr)
         # with momentum, which is cycled too: without it the demo's students know less
         return with_one_cycle(self, torch.optim.RMSprop(trained, lr=self.lr, momentum=0.9), self.lr)
-
-
-def load_cpc_weights(cpc: CPC, path: str, prediction: FuturePrediction | None = None) -> None:
-    """Put pretrained weights, own (`*.ckpt`, which also have the predictions') or published, into a CPC."""
-    if not path.endswith(".ckpt"):
-        from s2v.weights import load_cpc
-
-        state = {f"cpc.{key}": value for key, value in load_cpc(path).state_dict().items()}
-    else:
-        checkpoint = read_checkpoint(path, "pretrained CPC")
-        mark_unasked(cpc, checkpoint)
-        state = checkpoint["state_dict"]
-        if prediction is not None:
-            load_part(prediction, state, "prediction.", path, "pretrained CPC")
-    load_part(cpc, state, "cpc.", path, "pretrained CPC")
-
-
-def load_speaker_weights(representation: SpeechRepresentation, path: str) -> None:
-    """Put published weights into a representation's speaker encoder."""
-    from s2v.weights import load_speaker_encoder
-
-    if representation.speaker_encoder is None:
-        raise InputError(
-            f"speaker_checkpoint is {path}, but the representation has no speaker encoder: set "
-            "model.init_args.representation.init_args.speaker_encoder, or leave speaker_checkpoint out"
-        )
-    load_part(
-        representation.speaker_encoder, load_speaker_encoder(path).state_dict(), "", path, "speaker encoder"
-    )

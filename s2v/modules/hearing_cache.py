@@ -141,6 +141,22 @@ def filled_hearing_cache(
     return cache
 
 
+def heard_by_students(
+    cache: ClipTensors, batch: TalkingFaceBatch, has_voice: bool
+) -> tuple[Tensor, Tensor | None] | None:
+    """omega (B, D) and, if `has_voice`, voice (B, V) of a batch's windows, as a cache of `for_students` has them.
+
+    None where it was not filled with a clip of the batch.
+    """
+    if not all(map(cache.knows, batch["clip_id"])):
+        return None
+    windows = zip(batch["clip_id"], batch["start"].tolist(), strict=True)
+    names = ["omega", "voice"] if has_voice else ["omega"]
+    read = [cache.read(clip_id, **dict.fromkeys(names, start)) for clip_id, start in windows]
+    omega, *voice = (torch.stack(vectors).to(batch["speech"]) for vectors in zip(*read, strict=True))
+    return omega, voice[0] if voice else None
+
+
 def heard_frames(
     cache: ClipTensors, batch: TalkingFaceBatch, fps: float
 ) -> tuple[Tensor, Tensor, Tensor] | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.models.pictures_in_parts import in_parts
 from s2v.modules.clip_tensors import ClipTensors, fill, fingerprint
@@ -20,10 +21,12 @@ class TeacherCache(ClipTensors):
     Args:
         folder: where the files lie; made where it is missing.
         teachers: their `fingerprint`.
+        fps: frames a second of the clips.
     """
 
-    def __init__(self, folder: str, teachers: str) -> None:
+    def __init__(self, folder: str, teachers: str, fps: float = FPS) -> None:
         super().__init__(folder, teachers, "teacher features", "teacher_cache")
+        self.fps = fps
 
 
 @torch.no_grad()
@@ -57,8 +60,8 @@ def filled_teacher_cache(
     emotion_output: str,
     settings: Iterable[str],
     device: torch.device,
-) -> tuple[TeacherCache, float]:
-    """The cache with the features of all training and validation clips, and the frames a second they count.
+) -> TeacherCache:
+    """The cache with the features of all training and validation clips.
 
     Args:
         folder: see `TeacherCache`.
@@ -72,11 +75,29 @@ def filled_teacher_cache(
         InputError: the folder can't be written.
     """
     data: Any = getattr(trainer, "datamodule", None)
-    cache = TeacherCache(folder, fingerprint(teachers, [*settings, emotion_output]))
+    made_by = fingerprint(teachers, [*settings, emotion_output])
+    cache = TeacherCache(folder, made_by, data.clips("train")[0].fps)
     identity, emotion = teachers["identity"], teachers["emotion"]
     fill(
         cache,
         trainer,
         lambda clip: clip_features(identity, emotion, emotion_output, clip["frames"].to(device)),
     )
-    return cache, data.clips("train")[0].fps
+    return cache
+
+
+def kept_features(
+    cache: TeacherCache, batch: TalkingFaceBatch, drawn: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """nu* (B, I) and eq. 1's mu* (B, E), the mean over the drawn ones (B, K) of each window's pictures.
+
+    None where the cache was not filled with a clip of the batch.
+    """
+    if not all(map(cache.knows, batch["clip_id"])):
+        return None
+    numbers = batch["start"].unsqueeze(1) + (batch["frame_times"] * cache.fps).floor().long()
+    chosen = numbers.gather(1, drawn).cpu()
+    clips = zip(batch["clip_id"], chosen, strict=True)
+    read = [cache.read(clip_id, nu=..., mu=frames) for clip_id, frames in clips]
+    nu, mu = torch.stack([nu for nu, _ in read]), torch.stack([mu.mean(dim=0) for _, mu in read])
+    return nu.to(drawn.device), mu.to(drawn.device)

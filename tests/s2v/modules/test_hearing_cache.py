@@ -82,7 +82,7 @@ def test_the_kept_window_is_the_one_that_is_served(
     made = distill(context_cache=str(tmp_path / "kept"), frames_per_clip=2, **teachers)
     data = faces(crema_d_cache)
     told = []
-    take = made._cached_hearing
+    take = made._kept_hearing
 
     def listen(batch: Any) -> Any:
         cached = take(batch)
@@ -90,7 +90,7 @@ def test_the_kept_window_is_the_one_that_is_served(
         told.append((cached[0] - made.hear(batch["speech"])[1][:, -1]).abs().max().item())
         return cached
 
-    made._cached_hearing = listen  # type: ignore[method-assign]
+    made._kept_hearing = listen  # type: ignore[method-assign]
     trainer(tmp_path, max_epochs=3, limit_val_batches=None, use_distributed_sampler=False).fit(
         made, datamodule=data
     )
@@ -122,7 +122,7 @@ def test_a_kept_voice_is_that_of_the_speaker_encoder_at_hand(
 
     class Compare(pl.Callback):
         def on_train_batch_start(_, trainer: Any, module: Any, batch: Any, *__: Any) -> None:
-            omega, voice = module._cached_hearing(batch)
+            omega, voice = module._kept_hearing(batch)
             with torch.no_grad():
                 heard = (module.hear(batch["speech"])[1][:, -1], module.representation.voice(batch["speech"]))
             apart.extend(

@@ -13,7 +13,8 @@ from s2v.models.cpc import CPC
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.cpc_pretraining import CPCPretraining
-from s2v.modules.distill import DistillModule, load_cpc_weights, load_speaker_weights
+from s2v.modules.distill import DistillModule
+from s2v.modules.speech_weights import load_cpc_weights, load_speaker_weights
 from tests.s2v.modules.small_faces import SmallFaces, trainer
 from tests.s2v.modules.small_modules import CONTEXT, assert_same, distill, representation
 

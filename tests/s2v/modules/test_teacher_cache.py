@@ -97,8 +97,8 @@ def test_ranks_share_what_is_missing_and_count_the_datas_frames(crema_d_cache: P
         folder = tmp_path / str(rank)
         strategy = SimpleNamespace(barrier=lambda name: None)
         fit: Any = SimpleNamespace(datamodule=data, global_rank=rank, world_size=2, strategy=strategy)
-        _, fps = filled_teacher_cache(str(folder), fit, colours, "logits", [], torch.device("cpu"))
-        assert fps == 50
+        cache = filled_teacher_cache(str(folder), fit, colours, "logits", [], torch.device("cpu"))
+        assert cache.fps == 50
         files.append({path.relative_to(folder) for path in folder.rglob("*.safetensors")})
     assert [len(of_rank) for of_rank in files] == [6, 6] and len(files[0] | files[1]) == 12
 
@@ -116,7 +116,7 @@ def test_another_output_or_source_of_the_same_weights_is_kept_apart(
 
     def kept(output: str, source: str) -> torch.Tensor:
         networks: dict[str, nn.Module] = {"identity": teacher, "emotion": teacher}
-        cache, _ = filled_teacher_cache(str(tmp_path), fit, networks, output, [source], torch.device("cpu"))
+        cache = filled_teacher_cache(str(tmp_path), fit, networks, output, [source], torch.device("cpu"))
         return cache.read(clip_id, mu=...)[0]
 
     assert [kept(output, "a").shape[1] for output in ("logits", "embedding", "logits")] == [2, 3, 2]
@@ -128,7 +128,7 @@ def test_another_output_or_source_of_the_same_weights_is_kept_apart(
 def test_the_drawn_frames_are_found_at_the_datas_rate(tmp_path: Path) -> None:
     """Windows from frames 3 and 0 on, every second frame of clips at 50 a second."""
     made = distill(frames_per_clip=3)
-    made._cache, made._cached_fps = TeacherCache(str(tmp_path), "t"), 50.0
+    made._cache = TeacherCache(str(tmp_path), "t", 50.0)
     made._cache.missing({"one": "source", "other": "source"})
     for clip, first in (("one", 0.0), ("other", 100.0)):
         made._cache.write(clip, nu=torch.full((2,), first), mu=first + torch.arange(12.0).unsqueeze(1))

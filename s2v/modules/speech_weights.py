@@ -1,0 +1,37 @@
+"""Pretrained weights put into a speech representation: CPC's and the speaker encoder's."""
+
+from s2v.errors import InputError
+from s2v.models.cpc import CPC
+from s2v.models.cpc_prediction import FuturePrediction
+from s2v.models.speech_representation import SpeechRepresentation
+from s2v.modules.checkpoint_part import load_part, read_checkpoint
+from s2v.modules.consent_mark import mark_unasked
+
+
+def load_cpc_weights(cpc: CPC, path: str, prediction: FuturePrediction | None = None) -> None:
+    """Put pretrained weights, own (`*.ckpt`, which also have the predictions') or published, into a CPC."""
+    if not path.endswith(".ckpt"):
+        from s2v.weights import load_cpc
+
+        state = {f"cpc.{key}": value for key, value in load_cpc(path).state_dict().items()}
+    else:
+        checkpoint = read_checkpoint(path, "pretrained CPC")
+        mark_unasked(cpc, checkpoint)
+        state = checkpoint["state_dict"]
+        if prediction is not None:
+            load_part(prediction, state, "prediction.", path, "pretrained CPC")
+    load_part(cpc, state, "cpc.", path, "pretrained CPC")
+
+
+def load_speaker_weights(representation: SpeechRepresentation, path: str) -> None:
+    """Put published weights into a representation's speaker encoder."""
+    from s2v.weights import load_speaker_encoder
+
+    if representation.speaker_encoder is None:
+        raise InputError(
+            f"speaker_checkpoint is {path}, but the representation has no speaker encoder: set "
+            "model.init_args.representation.init_args.speaker_encoder, or leave speaker_checkpoint out"
+        )
+    load_part(
+        representation.speaker_encoder, load_speaker_encoder(path).state_dict(), "", path, "speaker encoder"
+    )
