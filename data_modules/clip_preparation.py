@@ -1,12 +1,9 @@
 """One clip, from media files to its cache file: what a preparation worker does."""
 
 import hashlib
-import json
-import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,72 +21,12 @@ from data_modules.face_crop import (
     resized,
 )
 from data_modules.layouts import FoundClip
+from data_modules.preparation_settings import PreparationSettings
 from data_modules.speech_track import SPEECH_RATE, SpeechTrack, decode_speech, speech_start
 from s2v.errors import InputError
 
 _MOST_BYTES = 3 * 2**29
 """Of a clip's frames: 1.5 GiB, five minutes at 256 x 256."""
-
-
-@dataclass(frozen=True)
-class PreparationSettings:
-    """What decides the bytes of a cache file; with others every clip must be made anew."""
-
-    size: int = 128
-    """Frames are size x size pixels."""
-    fps: int = 25
-    crop: str = "none"
-    """none, center: the largest central square (all of a square video); face: one box round the face."""
-    detector: str = ""
-    """YuNet's .onnx file; empty: OpenCV's Haar cascade."""
-    min_seconds: float = 1.0
-    max_seconds: float = 600.0
-    """Longer videos are refused: they want cutting into clips first."""
-    max_av_difference: float = 0.5
-    """Seconds by which sound and picture may differ in extent before the clip is refused."""
-    jpeg_quality: int = 0
-    """Frames are stored as JPEG of this quality, 1 to 100; 0: as pixels."""
-    detector_sha256: str = ""
-    """Of the detector's file: what the cache knows it by, wherever it lies."""
-
-    def as_stored(self) -> dict[str, Any]:
-        """What the cache keeps of them; caches made before there was a JPEG cache stay valid."""
-        settings = asdict(self)
-        settings["detector"] = settings.pop("detector_sha256") or self.detector
-        if not self.jpeg_quality:
-            del settings["jpeg_quality"]
-        return settings
-
-    def key(self) -> str:
-        return json.dumps(self.as_stored(), sort_keys=True)
-
-    @classmethod
-    def of_key(cls, key: str) -> "PreparationSettings":
-        """What `key` came from; settings that another version had are left out."""
-        stored, known = json.loads(key), {field.name for field in fields(cls)}
-        if re.fullmatch("[0-9a-f]{64}", stored.get("detector", "")):
-            stored["detector_sha256"] = stored["detector"]
-        return cls(**{name: value for name, value in stored.items() if name in known})
-
-    def unlike(self, other: "PreparationSettings") -> str:
-        """Those that `other` has otherwise, as options of `s2v prepare`."""
-        others = other._as_options()
-        return " ".join(option for option in self._as_options() if option not in others)
-
-    def _as_options(self) -> list[str]:
-        plain = {
-            name: value
-            for name, value in asdict(self).items()
-            if name not in ("detector", "detector_sha256", "jpeg_quality")
-        }
-        detector = f"(SHA-256 {self.detector_sha256[:12]})" if self.detector_sha256 else self.detector
-        return [
-            *(f"--{name.replace('_', '-')} {value}" for name, value in plain.items()),
-            f"--detector {detector}" if detector else "no --detector",
-            f"--cache-format jpeg --jpeg-quality {self.jpeg_quality}"
-            if self.jpeg_quality
-            else "--cache-format raw",
-        ]
 
 
 def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: PreparationSettings) -> ManifestRow:

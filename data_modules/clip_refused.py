@@ -20,3 +20,33 @@ def refused_row(clip: FoundClip, reason: str = "") -> ManifestRow:
         sentence=clip.sentence,
         official_split=clip.official_split,
     )
+
+
+def kind_of_reason(reason: str) -> str:
+    """A reason without its particulars, to count by."""
+    for kind in (
+        "no consent",
+        "no audio track",
+        "no video stream",
+        "zero-byte",
+        "silent",
+        "too short",
+        "too long",
+        "too large",
+        "truncated",
+        "damaged",
+        "no face",
+        "audio and video differ",
+        "no answer",
+        "Git-LFS pointer",
+        "cannot be opened",
+        "cannot be decoded",
+        "cannot be read",
+        "decoder failed",
+        "no file",
+        "no regular file",
+        "decodes",
+    ):
+        if kind in reason:
+            return kind
+    return reason.split(":")[0]

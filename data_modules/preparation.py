@@ -13,25 +13,20 @@ import joblib
 
 from data_modules.clip_cache import cache_file_of, read_clip
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
-from data_modules.clip_preparation import PreparationSettings
-from data_modules.clip_refused import refused_row
+from data_modules.clip_refused import kind_of_reason, refused_row
 from data_modules.consent import answer_of, read_consent
 from data_modules.dask_cluster import workplace
-from data_modules.face_crop import load_detector
 from data_modules.gender import find_genders
 from data_modules.layouts import FoundClip, find_clips
 from data_modules.preparation_job import PreparationJob, close_children, prepare_in_child
 from data_modules.preparation_progress import PreparationProgress
 from data_modules.preparation_records import RECORDS_FOLDER, Record, read_records, still_true, thrown_away
-from data_modules.speech_track import SPEECH_RATE
+from data_modules.preparation_settings import PreparationSettings, checked_settings
 from data_modules.unfinished import being_filled
 from s2v.errors import InputError
-from s2v.files.file_hash import sha256_of_file
 from s2v.files.whole_file import remove_partial_files
 
 _SECONDS_BETWEEN_MANIFESTS = 30.0
-_LONGEST_LIMIT = 1e6
-"""Seconds: eleven days; poll(2) takes no more than twice as many."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,7 @@ def prepare(
         )
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
-    settings = _checked_settings(
+    settings = checked_settings(
         size, fps, crop, detector, min_seconds, max_seconds, max_av_difference, jpeg_quality, time_limit
     )
     answers = _answers(consent, without_consent, cache)
@@ -239,87 +234,6 @@ def _run(
             warnings.simplefilter("ignore")  # joblib counts aloud what is left when a run is stopped
             replies.close()
         _write(cache, done, said)
-
-
-def kind_of_reason(reason: str) -> str:
-    """A reason without its particulars, to count by."""
-    for kind in (
-        "no consent",
-        "no audio track",
-        "no video stream",
-        "zero-byte",
-        "silent",
-        "too short",
-        "too long",
-        "too large",
-        "truncated",
-        "damaged",
-        "no face",
-        "audio and video differ",
-        "no answer",
-        "Git-LFS pointer",
-        "cannot be opened",
-        "cannot be decoded",
-        "cannot be read",
-        "decoder failed",
-        "no file",
-        "no regular file",
-        "decodes",
-    ):
-        if kind in reason:
-            return kind
-    return reason.split(":")[0]
-
-
-def _checked_settings(
-    size: int,
-    fps: int,
-    crop: str,
-    detector: Path | None,
-    min_seconds: float,
-    max_seconds: float,
-    max_av_difference: float,
-    jpeg_quality: int,
-    time_limit: float,
-) -> PreparationSettings:
-    if not 8 <= size <= 2048:
-        raise InputError(f"a frame size of 8 to 2048 pixels was expected, {size} came")
-    if fps < 1 or SPEECH_RATE % fps:
-        raise InputError(
-            f"fps must divide {SPEECH_RATE} (20, 25, 32, 40, 50), so that a frame is a whole number "
-            f"of speech samples; {fps} came"
-        )
-    if crop not in ("none", "center", "face"):
-        raise InputError(f"crop {crop!r} is unknown: none, center or face was expected")
-    if detector is not None and crop != "face":
-        raise InputError(f"a detector is only used with crop face, not with crop {crop}")
-    if not 0 <= min_seconds <= max_seconds:
-        raise InputError(
-            f"--min-seconds {min_seconds:g} --max-seconds {max_seconds:g}: 0 or more was expected, and the second "
-            "no smaller than the first"
-        )
-    if not max_av_difference >= 0:
-        raise InputError(f"--max-av-difference: 0 seconds or more was expected, {max_av_difference:g} came")
-    if not 0 < time_limit <= _LONGEST_LIMIT:
-        raise InputError(
-            f"--time-limit: more than 0 and at most {_LONGEST_LIMIT:,.0f} seconds was expected, {time_limit:g} came"
-        )
-    if not 0 <= jpeg_quality <= 100:
-        raise InputError(f"a JPEG quality of 1 to 100 was expected, {jpeg_quality} came")
-    weights = str(Path(detector).absolute()) if detector is not None else ""
-    if crop == "face":
-        load_detector(weights)
-    return PreparationSettings(
-        size,
-        fps,
-        crop,
-        weights,
-        min_seconds,
-        max_seconds,
-        max_av_difference,
-        jpeg_quality,
-        sha256_of_file(weights) if weights else "",
-    )
 
 
 def _make_writable(cache: Path) -> None:

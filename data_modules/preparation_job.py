@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data_modules.clip_preparation import PreparationSettings
 from data_modules.clip_refused import refused_row
 from data_modules.layouts import FoundClip
 from data_modules.preparation_records import RECORDS_FOLDER, append_record, record_of
+from data_modules.preparation_settings import PreparationSettings
 from data_modules.timed_worker import TimedWorker, WorkerDied, WorkerTimeout
 
 

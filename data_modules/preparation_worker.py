@@ -20,8 +20,9 @@ def main(journal_dir: Path) -> None:
     """Serves requests {clip, root, cache_dir, settings}; answers {record} or {fatal}."""
     import cv2
 
-    from data_modules.clip_preparation import PreparationSettings, prepare_clip
+    from data_modules.clip_preparation import prepare_clip
     from data_modules.clip_refused import refused_row
+    from data_modules.preparation_settings import PreparationSettings
 
     cv2.setNumThreads(1)
     _limit_memory()

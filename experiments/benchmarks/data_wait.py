@@ -29,7 +29,7 @@ from training_step import WINDOW, composer
 
 from data_modules.clip_cache import cache_file_of, write_clip
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, write_manifest
-from data_modules.clip_preparation import PreparationSettings
+from data_modules.preparation_settings import PreparationSettings
 from data_modules.voxceleb2 import VoxCeleb2
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.modules.composer import ComposerModule

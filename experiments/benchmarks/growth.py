@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_modules.clip_manifest import MANIFEST_NAME, read_manifest, write_manifest
-from data_modules.clip_preparation import PreparationSettings
 from data_modules.layouts import find_clips
 from data_modules.preparation import prepare
 from data_modules.preparation_records import RECORDS_FOLDER, append_record, record_of
+from data_modules.preparation_settings import PreparationSettings
 from data_modules.splits import make_split
 from data_modules.synthetic.corpus import write_corpus
 from data_modules.voxceleb2 import VoxCeleb2

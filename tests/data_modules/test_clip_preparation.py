@@ -10,10 +10,11 @@ import pytest
 from data_modules import clip_preparation
 from data_modules.clip_cache import read_clip, read_header
 from data_modules.clip_manifest import ManifestRow
-from data_modules.clip_preparation import PreparationSettings, common_part, prepare_clip
+from data_modules.clip_preparation import common_part, prepare_clip
 from data_modules.decode import VideoTrack
 from data_modules.layouts import FoundClip
 from data_modules.preparation_records import record_of, sources_of, still_true
+from data_modules.preparation_settings import PreparationSettings
 from data_modules.speech_track import SpeechTrack
 from tests.data_modules.media import number_of, shades, tone, write_clip, write_media
 
@@ -127,16 +128,6 @@ def test_what_no_worker_has_room_for_is_refused(tmp_path: Path, monkeypatch: pyt
     row = prepared(write_clip(tmp_path / "a.mp4", 2.0))
     assert not row.ok and f"too large: 2 s of {size} x {size} pixels are 0.0 GiB" in row.reason
     assert prepared(write_clip(tmp_path / "b.mp4", 1.9)).ok
-
-
-def test_a_detector_is_known_by_its_content() -> None:
-    here, there, other = (
-        replace(SETTINGS, crop="face", detector=path, detector_sha256=digest * 32)
-        for path, digest in (("/a/yunet.onnx", "ab"), ("/b/yunet.onnx", "ab"), ("/a/yunet.onnx", "cd"))
-    )
-    assert here.key() == there.key() != other.key() and "/a" not in here.key()
-    assert PreparationSettings.of_key(here.key()).unlike(there) == ""
-    assert PreparationSettings.of_key(here.key()).unlike(other) == "--detector (SHA-256 abababababab)"
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> None:

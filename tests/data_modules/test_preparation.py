@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 
 from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import ManifestRow, read_manifest
-from data_modules.clip_preparation import PreparationSettings
 from data_modules.preparation import PreparationSummary, prepare
+from data_modules.preparation_settings import PreparationSettings
 from s2v.errors import InputError
 from tests.data_modules.media import shades, tone, write_clip, write_media, write_speakers
 
@@ -270,18 +270,9 @@ def test_wrong_arguments(tmp_path: Path) -> None:
     root = write_speakers(tmp_path / "corpus", 1)
     for words, arguments in {
         "fps must divide 16000": {"fps": 30},
-        "8 to 2048": {"size": 4},
-        "crop 'nose' is unknown": {"crop": "nose"},
-        "--min-seconds 5 --max-seconds 2: 0 or more": {"min_seconds": 5.0, "max_seconds": 2.0},
-        "--min-seconds nan": {"min_seconds": float("nan")},
-        "--max-av-difference: 0 seconds or more was expected, nan": {"max_av_difference": float("nan")},
-        "--max-av-difference: 0 seconds or more was expected, -1": {"max_av_difference": -1.0},
-        "--time-limit: more than 0 and at most 1,000,000 seconds was expected, 0 ": {"time_limit": 0.0},
-        "--time-limit: .* nan came": {"time_limit": float("nan")},
-        "--workers must be at least 1, got 0": {"workers": 0},
         "--time-limit: .* inf came": {"time_limit": float("inf")},
+        "--workers must be at least 1, got 0": {"workers": 0},
         "no face detector at": {"crop": "face", "detector": tmp_path / "none.onnx"},
-        "only used with crop face": {"detector": tmp_path / "none.onnx"},
     }.items():
         with pytest.raises(InputError, match=words):
             run(root, tmp_path / "cache", **arguments)

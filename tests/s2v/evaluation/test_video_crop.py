@@ -11,10 +11,11 @@ import torch
 
 from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import read_manifest
-from data_modules.clip_preparation import PreparationSettings, prepare_clip
+from data_modules.clip_preparation import prepare_clip
 from data_modules.face_crop import CropBox, FaceDetector
 from data_modules.layouts import FoundClip
 from data_modules.preparation import prepare
+from data_modules.preparation_settings import PreparationSettings
 from s2v.cli import main
 from s2v.evaluation.clip_rows import TestClip
 from s2v.evaluation.video_crop import VideoCrop
