@@ -47,8 +47,8 @@ def run_table1(args: argparse.Namespace) -> int:
         InputError: the config is wrong, a checkpoint is missing, or the systems were not tested alike.
     """
     from s2v.evaluation.kept_clip import compare_systems
-    from s2v.evaluation.table1 import read_table
     from s2v.evaluation.table1_config import read_plan
+    from s2v.evaluation.table1_reports import read_table
 
     check_one_process()
     plan = read_plan(args.config)

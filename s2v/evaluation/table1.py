@@ -1,49 +1,27 @@
 """Reports of several systems on the same clips, as one table beside the paper's."""
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2v.errors import InputError
 from s2v.evaluation.clip_rows import CALIBRATION
 from s2v.evaluation.definitions import WITHOUT_PADDING, is_without_padding
 from s2v.evaluation.markdown_text import table_lines
-from s2v.evaluation.paired_difference import (
-    ClipScores,
-    PairedDifferences,
-    clip_scores,
-    first_system,
-    paired_differences,
-)
+from s2v.evaluation.paired_difference import PairedDifferences
 from s2v.evaluation.paired_table import paired_csv, paired_markdown
 from s2v.evaluation.paper_table import METRICS as PAPER_METRICS
 from s2v.evaluation.paper_table import gap_closed, paper_value
 from s2v.evaluation.report_rows import estimate_cell
 from s2v.evaluation.retrieval import gender_note
-from s2v.evaluation.summary import CLIP_METRICS, METRICS, averages_note, own_metrics
+from s2v.evaluation.summary import METRICS, averages_note, own_metrics
 from s2v.files.spreadsheet_cell import csv_text
 from s2v.files.whole_file import write_whole_file
 from s2v.metrics.regional_quality import METRICS as PIXEL_METRICS
 from s2v.metrics.regional_quality import SIZES
 
-SHARED = ("clip_list_sha256", "dataset", "split", "crop")
-"""What must be the same in all reports of a table, as the judges must."""
-
-BOOTSTRAP = {"bootstrap_resamples": 1000, "seed": 0}
-"""Keys of a report's meta, and what reports of older versions had."""
-
 SMALL = SIZES[1]
 """What metrics at 128 x 96 end in: where systems' pictures differ in size, they stand in one table by these."""
-
-AT_OWN_SIZE = {
-    *(name for name in PIXEL_METRICS if not name.endswith(SMALL)),
-    "lpips",
-    "sharpness",
-    "motion",
-}
-"""What compares pixels as they are: for systems of one size only."""
 
 BY_SPEAKER = (
     "ssim",
@@ -64,6 +42,7 @@ BY_SPEAKER = (
 """Metrics of the table that weights speakers alike, and of that of paired differences."""
 
 PAIRED_FILE = "table1_paired.csv"
+_PAPER_HEADS = ("SSIM", "PSNR", "confidence")
 
 
 @dataclass
@@ -74,7 +53,8 @@ class Table1:
         dataset: key into `paper_table.PAPER`, or None where the paper has no such data set.
         systems: name -> the report's estimates, `scored` and `total`; the calibration rows come last.
         meta: name of a tested system -> its report's meta.
-        sizes_differ: pictures of the systems are not of one size; `systems` then have nothing of `AT_OWN_SIZE`.
+        sizes_differ: pictures of the systems are not of one size; `systems` then have nothing that compares
+            pixels as they are.
         paired: one system minus each other on the same clips; None without such.
     """
 
@@ -252,100 +232,6 @@ class Table1:
             note = f"; {checkpoint['note']}" if "note" in checkpoint else ""
             notes.append(f"* {name}: {checkpoint['file']}, sha256 {checkpoint['sha256'][:12]}{note}")
         return notes
-
-
-def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
-    """Put reports together.
-
-    Args:
-        reports: name of a system -> its report.json. What follows a comma in a name tells two of one system apart:
-            "speech2video, CPC alone".
-        dataset: see `Table1`.
-
-    Raises:
-        InputError: a report is of another system, other clips or judges than the first; or of another size, and
-            there is one without metrics at 128 x 96.
-    """
-    systems: dict[str, dict[str, Any]] = {}
-    calibration: dict[str, dict[str, Any]] = {}
-    meta: dict[str, dict[str, Any]] = {}
-    clips: dict[str, ClipScores] = {}
-    for name, path in reports.items():
-        content = json.loads(path.read_text(encoding="utf-8"))
-        system = name.partition(",")[0]
-        if system not in content["systems"]:
-            tested = ", ".join(n for n in content["systems"] if n not in CALIBRATION)
-            raise InputError(
-                f"{path} is the report of {tested}, expected {system}: is it another's checkpoint?"
-            )
-        systems[name], meta[name] = content["systems"][system], content["meta"]
-        metrics = (*CLIP_METRICS, *own_metrics(meta[name]))
-        clips[name] = clip_scores(content.get("clips"), system, metrics)
-        calibration = calibration or {n: v for n, v in content["systems"].items() if n in CALIBRATION}
-        first = next(iter(meta))
-        for key in SHARED:
-            if meta[name].get(key) != meta[first].get(key):
-                raise _not_alike(name, first, key, meta, "give both the same data settings")
-        if _judges(meta[name]) != _judges(meta[first]):
-            raise InputError(
-                f"{name} and {first} were judged by other networks: give both the same report config"
-            )
-        if _without_padding(meta[name]) != _without_padding(meta[first]):
-            older, newer = (first, name) if _without_padding(meta[name]) else (name, first)
-            raise InputError(
-                f"lips of {older} were compared with zeros beyond a clip's ends, those of {newer} were not: test "
-                f"{older} again, its report is an older version's"
-            )
-        if (meta[name].get("own_metrics") or {}) != (meta[first].get("own_metrics") or {}):
-            raise InputError(
-                f"{name} and {first} have other metrics of one's own: give both the same report config"
-            )
-    sizes = {name: found.get("image_size") for name, found in meta.items()}
-    other = next((name for name in sizes if sizes[name] != sizes[first]), None)
-    if other is None:
-        return Table1(dataset, systems | calibration, meta, paired=_paired(clips, meta, ()))
-    for name, values in systems.items():
-        if any(values.get(f"{metric}{SMALL}") is None for metric in ("ssim", "psnr")):
-            mend = (
-                f"give both the same data settings, or test {name} again: its report has nothing at 128 x 96"
-            )
-            raise _not_alike(other, first, "image_size", meta, mend)
-    own = meta[first].get("own_metrics") or {}
-    at_own_size = AT_OWN_SIZE | {metric for metric, about in own.items() if about["same_shape"]}
-    alike = {
-        name: {metric: value for metric, value in values.items() if metric not in at_own_size}
-        for name, values in (systems | calibration).items()
-    }
-    return Table1(dataset, alike, meta, sizes_differ=True, paired=_paired(clips, meta, at_own_size))
-
-
-def _paired(
-    clips: dict[str, ClipScores], meta: dict[str, dict[str, Any]], without: Collection[str]
-) -> PairedDifferences | None:
-    """By the reports' own bootstrap; None where no two systems were measured on one clip."""
-    first = first_system(clips)
-    better = CLIP_METRICS | own_metrics(meta[first])
-    compared = {metric: where for metric, where in better.items() if metric not in without}
-    resamples, seed = (meta[first].get(key, default) for key, default in BOOTSTRAP.items())
-    found = paired_differences(clips, first, compared, resamples, seed)
-    return found if found.minus else None
-
-
-def _not_alike(name: str, first: str, key: str, meta: dict[str, dict[str, Any]], mend: str) -> InputError:
-    return InputError(
-        f"{name} and {first} were not tested alike: {key} is {meta[name].get(key)} and {meta[first].get(key)}; {mend}"
-    )
-
-
-def _judges(meta: dict[str, Any]) -> dict[str, str | None]:
-    return {name: judge and judge["sha256"] for name, judge in (meta.get("judges") or {}).items()}
-
-
-def _without_padding(meta: dict[str, Any]) -> bool:
-    return is_without_padding((meta.get("judges") or {}).get("sync"))
-
-
-_PAPER_HEADS = ("SSIM", "PSNR", "confidence")
 
 
 def _titled(name: str) -> str:

@@ -29,7 +29,7 @@ from s2v.evaluation.held_pictures import HeldPictures
 from s2v.evaluation.own_metrics import OwnMetrics
 from s2v.evaluation.protocol import Protocol
 from s2v.evaluation.scoring import Scoring
-from s2v.evaluation.table1 import read_table
+from s2v.evaluation.table1_reports import read_table
 from s2v.reporting.report_page import report_page
 from s2v.reporting.run_folder import Run, read_report
 from tests.s2v.evaluation.brightness_metrics import (

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from s2v.errors import InputError
 from s2v.evaluation.paper_table import PAPER, gap_closed, paper_value
 from s2v.evaluation.summary import averages_note
-from s2v.evaluation.table1 import read_table
+from s2v.evaluation.table1_reports import read_table
 
 
 def report(path: Path, system: str, ssim: float, **meta: Any) -> Path:
@@ -109,38 +108,6 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     assert content["systems"]["SDFA"]["paper"]["psnr"] == 23.568
 
 
-@pytest.mark.parametrize(
-    ("other", "words"),
-    [
-        ({"clip_list_sha256": "xyz"}, "not tested alike: clip_list_sha256 is xyz and abc"),
-        ({"image_size": "64 x 64"}, "not tested alike: image_size"),
-        ({"judges": {"sync": None, "identity": None}}, "judged by other networks"),
-    ],
-)
-def test_what_was_not_tested_alike_is_refused(tmp_path: Path, other: dict[str, Any], words: str) -> None:
-    first = report(tmp_path / "a.json", "SDFA", 0.7)
-    second = report(tmp_path / "b.json", "speech2video", 0.6, **other)
-    with pytest.raises(InputError, match=words):
-        read_table({"SDFA": first, "speech2video": second}, None)
-
-
-def test_lips_compared_with_zeros_stand_beside_no_others(tmp_path: Path) -> None:
-    """A report from before judges said so was padded."""
-    judge = {"file": "sync.ckpt", "sha256": "1", "origin": "trained here"}
-    older = report(tmp_path / "a.json", "SDFA", 0.7, judges={"sync": judge})
-    zeros = report(tmp_path / "b.json", "speech2video", 0.6, judges={"sync": judge | {"padding": "zeros"}})
-    assert "length 1" not in read_table({"SDFA": older, "speech2video": zeros}, None).as_markdown()
-    ours = report(tmp_path / "c.json", "speech2video", 0.6, judges={"sync": judge | {"padding": "none"}})
-    for files in ({"SDFA": older, "speech2video": ours}, {"speech2video": ours, "SDFA": older}):
-        with pytest.raises(InputError, match="test SDFA again"):
-            read_table(files, None)
-    text = read_table({"speech2video": ours}, None).as_markdown()
-    assert (
-        "* sync judge: sync.ckpt, trained here; without padding: this judge's embeddings have length 1"
-        in text
-    )
-
-
 def sized_report(path: Path, system: str, size: str, own: float, small: float) -> Path:
     """A report of pictures of `size`, with SSIM and PSNR as they are (`own`) and at 128 x 96 (`small`)."""
     report(path, system, own, image_size=size)
@@ -201,13 +168,6 @@ def test_systems_of_one_size_are_compared_as_they_are(tmp_path: Path) -> None:
     assert "| ssim_128x96 | 0.875 | 0.875 | 1.000 |" in text and "| motion | 0.200 | 0.200 | 1.000 |" in text
 
 
-def test_a_report_without_the_small_size_is_named(tmp_path: Path) -> None:
-    first = sized_report(tmp_path / "a.json", "SDFA", "96 x 128", 0.1, 0.75)
-    second = report(tmp_path / "b.json", "speech2video", 0.6, image_size="128 x 128")
-    with pytest.raises(InputError, match=r"image_size is 128 x 128 and 96 x 128; .* test speech2video again"):
-        read_table({"SDFA": first, "speech2video": second}, None)
-
-
 def test_two_of_one_system_stand_in_one_table(tmp_path: Path) -> None:
     names = {"speech2video, CPC alone": 0.6, "speech2video": 0.7, "SDFA": 0.8, "S2F+SDFA": 0.3}
     files = {
@@ -217,11 +177,6 @@ def test_two_of_one_system_stand_in_one_table(tmp_path: Path) -> None:
     table = read_table(files, None)
     assert {name: table.systems[name]["ssim"]["mean"] for name in names} == names
     assert table.ssim_gap_closed() == pytest.approx(0.8)
-
-
-def test_the_report_of_another_system_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is the report of SDFA, expected speech2video"):
-        read_table({"speech2video": report(tmp_path / "a.json", "SDFA", 0.7)}, None)
 
 
 def with_clips(path: Path, system: str, ssims: dict[str, float], **values: float) -> None:
