@@ -1,4 +1,6 @@
-"""The one exception meant for the person who typed the command, and how its message quotes others."""
+"""What is said to the person who typed the command: the one exception meant for them, and warnings."""
+
+import sys
 
 
 class InputError(ValueError):
@@ -11,3 +13,8 @@ class InputError(ValueError):
 def one_line(error: BaseException, most: int | None = None) -> str:
     """What an exception says, in one line, of at most so many letters."""
     return " ".join(str(error).split())[:most]
+
+
+def warn(text: str) -> None:
+    """A line on standard error, beside what the command prints."""
+    print(f"s2v: warning: {text}", file=sys.stderr)

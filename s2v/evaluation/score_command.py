@@ -1,18 +1,19 @@
 """`s2v score`: any system's videos against the real ones, by the same protocol as `s2v test`."""
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from s2v.errors import InputError
+from s2v.errors import InputError, warn
 from s2v.files.whole_file import check_can_be_made
 from s2v.weight_files.face_kinds import FACE_SOURCES
 
 if TYPE_CHECKING:
     from s2v.evaluation.report import Report
+    from s2v.evaluation.scoring import Scoring
+    from s2v.evaluation.scoring_job import ScoringJob
     from s2v.evaluation.video_crop import VideoCrop
     from s2v.evaluation.video_pairs import VideoPair
 
@@ -166,36 +167,19 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_score(args: argparse.Namespace) -> int:
     """Scores, writes the report, prints table and summary; 0 if anything was scored, otherwise 2."""
-    from dataclasses import replace
-
     import torch
     from rich.console import Console
-    from rich.progress import track
 
-    from data_modules.gender import find_genders
-    from s2v.evaluation.held_pictures import HeldPictures
-    from s2v.evaluation.parallel_scoring import score_in_parallel
-    from s2v.evaluation.report_rows import reason_lines
     from s2v.evaluation.scoring import Scoring
     from s2v.evaluation.scoring_job import ScoringJob
-    from s2v.evaluation.video_pairs import find_pairs, read_pair, real_frames
+    from s2v.evaluation.stated_maker import check_maker, teachers_of
     from s2v.files.file_hash import sha256_of_file
 
-    if empty := [name.replace("_", "-") for name in FILES if getattr(args, name) == ""]:
-        raise InputError(f"--{empty[0]} is empty: give a file, or leave the option out")
-    crop = _crop(args)
-    if args.workers is not None and args.workers < 1:
-        raise InputError(f"--workers must be at least 1, got {args.workers}")
-    if args.trim < 0:
-        raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
-    if args.bootstrap < 0:
-        raise InputError(f"--bootstrap must be 0 resamples or more, got {args.bootstrap}")
+    crop = _checked_crop(args)
     with _using(args.device):  # also where no judge needs one: the report names it
         torch.empty(0, device=args.device)
     check_can_be_made(args.output, "--output")
-    pairs = find_pairs(args.real, args.generated)
-    genders = find_genders(args.real)
-    pairs = [replace(pair, gender=pair.gender or genders.get(pair.speaker, "")) for pair in pairs]
+    pairs = _pairs(args)
     job = ScoringJob(
         args.system,
         args.identity_judge,
@@ -214,32 +198,12 @@ def run_score(args: argparse.Namespace) -> int:
     protocol = job.protocol()
     with _using(args.device):
         protocol.move_to(args.device)
-    teachers = _teachers(args.checkpoint, args.teacher)
+    teachers = teachers_of(args.checkpoint, args.teacher)
     checkpoint = args.checkpoint and {"file": args.checkpoint, "sha256": sha256_of_file(args.checkpoint)}
     if checkpoint:
-        _check_maker(**checkpoint, pairs=pairs)
+        check_maker(**checkpoint, pairs=pairs)
     scoring = Scoring(protocol, bootstrap=args.bootstrap)
-    errors = Console(stderr=True)
-    hidden = not errors.is_terminal
-
-    def watch(items: "Iterable[Item]", what: str) -> "Iterable[Item]":
-        return track(items, what, total=len(pairs), console=errors, disable=hidden)
-
-    if args.workers is not None or args.dask:
-        score_in_parallel(scoring, pairs, job, args.workers or 1, args.dask, watch)
-    else:
-        held = HeldPictures()
-        for pair in watch(pairs, "looking through the real videos"):
-            frames = real_frames(pair, crop)
-            if frames is not None:
-                held.add(pair.clip_id, pair.speaker, frames)
-        protocol.hold(held)
-        for pair in watch(pairs, "scoring"):
-            clip = read_pair(pair, job.own_sound, crop)
-            if isinstance(clip, str):
-                scoring.refuse(pair.clip_id, pair.speaker, clip)
-            else:
-                scoring.add(clip)
+    _measure(scoring, pairs, job, args)
     meta = {
         "dataset": str(args.real),
         "split": "all pairs of names",
@@ -256,6 +220,80 @@ def run_score(args: argparse.Namespace) -> int:
     assert report is not None  # find_pairs gives at least one
     _write(report, args.output)
     Console().print(report.rich_table())
+    measured = _tell(report, args)
+    if scoring.oblong:
+        sizes = ", ".join(f"{width} x {height}" for width, height in sorted(scoring.oblong))
+        warn(
+            f"pictures are not square ({sizes}): SyncNet and the face judges see them squashed; where they are whole "
+            "pictures, score with --crop face"
+        )
+    return 0 if measured else NOTHING_SCORED
+
+
+def _checked_crop(args: argparse.Namespace) -> "VideoCrop | None":
+    """What of the options can be checked before a file is opened, and the crop that they ask for."""
+    if empty := [name.replace("_", "-") for name in FILES if getattr(args, name) == ""]:
+        raise InputError(f"--{empty[0]} is empty: give a file, or leave the option out")
+    crop = _crop(args)
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"--workers must be at least 1, got {args.workers}")
+    if args.trim < 0:
+        raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
+    if args.bootstrap < 0:
+        raise InputError(f"--bootstrap must be 0 resamples or more, got {args.bootstrap}")
+    return crop
+
+
+def _pairs(args: argparse.Namespace) -> "list[VideoPair]":
+    """Real and generated videos of one name, with the speakers' genders where the corpus has a table of them."""
+    from dataclasses import replace
+
+    from data_modules.gender import find_genders
+    from s2v.evaluation.video_pairs import find_pairs
+
+    pairs = find_pairs(args.real, args.generated)
+    genders = find_genders(args.real)
+    return [replace(pair, gender=pair.gender or genders.get(pair.speaker, "")) for pair in pairs]
+
+
+def _measure(
+    scoring: "Scoring", pairs: "list[VideoPair]", job: "ScoringJob", args: argparse.Namespace
+) -> None:
+    """Every pair, in this process or in others; with a bar where there is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from s2v.evaluation.held_pictures import HeldPictures
+    from s2v.evaluation.parallel_scoring import score_in_parallel
+    from s2v.evaluation.video_pairs import read_pair, real_frames
+
+    errors = Console(stderr=True)
+    hidden = not errors.is_terminal
+
+    def watch(items: "Iterable[Item]", what: str) -> "Iterable[Item]":
+        return track(items, what, total=len(pairs), console=errors, disable=hidden)
+
+    if args.workers is not None or args.dask:
+        score_in_parallel(scoring, pairs, job, args.workers or 1, args.dask, watch)
+        return
+    held = HeldPictures()
+    for pair in watch(pairs, "looking through the real videos"):
+        frames = real_frames(pair, job.crop)
+        if frames is not None:
+            held.add(pair.clip_id, pair.speaker, frames)
+    scoring.protocol.hold(held)
+    for pair in watch(pairs, "scoring"):
+        clip = read_pair(pair, job.own_sound, job.crop)
+        if isinstance(clip, str):
+            scoring.refuse(pair.clip_id, pair.speaker, clip)
+        else:
+            scoring.add(clip)
+
+
+def _tell(report: "Report", args: argparse.Namespace) -> int:
+    """How many clips were scored, and why others were not; returns how many were, in full or in part."""
+    from s2v.evaluation.report_rows import reason_lines
+
     ours = report.systems[args.system]
     measured = sum(row.measured for row in report.rows if row.system == args.system)
     print(
@@ -269,13 +307,7 @@ def run_score(args: argparse.Namespace) -> int:
         print(
             "  pixels are compared frame by frame: --resize compares at the real size, --trim up to the shorter end"
         )
-    if scoring.oblong:
-        sizes = ", ".join(f"{width} x {height}" for width, height in sorted(scoring.oblong))
-        _warn(
-            f"pictures are not square ({sizes}): SyncNet and the face judges see them squashed; where they are whole "
-            "pictures, score with --crop face"
-        )
-    return 0 if measured else NOTHING_SCORED
+    return measured
 
 
 def _crop(args: argparse.Namespace) -> "VideoCrop | None":
@@ -309,57 +341,3 @@ def _using(device: str) -> Iterator[None]:
         yield
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {device}: {str(error).splitlines()[0]}") from error
-
-
-def _teachers(checkpoint: str | None, stated: list[str]) -> set[str] | None:
-    """Hashes of what the system learned from; None where neither option says it.
-
-    Raises:
-        InputError: a file is missing, or the checkpoint is empty, a web page or a Git-LFS pointer.
-    """
-    from s2v.evaluation.provenance import arguments_of_training, files_trained_with
-    from s2v.files.file_hash import sha256_of_file
-    from s2v.weight_files.weight_file import checked_weight_file
-
-    for path in (*stated, *filter(None, [checkpoint])):
-        if not Path(path).is_file():
-            raise InputError(f"no file at {path}: --checkpoint and --teacher name what made the videos")
-    found = {sha256_of_file(path) for path in stated}
-    if checkpoint is None:
-        return found or None
-    arguments = arguments_of_training(str(checked_weight_file(checkpoint)))
-    if arguments is None and not stated:
-        _warn(
-            f"{checkpoint} does not say what it learned from, as a checkpoint of `s2v fit` does: name it with "
-            "--teacher, or the report can't tell whether a judge was a teacher"
-        )
-        return None
-    taught = files_trained_with(arguments or {})
-    if taught is None:
-        _warn(
-            f"a file that {checkpoint} learned from is gone or can't be read: the report can't tell whether a judge "
-            "was a teacher"
-        )
-        return None
-    return found | taught | {sha256_of_file(checkpoint)}
-
-
-def _check_maker(file: str, sha256: str, pairs: "list[VideoPair]") -> None:
-    """No video may be, by its sidecar, of another checkpoint than `file`; what has no sidecar is believed.
-
-    Raises:
-        InputError: naming the first that is.
-    """
-    from s2v.generation.sidecar import model_of, sidecar_of
-
-    videos = [pair.generated for pair in pairs if pair.generated is not None]
-    others = [video for video in videos if model_of(video) not in (None, sha256)]
-    if others:
-        raise InputError(
-            f"{len(others)} of {len(videos)} videos were made by another checkpoint than {file}, as "
-            f"{sidecar_of(others[0])} says: name that one with --checkpoint, or leave the option out"
-        )
-
-
-def _warn(text: str) -> None:
-    print(f"s2v: warning: {text}", file=sys.stderr)

@@ -6,12 +6,11 @@ import argparse
 import itertools
 import json
 import secrets
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from s2v.errors import InputError
+from s2v.errors import InputError, warn
 from s2v.files.held_folder import held_folder
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def mend_journal(journal: Path) -> None:
         lines = stream.readlines()
         if lines and not lines[-1].endswith(b"\n"):
             stream.truncate(sum(map(len, lines[:-1])))
-            print(f"s2v: warning: {journal}: its last line was cut short, and is left out", file=sys.stderr)
+            warn(f"{journal}: its last line was cut short, and is left out")
 
 
 def open_study(sweep: SweepFile, output: Path) -> optuna.Study:
