@@ -12,8 +12,7 @@ from s2v.face_regions import RowRegion
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
 from s2v.models.sdfa import SDFA
-from s2v.models.sdfa_discriminators import SYNC_FRAMES, snippet
-from s2v.models.sdfa_speech import frame_windows
+from s2v.models.sdfa_discriminators import snippet
 from s2v.models.voice_encoder import VoiceEncoder
 from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
@@ -21,6 +20,7 @@ from s2v.modules.composer_checks import check_batch_size, check_frame_rate, chec
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.hyperparameters import from_plain
 from s2v.modules.number_check import check_at_least_one, check_not_negative
+from s2v.modules.speech_pairs import SpeechPairs, check_consecutive, draw_pairs, frame_numbers
 
 
 @dataclass
@@ -235,7 +235,7 @@ class SDFAModule(AdversarialModule):
             check_consecutive(numbers)
         real, still = (normalise(self.fitted(pictures)) for pictures in (batch["frames"], batch["still"]))
         fake = self.generator(batch["speech"], self.who(batch), numbers)
-        pairs = self.draw_pairs(batch["speech"], numbers) if self.weights.sync else None
+        pairs = draw_pairs(batch["speech"], numbers) if self.weights.sync else None
         completes_step, ends_epoch = self._place_of_batch()
 
         real_scores = self.score(real, still, pairs)
@@ -262,16 +262,7 @@ class SDFAModule(AdversarialModule):
         )
         return self._told(losses, real_scores, fake_scores, fake, real)
 
-    def draw_pairs(self, speech: Tensor, numbers: Tensor) -> "SpeechPairs":
-        """Five frames at random, the speech around them, and speech of another instant of the same clip."""
-        windows = frame_windows(speech)
-        start = int(torch.randint(numbers.shape[1] - SYNC_FRAMES + 1, ()))
-        middle = numbers[:, start] + SYNC_FRAMES // 2
-        shift = torch.randint(1, windows.shape[1], (len(speech),), device=speech.device)
-        clips = torch.arange(len(speech), device=speech.device)
-        return SpeechPairs(start, windows[clips, middle], windows[clips, (middle + shift) % windows.shape[1]])
-
-    def score(self, frames: Tensor, still: Tensor, pairs: "SpeechPairs | None") -> dict[str, Tensor]:
+    def score(self, frames: Tensor, still: Tensor, pairs: SpeechPairs | None) -> dict[str, Tensor]:
         """Logits of frames (B, T, 3, H, W) by each discriminator whose loss has a weight."""
         d, scores = self.discriminators, {}
         if self.weights.frame:
@@ -283,7 +274,7 @@ class SDFAModule(AdversarialModule):
         return scores
 
     def generator_losses(
-        self, fake: Tensor, real: Tensor, still: Tensor, pairs: "SpeechPairs | None"
+        self, fake: Tensor, real: Tensor, still: Tensor, pairs: SpeechPairs | None
     ) -> dict[str, Tensor]:
         """The generator's terms, unweighted scalars, keyed as `SDFALossWeights`.
 
@@ -345,36 +336,3 @@ class SDFAModule(AdversarialModule):
     def decayed(self, epoch: int) -> float:
         """Factor on the decaying learning rates in an epoch, counted from 0."""
         return self.decay ** max(0, epoch - self.decay_after)
-
-
-@dataclass
-class SpeechPairs:
-    """What the sync discriminator hears.
-
-    Attributes:
-        start: of the five frames, among those served.
-        speech: (B, 10000), around the middle one of the five.
-        other_speech: (B, 10000), of another instant.
-    """
-
-    start: int
-    speech: Tensor
-    other_speech: Tensor
-
-
-def frame_numbers(times: Tensor) -> Tensor:
-    """Centre times in seconds -> int64 numbers of the frames, counted from the window's first."""
-    return (times * FPS - 0.5).round().long()
-
-
-def check_consecutive(numbers: Tensor) -> None:
-    """The sync discriminator needs five frames in a row.
-
-    Raises:
-        InputError: fewer are served, or with gaps.
-    """
-    if numbers.shape[1] < SYNC_FRAMES or bool((numbers.diff(dim=1) != 1).any()):
-        raise InputError(
-            f"SDFA's sync discriminator sees {SYNC_FRAMES} frames in a row, the data serves {numbers.shape[1]}, "
-            f"some with gaps: set data.init_args.num_frames to {SYNC_FRAMES} at least and frame_step to 1"
-        )

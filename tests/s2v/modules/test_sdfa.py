@@ -25,8 +25,8 @@ from s2v.modules.sdfa import (
     SDFALearningRates,
     SDFALossWeights,
     SDFAModule,
-    frame_numbers,
 )
+from s2v.modules.speech_pairs import draw_pairs
 from tests.s2v.modules.small_faces import SIZE, Losses, SmallFaces, batch_of, draw_clip, trainer
 
 VOICE = 20
@@ -124,7 +124,7 @@ def test_a_steps_gradients_are_those_of_the_papers_losses(tmp_path: Path) -> Non
     d, numbers = module.discriminators, torch.arange(10).expand(6, -1)
     torch.manual_seed(100)
     fake = module.generator(batch["speech"], still, numbers)
-    pairs = module.draw_pairs(batch["speech"], numbers)
+    pairs = draw_pairs(batch["speech"], numbers)
     assert pairs.start > 0
     now, detached = slice(pairs.start, pairs.start + 5), fake.detach()
 
@@ -196,35 +196,6 @@ def test_a_subclasses_own_term_counts_as_it_is(tmp_path: Path) -> None:
     assert logged.values == [terms["contrast"].item()] and logged.values[0] > 0
     weights = {"frame": 1.0, "sequence": 0.2, "sync": 0.8, "similarity": 600.0, "contrast": 1.0}
     torch.testing.assert_close(terms["generator"], sum(w * terms[name] for name, w in weights.items()))
-
-
-def test_frame_numbers() -> None:
-    assert frame_numbers(torch.tensor([[0.02, 0.06, 1.58]])).tolist() == [[0, 1, 39]]
-
-
-def test_pairs_hear_the_middle_of_the_five_frames() -> None:
-    module, speech = sdfa(), torch.zeros(3, 12 * 640)
-    speech[:, 7 * 640 + 320] = 0.5  # a click at the centre of frame 7
-    numbers = torch.tensor([[5, 6, 7, 8, 9]] * 3)
-    for _ in range(5):
-        pairs = module.draw_pairs(speech, numbers)
-        assert pairs.start == 0
-        assert pairs.speech.abs().argmax(dim=-1).tolist() == [5000] * 3
-        assert (pairs.other_speech.abs().argmax(dim=-1) != 5000).all()
-
-
-def test_pairs_are_of_any_five_of_the_frames() -> None:
-    module, speech, starts = sdfa(), torch.zeros(2, 12 * 640), set()
-    speech[:, 320::640] = torch.linspace(0.1, 0.9, 12)  # a louder click at the centre of each frame
-    numbers = torch.tensor([[2, 3, 4, 5, 6, 7, 8, 9]] * 2)
-    torch.manual_seed(0)
-    for _ in range(40):
-        pairs = module.draw_pairs(speech, numbers)
-        starts.add(pairs.start)
-        middle = speech[0, (2 + pairs.start + 2) * 640 + 320]
-        assert pairs.speech[:, 5000].tolist() == pytest.approx([middle.item()] * 2, abs=1e-3)
-        assert ((pairs.other_speech[:, 5000] - middle).abs() > 0.01).all()
-    assert starts == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("served", [{"pictures": 3}, {"pictures": 6, "gap": True}])
