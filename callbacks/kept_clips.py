@@ -1,5 +1,6 @@
 """Keeps a few test clips as they were generated, for figures that compare systems."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from s2v.evaluation.kept_clip import KeptClip, kept_clip_files
 class KeptClips(Callback):
     """Writes evenly spaced clips of the test split, the same for every system: `<output_dir>/<clip>.safetensors`.
 
+    Of a loader that does not say how many clips it has, the first ones.
+
     Args:
         output_dir: where to write.
         num_clips: how many.
@@ -29,7 +32,8 @@ class KeptClips(Callback):
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Which clips: evenly spaced, since a sorted split begins with one speaker's. Those kept before are removed."""
-        self._chosen = set(evenly_spaced(int(sum(trainer.num_test_batches)), self.num_clips))
+        total = sum(trainer.num_test_batches)
+        self._chosen = set(evenly_spaced(int(total) if isfinite(total) else self.num_clips, self.num_clips))
         for path in kept_clip_files(self.output_dir):
             path.unlink()
 
@@ -43,7 +47,7 @@ class KeptClips(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Write the clip, if it is one of the chosen."""
-        place = int(sum(trainer.num_test_batches[:dataloader_idx])) + batch_idx
+        place = sum(trainer.num_test_batches[:dataloader_idx]) + batch_idx
         if place not in self._chosen or not isinstance(outputs, dict) or "generated" not in outputs:
             return
         data: Any = getattr(trainer, "datamodule", None)

@@ -1,6 +1,7 @@
 """Generated clips beside the real ones, with sound, on disk and in the run's loggers."""
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -9,7 +10,7 @@ from einops import rearrange
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from callbacks.generated_clip import check_generates_clips, generated_clip
 from data_modules.evenly_spaced import evenly_spaced
@@ -110,8 +111,13 @@ class SampleVideos(pl.Callback):
         return Path(trainer.log_dir or trainer.default_root_dir) / "samples"
 
     def _clips(self, trainer: pl.Trainer) -> list[Window]:
-        """The same clips each time, evenly spaced: a sorted data set begins with one speaker's alone."""
+        """The same clips each time, evenly spaced: a sorted data set begins with one speaker's alone.
+
+        Of a data set without a length, the first ones.
+        """
         dataset: Dataset[Window] = validation_loaders(trainer)[0].dataset
+        if isinstance(dataset, IterableDataset):
+            return list(islice(dataset, self.num_clips))
         if isinstance(dataset, WindowDataset):
             dataset = WholeClipDataset(dataset.clips)
         return [dataset[place] for place in evenly_spaced(len(dataset), self.num_clips)]  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Kept clips of a test: which are kept, what they hold, and that nothing else in the folder is touched."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from callbacks.kept_clips import KeptClips
 from s2v.errors import InputError
@@ -61,6 +62,23 @@ def test_clips_are_evenly_spaced_over_all_loaders(tmp_path: Path) -> None:
     callback = KeptClips(str(tmp_path), 3)
     trainer(tmp_path, callback).test(NegativeOfParts(), datamodule=TwoParts(6), verbose=False)
     assert {clip.clip_id for clip in read_kept_clips(tmp_path)} == {"clip0", "clip4", "clip8"}
+
+
+class Stream(IterableDataset[Any]):
+    """Clips of which nobody knows how many there are."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return (draw_clip(index) for index in range(6))
+
+
+class Streamed(SmallFaces):
+    def test_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(Stream(), collate_fn=super().test_dataloader().collate_fn)
+
+
+def test_of_a_stream_the_first_clips_are_kept(tmp_path: Path) -> None:
+    trainer(tmp_path, KeptClips(str(tmp_path), 2)).test(Negative(), datamodule=Streamed(), verbose=False)
+    assert [clip.clip_id for clip in read_kept_clips(tmp_path)] == ["clip0", "clip1"]
 
 
 class UpperHalf(Negative):

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from callbacks.sample_videos import Sample, SampleVideos, make_sample, still_strip
 from data_modules.clip_cache import write_clip
@@ -92,6 +93,22 @@ def test_of_several_loaders_the_first_ones_clips_are_shown(clips: list[Clip]) ->
         process: Any = SimpleNamespace(val_dataloaders=loaders)
         shown = SampleVideos(num_clips=2)._clips(process)
         assert [clip["clip_id"] for clip in shown] == ["id0/video/0001", "id2/video/0001"]
+
+
+class Stream(IterableDataset[Any]):
+    """Clips of which nobody knows how many there are."""
+
+    def __init__(self, clips: list[Clip]) -> None:
+        self.clips = clips
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(WholeClipDataset(self.clips))
+
+
+def test_of_a_stream_the_first_clips_are_shown(clips: list[Clip]) -> None:
+    process: Any = SimpleNamespace(val_dataloaders=DataLoader(Stream(clips)))
+    shown = SampleVideos(num_clips=2)._clips(process)
+    assert [clip["clip_id"] for clip in shown] == ["id0/video/0001", "id1/video/0001"]
 
 
 def test_half_written_videos_of_a_killed_run_are_removed(clips: list[Clip], tmp_path: Path) -> None:
