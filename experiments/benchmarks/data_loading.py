@@ -11,7 +11,6 @@ processor time a second of video.
 """
 
 import argparse
-import json
 import os
 import resource
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from result_file import write_result
 
 from data_modules.clip_cache import read_clip, read_window
 from data_modules.clip_manifest import ManifestRow, read_manifest
@@ -174,8 +174,7 @@ def main() -> None:
         "caches": rows,
         "samples_per_second": {name: {w: max(v) for w, v in of.items()} for name, of in loaders.items()},
     }
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
+    write_result(args.output, result)
     print(f"a window of {FRAMES} frames, its speech and still: {windows['decoded']:.1f} ms decoded")
     print(f"{'cache':18} {'ms':>6} {'cold':>6} x dec. {'kB/frame':>9} {'PSNR':>6}  1 M clips")
     for row in rows:

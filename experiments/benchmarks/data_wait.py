@@ -12,7 +12,6 @@ step.
 """
 
 import argparse
-import json
 import logging
 import os
 import tempfile
@@ -25,6 +24,7 @@ import cv2
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from result_file import write_result
 from training_step import WINDOW, composer
 
 from data_modules.clip_cache import cache_file_of, write_clip
@@ -194,11 +194,8 @@ def main() -> None:
             line = f"{workers:7} {row['step_seconds']:8.4f} {row['wait_seconds']:10.4f} {row['share']:7.1%}"
             print(line + (f" {row['free_step_seconds']:27.4f}" if gpu else ""), flush=True)
             result = {name: getattr(args, name) for name in ("device", "paper", "clips", "frames", "steps")}
-            result |= {"jpeg_quality": args.jpeg_quality, "cores": os.cpu_count(), "fits": rows}
-            if gpu:
-                result["gpu"] = torch.cuda.get_device_name()
-            args.output.parent.mkdir(parents=True, exist_ok=True)
-            args.output.write_text(json.dumps(result, indent=1) + "\n")
+            result |= {"jpeg_quality": args.jpeg_quality, "fits": rows}
+            write_result(args.output, result)
 
 
 if __name__ == "__main__":

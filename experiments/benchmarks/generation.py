@@ -19,7 +19,6 @@ real time is 25 frames a second, and of several recordings each counts by itself
 
 import argparse
 import gc
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from typing import Any, NamedTuple
 
 import torch
 from gpu_settings import failure, gpu_arithmetic
+from result_file import write_result
 from speech_networks import DEFAULT, NARROW, PAPER, WINDOW_FRAMES, Sizes, at_width, networks, write_speech
 from torch import Tensor
 
@@ -226,9 +226,7 @@ def on_gpu(args: argparse.Namespace) -> None:
             rows.append(row)
             print(told(row), flush=True)
             result = {"seconds": args.seconds, "rounds": args.rounds, "systems": rows}
-            result |= {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
-            args.output.parent.mkdir(parents=True, exist_ok=True)
-            args.output.write_text(json.dumps(result, indent=1) + "\n")
+            write_result(args.output, result)
             torch._dynamo.reset()
             gc.collect()
             torch.cuda.empty_cache()
@@ -312,9 +310,7 @@ def main() -> None:
             row[f"times_{key}_cpu"] = median(a.cpu_rate / b.cpu_rate for a, b in pairs)
         rows.append(row)
     result = {"seconds": args.seconds, "rounds": args.rounds, "threads": args.threads, "systems": rows}
-    result["torch"] = torch.__version__
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
+    write_result(args.output, result)
     print(f"{'':34} {'frames/s':>8} {'x SDFA':>17} {'frames/CPU s':>13} {'x SDFA':>17}   first frame")
     print(f"{'':34} {'':8} {'published    ours':>17} {'':13} {'published    ours':>17}")
     for row in rows:

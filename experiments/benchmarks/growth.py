@@ -9,7 +9,6 @@ included, since other work may share the machine; milliseconds a clip should be 
 """
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -17,6 +16,8 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+from result_file import write_result
 
 from data_modules.clip_manifest import MANIFEST_NAME, read_manifest, write_manifest
 from data_modules.layouts import find_clips
@@ -127,8 +128,7 @@ def main() -> None:
         clip = next((folder / "one").rglob("*.mp4"))
         for count in COUNTS:
             result[count] = measure(clip, folder, count, decode=count <= max(args.largest, COUNTS[0]))
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
+    write_result(args.output, result)
     print(f"{'':14}" + "".join(f"{count:>10,} clips  ms a clip" for count in COUNTS))
     for step in STEPS:
         cells = [

@@ -10,7 +10,6 @@ largest difference of any pixel on [-1, 1]. Networks are untrained, of the demo'
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from result_file import write_result
 from speech_networks import NARROW, PAPER, WINDOW_FRAMES, Sizes, networks, write_checkpoint, write_speech
 
 from s2v.generation.portrait import hear_portrait
@@ -107,8 +107,7 @@ def main() -> None:
             f"{row['speech_seconds']:6} s {row['peak_mb']:9.0f} {row['above_mb']:13.0f} {rate:>9}", flush=True
         )
     print(f"stream against one pass, 2 minutes: {seam:.1e} at most")
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps({"exports": rows, "largest_seam": seam}, indent=1) + "\n")
+    write_result(args.output, {"exports": rows, "largest_seam": seam})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ known), and a clip's score was seen to move by up to 3. The least and greatest s
 
 import argparse
 import io
-import json
 import math
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from result_file import write_result
 
 from data_modules.synthetic.clip import make_clip
 from data_modules.synthetic.emotion import EMOTIONS
@@ -181,8 +181,7 @@ def main() -> None:
     print(f"PSNR {loss['mean']:.2f} dB, least {loss['least']:.2f}; ", end="")
     print(f"{result['milliseconds_per_frame_128']:.2f} ms to mark a 128 x 128 frame")
     if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(result, indent=2) + "\n")
+        write_result(args.output, result)
 
 
 if __name__ == "__main__":

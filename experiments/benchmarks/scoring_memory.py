@@ -9,13 +9,13 @@ end the report is written, and the peak printed once more.
 
 import argparse
 import ctypes
-import json
 import os
 import resource
 import tempfile
 from pathlib import Path
 
 import torch
+from result_file import write_result
 from torch import nn
 
 from s2v.evaluation.clip_rows import TestClip
@@ -117,10 +117,8 @@ def main() -> None:
         "peak_resident_after_report": after_report,
         "threads": torch.get_num_threads(),
         "clip_frame_bytes": FRAMES * 3 * SIDE * SIDE,
-        "torch": torch.__version__,
     }
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
+    write_result(args.output, result)
     sizes = ", ".join(f"{what} {size / 1024:.1f} KiB" for what, size in growth.items())
     print(f"a clip adds to {sizes}; its frames are {FRAMES * 3 * SIDE * SIDE / 1024:.0f} KiB")
     print(f"peak after the report {after_report / 2**20:.1f} MiB")

@@ -7,7 +7,6 @@ Paper-size networks (CPC 256, VGG-16 for fc7, SENet-50 for 8 frames a clip) with
 """
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from result_file import write_result
 
 from data_modules import SyntheticFaces
 from data_modules.preparation import prepare
@@ -148,8 +148,7 @@ def main() -> None:
         f"filling the cache of features, once{filling:8.2f} s; of contexts, start included, {hearing:.2f} s"
     )
     if args.output:
-        Path(args.output).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.output).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_result(args.output, result)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ differ by rounding.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from result_file import write_result
 
 # beside this file
 from stage1_epoch import drawn_clips, fit
@@ -93,9 +93,8 @@ def main() -> None:
         )
     print(", ".join(f"{name}: {count / 1e6:.2f} MB a clip" for name, count in sizes.items()))
     if args.output:
-        Path(args.output).parent.mkdir(parents=True, exist_ok=True)
         result = {"rows": rows, "bytes_a_clip": sizes, "paper": args.paper, "threads": args.threads}
-        Path(args.output).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_result(args.output, result)
 
 
 if __name__ == "__main__":

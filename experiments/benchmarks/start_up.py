@@ -8,7 +8,6 @@ with one of the demo's width, at 128 x 128.
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from result_file import write_result
 from speech_networks import NARROW, PAPER, write_checkpoint, write_speech
 
 LIMITS = {"s2v --help": 1.0, "export, paper size": 8.0, "export, demo's width": 8.0}
@@ -59,8 +59,7 @@ def main() -> None:
         }
         for name in commands
     ]
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps({"rounds": args.rounds, "commands": rows}, indent=1) + "\n")
+    write_result(args.output, {"rounds": args.rounds, "commands": rows})
     print(f"{'':22} seconds  least  of CPU  asked")
     for row in rows:
         print(

@@ -15,7 +15,6 @@ seconds mean little where other programs run; the CPU seconds, ffmpeg's among th
 """
 
 import argparse
-import json
 import math
 import resource
 import shutil
@@ -30,6 +29,7 @@ import cv2
 import numpy as np
 import python_speech_features
 import torch
+from result_file import write_result
 from scipy.io import wavfile
 from torch import Tensor
 from torch.nn import functional
@@ -162,10 +162,9 @@ def main() -> None:
         path = Path(folder) / "clip.mp4"
         write_clip(path, round(args.seconds * 25))
         found = costs(network, path, args.repeats)
-    about = {"clip_seconds": args.seconds, "threads": args.threads, "torch": torch.__version__}
-    args.output.parent.mkdir(parents=True, exist_ok=True)
+    about = {"clip_seconds": args.seconds, "threads": args.threads}
     plain = {what: {side: asdict(cost) for side, cost in both.items()} for what, both in found.items()}
-    args.output.write_text(json.dumps(plain | about, indent=1) + "\n")
+    write_result(args.output, plain | about)
     for what, both in found.items():
         public, ours = both["public"], both["ours"]
         print(

@@ -19,7 +19,6 @@ another training.
 
 import argparse
 import gc
-import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -30,6 +29,7 @@ from typing import Any
 
 import torch
 from gpu_settings import failure, gpu_arithmetic, time_limit
+from result_file import write_result
 from speech_networks import NARROW, PAPER, networks
 
 from callbacks.compiled_networks import RECOMPILE_LIMIT
@@ -277,11 +277,8 @@ def told(row: dict[str, Any]) -> str:
 
 
 def write(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    args.output.parent.mkdir(parents=True, exist_ok=True)
     result = {"paper": args.paper, "clips": args.clips, "frames": args.frames, "settings": rows}
-    if args.device == "cuda":
-        result |= {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
+    write_result(args.output, result)
 
 
 def main() -> None:

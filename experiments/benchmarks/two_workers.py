@@ -9,7 +9,6 @@ processes' start, of which more clips make less.
 """
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from result_file import write_result
 
 from data_modules.preparation import prepare
 from data_modules.synthetic.corpus import write_corpus
@@ -133,8 +133,7 @@ def main() -> None:
         write_corpus(Path(name), "voxceleb2", 2, 5, size=224, workers=os.cpu_count() or 1)
         ten = sorted(Path(name).rglob("*.mp4"))
         result = {of: measured(of, ten, args.clips or CLIPS[of], args.rounds) for of in args.of}
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
+    write_result(args.output, result)
 
 
 if __name__ == "__main__":

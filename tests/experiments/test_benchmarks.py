@@ -6,7 +6,10 @@ Of those that know GPUs also what holds without one.
 import argparse
 import importlib
 import json
+import os
+import platform
 import runpy
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from s2v.models.sdfa import SDFA
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "experiments" / "benchmarks"
-SHARED = {"gpu_settings", "speech_networks"}
+SHARED = {"gpu_settings", "result_file", "speech_networks"}
 """What others import."""
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 KNOW_GPUS = {"training_step", "generation", "data_wait"}
@@ -52,6 +55,23 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module
 
 
+def test_a_result_says_what_it_was_measured_with(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = benchmark("result_file")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    listing = tmp_path / "cpuinfo"
+    listing.write_text("processor\t: 0\nmodel name\t: Some CPU: 2 GHz\n\nmodel name\t: Another\n")
+    assert files.processor(listing) == "Some CPU: 2 GHz"
+    assert files.processor(tmp_path / "none") == platform.machine()
+    files.write_result(tmp_path / "new" / "r.json", {"rows": [1.5]})
+    found = json.loads((tmp_path / "new" / "r.json").read_text())
+    assert found["rows"] == [1.5] and found["machine"]["gpu"] == "a GPU"
+    assert 1 <= found["machine"]["cores"] <= (os.cpu_count() or 1)
+    assert found["machine"]["packages"]["torch"] == version("torch")
+
+
 @pytest.mark.slow
 def test_a_setting_that_fails_leaves_its_reason_and_the_others_go_on(
     benchmark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -70,7 +90,6 @@ def test_a_setting_that_fails_leaves_its_reason_and_the_others_go_on(
         }
 
     monkeypatch.setattr(steps, "measure_on_gpu", measured)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     args = argparse.Namespace(
