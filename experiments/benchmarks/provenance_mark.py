@@ -1,6 +1,6 @@
 """How often `s2v detect` finds the mark after what happens to videos, and how often where there is none.
 
-    python experiments/benchmarks/provenance_mark.py --clips 100 --output runs/provenance_mark.json
+    python experiments/benchmarks/provenance_mark.py --clips 100 --output runs/benchmarks/provenance_mark.json
 
 Material: synthetic talking faces, 64 x 64 and 128 x 128 by turns, 1.5 to 2.2 s at 25 fps, each by another speaker,
 written at CRF 18 as `s2v export` does, then cropped, resized, encoded again, and decoded.
@@ -167,7 +167,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/provenance_mark.json"))
     args = parser.parse_args()
     cv2.setNumThreads(1)
     result = measure(args.clips, TREATMENTS)
@@ -180,8 +180,7 @@ def main() -> None:
     loss = result["psnr_db"]
     print(f"PSNR {loss['mean']:.2f} dB, least {loss['least']:.2f}; ", end="")
     print(f"{result['milliseconds_per_frame_128']:.2f} ms to mark a 128 x 128 frame")
-    if args.output:
-        write_result(args.output, result)
+    write_result(args.output, result)
 
 
 if __name__ == "__main__":

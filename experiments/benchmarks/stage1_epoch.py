@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=2, help="the shortest of them counts")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--output", help="also write the numbers there, as JSON")
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/stage1_epoch.json"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -147,8 +147,7 @@ def main() -> None:
     print(
         f"filling the cache of features, once{filling:8.2f} s; of contexts, start included, {hearing:.2f} s"
     )
-    if args.output:
-        write_result(args.output, result)
+    write_result(args.output, result)
 
 
 if __name__ == "__main__":
