@@ -6,11 +6,9 @@ from typing import Any, Literal, cast
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import FPS, TalkingFaceBatch
-from s2v.errors import InputError
 from s2v.face_regions import RowRegion
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.least_squares import discriminator_loss
@@ -25,13 +23,14 @@ from s2v.modules.composer_checks import (
     check_frame_size,
     check_identity,
     check_matching,
+    check_schedulers,
     check_speakers,
     load_feature_network,
     warn_of_another_stage1,
 )
 from s2v.modules.composer_losses import ComposerLosses, LossWeights
 from s2v.modules.consent_mark import mark_unasked
-from s2v.modules.context_exchange import exchanged, with_real_mouths
+from s2v.modules.context_exchange import checked_exchange, exchanged, with_real_mouths
 from s2v.modules.frame_augmentation import FrameAugmentation
 from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.hearing_cache import (
@@ -41,7 +40,7 @@ from s2v.modules.hearing_cache import (
     heard_frames,
 )
 from s2v.modules.hyperparameters import from_plain
-from s2v.modules.identity_variety import mixed
+from s2v.modules.identity_variety import checked_mixing, mixed
 from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
 from s2v.weight_files.weight_source import content_of_source
@@ -179,14 +178,8 @@ class ComposerModule(ComposerLosses):
         check_not_negative({f"{name}_lr": rate for name, rate in self.learning_rates.items()})
         check_not_negative(vars(self.weights), "weights.")
         check_not_negative({"gradient_sigma": gradient_sigma})
-        if not 0 <= identity_mixing < 0.5:
-            raise InputError(
-                f"identity_mixing must be at least 0 and below 0.5, where nu is another's, got {identity_mixing}"
-            )
-        self.identity_mixing = identity_mixing
-        if not 0 <= context_exchange < 1:
-            raise InputError(f"context_exchange must be at least 0 and below 1, got {context_exchange}")
-        self.context_exchange = context_exchange
+        self.identity_mixing = checked_mixing(identity_mixing)
+        self.context_exchange = checked_exchange(context_exchange)
         self.voice_augmentation: SpeechAugmentation | None = from_plain(
             SpeechAugmentation, voice_augmentation
         )
@@ -391,9 +384,5 @@ class ComposerModule(ComposerLosses):
         if self.scheduler is None:
             return optimizers
         schedulers = [self.scheduler(optimizer) for optimizer in optimizers]
-        if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
-            raise InputError(
-                "ReduceLROnPlateau waits for one number to stop falling, which a GAN's losses don't tell: "
-                "set model.init_args.scheduler to one that counts steps or epochs"
-            )
+        check_schedulers(schedulers)
         return optimizers, schedulers

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from s2v.batch import FPS
 from s2v.errors import InputError
@@ -182,3 +183,16 @@ def load_feature_network(
             "set feature_width, the generator's and D_ID's, to the face network's width"
         )
     return face_network
+
+
+def check_schedulers(schedulers: list[Any]) -> None:
+    """They must count steps or epochs.
+
+    Raises:
+        InputError: one waits for a loss instead.
+    """
+    if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
+        raise InputError(
+            "ReduceLROnPlateau waits for one number to stop falling, which a GAN's losses don't tell: "
+            "set model.init_args.scheduler to one that counts steps or epochs"
+        )

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from s2v.errors import InputError
 from s2v.face_regions import MOUTH_LOSS_BOX, cut_box
 
 
@@ -23,3 +24,14 @@ def with_real_mouths(fake: Tensor, real: Tensor, chosen: Tensor) -> Tensor:
     mouth = torch.zeros_like(real[0, 0, 0], dtype=torch.bool)
     cut_box(mouth, MOUTH_LOSS_BOX).fill_(True)
     return torch.where(chosen[:, None, None, None, None] & mouth, real, fake)
+
+
+def checked_exchange(share: float) -> float:
+    """The share, if it is one.
+
+    Raises:
+        InputError: it is not at least 0 and below 1.
+    """
+    if not 0 <= share < 1:
+        raise InputError(f"context_exchange must be at least 0 and below 1, got {share}")
+    return share
