@@ -124,56 +124,58 @@ def prepare(
     clips = find_clips(root, layout, _known_ids(cache, records))
     recordings = {clip.clip_id: clip.recording for clip in clips if clip.recording}
     said = SaidAnew(answers, find_genders(root, [layout]), recordings)
-    key = settings.key()
-    done: dict[str, Record] = {}
     found = len(clips)
     gone = records.keys() - {clip.clip_id for clip in clips}
     unlisted = sum(records[clip_id]["row"]["status"] == "ok" for clip_id in gone)
-    if not without_consent:
-        done = {
-            clip.clip_id: {"row": asdict(_not_agreed(clip))}
-            for clip in clips
-            if answer_of(clip.speaker, answers) == "no"
-        }
-        clips = [clip for clip in clips if clip.clip_id not in done]
-    turned_away = len(done)
-    unasked = [path for path in (cache / cache_file_of(clip_id) for clip_id in done) if path.is_file()]
+    turned_away = {} if without_consent else _turned_away(clips, answers)
+    clips = [clip for clip in clips if clip.clip_id not in turned_away]
     if not overwrite:
         _check_nothing_is_thrown_away(clips, records, cache, settings)
     _make_writable(cache)
+    unasked = [path for path in (cache / cache_file_of(clip_id) for clip_id in turned_away) if path.is_file()]
     if overwrite:
         for path in unasked:
             path.unlink(missing_ok=True)
         unasked = []
-    for clip in clips:
-        record = records.get(clip.clip_id)
-        if record and still_true(record, clip, root, cache, key, time_limit):
-            done[clip.clip_id] = record
+    key = settings.key()
+    finished = {
+        clip.clip_id: record
+        for clip in clips
+        if (record := records.get(clip.clip_id)) and still_true(record, clip, root, cache, key, time_limit)
+    }
     job = PreparationJob(uuid.uuid4().hex, str(root), str(cache), asdict(settings), time_limit)
     with workplace(dask, [root, cache]) as everywhere:
         if verify:
-            done = _undamaged(done, cache, workers)
-        todo = [clip for clip in clips if clip.clip_id not in done]
-        skipped = len(done) - turned_away
+            finished = _undamaged(finished, cache, workers)
+        todo = [clip for clip in clips if clip.clip_id not in finished]
         for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in clips}:
             remove_partial_files(folder)
+        done = turned_away | finished
         with being_filled(cache):
             _write(cache, done, said)
-            with PreparationProgress(len(clips), skipped, shown=progress) as bar:
+            with PreparationProgress(len(clips), len(finished), shown=progress) as bar:
                 _run(todo, job, workers, done, bar, said, everywhere)
     rows = [ManifestRow(**record["row"]) for record in done.values()]
     reasons = Counter(kind_of_reason(row.reason) for row in rows if not row.ok)
-    ok = sum(row.ok for row in rows)
     return PreparationSummary(
         found,
-        ok,
-        len(rows) - ok,
-        skipped,
-        cache / MANIFEST_NAME,
-        dict(reasons.most_common()),
-        len(unasked),
-        unlisted,
+        ok=sum(row.ok for row in rows),
+        refused=sum(not row.ok for row in rows),
+        skipped=len(finished),
+        manifest=cache / MANIFEST_NAME,
+        reasons=dict(reasons.most_common()),
+        unasked=len(unasked),
+        unlisted=unlisted,
     )
+
+
+def _turned_away(clips: list[FoundClip], answers: Mapping[str, bool] | None) -> dict[str, Record]:
+    """Clip id -> record, of the clips whose speakers have not agreed."""
+    return {
+        clip.clip_id: {"row": asdict(_not_agreed(clip))}
+        for clip in clips
+        if answer_of(clip.speaker, answers) == "no"
+    }
 
 
 def _undamaged(done: dict[str, Record], cache: Path, workers: int) -> dict[str, Record]:
