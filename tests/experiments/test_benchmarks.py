@@ -36,7 +36,6 @@ def test_a_benchmark_starts_and_is_documented(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = FOLDER / f"{name}.py"
-    monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setattr("sys.argv", [str(path), "--help"])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(path), run_name="__main__")
@@ -49,9 +48,8 @@ def test_a_benchmark_starts_and_is_documented(
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+def benchmark() -> Any:
     """Imports one by its name."""
-    monkeypatch.syspath_prepend(str(FOLDER))
     return importlib.import_module
 
 

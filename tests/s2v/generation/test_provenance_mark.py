@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from provenance_mark import TREATMENTS, Treatment, encoded, marked, measure, score
 
-from experiments.benchmarks.provenance_mark import TREATMENTS, Treatment, encoded, marked, measure, score
 from s2v.cli import main
 from s2v.generation.mark_detection import MarkDetector
 from s2v.generation.mp4_writer import write_mp4
