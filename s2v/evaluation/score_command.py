@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -175,7 +176,8 @@ def run_score(args: argparse.Namespace) -> int:
     from s2v.evaluation.stated_maker import check_maker, teachers_of
     from s2v.files.file_hash import sha256_of_file
 
-    crop = _checked_crop(args)
+    _check_options(args)
+    crop = _crop(args)
     with _using(args.device):  # also where no judge needs one: the report names it
         torch.empty(0, device=args.device)
     check_can_be_made(args.output, "--output")
@@ -230,24 +232,20 @@ def run_score(args: argparse.Namespace) -> int:
     return 0 if measured else NOTHING_SCORED
 
 
-def _checked_crop(args: argparse.Namespace) -> "VideoCrop | None":
-    """What of the options can be checked before a file is opened, and the crop that they ask for."""
+def _check_options(args: argparse.Namespace) -> None:
+    """What can be checked before a file is opened."""
     if empty := [name.replace("_", "-") for name in FILES if getattr(args, name) == ""]:
         raise InputError(f"--{empty[0]} is empty: give a file, or leave the option out")
-    crop = _crop(args)
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers must be at least 1, got {args.workers}")
     if args.trim < 0:
         raise InputError(f"--trim must be 0 frames or more, got {args.trim}")
     if args.bootstrap < 0:
         raise InputError(f"--bootstrap must be 0 resamples or more, got {args.bootstrap}")
-    return crop
 
 
 def _pairs(args: argparse.Namespace) -> "list[VideoPair]":
     """Real and generated videos of one name, with the speakers' genders where the corpus has a table of them."""
-    from dataclasses import replace
-
     from data_modules.gender import find_genders
     from s2v.evaluation.video_pairs import find_pairs
 
