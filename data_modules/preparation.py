@@ -6,17 +6,18 @@ import uuid
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import joblib
 
 from data_modules.clip_cache import cache_file_of, read_clip
-from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
+from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.clip_refused import kind_of_reason, refused_row
 from data_modules.consent import answer_of, read_consent
 from data_modules.dask_cluster import workplace
 from data_modules.gender import find_genders
+from data_modules.growing_manifest import GrowingManifest, SaidAnew
 from data_modules.layouts import FoundClip, find_clips
 from data_modules.preparation_job import PreparationJob, close_children, prepare_in_child
 from data_modules.preparation_progress import PreparationProgress
@@ -43,27 +44,6 @@ class PreparationSummary:
     """Clips of speakers who did not agree that lie in the cache from before."""
     unlisted: int = 0
     """Usable clips from before of no video that is there now: the manifest leaves them out."""
-
-
-@dataclass(frozen=True)
-class SaidAnew:
-    """What tables say of speakers, and the layout of recordings: read by each preparation, kept in the manifest alone.
-
-    Records do not have it, so that a cache from before takes it in without decoding.
-    """
-
-    consent: Mapping[str, bool] | None
-    genders: Mapping[str, str]
-    recordings: Mapping[str, str]
-    """Clip id -> recording, of those whose layout says it."""
-
-    def add_to(self, row: ManifestRow) -> ManifestRow:
-        return replace(
-            row,
-            consent=answer_of(row.speaker, self.consent),
-            gender=self.genders.get(row.speaker, ""),
-            recording=self.recordings.get(row.clip_id, ""),
-        )
 
 
 def prepare(
@@ -138,10 +118,17 @@ def prepare(
             path.unlink(missing_ok=True)
         unasked = []
     key = settings.key()
+
+    def is_true(record: Record, clip: FoundClip) -> bool:
+        return still_true(record, clip, root, cache, key, time_limit)
+
+    def is_news(record: Record, clip: FoundClip) -> bool:
+        return record != records.get(clip.clip_id) and is_true(record, clip)
+
     finished = {
         clip.clip_id: record
         for clip in clips
-        if (record := records.get(clip.clip_id)) and still_true(record, clip, root, cache, key, time_limit)
+        if (record := records.get(clip.clip_id)) and is_true(record, clip)
     }
     job = PreparationJob(uuid.uuid4().hex, str(root), str(cache), asdict(settings), time_limit)
     with workplace(dask, [root, cache]) as everywhere:
@@ -150,12 +137,12 @@ def prepare(
         todo = [clip for clip in clips if clip.clip_id not in finished]
         for folder in {(cache / cache_file_of(clip.clip_id)).parent for clip in clips}:
             remove_partial_files(folder)
-        done = turned_away | finished
+        manifest = GrowingManifest(cache, clips, said, is_news, turned_away | finished)
         with being_filled(cache):
-            _write(cache, done, said)
+            manifest.write()
             with PreparationProgress(len(clips), len(finished), shown=progress) as bar:
-                _run(todo, job, workers, done, bar, said, everywhere)
-    rows = [ManifestRow(**record["row"]) for record in done.values()]
+                _run(todo, job, workers, manifest, bar, everywhere)
+    rows = [ManifestRow(**record["row"]) for record in manifest.done.values()]
     reasons = Counter(kind_of_reason(row.reason) for row in rows if not row.ok)
     return PreparationSummary(
         found,
@@ -199,13 +186,11 @@ def _run(
     todo: list[FoundClip],
     job: PreparationJob,
     workers: int,
-    done: dict[str, Record],
+    manifest: GrowingManifest,
     bar: PreparationProgress,
-    said: SaidAnew,
     everywhere: Callable[..., None],
 ) -> None:
-    """Prepares clips in parallel, adding to `done`; the manifest follows now and then, and at any end."""
-    cache = Path(job.cache_dir)
+    """Prepares clips in parallel, and writes the manifest now and then, and at any end."""
     parallel = joblib.Parallel(
         n_jobs=min(workers, len(todo) or 1),
         prefer="threads",
@@ -218,15 +203,15 @@ def _run(
         for answer in replies:
             if "fatal" in answer:
                 raise InputError(
-                    f"the cache folder {cache} cannot be written: {answer['fatal']}; what is "
+                    f"the cache folder {job.cache_dir} cannot be written: {answer['fatal']}; what is "
                     "finished is kept, and the same command goes on from there"
                 )
             record = answer["record"]
-            done[record["row"]["clip_id"]] = record
+            manifest.add(record)
             bar.advance(ok=record["row"]["status"] == "ok")
             if time.monotonic() > due:
                 begun = time.monotonic()
-                _write(cache, done, said)
+                manifest.write()
                 # of a long manifest's time, at most a twentieth goes into writing it
                 due = time.monotonic() + max(_SECONDS_BETWEEN_MANIFESTS, 20 * (time.monotonic() - begun))
     finally:
@@ -235,7 +220,7 @@ def _run(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib counts aloud what is left when a run is stopped
             replies.close()
-        _write(cache, done, said)
+        manifest.write()
 
 
 def _make_writable(cache: Path) -> None:
@@ -292,11 +277,3 @@ def _answers(consent: Path | None, without_consent: bool, cache: Path) -> dict[s
 
 def _not_agreed(clip: FoundClip) -> ManifestRow:
     return refused_row(clip, f"no consent: speaker {clip.speaker or 'unknown'} is not down with a yes")
-
-
-def _write(cache: Path, done: dict[str, Record], said: SaidAnew) -> None:
-    rows = (ManifestRow(**record["row"]) for record in done.values())
-    try:
-        write_manifest(cache / MANIFEST_NAME, map(said.add_to, rows))
-    except OSError as error:
-        raise InputError(f"the manifest in {cache} cannot be written: {error.strerror}") from error

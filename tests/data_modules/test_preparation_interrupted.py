@@ -18,6 +18,7 @@ from safetensors import safe_open
 
 from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import read_manifest
+from data_modules.prepared_clips import is_prepared
 from tests.conftest import REPOSITORY, BuildOnce
 from tests.data_modules.media import write_speakers
 from tests.full import FULL
@@ -77,6 +78,24 @@ def finished_clips(cache: Path) -> set[str]:
     """Clips whose record is written."""
     lines = [line for file in (cache / "records").glob("*.jsonl") for line in file.read_text().splitlines()]
     return {json.loads(line)["row"]["clip_id"] for line in lines if line.endswith("}")}
+
+
+def test_a_slower_run_that_is_stopped_takes_nothing_of_a_finished_one_away(
+    corpus: Path, uninterrupted: dict[str, object], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    slower = start(corpus, cache)
+    while not (cache / "manifest.csv").exists():
+        time.sleep(0.01)
+    os.killpg(slower.pid, signal.SIGSTOP)
+    assert start(corpus, cache).wait() == 0
+    assert content(cache) == uninterrupted
+    for number in (signal.SIGINT, signal.SIGCONT):
+        os.killpg(slower.pid, number)
+    slower.communicate()
+    assert slower.returncode == 130
+    assert content(cache) == uninterrupted
+    assert is_prepared(cache)
 
 
 @pytest.mark.slow
