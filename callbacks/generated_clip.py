@@ -40,3 +40,9 @@ def generated_clip(module: pl.LightningModule, speech: Tensor, num_frames: int, 
         {"still": still.to(module.device)} if getattr(module, "needs_still", False) else {}
     )
     return cast(GeneratesClips, module).generate_clip(speech.to(module.device), num_frames, **picture)
+
+
+def compared_part(module: pl.LightningModule, frames: Tensor) -> Tensor:
+    """What generated frames are held against, of real ones (..., S, S): all, or the part that `fitted` leaves."""
+    fitted = getattr(module, "fitted", None)
+    return frames if fitted is None else cast(Tensor, fitted(frames))

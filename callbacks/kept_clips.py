@@ -11,6 +11,7 @@ from data_modules.evenly_spaced import evenly_spaced
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.kept_clip import KeptClip, kept_clip_files
+from s2v.files.whole_file import check_can_be_made
 
 
 class KeptClips(Callback):
@@ -30,12 +31,17 @@ class KeptClips(Callback):
         self.num_clips = num_clips
         self._chosen: set[int] = set()
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse a folder that can't be written before anything is generated."""
+        if stage == "test":
+            check_can_be_made(self.output_dir, "KeptClips' output_dir")
+
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Which clips: evenly spaced, since a sorted split begins with one speaker's. Those kept before are removed."""
         total = sum(trainer.num_test_batches)
         self._chosen = set(evenly_spaced(int(total) if isfinite(total) else self.num_clips, self.num_clips))
         for path in kept_clip_files(self.output_dir):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def on_test_batch_end(
         self,

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from callbacks.generated_clip import check_generates_clips, generated_clip
+from callbacks.generated_clip import check_generates_clips, compared_part, generated_clip
 from data_modules.evenly_spaced import evenly_spaced
 from data_modules.shared_batches import validation_loaders
 from data_modules.windows import WholeClipDataset, Window, WindowDataset
@@ -135,7 +135,7 @@ def make_sample(module: pl.LightningModule, clip: Window, max_seconds: float) ->
     frames = max(last, len(speech) // SAMPLES_PER_FRAME)
     generated = generated_clip(module, speech, frames, clip["still"])[first:last].cpu()
     heard = clip["speech"][first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
-    return Sample(clip_file_name(clip["clip_id"]), real, generated, heard)
+    return Sample(clip_file_name(clip["clip_id"]), compared_part(module, real), generated, heard)
 
 
 def write_sample(sample: Sample, folder: Path) -> Path:

@@ -12,7 +12,9 @@ from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from callbacks.generated_clip import compared_part
 from data_modules.clip_manifest import MANIFEST_NAME
+from data_modules.shared_batches import test_loaders
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.evaluation.clip_metric import ClipMetric
@@ -28,6 +30,7 @@ from s2v.evaluation.scoring_pool import ScoringPool
 from s2v.evaluation.speech_samples import as_int16
 from s2v.evaluation.summary import SystemSummary
 from s2v.files.file_hash import sha256_of_file
+from s2v.files.whole_file import check_can_be_made
 from s2v.models.face_landmarks import trees_file
 from s2v.training.step_counters import logged_step
 
@@ -126,6 +129,7 @@ class TestReport(Callback):
         """Load the judges, so that a wrong path stops the run before anything is generated."""
         if stage != "test":
             return
+        check_can_be_made(self._folder(trainer), "TestReport's output_dir")
         if trainer.world_size > 1:
             raise InputError(
                 f"a report is made on one device, {trainer.world_size} are configured: a distributed sampler "
@@ -143,6 +147,8 @@ class TestReport(Callback):
 
     def check_judges(self) -> None:
         """Load the judges and let go of them: for a fit that is to end with the test (`s2v fit --test_after_fit`)."""
+        if self.output_dir:
+            check_can_be_made(Path(self.output_dir), "TestReport's output_dir")
         self._job().protocol(self.metrics)
 
     def _job(self) -> ScoringJob:
@@ -216,7 +222,7 @@ class TestReport(Callback):
             raise InputError(
                 "the test served no clip, so there is nothing to report: look at the test split and limit_test_batches"
             )
-        folder = Path(self.output_dir or trainer.log_dir or trainer.default_root_dir)
+        folder = self._folder(trainer)
         self.report.write(folder)
         step = logged_step(trainer)  # as Lightning's own test metrics have it
         for logger in trainer.loggers:
@@ -234,6 +240,9 @@ class TestReport(Callback):
         """Leave no process behind."""
         if self._pool is not None:
             self._pool.stop()
+
+    def _folder(self, trainer: pl.Trainer) -> Path:
+        return Path(self.output_dir or trainer.log_dir or trainer.default_root_dir)
 
     def _running(self) -> Scoring:
         if self._scoring is None:
@@ -262,18 +271,16 @@ class TestReport(Callback):
 
 
 def _held_pictures(trainer: pl.Trainer, pl_module: pl.LightningModule) -> HeldPictures:
-    """What the test's clips have to hold against each other: a pass over the loader, nothing is generated."""
+    """What the test's clips have to hold against each other: a pass over the loaders, nothing is generated."""
     data: Any = getattr(trainer, "datamodule", None)
-    fitted = getattr(pl_module, "fitted", None)  # of a module that is tested on a part of the frames
-    loader: Any = _another_pass(trainer.test_dataloaders)
-    most = trainer.num_test_batches[0]
     held = HeldPictures()
-    # the loader draws seeds for its workers; the test shall not notice
+    # a loader draws seeds for its workers; the test shall not notice
     with torch.random.fork_rng(devices=[]):
-        for batch in itertools.islice(loader, int(most) if math.isfinite(most) else None):
-            frames = batch["frames"][0]
-            speaker = _name(getattr(data, "speakers", None), int(batch["speaker"][0]))
-            held.add(batch["clip_id"][0], speaker, frames if fitted is None else fitted(frames))
+        for loader, most in zip(test_loaders(trainer), trainer.num_test_batches, strict=True):
+            batches = itertools.islice(_another_pass(loader), int(most) if math.isfinite(most) else None)
+            for batch in batches:
+                speaker = _name(getattr(data, "speakers", None), int(batch["speaker"][0]))
+                held.add(batch["clip_id"][0], speaker, compared_part(pl_module, batch["frames"][0]))
     return held
 
 

@@ -76,9 +76,7 @@ def videos_below(folder: Path) -> list[Path]:
     Raises:
         InputError: a subfolder may not be read, whose videos `os.walk` leaves out without a word.
     """
-    return sorted(
-        path for path in map(folder.joinpath, _videos_below(folder, refuse_unreadable)) if path.is_file()
-    )
+    return sorted(path for path in map(folder.joinpath, _videos_below(folder)) if path.is_file())
 
 
 def find_clips(root: Path, layout: str, known: Mapping[str, str] | None = None) -> list[FoundClip]:
@@ -241,12 +239,15 @@ def _find_folder(root: Path) -> list[FoundClip]:
     return clips
 
 
-def _videos_below(root: Path, unreadable: Callable[[OSError], None] | None = None) -> Iterator[str]:
+def _videos_below(root: Path) -> Iterator[str]:
     """Relative paths ('/' between parts) of all video files below `root`; hidden ones are left out.
 
     Links to folders are followed, but not to one that the link itself lies in: its videos would come again and again.
+
+    Raises:
+        InputError: a subfolder may not be read, whose videos `os.walk` leaves out without a word.
     """
-    for folder, folders, names in os.walk(root, onerror=unreadable, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=refuse_unreadable, followlinks=True):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and not _leads_back(folder, name)
         )

@@ -12,7 +12,7 @@ from data_modules.clip_columns import ClipColumns
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest
 from data_modules.evenly_spaced import evenly_spaced
 from data_modules.layouts import layout_for_prepare
-from data_modules.splits import PARTS, Split, split_of, write_split
+from data_modules.splits import PARTS, Split, is_folder_of_lists, split_of, write_split
 from data_modules.unfinished import is_unfinished
 from s2v.errors import InputError
 
@@ -180,7 +180,7 @@ def _checked_crop(header: CachedClip, asked: ClipRequest) -> str | None:
 
 def _make_split(rows: list[ManifestRow], asked: ClipRequest) -> Split:
     split = split_of(rows, asked.split)
-    if Path(asked.split).is_dir():
+    if is_folder_of_lists(asked.split):
         return split
     try:
         write_split(asked.cache_dir / "splits" / asked.split, split)

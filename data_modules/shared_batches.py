@@ -43,6 +43,11 @@ def validation_loaders(trainer: pl.Trainer) -> list[Any]:
     return CombinedLoader(trainer.val_dataloaders).flattened
 
 
+def test_loaders(trainer: pl.Trainer) -> list[Any]:
+    """A test's loaders, likewise."""
+    return CombinedLoader(trainer.test_dataloaders).flattened
+
+
 def shared_batches(trainer: pl.Trainer, dataloader_idx: int = 0) -> SharedBatches | None:
     """The sampler of a validation's loader, where it deals out batches; None where every rank is served everything."""
     sampler = getattr(validation_loaders(trainer)[dataloader_idx], "sampler", None)

@@ -54,8 +54,13 @@ def write_split(folder: Path, split: Split) -> None:
 
 
 def split_of(rows: Sequence[ManifestRow], split: str) -> Split:
-    """The split that `--split` and `data.init_args.split` mean: lists in a folder, or a kind for `make_split`."""
-    return read_split(Path(split), rows) if Path(split).is_dir() else make_split(rows, split)
+    """The split that `--split` and `data.init_args.split` mean: a kind for `make_split`, or lists in a folder."""
+    return read_split(Path(split), rows) if is_folder_of_lists(split) else make_split(rows, split)
+
+
+def is_folder_of_lists(split: str) -> bool:
+    """A folder of one's own that is called like a kind (`seen`) does not take its place: that one is `./seen`."""
+    return split not in _KINDS and Path(split).is_dir()
 
 
 def read_split(folder: Path, rows: Sequence[ManifestRow]) -> Split:

@@ -62,7 +62,7 @@ def read_mismatch(path: Path, speakers: Mapping[str, str]) -> dict[str, str]:
     """
     _check_known(speakers)
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        rows = csv.DictReader(file)
+        rows = csv.DictReader(file, restval="")
         if tuple(rows.fieldnames or ()) != COLUMNS:
             raise InputError(
                 f"{path} is no list of mismatched stills: expected the columns {', '.join(COLUMNS)}"

@@ -1,7 +1,7 @@
 """What frozen networks say of every clip, computed once and kept: files named by all that their numbers depend on."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,31 @@ if TYPE_CHECKING:
 
 
 def fingerprint(networks: dict[str, nn.Module], settings: Iterable[str]) -> str:
-    """A name for what these networks compute: their weights and the settings, hashed."""
+    """A name for what these networks compute: their layers, their weights and the settings they don't hold, hashed."""
     digest = hashlib.blake2b(digest_size=16)
     for text in settings:
         digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
     for name, network in sorted(networks.items()):
+        for layer in _layers_of(network):
+            digest.update(f"{name}.{layer}\0".encode())
         for key, value in network.state_dict().items():
             digest.update(f"{name}.{key} {value.dtype} {tuple(value.shape)}\0".encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _layers_of(network: nn.Module) -> Iterator[str]:
+    """Each layer's class and public plain attributes: an activation or a crop changes numbers, and has no weights."""
+    for path, layer in network.named_modules():
+        plain = {name: value for name, value in vars(layer).items() if name[0] != "_" and _is_plain(value)}
+        plain.pop("training", None)
+        yield f"{path} {type(layer).__qualname__} {sorted(plain.items())}"
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 class ClipTensors:

@@ -135,6 +135,14 @@ def test_what_nobody_can_read_is_left_and_said_before_the_test(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_a_folder_that_cannot_be_made_is_said_before_the_test(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        InputError, match=r"KeptClips' output_dir .*: expected a folder, but .*file is a file"
+    ):
+        run_test(tmp_path / "file" / "clips")
+
+
 def test_a_module_that_generates_nothing_keeps_nothing(tmp_path: Path) -> None:
     run_test(tmp_path / "clips", mute=True)
     assert not (tmp_path / "clips").exists()

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from torch.utils.data import DataLoader, IterableDataset
 
-from callbacks.sample_videos import Sample, SampleVideos, make_sample, still_strip
+from callbacks.sample_videos import Sample, SampleVideos, make_sample, still_strip, write_sample
 from data_modules.clip_cache import write_clip
 from data_modules.windows import Clip, WholeClipDataset, WindowDataset, collate_windows
 from s2v.errors import InputError
@@ -148,6 +148,26 @@ def test_a_window_keeps_frames_and_sound_together(clips: list[Clip]) -> None:
     assert sample.real.shape == sample.generated.shape == (4, 3, 64, 64)
     assert torch.equal(sample.generated, module.generate_clip(window["speech"], 12)[4:8])
     assert torch.equal(sample.speech, window["speech"][4 * 640 : 8 * 640])
+
+
+class Tall(pl.LightningModule):
+    """Makes the middle of the square frames alone, as SDFA's 128 x 96 of 128 x 128."""
+
+    def fitted(self, frames: torch.Tensor) -> torch.Tensor:
+        return frames[..., 8:-8]
+
+    def generate_clip(self, speech: torch.Tensor, num_frames: int) -> torch.Tensor:
+        return torch.zeros(num_frames, 3, 64, 48, dtype=torch.uint8)
+
+
+def test_real_frames_are_the_part_that_is_generated(clips: list[Clip], tmp_path: Path) -> None:
+    window = WholeClipDataset(clips)[0]
+    window["frames"][..., :8] = 255
+    sample = make_sample(Tall(), window, max_seconds=10)
+    assert sample.real.shape == sample.generated.shape == (FRAMES, 3, 64, 48)
+    assert (sample.real == 20).all()
+    assert still_strip(sample).shape == (3, 128, 6 * 48)
+    assert decord.VideoReader(str(write_sample(sample, tmp_path)))[0].shape == (64, 96, 3)
 
 
 def test_still_strip_layout() -> None:

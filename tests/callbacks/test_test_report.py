@@ -377,6 +377,29 @@ def test_loader_workers_serve_the_test_and_the_pass_beforehand(crema_d_cache: Pa
         assert systems[OURS]["total"] == 2 and "mean_image" in systems
 
 
+class SquaresOfParts(SpeakingSquares):
+    def test_step(self, batch: TalkingFaceBatch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        return super().test_step(batch, batch_idx)
+
+
+def test_several_loaders_are_one_test(tmp_path: Path) -> None:
+    def served(clips: list[TalkingFaceBatch]) -> Any:
+        return DataLoader(clips, collate_fn=_as_it_is)  # type: ignore[arg-type]
+
+    def made(loaders: Any) -> Any:
+        report = TestReport(str(tmp_path), contact_sheet=False, exported=False, bootstrap=0)
+        trainer(tmp_path, report, limit_test_batches=3).test(SquaresOfParts(), loaders, verbose=False)
+        return json.loads((tmp_path / "report.json").read_text())["systems"]
+
+    clips = held_out()
+    whole = made(served(clips[:3] + clips[-3:]))
+    assert whole[OURS]["total"] == 3
+    assert made([served(clips)]) == made(served(clips))
+    parts = made([served(clips[:3]), served(clips[-3:])])
+    assert parts[OURS]["total"] == 6
+    assert parts["another_speaker"]["scored"] == 6  # the other part lends its frames
+
+
 def test_the_manifests_sentences_reach_the_protocol(
     crema_d_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,6 +491,11 @@ def test_wrong_use_is_one_line(judges: dict[str, str], tmp_path: Path) -> None:
         (TestReport(str(tmp_path), workers=-1), held_out(), "workers is -1, but must be 0 or more"),
         (TestReport(str(tmp_path), workers=1, metrics=[Brightness()]), held_out(), "set its workers to 0"),
     ]
+    (tmp_path / "file").touch()
+    nowhere = TestReport(str(tmp_path / "file" / "report"))
+    attempts.append((nowhere, held_out(), r"output_dir .*: expected a folder, but .*file is a file"))
+    with pytest.raises(InputError, match=r"output_dir .*: expected a folder"):
+        nowhere.check_judges()
     for report, clips, says in attempts:
         with pytest.raises(InputError, match=says):
             run(tmp_path, report, clips=clips)

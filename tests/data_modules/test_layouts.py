@@ -1,7 +1,10 @@
 """Finding clips: names and labels of each layout, and what is said where nothing fits."""
 
+import errno
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +130,23 @@ def test_wrong_roots_say_what_was_looked_for_and_found(tmp_path: Path, layout: s
         find_clips(tmp_path, layout)
     with pytest.raises(InputError, match="is a file"):
         find_clips(tmp_path / "b.txt", layout)
+
+
+@pytest.mark.parametrize("layout", ["voxceleb2", "folder"])
+def test_a_speaker_whose_folder_may_not_be_read_is_not_left_out_without_a_word(
+    tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "mp4/id00001/a/1.mp4", "mp4/id00002/a/1.mp4")
+    scandir = os.scandir
+
+    def guarded(path: str) -> Any:  # root may read everything
+        if os.path.basename(path) == "id00002":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(InputError, match=r"id00002 can't be read \(Permission denied\)"):
+        find_clips(tmp_path, layout)
 
 
 def test_unknown_layout(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_modules.clip_manifest import ManifestRow
-from data_modules.splits import PARTS, make_split, read_split, write_split
+from data_modules.splits import PARTS, make_split, read_split, split_of, write_split
 from s2v.errors import InputError
 
 
@@ -205,6 +205,17 @@ def test_lists_are_written_and_read(tmp_path: Path) -> None:
     before = (tmp_path / "train.txt").stat().st_mtime_ns
     write_split(tmp_path, split)
     assert (tmp_path / "train.txt").stat().st_mtime_ns == before
+
+
+def test_a_folder_called_like_a_kind_does_not_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = corpus(2, 3)
+    own = {"train": [rows[0].clip_id], "val": [], "test": []}
+    write_split(tmp_path / "seen", own)
+    assert split_of(rows, "seen") == make_split(rows, "seen") != own
+    assert split_of(rows, "./seen") == split_of(rows, str(tmp_path / "seen")) == own
 
 
 def test_a_list_that_leaks_is_refused(tmp_path: Path) -> None:

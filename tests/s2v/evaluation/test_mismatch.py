@@ -85,6 +85,9 @@ def test_errors(tmp_path: Path) -> None:
     write_mismatch(tmp_path / "gone.csv", {"ann/0": "bob/7", "bob/0": "ann/0"})
     with pytest.raises(InputError, match="clip ann/0 the still of bob/7, which is no clip of another"):
         read_mismatch(tmp_path / "gone.csv", {"ann/0": "ann", "bob/0": "bob"})
+    (tmp_path / "short.csv").write_text("clip_id,still_of\nann/0,bob/0\nbob/0\n")
+    with pytest.raises(InputError, match="clip bob/0 the still of none, which is no clip of another"):
+        read_mismatch(tmp_path / "short.csv", {"ann/0": "ann", "bob/0": "bob"})
 
 
 @pytest.mark.parametrize("speakers", [{"k": "", "l": ""}, {"ann/0": "ann", "bob/0": "bob", "k": ""}])

@@ -12,6 +12,8 @@ from torch import nn
 from data_modules import SyntheticFaces
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
+from s2v.models.mobilefacenet import MobileFaceNet
+from s2v.models.students import StudentHead
 from s2v.modules.clip_tensors import fingerprint
 from s2v.modules.face_teacher import FaceTeacher
 from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache
@@ -77,6 +79,13 @@ def test_other_teachers_or_pixels_are_other_features(tmp_path: Path) -> None:
         fingerprint({"emotion": one}, ["a"]),
     }
     assert len(names) == 4
+    plain, positive = StudentHead(2, 2, 2), StudentHead(2, 2, 2, non_negative=True)
+    positive.load_state_dict(plain.state_dict())  # a ReLU has no weights, and changes every number below zero
+    assert fingerprint({"nu": plain}, []) != fingerprint({"nu": positive}, [])
+    cropped, whole = MobileFaceNet(), MobileFaceNet(face_box=(0.0, 0.0, 1.0, 1.0))
+    whole.load_state_dict(cropped.state_dict())
+    assert fingerprint({"nu": cropped}, []) != fingerprint({"nu": whole}, [])
+    assert fingerprint({"nu": plain}, []) == fingerprint({"nu": plain.train()}, [])
     cache = TeacherCache(str(tmp_path), "t")
     assert cache.missing({"clip": "source 64"}) == ["clip"]
     cache.write("clip", nu=torch.ones(3), mu=torch.arange(8.0).reshape(4, 2))
