@@ -23,8 +23,8 @@ class CompiledNetworks(pl.Callback):
     """Compile networks in place at the start of a fit: the same weights and checkpoints, fewer and larger kernels.
 
     The first steps take a minute or more. A network's `forward` is compiled, and of its other methods those that its
-    `compiled_methods` names; test and export run uncompiled. Numbers agree with the uncompiled ones to rounding, so a
-    resumed fit repeats an uninterrupted one bit for bit only where both compile.
+    `compiled_methods` names; `s2v test` and export run uncompiled. Numbers agree with the uncompiled ones to rounding,
+    so a resumed fit repeats an uninterrupted one bit for bit only where both compile.
 
     Args:
         networks: names of the LightningModule's submodules, such as `generator` or `discriminators.frame`.

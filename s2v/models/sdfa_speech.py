@@ -25,6 +25,9 @@ def resample_by_fft(speech: Tensor, samples: int) -> Tensor:
 
     Returns:
         (..., samples).
+
+    Raises:
+        ValueError: fewer samples are wanted.
     """
     length = speech.shape[-1]
     if samples < length:

@@ -38,7 +38,10 @@ class SpeakerEncoder(nn.Module):
         self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES), persistent=False)
 
     def mels(self, speech: Tensor) -> Tensor:
-        """Mel energies of Hann windows of 25 ms every 10 ms: (B, N) -> (B, N // 160 + 1, 40)."""
+        """Mel energies of Hann windows of 25 ms every 10 ms: (B, N) -> (B, N // 160 + 1, 40).
+
+        Less than a window's 400 samples are filled up with silence.
+        """
         missing = max(0, WINDOW_SAMPLES - speech.shape[-1])
         spectra = torch.stft(
             nn.functional.pad(speech, (0, missing)),

@@ -312,7 +312,8 @@ class ComposerModule(ComposerLosses):
         self._step_discriminators(d_losses, completes_step)
 
         with self.toggled_optimizer(self._optimizers["generator"]):
-            terms = self.generator_losses(inflated, fake, real, drawn_on)
+            # the own contexts: beside a real mouth, D_sync could be pleased by foreign ones through the rest alone
+            terms = self.generator_losses(inflated, fake, real, contexts)
             total = weighted_sum(terms, self.weights)
             self._step_generator(total, completes_step)
         self._step_schedulers(completes_step, ends_epoch)

@@ -58,8 +58,8 @@ def test_a_step_draws_on_them_and_calls_real_pairs_by_their_own(tmp_path: Any) -
     module.generator.register_forward_pre_hook(lambda _, given: seen.update(drawn_on=given[0].clone()))
     torch.manual_seed(0)
     trainer(tmp_path, max_steps=1, max_epochs=-1).fit(module, datamodule=SmallFaces())
-    assert torch.equal(seen["score_fake"], seen["generator_losses"])
     assert torch.equal(seen["score_fake"], seen["drawn_on"])
+    assert torch.equal(seen["generator_losses"], seen["score_real"])
     assert not torch.isclose(seen["score_fake"], seen["score_real"]).all(dim=(1, 2)).any()
     assert sorted(seen["score_fake"].sum((1, 2)).tolist()) == pytest.approx(
         sorted(seen["score_real"].sum((1, 2)).tolist())
