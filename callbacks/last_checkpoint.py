@@ -74,9 +74,16 @@ class LastCheckpoint(ModelCheckpoint):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if stopped and not self._should_skip_saving_checkpoint(trainer):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
-        if stopped:
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """After Ctrl-C and SIGTERM, say how to go on."""
+        super().on_exception(trainer, pl_module, exception)
+        if isinstance(exception, (KeyboardInterrupt, SystemExit)) and self._last_global_step_saved:
             path = f"{self.dirpath}/{self.CHECKPOINT_NAME_LAST}.ckpt"
-            rank_zero_info(f"SIGTERM: {path} has step {step}; --ckpt_path {path} goes on from there")
+            step = self._last_global_step_saved
+            rank_zero_info(f"stopped: {path} has step {step}; --ckpt_path {path} goes on from there")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, whether or not the epoch was the best."""

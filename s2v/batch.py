@@ -7,6 +7,9 @@ from torch import Tensor
 SAMPLE_RATE = 16_000
 """Speech samples per second, everywhere after decoding."""
 
+LOUDEST = 16.0
+"""Times full scale: what float samples may reach, far above any overshoot, and far below integers written as floats."""
+
 FPS = 25
 """Stored video frames per second: the rate of VoxCeleb2 and of SyncNet."""
 

@@ -1,10 +1,12 @@
 """CPC contexts of speech that arrives in blocks: the numbers of one pass over it, in constant memory."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
+from s2v.batch import LOUDEST
 from s2v.errors import InputError
 from s2v.models.cpc import CPC, RecurrentState
 from s2v.models.speech_representation import SpeechRepresentation
@@ -40,14 +42,26 @@ def checked(speech: Iterable[Tensor]) -> Iterator[Tensor]:
     """Yield the blocks (n,) as they are.
 
     Raises:
-        InputError: one has a batch's dimension, or is a WAV file's int16, far louder than any speech trained on.
+        InputError: one is no tensor, has a batch's dimension, or is far louder than any speech trained on: a WAV file's
+            int16, as integers or written as floats.
     """
     for block in speech:
+        if not isinstance(block, Tensor):
+            raise InputError(
+                f"expected speech as a torch tensor, got {type(block).__module__}.{type(block).__qualname__}: "
+                "torch.from_numpy makes one of an array"
+            )
         if block.dim() != 1 or not block.is_floating_point():
             dtype = str(block.dtype).removeprefix("torch.")
             raise InputError(
                 f"expected speech (N,) of floats in [-1, 1], got {dtype} {tuple(block.shape)}: "
                 "give one clip; divide int16 samples by 32768"
+            )
+        peak = float(block.abs().max()) if len(block) else 0.0  # nan if any is
+        if not peak <= LOUDEST:
+            found = f"samples of {peak:.4g}" if math.isfinite(peak) else "samples that are no finite numbers"
+            raise InputError(
+                f"expected speech (N,) of floats in [-1, 1], got {found}: divide what was int16 by 32768"
             )
         yield block
 

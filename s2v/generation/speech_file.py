@@ -17,15 +17,12 @@ from av.audio.resampler import AudioResampler
 from torch import Tensor
 
 from data_modules.container import LOCAL_MEDIA_ONLY
-from s2v.batch import SAMPLE_RATE
+from s2v.batch import LOUDEST, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.wav_header import stated_seconds
 
 STATES_LENGTH = {"flac", "ogg", "mov,mp4,m4a,3gp,3g2,mj2"}
 """FFmpeg's names of formats whose length is written in the file; others' may be an estimate, or come of its size."""
-
-LOUDEST = 16.0
-"""Times full scale: what float samples may reach, far above any overshoot, and far below integers written as floats."""
 
 
 class SpeechFile:

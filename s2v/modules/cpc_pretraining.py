@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from s2v.batch import TalkingFaceBatch
+from s2v.generation.own_encoder import check_hears_in_blocks
 from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.modules.hyperparameters import PlainHyperparameters
@@ -46,6 +47,10 @@ class CPCPretraining(PlainHyperparameters, SharedValidation):
         self.log(f"{stage}/info_nce", loss, prog_bar=True, batch_size=size)
         self.log(f"{stage}/accuracy", accuracy, prog_bar=True, batch_size=size)
         return loss
+
+    def on_fit_start(self) -> None:
+        """Refuse an encoder that clips could not be made from, before it is trained."""
+        check_hears_in_blocks(self.cpc)
 
     def training_step(self, batch: TalkingFaceBatch, batch_idx: int) -> Tensor:
         """One step on a batch of speech windows."""

@@ -27,7 +27,7 @@ def read_metrics(files: list[Path]) -> dict[str, Series]:
 
     A version that trained from a step on which an earlier one had passed went on from a checkpoint before it: what the
     earlier one says of later steps is not of this run, and of that step it is replaced metric by metric. One that
-    began anew replaces all. `s2v validate` trains nothing and logs what it finds as step 0: that replaces nothing.
+    began anew replaces all. `s2v validate` trains nothing, and what it finds replaces nothing.
 
     Raises:
         InputError: no such table.
@@ -42,7 +42,7 @@ def read_metrics(files: list[Path]) -> dict[str, Series]:
             }
             merged = {metric: series for metric, series in kept.items() if series}
         for metric, series in found.items():
-            if metric in merged and begun is None and series[-1][0] == 0:
+            if begun is None and metric in merged and series[-1][0] <= merged[metric][-1][0]:
                 continue
             earlier = [point for point in merged.get(metric, []) if point[0] < series[0][0]]
             merged[metric] = earlier + series

@@ -161,6 +161,7 @@ def _parameters(cls: type) -> dict[str, Any]:
         name: parameter.annotation
         for constructor in constructors
         for name, parameter in inspect.signature(constructor).parameters.items()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
 
 

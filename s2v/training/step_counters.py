@@ -5,6 +5,9 @@ first has a public property of the loop; the second, by which Lightning numbers 
 Lightning 2.6.6; a release that renames it fails in these lines, not by metrics at wrong steps.
 """
 
+from pathlib import Path
+
+import torch
 from lightning.pytorch import Trainer
 
 
@@ -30,3 +33,22 @@ def go_on_logging_at(trainer: Trainer, step: int) -> None:
     """
     logged_step(trainer)
     trainer.fit_loop.epoch_loop._batches_that_stepped = step
+
+
+def log_where_it_was_written(trainer: Trainer, checkpoint: Path) -> None:
+    """What is measured of a checkpoint is logged at the step and epoch that the fit had come to, not at 0.
+
+    Args:
+        trainer: of a validation or test.
+        checkpoint: the file; one that can't be read, or is no fit's, says nothing. Whoever loads it says why.
+    """
+    try:
+        content = torch.load(
+            checkpoint, map_location="cpu", weights_only=True, mmap=True
+        )  # no weight is read
+        step = content["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
+        epoch = content["epoch"]
+    except Exception:  # each kind of damage raises another
+        return
+    go_on_logging_at(trainer, step)
+    trainer.fit_loop.epoch_progress.current.processed = epoch

@@ -41,6 +41,7 @@ from s2v.training.lightning_refusal import explain_refusal
 from s2v.training.precision import choose_precision, cuda_capabilities
 from s2v.training.requeued_job import requeued_checkpoint
 from s2v.training.run_fault import explain_run_fault
+from s2v.training.step_counters import log_where_it_was_written
 from s2v.training.strategy_check import check_strategy
 from s2v.training.trainer_check import check_fit_of_module, check_fit_options, warn_of_nothing_measured
 from s2v.training.training_parser import TrainingParser, described
@@ -193,6 +194,12 @@ class TrainingCLI(LightningCLI):
     def before_fit(self) -> None:
         """A hook of LightningCLI's: what a test after the fit lacks is said before the fit."""
         keep_freed_memory()  # on a CPU a step takes the same tensors as the one before
+        if (
+            self._goes_on()
+        ):  # it first ends the epoch that its checkpoint was written in, which is validated already
+            warnings.filterwarnings(
+                "ignore", r"`ModelCheckpoint\(monitor=.* could not find the monitored key"
+            )
         if self.config["fit"].get("test_after_fit") is not None:
             check_before_fit(self.trainer, self.model)
 
@@ -202,6 +209,19 @@ class TrainingCLI(LightningCLI):
         if which is not None:
             made_with = dict(self.config_init["fit"]["trainer"])
             log_test_table(run_closing_test(self.trainer, made_with, self.model, self.datamodule, which))
+
+    def before_validate(self) -> None:
+        """Likewise: a curve gets no second point at step 0."""
+        self._log_where_the_checkpoint_was_written()
+
+    def before_test(self) -> None:
+        """Likewise."""
+        self._log_where_the_checkpoint_was_written()
+
+    def _log_where_the_checkpoint_was_written(self) -> None:
+        path = self.config[self._asked].get("ckpt_path")
+        if path and Path(path).is_file():
+            log_where_it_was_written(self.trainer, Path(path))
 
     def after_test(self) -> None:
         """Likewise; and what would end without a word."""

@@ -1,6 +1,7 @@
 """Where `last.ckpt` stands after a fit was cut off, and that no validation and no row of metrics is lost."""
 
 import csv
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -185,11 +186,45 @@ def test_another_name_leaves_last_to_what_is_finished(tmp_path: Path) -> None:
     assert not (tmp_path / "last.ckpt").exists()
 
 
-def test_sigterm_before_an_epochs_validation_leaves_the_save_before(tmp_path: Path) -> None:
+def test_sigterm_before_an_epochs_validation_leaves_the_save_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """What is saved there would count the epoch as over, and its validation would never be made."""
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit), caplog.at_level("INFO"):
         fit(tmp_path, "a", LastCheckpoint(str(tmp_path), 3), {"max_epochs": 2}, Stopped(4))
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 3
+    assert says_how_to_go_on(caplog) == [(f"{tmp_path}/last.ckpt", 3)]
+
+
+def says_how_to_go_on(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int]]:
+    found = [
+        re.fullmatch(r"stopped: (.+) has step (\d+); --ckpt_path \1 goes on from there", message)
+        for message in caplog.messages
+    ]
+    return [(match[1], int(match[2])) for match in found if match]
+
+
+class Interrupted(Stopped):
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step + 1 == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("stop", "saved"), [(Stopped, 3), (Interrupted, 2)])
+def test_how_to_go_on_is_said_once(
+    stop: type[Stopped], saved: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SystemExit), caplog.at_level("INFO"):
+        fit(tmp_path, "a", LastCheckpoint(str(tmp_path), 2), {"max_epochs": 1}, stop(3))
+    assert says_how_to_go_on(caplog) == [(f"{tmp_path}/last.ckpt", saved)]
+
+
+def test_before_anything_is_saved_there_is_nothing_to_go_on_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SystemExit), caplog.at_level("INFO"):
+        fit(tmp_path, "a", LastCheckpoint(str(tmp_path), 1000), {"max_epochs": 1}, Interrupted(2))
+    assert says_how_to_go_on(caplog) == []
 
 
 def test_sigterm_among_batches_that_are_added_up_saves_nothing(tmp_path: Path) -> None:

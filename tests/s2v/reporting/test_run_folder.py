@@ -31,7 +31,7 @@ def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
 
 
 def test_a_validation_afterwards_replaces_no_curve(tmp_path: Path) -> None:
-    """`s2v validate` and `s2v test` begin at step 0, and train nothing."""
+    """`s2v validate` and `s2v test` train nothing."""
     for number, rows in enumerate((["10,1.0,", "10,,5", "20,,4"], ["0,,3"], ["20,0.5,", "30,,2"])):
         (tmp_path / f"csv/version_{number}").mkdir(parents=True)
         text = "\n".join(["step,train/loss,val/loss", *rows, ""])
@@ -39,6 +39,14 @@ def test_a_validation_afterwards_replaces_no_curve(tmp_path: Path) -> None:
     assert read_metrics(find_metrics_files(tmp_path)) == {
         "train/loss": [(10, 1.0), (20, 0.5)],
         "val/loss": [(10, 5.0), (20, 4.0), (30, 2.0)],
+    }
+
+
+@pytest.mark.parametrize("step", [10, 20])
+def test_a_validation_of_an_earlier_checkpoint_leaves_the_curve(step: int, tmp_path: Path) -> None:
+    assert versions(tmp_path, ["10,1.0,5,", "20,0.9,4,", "30,0.8,6,"], [f"{step},,4.5,"]) == {
+        "train/loss": [(10, 1.0), (20, 0.9), (30, 0.8)],
+        "val/loss": [(10, 5.0), (20, 4.0), (30, 6.0)],
     }
 
 

@@ -110,6 +110,7 @@ CPC = "--model s2v.modules.cpc_pretraining.CPCPretraining --model.cpc s2v.models
             COMPOSER + "--model.weightz.sync 1",
             "model: ComposerModule has no option 'weightz': did you mean weights?",
         ),
+        (COMPOSER + "--model.target best", "model: ComposerModule has no option 'target'"),  # as stage 1 has
         (COMPOSER + "--model.weights 3", "model.init_args.weights: expected keys and values, got 3"),
         (COMPOSER + "--model.generator_lr fast", "model.init_args.generator_lr: expected float, got fast"),
         (

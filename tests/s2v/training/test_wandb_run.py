@@ -71,6 +71,20 @@ def test_a_resumed_fit_goes_on_with_its_run(configs: list[str], tmp_path: Path) 
     assert logger["init_args"]["id"] is None  # a fit with this config begins a run of its own
 
 
+def test_what_is_measured_of_a_checkpoint_is_logged_where_it_was_written(
+    configs: list[str], tmp_path: Path
+) -> None:
+    """At step 0 a curve would have a second beginning, and the run's summary an old step."""
+    folder = tmp_path / "run"
+    fit(*configs)
+    last = str(folder / "gan" / "last.ckpt")
+    assert main(["validate", "--config", str(folder / "gan" / "config.yaml"), "--ckpt_path", last]) == 0
+    first, measured = offline_runs(folder)
+    assert first.run_id == measured.run_id
+    assert set(measured.values("trainer/global_step")) == {4}
+    assert set(measured.values("epoch")) == {max(first.values("epoch"))}
+
+
 def newest_warnings(folder: Path) -> list[list[Any]]:
     """The rows of health/warnings that a run's page shows: the table that was logged last."""
     written = max((folder / "wandb").glob("offline-run-*"))
