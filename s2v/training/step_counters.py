@@ -51,4 +51,4 @@ def log_where_it_was_written(trainer: Trainer, checkpoint: Path) -> None:
     except Exception:  # each kind of damage raises another
         return
     go_on_logging_at(trainer, step)
-    trainer.fit_loop.epoch_progress.current.processed = epoch
+    trainer.fit_loop.epoch_progress.current.processed = epoch  # type: ignore[attr-defined]  # current_epoch
