@@ -176,6 +176,11 @@ COMBINATIONS = (
             "data/crema_d_unseen",
             *FITS["identity_teacher"],
         ],
+        "compose, small corpus": [
+            *stage("compose", "video_folder", own=True),
+            "compose/small_corpus",
+            "base/seven_emotions",
+        ],
         "compose, best by LPIPS": [*tiny("compose"), "compose/lpips"],
         "compose on all GPUs, with SyncNet": [*tiny("compose"), "base/ddp", "compose/sync_confidence"],
         "compose, compiled": [*tiny("compose"), "compose/compiled"],
