@@ -92,9 +92,8 @@ class SyncConfidenceCallback(Callback):
         for place, (speech, still) in enumerate(zip(batch["speech"], batch["still"], strict=True), first):
             scored_by = self._chosen.get(place)
             if scored_by is not None and (shared is not None or scored_by == trainer.global_rank):
-                self._windows.append(
-                    (speech.cpu().clone(), still.cpu().clone())
-                )  # a view would keep its whole batch
+                # clones: a view would keep its whole batch
+                self._windows.append((speech.cpu().clone(), still.cpu().clone()))
         self._seen += len(batch["speech"])
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -43,9 +43,8 @@ def log_where_it_was_written(trainer: Trainer, checkpoint: Path) -> None:
         checkpoint: the file; one that can't be read, or is no fit's, says nothing. Whoever loads it says why.
     """
     try:
-        content = torch.load(
-            checkpoint, map_location="cpu", weights_only=True, mmap=True
-        )  # no weight is read
+        # mmap: no weight is read
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
         step = content["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
         epoch = content["epoch"]
     except Exception:  # each kind of damage raises another
