@@ -194,10 +194,6 @@ class TrainingCLI(LightningCLI):
     def before_fit(self) -> None:
         """A hook of LightningCLI's: what a test after the fit lacks is said before the fit."""
         keep_freed_memory()  # on a CPU a step takes the same tensors as the one before
-        if self._goes_on():
-            # it first ends the epoch that its checkpoint was written in, which is validated already
-            unfounded = r"`ModelCheckpoint\(monitor=.* could not find the monitored key"
-            warnings.filterwarnings("ignore", unfounded)
         if self.config["fit"].get("test_after_fit") is not None:
             check_before_fit(self.trainer, self.model)
 
@@ -247,6 +243,10 @@ class TrainingCLI(LightningCLI):
         if subcommand == "fit":
             check_strategy(self.trainer.strategy, self.model)
             check_fit_of_module(self.trainer, self.model)
+            if self._goes_on():
+                # it first ends the epoch that its checkpoint was written in, which is validated already
+                unfounded = r"`ModelCheckpoint\(monitor=.* could not find the monitored key"
+                warnings.filterwarnings("ignore", unfounded)
         check_workers_can_start(getattr(self.datamodule, "num_workers", 0))
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
         check_early(parts, subcommand, self._goes_on())
