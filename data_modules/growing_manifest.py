@@ -73,7 +73,8 @@ class GrowingManifest:
             raise InputError(f"the manifest in {self.cache} cannot be written: {error.strerror}") from error
 
     def _learn_of_others(self) -> None:
-        missing = [clip for clip in self.clips if clip.clip_id not in self.done]
+        # what is to be tried again may be there from another run
+        missing = [clip for clip in self.clips if self.done.get(clip.clip_id, {"again": True}).get("again")]
         if not missing:
             return
         records = read_records(self.cache)

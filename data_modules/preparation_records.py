@@ -78,19 +78,26 @@ def append_record(journal: Path, record: Record) -> None:
 
 
 def read_records(cache_dir: Path) -> dict[str, Record]:
-    """The newest record of every clip, by clip id."""
+    """The newest record of every clip, by clip id; one that is to be tried again stands behind all others.
+
+    It says nothing against what another run has finished, or an earlier one: a worker may have been killed from outside.
+    """
     newest: dict[str, Record] = {}
     for journal in sorted((cache_dir / RECORDS_FOLDER).glob("*.jsonl")):
         with open(journal, "rb") as stream:
             for line in stream:
                 try:
                     record = json.loads(line)
-                    clip_id, written = record["row"]["clip_id"], record["time"]
+                    clip_id, rank = record["row"]["clip_id"], _rank(record)
                 except (ValueError, KeyError, TypeError):
                     continue
-                if clip_id not in newest or newest[clip_id]["time"] <= written:
+                if clip_id not in newest or _rank(newest[clip_id]) <= rank:
                     newest[clip_id] = record
     return newest
+
+
+def _rank(record: Record) -> tuple[bool, float]:
+    return not record["again"], record["time"]
 
 
 def sources_of(clip: FoundClip, root: Path) -> Sources:

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import ManifestRow, read_manifest
 from data_modules.preparation import PreparationSummary, prepare
+from data_modules.preparation_records import append_record, read_records
 from data_modules.preparation_settings import PreparationSettings
 from s2v.errors import InputError
 from tests.data_modules.media import shades, tone, write_clip, write_media, write_speakers
@@ -323,3 +324,17 @@ def test_other_joblib_backends(tmp_path: Path) -> None:
     with joblib.parallel_config(backend="loky", n_jobs=2):
         assert run(root, cache).ok == 4
     check_sound(cache, 4)
+
+
+def test_a_killed_worker_says_nothing_against_what_another_run_has_finished(tmp_path: Path) -> None:
+    """Its record is the newer one; a later run tries again what has no other."""
+    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
+    run(root, cache)
+    before = read_records(cache)
+    for record in before.values():
+        row = record["row"] | {"status": "refused", "reason": "killed", "cache_file": ""}
+        append_record(
+            cache / "records" / "late.jsonl", record | {"row": row, "again": True, "time": record["time"] + 9}
+        )
+    assert read_records(cache) == before
+    assert run(root, cache).skipped == 2
