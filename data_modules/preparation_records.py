@@ -80,7 +80,7 @@ def append_record(journal: Path, record: Record) -> None:
 def read_records(cache_dir: Path) -> dict[str, Record]:
     """The newest record of every clip, by clip id; one that is to be tried again stands behind all others.
 
-    It says nothing against what another run has finished, or an earlier one: a worker may have been killed from outside.
+    It says nothing against what another run, or an earlier one, has finished: its worker may have been killed.
     """
     newest: dict[str, Record] = {}
     for journal in sorted((cache_dir / RECORDS_FOLDER).glob("*.jsonl")):
