@@ -82,8 +82,12 @@ def finished_clips(cache: Path) -> set[str]:
 
 def stopped_on_the_way(corpus: Path, cache: Path) -> "subprocess.Popen[str]":
     """A preparation that stands still (SIGSTOP) before its last clips; a busy machine may notice its start too late."""
+
+    def mind_ctrl_c() -> None:  # a background job inherits that it is ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     for _ in range(10):
-        process = start(corpus, cache)
+        process = start(corpus, cache, mind_ctrl_c)
         while not (cache / "manifest.csv").exists():
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGSTOP)
