@@ -73,8 +73,7 @@ class GrowingManifest:
             raise InputError(f"the manifest in {self.cache} cannot be written: {error.strerror}") from error
 
     def _learn_of_others(self) -> None:
-        # what is to be tried again may be there from another run
-        missing = [clip for clip in self.clips if self.done.get(clip.clip_id, {"again": True}).get("again")]
+        missing = [clip for clip in self.clips if self._is_open(clip)]
         if not missing:
             return
         records = read_records(self.cache)
@@ -82,3 +81,8 @@ class GrowingManifest:
             record = records.get(clip.clip_id)
             if record and self.is_news(record, clip):
                 self.add(record)
+
+    def _is_open(self, clip: FoundClip) -> bool:
+        """Whether this run has nothing of the clip, or something that is to be tried again."""
+        record = self.done.get(clip.clip_id)
+        return record is None or record.get("again", False)
