@@ -80,14 +80,13 @@ def decoder_of(generator: Speech2VideoGenerator) -> ClipDecoder:
 def is_foldable(generator: Speech2VideoGenerator) -> bool:
     """Whether a generator makes frames as `Speech2VideoGenerator` does, layer by layer.
 
-    A subclass may have changed a method, or exchanged a part; then the folded decoder would compute something else.
+    A class of one's own may have changed a method, or given a layer another kernel, a bias or a padding; layers may
+    have been exchanged (for synchronised batch norms), or have hooks (those of `torch.nn.utils.weight_norm`). The
+    folded decoder would compute something else.
     """
-    unchanged = all(
-        getattr(type(generator), name) is getattr(Speech2VideoGenerator, name)
-        for name in ("forward", "decode", "identity_parts")
-    )
     decoder = generator.frame_decoder
-    if not unchanged or type(decoder) is not FrameDecoder:
+    hooked = any(part._forward_pre_hooks or part._forward_hooks for part in generator.modules())
+    if hooked or type(generator) is not Speech2VideoGenerator or type(decoder) is not FrameDecoder:
         return False
     last = [nn.Conv2d, nn.PixelShuffle, nn.Tanh] if decoder.subpixel else [nn.Conv2d, nn.Tanh]
     return (

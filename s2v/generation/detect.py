@@ -5,11 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s2v.errors import InputError
 from s2v.evaluation.markdown_text import printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BARS_FRAMES = 100
+"""In which bars show that they stand still."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +100,11 @@ def examine(path: Path) -> Finding:
 
     from data_modules.clip_refused import ClipRefused
     from data_modules.container import open_container, plain
-    from s2v.generation.mark_detection import THRESHOLD, MarkDetector
+    from s2v.generation.mark_detection import THRESHOLD, MarkDetector, inside_bars
     from s2v.generation.mp4_writer import COMMENT
     from s2v.generation.sidecar import names_this_video, sidecar_of
 
-    detector = MarkDetector()
+    detector = MarkDetector(inside_bars(first_pictures(path)))
     try:
         with open_container(path) as container:
             comment = container.metadata.get("comment", "")
@@ -117,6 +126,21 @@ def examine(path: Path) -> Finding:
         metadata=comment.startswith(COMMENT),
         sidecar=str(sidecar_of(path)) if names_this_video(path) else None,
     )
+
+
+def first_pictures(path: Path) -> Iterator[np.ndarray]:
+    """Luma (H, W) of the frames in which bars show, as far as they can be decoded."""
+    from av.error import FFmpegError
+
+    from data_modules.clip_refused import ClipRefused
+    from data_modules.container import open_container
+
+    try:
+        with open_container(path) as container:
+            for frame in islice(container.decode(video=0), BARS_FRAMES):
+                yield frame.to_ndarray(format="gray")
+    except (ClipRefused, FFmpegError, IndexError):  # told when the whole is read
+        return
 
 
 def in_words(finding: Finding) -> str:

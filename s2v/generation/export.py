@@ -7,8 +7,10 @@ import json
 import math
 import os
 import sys
+import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from s2v.generation.export_system import FrameStream
+    from s2v.generation.sidecar import Provenance
     from s2v.generation.speech_file import SpeechFile
 
 SILENCE = 1e-3
@@ -33,16 +36,6 @@ LACKING = 0.25
 
 LONGEST_NAME = 255
 """Bytes of a file's name, on nearly every disk."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What every video of one export says about its origin, and whether the picture itself says it too."""
-
-    model_sha256: str
-    mark: bool
-    without_consent: int = 0
-    """Speakers that the model was trained on and who had not agreed to it."""
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,20 +109,17 @@ def run_export(args: argparse.Namespace) -> int:
     elif not Path(weights).is_file():
         raise InputError(f"no weights at {weights}: give the path of an existing file")
     exports = plan_exports(args.speech, args.output)
-    there = {export.output for export in exports if not args.overwrite and export.output.is_file()}
-    missing = [export for export in exports if export.output not in there]
+    there = [export for export in exports if not args.overwrite and export.output.is_file()]
+    missing = [export for export in exports if export not in there]
     from s2v.files.file_hash import sha256_of_file
-    from s2v.generation.sidecar import model_of
+    from s2v.generation.sidecar import Provenance
 
-    kept, model = len(there), sha256_of_file(weights)
-    if kept:
-        names = exports[0].output if len(exports) == 1 else f"{kept} of {len(exports)} videos"
-        others = sum(model_of(video) not in (None, model) for video in there)
-        count = "" if len(exports) == 1 else f"{others} of them "
-        by = f", {count}made by another checkpoint" if others else ""
-        print(f"kept {names}, already there{by} (--overwrite makes them anew)")
+    image = sha256_of_file(args.image) if args.image and Path(args.image).is_file() else None
+    provenance = Provenance(sha256_of_file(weights), args.mark, 0, args.identity, image)
+    occupied = say_what_is_kept(there, len(exports), provenance)
+    kept = len(there) - occupied
     if not missing:
-        return 0
+        return 1 if occupied else 0
 
     import torch
 
@@ -149,11 +139,36 @@ def run_export(args: argparse.Namespace) -> int:
             "--without-consent"
         )
     stream = open_system(args.checkpoint, device, args.identity, args.image)
-    provenance = Provenance(model, args.mark, len(without))
-    failed = export_all(missing, stream, args.threads or 0, provenance)
+    provenance = replace(provenance, without_consent=len(without))
+    failed = occupied + export_all(missing, stream, args.threads or 0, provenance)
     if len(exports) > 1 or failed:
-        print(f"{len(missing) - failed} written, {kept} kept, {failed} failed")
+        print(f"{len(missing) + occupied - failed} written, {kept} kept, {failed} failed")
     return 1 if failed else 0
+
+
+def say_what_is_kept(there: list[Export], of: int, provenance: Provenance) -> int:
+    """Print which videos are left as they are, and how they differ from those asked for.
+
+    Returns:
+        how many are of another recording, under whose name theirs can't be made.
+    """
+    from s2v.generation.sidecar import OF_ANOTHER_RECORDING, what_differs
+
+    differing = {export: what_differs(export.output, export.speech, provenance) for export in there}
+    occupied = [export for export, how in differing.items() if how == OF_ANOTHER_RECORDING]
+    for export in occupied:
+        line = (
+            f"failed: {export.speech} can't be made into {export.output}: that is {OF_ANOTHER_RECORDING}, "
+            "or of an earlier state of this one; choose another --output, or say --overwrite"
+        )
+        print(line.replace("\n", " "), file=sys.stderr)
+    kept = [how for export, how in differing.items() if export not in occupied]
+    if kept:
+        names = str(there[0].output) if of == 1 else f"{len(kept)} of {of} videos"
+        ways = Counter(how for how in kept if how is not None)
+        notes = [f", {'' if of == 1 else f'{count} of them '}{how}" for how, count in ways.items()]
+        print(f"kept {names}, already there{''.join(notes)} (--overwrite makes them anew)".replace("\n", " "))
+    return len(occupied)
 
 
 def check_checkpoint_file(path: str) -> None:
@@ -173,6 +188,13 @@ def check_checkpoint_file(path: str) -> None:
         raise InputError(f"--checkpoint: {path} is empty (0 bytes): copy or train it again")
     if not start.startswith(b"PK\x03\x04"):  # what PyTorch writes is a zip archive
         raise InputError(f"--checkpoint: {path} is no checkpoint: give a .ckpt file written by `s2v fit`")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError):
+        return  # what is cut short is told in PyTorch's words
+    if damaged:
+        raise InputError(f"--checkpoint: {path} is damaged ({damaged} fails its checksum): copy it again")
 
 
 def choose_device(name: str) -> str:
@@ -191,6 +213,7 @@ def export_all(exports: list[Export], stream: FrameStream, threads: int, provena
     from av.error import FFmpegError
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from torch import OutOfMemoryError
 
     failed = 0
     console = Console(stderr=True)
@@ -202,7 +225,7 @@ def export_all(exports: list[Export], stream: FrameStream, threads: int, provena
         for export in exports:
             try:
                 frames, speech = export_one(export, stream, threads, progress, provenance)
-            except (InputError, OSError, FFmpegError) as error:
+            except (InputError, OSError, FFmpegError, OutOfMemoryError, MemoryError) as error:
                 failed += 1
                 fault = str(error) if isinstance(error, InputError) else unwritten(export, error)
                 message = fault.replace("\n", " ")
@@ -219,7 +242,15 @@ def export_all(exports: list[Export], stream: FrameStream, threads: int, provena
 
 
 def unwritten(export: Export, error: Exception) -> str:
-    """Why a video could not be made, and what to do; `error` is the system's or FFmpeg's."""
+    """Why a video could not be made, and what to do; `error` is the system's, FFmpeg's or PyTorch's."""
+    from torch import OutOfMemoryError
+
+    if isinstance(error, OutOfMemoryError | MemoryError):
+        where = (
+            "the GPU's memory is full" if isinstance(error, OutOfMemoryError) else "there is no memory left"
+        )
+        remedy = "end what else uses it, or say --device cpu"
+        return f"{export.speech} can't be made into {export.output}: {where}; {remedy}"
     reason, remedy = why_unwritten(error), "check that file and the folder of --output"
     try:
         check_can_be_made(export.output.parent, "the folder")
@@ -261,9 +292,7 @@ def export_one(
             yield portion
             progress.advance(task, len(portion))
 
-    origin = describe_origin(
-        provenance.model_sha256, export.speech, provenance.mark, provenance.without_consent
-    )
+    origin = describe_origin(provenance, export.speech)
     try:
         frames = write_mp4(
             export.output,

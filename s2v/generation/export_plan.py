@@ -56,7 +56,8 @@ def plan_exports(speech: list[str], output: str) -> list[Export]:
     found: dict[str, Recording] = {}
     for argument in speech:
         for recording in find_recordings(argument, target):
-            found.setdefault(os.path.realpath(recording.path), recording)
+            # links to one file are recordings of their own: corpora of git-annex link identical clips
+            found.setdefault(os.path.abspath(recording.path), recording)
     suffix = target.suffix.lower()
     if target.is_dir() or suffix not in MEDIA_SUFFIXES:
         exports = in_folder(list(found.values()), target)
@@ -68,8 +69,9 @@ def plan_exports(speech: list[str], output: str) -> list[Export]:
         raise InputError(f"--output {output} names one video for {len(found)} recordings: give a folder")
     else:
         exports = [Export(recording.path, target) for recording in found.values()]
+    recordings = set(map(os.path.realpath, found))
     for export in exports:
-        if os.path.realpath(export.output) in found:
+        if os.path.realpath(export.output) in recordings:
             raise InputError(f"{export.output} is itself one of the recordings: choose another --output")
     return exports
 
@@ -107,14 +109,18 @@ def find_recordings(argument: str, output: Path) -> list[Recording]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and at any depth below it, but not through links to folders, sorted.
+    """All files in a folder and at any depth below it, through links to folders too, sorted.
 
     Raises:
         InputError: a subfolder may not be read; `Path.rglob` leaves it out without a word.
     """
-    return sorted(
-        Path(place, name) for place, _, names in os.walk(folder, onerror=refuse_unreadable) for name in names
-    )
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=refuse_unreadable, followlinks=True):
+        found.extend(Path(place, name) for name in names)
+        here = Path(os.path.realpath(place))
+        above = {here, *here.parents}  # a link to where one has come from would go round for ever
+        folders[:] = [name for name in folders if Path(os.path.realpath(Path(place, name))) not in above]
+    return sorted(found)
 
 
 def is_media(path: Path) -> bool:

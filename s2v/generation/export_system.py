@@ -54,6 +54,12 @@ def open_system(path: str, device: str, identity: Identity = "mean", image: str 
     checkpoint = read_checkpoint(path, "--checkpoint")
     state = checkpoint["state_dict"]
     parts = {key.split(".")[0] for key in state}
+    broken = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise InputError(
+            f"--checkpoint: {path} has numbers that are not finite in {', '.join(broken[:3])}"
+            f"{' ...' if len(broken) > 3 else ''}: its training diverged; give an earlier checkpoint"
+        )
     if {"representation", "generator"} <= parts:
         if image is not None:
             raise InputError(f"--image: {path} makes the face of speech alone: leave --image out")

@@ -1,16 +1,19 @@
-"""Finding the mark of `provenance_mark` in a video that was re-encoded, resized and cropped since.
+"""Finding the mark of `provenance_mark` in a video that was re-encoded, resized, cropped, mirrored or framed since.
 
 1. Demodulate: the luma of a coarse grid, times exp(i 2 pi RATE t), averaged over time. What stands still
    vanishes; the mark's field and what moves at its rate remain. Places that move at the nearest rates that the
    mark leaves alone (a mouth) are weighted down. All frames count the same: a window that fades in and out keeps far
    rates out better, but gives away a third of two seconds and widens the mark's own line.
-2. Search: correlate with the field at every crop that leaves at least 80 % of each side. A resized picture needs
-   no search, since the field is measured in waves per picture; a shift in time only turns the correlation's phase.
+2. Search: correlate with the field at every crop that leaves at least 80 % of each side, as it is and mirrored, with
+   and without the bars around the picture. A resized picture needs no search, since the field is measured in waves per
+   picture; a shift in time only turns the correlation's phase.
 3. Judge: the same search for 199 fields of other keys tells what this very video yields by chance. The score is
    how many of their standard deviations the mark's best correlation lies above their mean. Best correlations are
    distributed about as Gumbel's, which exceeds 4 with a probability of 0.3 %.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 
 import cv2
@@ -22,6 +25,10 @@ THRESHOLD = 4.0
 """A score from which a video counts as marked."""
 SHORTEST = 20
 """Frames below which a video is too short to judge."""
+PLAIN = 10
+"""Levels of 255: between all pixels of a bar's row or column, and over time, for what H.264 makes of one colour."""
+LEAST_BAR = 1 / 32
+"""Of a side: less is found as the picture is."""
 
 _GRID = 32
 _CHUNK = 250
@@ -31,37 +38,95 @@ _MOST_ZOOM, _ZOOM_STEP, _SHIFT_STEP = 1.25, 0.05, 0.04
 _NEIGHBOURS = (-2, -1, 1, 2, 3)
 
 
-class MarkDetector:
-    """Watches frames one after the other, in constant memory, and scores them."""
+@dataclass(frozen=True)
+class Inside:
+    """The part of a picture that its bars leave."""
 
-    def __init__(self) -> None:
+    rows: slice
+    columns: slice
+
+
+def inside_bars(pictures: Iterable[np.ndarray]) -> Inside | None:
+    """What bars of one colour, which editors and video sites add, leave of pictures' luma (H, W); None for all."""
+    least = most = None
+    for luma in pictures:
+        low, high = ([fold(luma, axis=axis).astype(int) for axis in (1, 0)] for fold in (np.min, np.max))
+        if least is None or most is None:
+            least, most = low, high
+        elif list(map(len, low)) == list(map(len, least)):
+            least = [np.minimum(*both) for both in zip(least, low, strict=True)]
+            most = [np.maximum(*both) for both in zip(most, high, strict=True)]
+    if least is None or most is None:
+        return None
+    seen, cut = [], False
+    for low, high in zip(least, most, strict=True):
+        (lively,) = np.nonzero(high - low > PLAIN)
+        if len(lively) == 0:
+            return None
+        first, last = int(lively[0]), int(lively[-1]) + 1
+        cut = cut or max(first, len(low) - last) >= LEAST_BAR * len(low)
+        seen.append(slice(first, last))
+    return Inside(*seen) if cut else None
+
+
+class MarkDetector:
+    """Watches frames one after the other, in constant memory, and scores them.
+
+    Args:
+        inside: what bars leave of the pictures, where they have some; the mark is looked for in both.
+    """
+
+    def __init__(self, inside: Inside | None = None) -> None:
         self.frames = 0
-        self._times: list[float] = []
-        self._pictures: list[np.ndarray] = []
-        self._field = np.zeros((_GRID, _GRID), np.complex128)
-        self._motion = np.zeros((_GRID, _GRID))
+        self._inside = inside
+        self._views = [_Demodulation() for _ in range(1 if inside is None else 2)]
 
     def watch(self, picture: np.ndarray, time: float) -> None:
         """Take a frame (H, W, 3) uint8 RGB, or its luma (H, W), shown at `time` in seconds."""
         luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture
-        self._pictures.append(cv2.resize(luma, (_GRID, _GRID), interpolation=cv2.INTER_AREA))
-        self._times.append(time)
+        for view in self._views:
+            view.take(cv2.resize(luma, (_GRID, _GRID), interpolation=cv2.INTER_AREA), time)
+            if self._inside is not None:  # for the second view
+                cut = luma[self._inside.rows, self._inside.columns]
+                luma = cut if cut.size else luma  # a stream may change its size on the way
         self.frames += 1
-        if len(self._pictures) == 2 * _CHUNK:
-            self._demodulate(_CHUNK)
 
     def score(self) -> float | None:
         """Standard deviations above chance, for all frames so far; None for fewer than SHORTEST."""
         if self.frames < SHORTEST:
             return None
-        self._demodulate(len(self._pictures))
-        motion = cv2.GaussianBlur(self._motion, (0, 0), 1.0)
-        weighted = self._field / (motion + np.median(motion) + 1e-4 * self.frames)
-        if not np.abs(weighted).max() > 0:
+        fields = [field for field in (view.field() for view in self._views) if field is not None]
+        if not fields:
             return 0.0
-        found = best_correlations(weighted - weighted.mean())
+        ways = [best_correlations(turned) for field in fields for turned in (field, field[:, ::-1])]
+        found = np.max(ways, axis=0)  # of each key: what is tried for the mark is tried for chance too
         others = found[1:]
         return float((found[0] - others.mean()) / max(others.std(), 1e-9))
+
+
+class _Demodulation:
+    """What moves at the mark's rate, place by place, in pictures (G, G) that come one by one."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._times: list[float] = []
+        self._pictures: list[np.ndarray] = []
+        self._field = np.zeros((_GRID, _GRID), np.complex128)
+        self._motion = np.zeros((_GRID, _GRID))
+
+    def take(self, picture: np.ndarray, time: float) -> None:
+        self._pictures.append(picture)
+        self._times.append(time)
+        self._count += 1
+        if len(self._pictures) == 2 * _CHUNK:
+            self._demodulate(_CHUNK)
+
+    def field(self) -> np.ndarray | None:
+        """(G, G) complex, of mean 0, with what moves at other rates too weighted down; None where all stands still."""
+        self._demodulate(len(self._pictures))
+        motion = cv2.GaussianBlur(self._motion, (0, 0), 1.0)
+        weighted = self._field / (motion + np.median(motion) + 1e-4 * self._count)
+        return weighted - weighted.mean() if np.abs(weighted).max() > 0 else None
 
     def _demodulate(self, count: int) -> None:
         """Move the oldest `count` frames from memory into the sums."""

@@ -1,6 +1,7 @@
 """What a generated video was made of: in the container's description, and in a JSON file beside the video."""
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -10,28 +11,67 @@ from s2v.files.file_hash import sha256_of_file
 from s2v.files.whole_file import write_whole_file
 from s2v.generation.provenance_mark import MARK_VERSION
 
+OF_ANOTHER_RECORDING = "made of another recording"
+_OPTIONS = {
+    "model_sha256": "checkpoint",
+    "mark": "choice of --no-mark",
+    "identity": "--identity",
+    "image_sha256": "--image",
+}
+
 
 def sidecar_of(video: Path) -> Path:
     """`talk.mp4` -> `talk.mp4.json`."""
     return video.with_name(video.name + ".json")
 
 
-def describe_origin(
-    model_sha256: str, speech: Path, marked: bool, without_consent: int = 0
-) -> dict[str, Any]:
-    """What is known before a video is made of the recording `speech` (a readable file).
+@dataclass(frozen=True)
+class Provenance:
+    """What every video of one export says about its origin, and whether the picture itself says it too."""
 
-    `without_consent`: of the speakers the model was trained on, how many are known not to have agreed.
-    """
+    model_sha256: str
+    mark: bool
+    without_consent: int = 0
+    """Speakers that the model was trained on and who had not agreed to it."""
+    identity: str = "mean"
+    """Which of the recording's windows tell who speaks: `--identity`."""
+    image_sha256: str | None = None
+    """Of the picture that is animated: `--image`."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes another video of the same recording."""
+        return {
+            "model_sha256": self.model_sha256,
+            "mark": MARK_VERSION if self.mark else None,
+            "identity": self.identity,
+            "image_sha256": self.image_sha256,
+        }
+
+
+def describe_origin(provenance: Provenance, speech: Path) -> dict[str, Any]:
+    """What is known before a video is made of the recording `speech` (a readable file)."""
+    without = provenance.without_consent
     return {
         "synthetic": True,
         "made_by": f"s2v {__version__}",
         "made_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "model_sha256": model_sha256,
         "speech_sha256": sha256_of_file(str(speech)),
-        "mark": MARK_VERSION if marked else None,
-        **({"trained_on_speakers_without_consent": without_consent} if without_consent else {}),
+        **provenance.settings,
+        **({"trained_on_speakers_without_consent": without} if without else {}),
     }
+
+
+def what_differs(video: Path, speech: Path, provenance: Provenance) -> str | None:
+    """In words, how a video that is there is not the one to be made now; None where it is, as far as is known."""
+    said = _said_of(video)
+    if not said:
+        return "of unknown origin (no JSON file beside it is of this very file)"
+    if said.get("speech_sha256") != sha256_of_file(str(speech)):
+        return OF_ANOTHER_RECORDING
+    # older sidecars say nothing of the last two
+    others = [key for key, value in provenance.settings.items() if key in said and said[key] != value]
+    return f"made with another {' and '.join(_OPTIONS[key] for key in others)}" if others else None
 
 
 def write_sidecar(video: Path, origin: dict[str, Any], finished: Path) -> None:

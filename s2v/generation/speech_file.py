@@ -19,7 +19,10 @@ from torch import Tensor
 from data_modules.container import LOCAL_MEDIA_ONLY
 from s2v.batch import LOUDEST, SAMPLE_RATE
 from s2v.errors import InputError
-from s2v.generation.wav_header import stated_seconds
+from s2v.generation.wav_header import stated_seconds, states_speakers
+
+MOST_SPEAKERS = 8
+"""Channels that FFmpeg mixes."""
 
 STATES_LENGTH = {"flac", "ogg", "mov,mp4,m4a,3gp,3g2,mj2"}
 """FFmpeg's names of formats whose length is written in the file; others' may be an estimate, or come of its size."""
@@ -70,6 +73,7 @@ class SpeechFile:
                 duration = None
             if container.format.name == "wav" and (said := stated_seconds(self.path)) is not None:
                 duration, self.states_length = said, True
+        self._states_speakers = states_speakers(self.path)
         self.stated_duration = duration if duration is not None and 0 < duration < 1e7 else None
         """Seconds, as the file's header says, if it does: good for a progress bar; see `states_length` for more."""
 
@@ -140,6 +144,8 @@ class SpeechFile:
                 resampler, source = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE), kind
             assert resampler is not None
             self._check(frame)
+            if frame.layout.nb_channels > (MOST_SPEAKERS if self._states_speakers else 2):
+                frame = mean_of_channels(frame)
             frame.pts = None  # sound follows sound: timestamps with holes in them must not confuse the filter
             try:
                 converted = resampler.resample(frame)
@@ -210,6 +216,29 @@ def without_padding(last: AudioFrame) -> AudioFrame:
     shortened = AudioFrame.from_ndarray(contiguous, format=last.format.name, layout=last.layout.name)
     shortened.sample_rate = last.sample_rate
     return shortened
+
+
+def mean_of_channels(frame: AudioFrame) -> AudioFrame:
+    """All channels alike, as one: several microphones' tracks, which FFmpeg takes for loudspeakers of its choice.
+
+    It leaves some of them out, such as the third of three, and more than eight it can't mix.
+    """
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    scale, middle = 1.0, 0.0
+    if values.dtype.kind in "iu":
+        limits: Any = np.iinfo(values.dtype.type)
+        scale, middle = (
+            (int(limits.max) - int(limits.min) + 1) / 2,
+            (int(limits.max) + int(limits.min) + 1) / 2,
+        )
+    mean: Any = np.ascontiguousarray(
+        ((values.mean(axis=0, keepdims=True) - middle) / scale).astype(np.float32)
+    )
+    joined = AudioFrame.from_ndarray(mean, format="flt", layout="mono")
+    joined.sample_rate = frame.sample_rate
+    return joined
 
 
 def drain(resampler: AudioResampler | None) -> Iterator[np.ndarray]:

@@ -8,7 +8,8 @@ from typing import BinaryIO
 _LEAST = 4096
 """Bytes; what is less may be another program's tags."""
 
-_PLAIN = (1, 3, 0xFFFE)
+_EXTENDED = 0xFFFE
+_PLAIN = (1, 3, _EXTENDED)
 """Integers, floats, and either in an extended header. Of codecs the bytes a second are a mean."""
 
 _UNKNOWN = 0x7FFF0000
@@ -32,6 +33,21 @@ def stated_seconds(path: Path) -> float | None:
                 per_second = rate if kind in _PLAIN else 0
             at = following + size % 2
         return None
+
+
+def states_speakers(path: Path) -> bool:
+    """Whether a WAV file's header says which loudspeaker each of its channels is for; True for any other file."""
+    with path.open("rb") as stream:
+        end = _end(stream)
+        at = 12
+        while chunk := _chunk(stream, at, end):
+            name, size, following = chunk
+            if name == b"fmt " and size >= 16:
+                described = stream.read(min(size, 24))
+                kind, channels = struct.unpack("<HH", described[:4])
+                return channels <= 2 or (kind == _EXTENDED and any(described[20:24]))
+            at = following + size % 2
+        return True
 
 
 def bytes_after_sound(path: Path) -> int:

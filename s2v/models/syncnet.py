@@ -117,20 +117,23 @@ class SyncNet(LipSpeechNetwork):
         """Windows of five lip frames (B, 3, 5, S, S), BGR 0..255, to embeddings (B, embedding_dim)."""
         return self.netfclip(self.netcnnlip(lips).flatten(1))
 
+    def _can_be_filtered(self, tower: nn.Module, maps: Tensor) -> bool:
+        """A subclass may have other layers, or ways to use them: what it says is asked."""
+        return type(self) is SyncNet and can_be_filtered(tower, maps)
+
     def embed_lip_track(self, lips: Tensor) -> Tensor:
         """All T - 4 windows of consecutive lip frames (T, 3, S, S), BGR 0..255: (T - 4, embedding_dim).
 
         Only the first convolution looks along time, without padding, so the network slides over the clip as
         it stands: the numbers of `embed_lips` on every window. Evaluation on one thread of a CPU takes a faster way.
         """
-        if can_be_filtered(self.netcnnlip, lips):
+        if self._can_be_filtered(self.netcnnlip, lips):
             return self.netfclip(lip_features(self.netcnnlip, lips))
         return super().embed_lip_track(lips)
 
     def embed_frames(self, frames: Tensor) -> Tensor:
         """As the base class says; bytes that need no resizing become floats where the faster way copies them."""
-        own_way = type(self).embed_lip_track is SyncNet.embed_lip_track  # a subclass's is asked, with floats
-        if own_way and frames.dtype == torch.uint8 and can_be_filtered(self.netcnnlip, frames):
+        if frames.dtype == torch.uint8 and self._can_be_filtered(self.netcnnlip, frames):
             lips = self.cut_lips(frames)
             if lips.shape[-2:] == (self.image_size, self.image_size):
                 return self.netfclip(lip_features(self.netcnnlip, lips))
@@ -146,7 +149,7 @@ class SyncNet(LipSpeechNetwork):
         """MFCC (B, L, 13), window by window: (B, (L - 20) // 4 + 1, embedding_dim)."""
         steps = features.unfold(1, WINDOW_STEPS, STEPS_PER_FRAME)
         steps = rearrange(steps, "b p m s -> (b p) 1 m s")
-        if can_be_filtered(self.netcnnaud, steps):
+        if self._can_be_filtered(self.netcnnaud, steps):
             windows = self.netfcaud(speech_features(self.netcnnaud, steps))
         else:
             windows = self.embed_speech(steps)

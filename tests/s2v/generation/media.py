@@ -9,6 +9,7 @@ import numpy as np
 
 def write_sound(path: Path, samples: np.ndarray, rate: int, codec: str, layout: str = "mono") -> Path:
     """Encode samples (channels, N) or (N,) in [-1, 1]; the container follows from the suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
         values = np.ascontiguousarray(np.atleast_2d(samples), dtype=np.float32)

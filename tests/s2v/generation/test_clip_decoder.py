@@ -98,9 +98,40 @@ def not_standardised(made: Speech2VideoGenerator) -> None:
     made.frame_decoder.standardise = nn.Hardtanh(-0.1, 0.1)  # type: ignore[assignment]
 
 
+class Own(Speech2VideoGenerator):
+    """Overrides nothing: its `__init__` would have exchanged a layer by one of the same type."""
+
+
+def padded_otherwise(made: Speech2VideoGenerator) -> None:
+    made.__class__ = Own
+    made.frame_decoder.to_rgb[0].padding_mode = "reflect"
+
+
+def wider_kernel(made: Speech2VideoGenerator) -> None:
+    made.__class__ = Own
+    before = made.frame_decoder.to_rgb[0]
+    assert isinstance(before, nn.Conv2d)
+    made.frame_decoder.to_rgb[0] = nn.Conv2d(before.in_channels, before.out_channels, 5, padding=2)
+
+
+def with_bias(made: Speech2VideoGenerator) -> None:
+    made.__class__ = Own
+    layer = made.frame_decoder.stages[0].from_frame
+    assert isinstance(layer, nn.ConvTranspose2d)
+    layer.bias = nn.Parameter(torch.ones(layer.out_channels))
+
+
+def hooked(made: Speech2VideoGenerator) -> None:
+    made.frame_decoder.stages[0].register_forward_hook(lambda stage, heard, frames: 0.5 * frames)
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        padded_otherwise,
+        wider_kernel,
+        with_bias,
+        hooked,
         inverting,
         fading,
         plain,

@@ -11,6 +11,7 @@ import torch
 
 from s2v.cli import main
 from s2v.generation.detect import examine
+from s2v.generation.mark_detection import Inside, inside_bars
 from s2v.generation.mp4_writer import write_mp4
 from s2v.generation.provenance_mark import ProvenanceMark
 from s2v.generation.sidecar import sidecar_of, write_sidecar
@@ -93,3 +94,38 @@ def test_sound_alone_is_no_video(tmp_path: Path, capsys: pytest.CaptureFixture[s
     speech = write_sound(tmp_path / "a.wav", np.zeros(8_000), 16_000, "pcm_s16le")
     assert main(["detect", str(speech)]) == 1
     assert capsys.readouterr().err == f"s2v: error: {speech} has no video in it: give a video file\n"
+
+
+def test_found_in_bars_and_mirrored(tmp_path: Path) -> None:
+    """As editors and video sites show a square picture; the same of an unmarked one is not."""
+    noise = np.random.default_rng(0).integers(40, 216, (8, 8, 3), np.uint8)
+    frames = (
+        torch.from_numpy(np.kron(noise, np.ones((12, 12, 1), np.uint8)))
+        .permute(2, 0, 1)
+        .expand(50, 3, 96, 96)
+    )
+
+    def shown(marked: bool, bars: tuple[int, int, int, int], mirrored: bool) -> bool | None:
+        write_mp4(tmp_path / "first.mp4", [frames], mark=marked)
+        with av.open(str(tmp_path / "first.mp4")) as container:
+            decoded = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        again = torch.from_numpy(decoded).permute(0, 3, 1, 2)
+        again = again.flip(-1) if mirrored else again
+        write_mp4(tmp_path / "again.mp4", [torch.nn.functional.pad(again, bars, value=16)], mark=False)
+        return examine(tmp_path / "again.mp4").marked
+
+    for bars in ((0, 0, 0, 0), (38, 38, 0, 0), (0, 0, 36, 40)):
+        for mirrored in (False, True):
+            assert shown(True, bars, mirrored)
+            assert not shown(False, bars, mirrored)
+
+
+def test_bars_are_of_one_colour_and_stand_still() -> None:
+    rng = np.random.default_rng(0)
+    moving = [rng.integers(0, 256, (20, 30), np.uint8) for _ in range(3)]
+    assert inside_bars(moving) is None and inside_bars([]) is None
+    framed = [np.pad(luma, ((0, 0), (4, 6)), constant_values=16) for luma in moving]
+    assert inside_bars(framed) == Inside(slice(0, 20), slice(4, 34))
+    assert inside_bars([np.full((20, 30), 16, np.uint8)] * 3) is None  # nothing would be left
+    fading = [np.pad(luma, ((4, 0), (0, 0)), constant_values=60 * time) for time, luma in enumerate(moving)]
+    assert inside_bars(fading) is None

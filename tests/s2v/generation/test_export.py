@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ from s2v.cli import main
 from s2v.generation.mp4_writer import COMMENT, write_mp4
 from s2v.generation.sidecar import names_this_video
 from s2v.generation.speech_file import read_speech
-from s2v.generation.streaming import generate_clip
+from s2v.generation.streaming import StreamingGenerator, generate_clip
 from s2v.modules.composer import ComposerModule
 from tests.conftest import REPOSITORY, fill_disk
 from tests.s2v.generation.composer_checkpoint import WINDOW_FRAMES, write_composer_checkpoint
@@ -271,14 +272,14 @@ def test_existing_videos_are_kept_unless_told(
     output.write_bytes(b"mine")
     assert export(checkpoint, "--speech", speech, "--output", output) == 0
     assert output.read_bytes() == b"mine"
-    assert capsys.readouterr().out == f"kept {output}, already there (--overwrite makes them anew)\n"
+    assert f"kept {output}, already there, of unknown origin" in capsys.readouterr().out
     assert export(checkpoint, "--speech", speech, "--output", output, "--overwrite") == 0
     assert len(pictures(output)) == 33
     other = shutil.copy(checkpoint, tmp_path / "other.ckpt")
     content = torch.load(other, weights_only=True)
     torch.save({**content, "global_step": 7}, other)
     capsys.readouterr()
-    for model, said in ((checkpoint, ""), (str(other), ", made by another checkpoint")):
+    for model, said in ((checkpoint, ""), (str(other), ", made with another checkpoint")):
         assert export(model, "--speech", speech, "--output", output) == 0
         expected = f"kept {output}, already there{said} (--overwrite makes them anew)\n"
         assert capsys.readouterr().out == expected
@@ -343,7 +344,10 @@ def test_one_bad_recording_does_not_stop_the_rest(
     said = capsys.readouterr()
     made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.mp4"))
     assert made == ["good.mp4", "sub/[bold]also good.mp4", "there.mp4"]
-    assert said.out.splitlines()[0] == "kept 1 of 6 videos, already there (--overwrite makes them anew)"
+    assert said.out.splitlines()[0] == (
+        "kept 1 of 6 videos, already there, 1 of them of unknown origin (no JSON file beside it is of this very file) "
+        "(--overwrite makes them anew)"
+    )
     assert said.out.splitlines()[-1] == "2 written, 1 kept, 3 failed"
     failures = [line for line in said.err.splitlines() if line.startswith("failed: ")]
     assert len(failures) == 3
@@ -354,7 +358,9 @@ def test_one_bad_recording_does_not_stop_the_rest(
     (tmp_path / "rec" / "empty.wav").unlink()
     (tmp_path / "rec" / "mute.mp4").unlink()
     assert export(checkpoint, "--speech", tmp_path / "rec", "--output", tmp_path / "out") == 0
-    assert capsys.readouterr().out == "kept 3 of 3 videos, already there (--overwrite makes them anew)\n"
+    assert capsys.readouterr().out.startswith(
+        "kept 3 of 3 videos, already there, 1 of them of unknown origin ("
+    )
 
 
 def test_wrong_checkpoints_are_one_line(
@@ -443,3 +449,78 @@ def test_a_composers_own_networks_need_no_lightning(checkpoint: str, speech: Pat
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert (tmp_path / "a.mp4").exists()
+
+
+def test_a_video_of_another_recording_is_neither_kept_nor_lost(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    other = write_sound(tmp_path / "other" / "speech.wav", SPEECH[::-1], 16_000, "pcm_s16le")
+    assert export(checkpoint, "--speech", speech, "--output", out) == 0
+    before = (out / "speech.mp4").read_bytes()
+    capsys.readouterr()
+    assert export(checkpoint, "--speech", other, "--output", out) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"failed: {other} can't be made into {out / 'speech.mp4'}: that is made")
+    assert (out / "speech.mp4").read_bytes() == before
+    third = write_sound(tmp_path / "third.wav", SPEECH, 16_000, "pcm_s16le")
+    assert export(checkpoint, "--speech", other, third, "--output", out) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "1 written, 0 kept, 1 failed"
+    assert export(checkpoint, "--speech", other, "--output", out, "--overwrite") == 0
+    assert (out / "speech.mp4").read_bytes() != before
+
+
+def test_a_kept_video_that_was_made_otherwise_says_so(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "a.mp4"
+    assert export(checkpoint, "--speech", speech, "--output", output) == 0
+    capsys.readouterr()
+    assert export(checkpoint, "--speech", speech, "--output", output, "--no-mark", "--identity", "first") == 0
+    said = ", made with another choice of --no-mark and --identity (--overwrite"
+    assert said in capsys.readouterr().out
+
+
+def test_memory_that_is_full_fails_one_recording(
+    checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = StreamingGenerator.frames
+    calls = []
+
+    def second_is_too_much(self: StreamingGenerator, *arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return frames(self, *arguments)
+
+    monkeypatch.setattr(StreamingGenerator, "frames", second_is_too_much)
+    for name in "abc":
+        write_sound(tmp_path / "rec" / f"{name}.wav", SPEECH, 16_000, "pcm_s16le")
+    assert export(checkpoint, "--speech", tmp_path / "rec", "--output", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "2 written, 0 kept, 1 failed"
+    assert "b.wav can't be made into" in said.err and "memory is full; end what else uses it" in said.err
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.mp4", "a.mp4.json", "c.mp4", "c.mp4.json"]
+
+
+def test_diverged_and_damaged_checkpoints_make_no_videos(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    weight = content["state_dict"]["generator.frame_decoder.to_rgb.0.weight"]
+    intact = weight.clone()
+    weight[0, 0, 0, 0] = float("nan")
+    torch.save(content, tmp_path / "diverged.ckpt")
+    assert export(str(tmp_path / "diverged.ckpt"), "--speech", speech, "--output", tmp_path / "a.mp4") == 2
+    assert (
+        "not finite in generator.frame_decoder.to_rgb.0.weight: its training diverged"
+        in capsys.readouterr().err
+    )
+    rotten = bytearray(Path(checkpoint).read_bytes())
+    at = rotten.index(intact.numpy().tobytes())
+    rotten[at + 2] ^= 0x10
+    (tmp_path / "rotten.ckpt").write_bytes(rotten)
+    assert export(str(tmp_path / "rotten.ckpt"), "--speech", speech, "--output", tmp_path / "a.mp4") == 2
+    assert "rotten.ckpt is damaged (" in capsys.readouterr().err
+    assert not (tmp_path / "a.mp4").exists()

@@ -113,3 +113,18 @@ def test_wrong_arguments(recordings: Path, speech: list[str], output: str, messa
     with pytest.raises(InputError, match=message) as caught:
         plan_exports(speech, output)
     assert "\n" not in str(caught.value)
+
+
+def test_links_are_recordings_of_their_own(recordings: Path) -> None:
+    """As git-annex has identical clips; a link to where one comes from does not go round for ever."""
+    (recordings / "ann" / "again.wav").symlink_to("a.wav")
+    (recordings / "cem").symlink_to("bob")
+    (recordings / "bob" / "up").symlink_to("..")
+    assert plan(["rec", "rec/a.wav"], "out") == {
+        "rec/a.wav": "out/a.mp4",
+        "rec/ann/a.wav": "out/ann/a.mp4",
+        "rec/ann/again.wav": "out/ann/again.mp4",
+        "rec/ann/deep/c.MP3": "out/ann/deep/c.mp4",
+        "rec/bob/a.flac": "out/bob/a.mp4",
+        "rec/cem/a.flac": "out/cem/a.mp4",
+    }

@@ -12,7 +12,14 @@ from s2v.cli import main
 from s2v.generation.mark_detection import MarkDetector
 from s2v.generation.mp4_writer import write_mp4
 from s2v.generation.provenance_mark import MARK_VERSION, RATE, STRENGTH, WAVES, ProvenanceMark, key_phases
-from s2v.generation.sidecar import describe_origin, model_of, names_this_video, sidecar_of, write_sidecar
+from s2v.generation.sidecar import (
+    Provenance,
+    describe_origin,
+    model_of,
+    names_this_video,
+    sidecar_of,
+    write_sidecar,
+)
 from tests.full import FULL
 
 
@@ -65,7 +72,7 @@ def test_long_videos_are_judged_in_constant_memory() -> None:
     detector, mark = MarkDetector(), ProvenanceMark(64, 64, 25)
     for i in range(1_300):
         detector.watch(mark.add(still(1)[0], i), i / 25)
-        assert len(detector._pictures) < 500
+        assert len(detector._views[0]._pictures) < 500
     found = detector.score()
     assert found is not None and found > 10
 
@@ -90,7 +97,7 @@ def test_found_after_cropping_resizing_and_encoding_together() -> None:
 def test_detect_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frames = torch.from_numpy(still(40)).permute(0, 3, 1, 2)
     (tmp_path / "a.wav").write_bytes(b"speech")
-    origin = describe_origin("0" * 64, tmp_path / "a.wav", marked=True)
+    origin = describe_origin(Provenance("0" * 64, mark=True), tmp_path / "a.wav")
     ours, plain = tmp_path / "ours.mp4", tmp_path / "plain.mp4"
     write_mp4(ours, [frames], mark=True, description=json.dumps(origin))
     write_sidecar(ours, origin, ours)

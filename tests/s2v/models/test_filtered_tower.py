@@ -100,3 +100,26 @@ def test_frames_as_shown_equal_prepared_lips(side: int, threads: int) -> None:
     exact = network.embed_lip_track(network.prepare_lips(frames))
     assert torch.equal(network.embed_frames(frames), exact)
     assert torch.equal(network.embed_frames(frames.float()), exact)
+
+
+class Leaky(SyncNet):
+    """Other layers, of which the faster way knows nothing."""
+
+    def __init__(self, image_size: int, width: float) -> None:
+        super().__init__(image_size, width)
+        for tower in (self.netcnnlip, self.netcnnaud):
+            for index, layer in enumerate(tower):
+                if isinstance(layer, nn.ReLU):
+                    tower[index] = nn.LeakyReLU(0.2)
+
+
+@torch.no_grad()
+def test_a_subclass_is_asked_itself() -> None:
+    network = Leaky(64, 1 / 8).eval()
+    lips = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8)
+    windows = torch.stack([lips[v : v + 5].transpose(0, 1) for v in range(2)]).float()
+    by_modules = network.netfclip(network.netcnnlip(windows).flatten(1))
+    assert_close(network.embed_lip_track(lips.float()), by_modules)
+    mfcc = torch.randn(1, 24, 13) * 10
+    steps = torch.stack([mfcc[0, v : v + 20].T for v in (0, 4)])[:, None]
+    assert_close(network.embed_speech_tracks(mfcc)[0], network.netfcaud(network.netcnnaud(steps).flatten(1)))
