@@ -34,14 +34,16 @@ DEFINITIONS = {
     "mouth_...": "landmarks of the lips beside the real clip's at the same instants, lengths as shares of the distance "
     "between the eyes; faces must be found in half of the frames and in 25",
     "mouth_lmd": "landmark distance: mean distance of the mouth's 20 landmarks, each about the mouth's centre",
-    "mouth_correlation": "of the opening over time, the distance between the lips' inner edges; a still mouth has none",
+    "mouth_correlation": "of the opening over time, the distance between the lips' inner edges; 0 where the generated "
+    "mouth never moves, none of a picture held still, or where the real mouth is still",
     "mouth_range": "the opening's standard deviation over time, generated / real; 0: the mouth never moves",
     "sync": "SyncNet as publicly evaluated: vshift 15, zero padding, 25 fps, 16 kHz",
     "sync_offset": "frames; negative: speech comes late; the mean tells of a lag that all clips share, not of how far "
     "clips are out of step: 5 frames early and 5 late make 0",
     "sync_offset_abs": "frames out of step, early or late: mean of each clip's offset without its sign",
     "sync_..._valid": "the same, shifts compared on windows that exist on both sides alone",
-    "sync_within_one": "share of clips whose nearest shift is at most 1 frame, on real windows alone",
+    "sync_within_one": "share of clips whose nearest shift is at most 1 frame, on real windows alone; like those below "
+    "only of clips long enough for a shift of 5 frames",
     "sync_prefers_true": "share of clips whose best shift within 1 frame is nearer than every shift of "
     "5 to 15 frames, both ways, on real windows alone (unrelated speech: about 0.1)",
     "sync_prefers_true_pairs": "share of those shifts farther than no shift (unrelated speech: about 0.5)",

@@ -6,7 +6,13 @@ from s2v.errors import InputError
 from s2v.evaluation.clip_rows import GROUND_TRUTH, SHIFTED, STILL, SWAPPED, ClipRow
 from s2v.evaluation.judges import PerceptualJudge
 from s2v.metrics.image_quality import check_pair, motion, sharpness
-from s2v.metrics.regional_quality import at_size, perfect_quality, regional_qualities, regional_quality
+from s2v.metrics.regional_quality import (
+    at_size,
+    perfect_quality,
+    regional_qualities,
+    regional_quality,
+    small_quality,
+)
 
 
 class PixelComparison:
@@ -74,6 +80,9 @@ class PixelComparison:
         try:
             frames, target, row.adjusted = self.comparable(generated, real)
             quality = regional_quality(frames, target)
+            if frames.shape == target.shape != generated.shape:  # small ones are made of what was generated
+                both = len(frames)
+                quality |= small_quality(generated[:both], real[:both])
         except InputError as error:
             row.adjusted = ""
             row.reasons.append(str(error))

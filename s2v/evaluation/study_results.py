@@ -77,7 +77,7 @@ def collect(paths: list[Path], key: StudyKey, rules: ExclusionRules) -> Collecte
     kept: list[Participant] = []
     left_out: list[tuple[str, str]] = []
     seen: dict[str, str] = {}
-    for path in sorted(paths):
+    for path in sorted(paths, key=lambda path: (path.name, path)):
         try:
             participant = read_result(path, key)
         except MalformedResult as error:

@@ -49,9 +49,12 @@ def sync_values(lips: Tensor, heard: Tensor, mode: SyncMode = "stock") -> dict[s
     others compare windows that exist on both sides alone in every mode: the same four as
     `sync_..._valid`. `sync_within_one`: is the nearest shift at most one
     frame. `sync_prefers_true`: see `true_is_nearest`; `sync_prefers_true_pairs`: `share_farther_than_true`.
+    These three and `sync_offset_abs_valid` are nan where there is no shift of FALSE_FROM frames: among few shifts the
+    nearest is a small one whatever is said.
     """
     curve = shift_distances(lips, heard, VSHIFT, "valid_only").cpu()
     valid = scores_of_curve(curve)
+    apart = len(_false_distances(curve)) > 0
     own = valid if mode == "valid_only" else scores_of_curve(shift_distances(lips, heard, VSHIFT, mode).cpu())
     return {
         "sync_confidence": own.confidence,
@@ -61,8 +64,8 @@ def sync_values(lips: Tensor, heard: Tensor, mode: SyncMode = "stock") -> dict[s
         "sync_confidence_valid": valid.confidence,
         "sync_distance_valid": valid.distance,
         "sync_offset_valid": float(valid.offset),
-        "sync_offset_abs_valid": float(abs(valid.offset)),
-        "sync_within_one": float(abs(valid.offset) <= TRUE_WITHIN),
+        "sync_offset_abs_valid": float(abs(valid.offset)) if apart else math.nan,
+        "sync_within_one": float(abs(valid.offset) <= TRUE_WITHIN) if apart else math.nan,
         "sync_prefers_true": true_is_nearest(curve),
         "sync_prefers_true_pairs": share_farther_than_true(curve),
     }

@@ -68,6 +68,12 @@ def regional_quality(generated: Tensor, real: Tensor) -> dict[str, float]:
     return values
 
 
+def small_quality(generated: Tensor, real: Tensor) -> dict[str, float]:
+    """Those of the 18 that are at 128 x 96, of one clip's frames (T, 3, H, W) uint8, which may differ in H and W."""
+    (values,) = _of_one_size([at_small_size(generated)], at_small_size(real), [0])
+    return {f"{name}{SIZES[1]}": value for name, value in values.items()}
+
+
 def regional_qualities(
     systems: Sequence[Tensor], real: Tensor, first: Sequence[int] | None = None
 ) -> list[dict[str, float]]:

@@ -62,14 +62,19 @@ def last_entry(files: list[Path], metric: str) -> str:
 def _last_step_before(found: dict[str, Series]) -> int | None:
     """Up to which step earlier versions count beside one that trained; None: it trained nothing.
 
-    A fit that goes on from a checkpoint first logs that checkpoint's step again: earlier versions count up to there. A
-    fit that began anew (-1) has its first row at a step that is smaller than the distance to its second row.
+    A fit that goes on from a checkpoint first logs that checkpoint's step again, or a later one: earlier versions count
+    up to there. A fit that began anew (-1) has the first row of training, and that of validation, at a step that is
+    smaller than the distance to the second row.
     """
     trained = [series for metric, series in found.items() if metric.startswith("train/")]
     steps = sorted({step for series in trained for step, _ in series})
     if not steps:
         return None
-    return -1 if len(steps) > 1 and steps[0] < steps[1] - steps[0] else steps[0]
+    validated = sorted(
+        {step for name, series in found.items() if name.startswith("val/") for step, _ in series}
+    )
+    went_on = len(validated) > 1 and validated[0] >= validated[1] - validated[0]
+    return -1 if not went_on and len(steps) > 1 and steps[0] < steps[1] - steps[0] else steps[0]
 
 
 def _read_version(path: Path) -> dict[str, Series]:

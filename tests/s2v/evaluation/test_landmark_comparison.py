@@ -87,6 +87,16 @@ def test_mouths_by_hand() -> None:
     assert all(row.scored for row in rows.values())
 
 
+def test_a_frozen_mouth_follows_nothing() -> None:
+    """Left out, such clips would better a system's mean; of a real mouth that is still nothing can be said."""
+    open_eyes = [120] * 50
+    frozen, moving = clip_of(open_eyes, [40] * 50), clip_of(open_eyes, LIPS)
+    values = rows_of_clips(moving, frozen)["ours"].values
+    assert (values["mouth_correlation"], values["mouth_range"]) == (0, 0)
+    assert not {"mouth_correlation", "mouth_range"} & rows_of_clips(frozen, moving)["ours"].values.keys()
+    assert not {"mouth_correlation", "mouth_range"} & rows_of_clips(frozen, frozen)["ours"].values.keys()
+
+
 def test_mouths_of_clips_of_other_size_and_length() -> None:
     """The first 40 frames are the same mouths."""
     rows = rows_of_clips(clip_of([120] * 50, LIPS), clip_of([120] * 40, LIPS[:40])[..., :24, :24])

@@ -81,6 +81,20 @@ def test_resize_compares_at_the_real_size() -> None:
     assert both.scored and both.values["psnr"] == PSNR_CEILING
 
 
+def test_the_size_for_comparing_systems_is_made_of_untouched_frames() -> None:
+    """Not of frames that had been brought to the real clip's size before."""
+    clip, small = (square_clip("ann", "anger", seed=4) for _ in range(2))
+    large = torch.randint(
+        0, 256, (50, 3, 96, 96), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    clip.generated = large
+    small.real, small.generated = (regional_quality.at_small_size(frames) for frames in (clip.real, large))
+    values = of_system(run([clip], resize=True), OURS)[0].values
+    by_definition = of_system(run([small]), OURS)[0].values
+    for name in ("ssim", "psnr", "psnr_mouth"):
+        assert values[f"{name}_128x96"] == pytest.approx(by_definition[name], rel=1e-6)
+
+
 @pytest.mark.slow
 def test_equal_pictures_are_neither_cut_nor_resized() -> None:
     clips = corpus()

@@ -100,6 +100,11 @@ def test_short_clips_have_no_preference_but_a_score() -> None:
     values = sync_values(heard, heard)
     assert math.isfinite(values["sync_confidence"])
     assert math.isnan(values["sync_prefers_true"]) and math.isnan(values["sync_prefers_true_pairs"])
+    # among shifts of so few frames the nearest is a small one whatever is said
+    for frames, known in ((5, False), (6, True)):
+        values = sync_values(track(frames), track(frames).flip(0))
+        for name in ("sync_within_one", "sync_offset_abs_valid", "sync_prefers_true"):
+            assert math.isfinite(values[name]) == known
     # too short a clip for the shift has nothing left
     assert [len(part) for part in pair_with_later_speech(heard, heard, 10)] == [0, 0]
 

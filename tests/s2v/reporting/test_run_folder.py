@@ -73,6 +73,18 @@ def test_a_run_that_began_anew_has_nothing_of_the_one_it_replaced(tmp_path: Path
     }
 
 
+def test_a_run_of_short_epochs_that_went_on_keeps_its_beginning(tmp_path: Path) -> None:
+    """Epochs of 20 steps, a row of training each 50: killed at 45, it goes on from the checkpoint of step 40."""
+    resumed = ["49,1.0,,", "59,,6,", "79,,5,", "99,0.9,4,"]
+    assert versions(tmp_path, ["19,,9,", "39,,8,"], resumed)["val/loss"] == [
+        (19, 9.0),
+        (39, 8.0),
+        (59, 6.0),
+        (79, 5.0),
+        (99, 4.0),
+    ]
+
+
 def test_a_run_that_went_on_has_nothing_of_what_it_did_again(tmp_path: Path) -> None:
     first = ["49,1.0,,", "99,0.9,,", "99,,5,1", "149,0.8,,", "160,,4,2"]
     assert versions(tmp_path, first, ["99,0.9,,", "149,0.7,,", "170,,3,"]) == {
