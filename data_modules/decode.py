@@ -212,6 +212,10 @@ def frames_on_screen(times: np.ndarray, start: float, fps: int, count: int) -> n
     return np.clip(np.searchsorted(times, centres + 1e-9, side="right") - 1, 0, len(times) - 1)
 
 
+_MOST_BYTES_OF_DECORD = 512 * 2**20
+"""Of all of a track's frames: decord keeps up to all of those it has decoded, gigabytes of a phone's minute."""
+
+
 def decode_frames(track: VideoTrack, indices: np.ndarray) -> Iterator[np.ndarray]:
     """Pixels of the frames `indices` (non-decreasing, repeats allowed), (H, W, 3) uint8 RGB, upright.
 
@@ -220,7 +224,10 @@ def decode_frames(track: VideoTrack, indices: np.ndarray) -> Iterator[np.ndarray
     Raises:
         ClipRefused: frames are missing or damaged.
     """
-    by_pyav = track.winding or any(track.orientation) or track.width < _NARROW
+    pixels = 3 * track.width * track.height * len(track.times)
+    by_pyav = (
+        track.winding or any(track.orientation) or track.width < _NARROW or pixels > _MOST_BYTES_OF_DECORD
+    )
     source = _with_pyav if by_pyav else _with_decord
     wanted, repeats = np.unique(indices, return_counts=True)
     for frame, repeat in zip(source(track, wanted), repeats.tolist(), strict=True):

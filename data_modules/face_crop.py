@@ -56,6 +56,10 @@ def face_box(
         raise ClipRefused(f"no face: found in {len(found)} of {len(frames)} frames looked at")
     boxes = np.asarray(found, np.float64)
     centre_x, centre_y = np.median(boxes[:, 0] + boxes[:, 2] / 2), np.median(boxes[:, 1] + boxes[:, 3] / 2)
+    centres, sides = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(axis=1)
+    away = np.hypot(*(centres - (centre_x, centre_y)).T)
+    if away.min() > np.median(sides) / 2:  # between two people, the larger in turns
+        centre_x, centre_y = centres[away.argmin()]
     height, width = frames[0].shape[:2]
     centre_x /= pixel_aspect
     side = min(

@@ -44,7 +44,7 @@ def prepare_in_child(clip: FoundClip, job: PreparationJob) -> dict[str, Any]:
     try:
         return child.ask(request, job.time_limit)
     except WorkerTimeout:
-        reason, again = f"no answer from the decoder within {job.time_limit:g} s", False
+        reason, again = f"no answer from the decoder within {job.time_limit:g} s (--time-limit)", False
     except WorkerDied as death:
         if job.run in _closed:
             return {}

@@ -79,11 +79,25 @@ def audit_sync(
                     ManifestRow(**found), consent=row.consent, gender=row.gender, recording=row.recording
                 )
         finally:
-            write_manifest(cache / MANIFEST_NAME, rows.values())
+            # an audit takes hours: what a preparation has written since stays, and who agreed
+            newest = read_manifest(cache / MANIFEST_NAME)
+            write_manifest(cache / MANIFEST_NAME, [_with_sync(row, rows.get(row.clip_id)) for row in newest])
     except OSError as error:
         raise InputError(f"the sync audit cannot be written to {cache}: {error.strerror}") from error
     audited = [row for row in rows.values() if row.sync_offset is not None]
     return AuditSummary(len(audited), sum(row.sync_flag != "" for row in rows.values()))
+
+
+def _with_sync(row: ManifestRow, audited: ManifestRow | None) -> ManifestRow:
+    """A clip's row with what the audit found of it; as it is where it has become another since."""
+    if audited is None or not row.ok or row.sha256 != audited.sha256:
+        return row
+    return replace(
+        row,
+        sync_offset=audited.sync_offset,
+        sync_confidence=audited.sync_confidence,
+        sync_flag=audited.sync_flag,
+    )
 
 
 def _measured(clip: Path, score: Score) -> dict[str, float | str | None]:

@@ -112,6 +112,8 @@ class TalkingFaceDataModule(LightningDataModule):
         self.frame_step = frame_step
         if num_workers < 0:
             raise InputError(f"num_workers must be 0 or more, {num_workers} came")
+        if seed < 0:
+            raise InputError(f"seed must be 0 or more, {seed} came")
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from data_modules import decode
 from data_modules.clip_refused import ClipRefused
 from data_modules.decode import decode_frames, frames_on_screen, orientation_of, probe_video
 from tests.data_modules.media import number_of, shades, tone, write_clip, write_media
@@ -47,6 +48,22 @@ def test_pixels_are_those_of_pyav(tmp_path: Path) -> None:
     served = list(decode_frames(probe_video(path), np.array([0, 0, 3, 19])))
     for frame, number in zip(served, [0, 0, 3, 19], strict=True):
         assert np.abs(frame.astype(int) - expected[number]).max() <= 2
+
+
+def test_what_decord_would_keep_whole_is_not_given_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds decoded frames, of a phone's minute gigabytes, which a preparation's worker may not have."""
+    path = write_media(tmp_path / "a.mp4", shades(50))
+    track, given = probe_video(path), []
+    open_decord = decode._open_decord
+    monkeypatch.setattr(decode, "_open_decord", lambda track: given.append(track) or open_decord(track))
+    as_it_is = list(decode_frames(track, np.arange(50)))
+    assert given == [track]
+    monkeypatch.setattr(decode, "_MOST_BYTES_OF_DECORD", 50 * as_it_is[0].size - 1)
+    for frame, same in zip(decode_frames(track, np.arange(50)), as_it_is, strict=True):
+        assert np.abs(frame.astype(int) - same).max() <= 1
+    assert given == [track]
 
 
 def test_source_frame_at_the_centre_of_each_output_frame_is_taken() -> None:

@@ -48,6 +48,11 @@ def test_the_box_is_square_on_the_screen() -> None:
     assert widths == [300]
 
 
+def test_of_two_people_one_is_cut_out_and_not_the_wall_between_them() -> None:
+    left, right = (10.0, 30.0, 20.0, 20.0), (160.0, 30.0, 20.0, 20.0)
+    assert face_box(*boxes(left, right, left, right)) == face_box(*boxes(left))
+
+
 def test_too_few_faces_are_refused() -> None:
     with pytest.raises(ClipRefused, match="no face: found in 1 of 4"):
         face_box(*boxes((1.0, 1.0, 9.0, 9.0), None, None, None))

@@ -59,6 +59,33 @@ def test_offsets_reach_the_manifest_and_are_measured_once(tmp_path: Path) -> Non
     assert len(seen) == 7
 
 
+def test_what_is_prepared_during_an_audit_stays(tmp_path: Path) -> None:
+    """Clips that came, changed or went while offsets were measured, and what their speakers answered."""
+    root, cache = tmp_path / "corpus", tmp_path / "cache"
+    corpus(root, cache)
+    told = tmp_path / "consent.csv"
+    told.write_text("speaker,consent\nann,yes\nben,no\n")
+
+    def score(frames: np.ndarray, speech: np.ndarray) -> tuple[float, float]:
+        if not (root / "ben").exists():
+            write_clip(root / "ben" / "new.mp4")
+            write_clip(root / "ann" / "b.mp4", seconds=3.0)
+            prepare(root, "folder", cache, size=16, workers=1, progress=False, consent=told)
+        return 3.0, 7.0
+
+    audit_sync(cache, score, "net")
+    rows = {row.clip_id: row for row in read_manifest(cache / "manifest.csv")}
+    assert {name: row.consent for name, row in rows.items()} == {
+        "ann/a": "yes",
+        "ann/b": "yes",
+        "ann/broken": "yes",
+        "ann/c": "yes",
+        "ben/new": "no",
+    }
+    assert rows["ben/new"].status == "refused"
+    assert [rows[f"ann/{name}"].sync_offset for name in "abc"] == [3.0, None, 3.0]
+
+
 def test_a_known_shift_is_found(tmp_path: Path) -> None:
     """Squares that brighten with loudness, their speech 0 and 6 frames late, through mp4 and the cache."""
     root, cache, levels = tmp_path / "corpus", tmp_path / "cache", loudness(75, seed=1)
