@@ -54,8 +54,8 @@ def test_what_decord_would_keep_whole_is_not_given_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds decoded frames, of a phone's minute gigabytes, which a preparation's worker may not have."""
-    path = write_media(tmp_path / "a.mp4", shades(50))
-    track, given = probe_video(path), []
+    large = [np.kron(picture, np.ones((4, 4, 1), np.uint8)) for picture in shades(50)]
+    track, given = probe_video(write_media(tmp_path / "a.mp4", large)), []
     open_decord = decode._open_decord
     monkeypatch.setattr(decode, "_open_decord", lambda track: given.append(track) or open_decord(track))
     as_it_is = list(decode_frames(track, np.arange(50)))
