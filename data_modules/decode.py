@@ -30,6 +30,8 @@ from data_modules.clip_refused import ClipRefused
 from data_modules.container import open_container, plain
 from data_modules.decoder_complaints import complaints
 
+_MOST_BYTES_OF_DECORD = 512 * 2**20
+"""Of all of a track's frames: decord keeps up to all of those it has decoded, gigabytes of a phone's minute."""
 _MOST_BYTES_AT_ONCE = 64 * 2**20
 _MOST_PIXELS = 64 * 2**20
 _MOST_FRAMES = 250_000
@@ -210,10 +212,6 @@ def frames_on_screen(times: np.ndarray, start: float, fps: int, count: int) -> n
     """
     centres = start + (np.arange(count) + 0.5) / fps
     return np.clip(np.searchsorted(times, centres + 1e-9, side="right") - 1, 0, len(times) - 1)
-
-
-_MOST_BYTES_OF_DECORD = 512 * 2**20
-"""Of all of a track's frames: decord keeps up to all of those it has decoded, gigabytes of a phone's minute."""
 
 
 def decode_frames(track: VideoTrack, indices: np.ndarray) -> Iterator[np.ndarray]:

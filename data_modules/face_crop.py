@@ -55,16 +55,14 @@ def face_box(
     if len(found) < max(1, len(frames) // 2):
         raise ClipRefused(f"no face: found in {len(found)} of {len(frames)} frames looked at")
     boxes = np.asarray(found, np.float64)
-    centre_x, centre_y = np.median(boxes[:, 0] + boxes[:, 2] / 2), np.median(boxes[:, 1] + boxes[:, 3] / 2)
-    centres, sides = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(axis=1)
+    centres, face = boxes[:, :2] + boxes[:, 2:] / 2, float(np.median(boxes[:, 2:].max(axis=1)))
+    centre_x, centre_y = np.median(centres, axis=0)
     away = np.hypot(*(centres - (centre_x, centre_y)).T)
-    if away.min() > np.median(sides) / 2:  # between two people, the larger in turns
+    if away.min() > face / 2:  # between two people, the larger in turns
         centre_x, centre_y = centres[away.argmin()]
     height, width = frames[0].shape[:2]
     centre_x /= pixel_aspect
-    side = min(
-        round(float(np.median(boxes[:, 2:].max(axis=1))) * (1 + margin)), round(width * pixel_aspect), height
-    )
+    side = min(round(face * (1 + margin)), round(width * pixel_aspect), height)
     across = min(max(1, round(side / pixel_aspect)), width)
     left = int(np.clip(round(centre_x - across / 2), 0, width - across))
     top = int(np.clip(round(centre_y - side / 2), 0, height - side))

@@ -74,10 +74,7 @@ def audit_sync(
                 if found != record["row"] or record.get("syncnet") != syncnet_sha256:
                     newer = {"row": found, "syncnet": syncnet_sha256, "time": time.time()}
                     append_record(journal, record | newer)
-                # records know nothing of what tables say of speakers, and the layout of recordings
-                rows[row.clip_id] = replace(
-                    ManifestRow(**found), consent=row.consent, gender=row.gender, recording=row.recording
-                )
+                rows[row.clip_id] = ManifestRow(**found)
         finally:
             # an audit takes hours: what a preparation has written since stays, and who agreed
             newest = read_manifest(cache / MANIFEST_NAME)

@@ -88,9 +88,7 @@ def _compare_mouths(row: ClipRow, generated: Tensor, real: Tensor) -> None:
     else:
         openings = mouth_opening(generated), mouth_opening(real)
         values["mouth_range"] = mouth_opening_range(*openings)
-        correlation = mouth_opening_correlation(*openings)
         # left out, the clips whose mouth a system freezes would better its mean
-        values["mouth_correlation"] = (
-            0.0 if values["mouth_range"] == 0 and math.isnan(correlation) else correlation
-        )
+        frozen = values["mouth_range"] == 0
+        values["mouth_correlation"] = 0.0 if frozen else mouth_opening_correlation(*openings)
     row.values |= {name: value for name, value in values.items() if math.isfinite(value)}

@@ -109,8 +109,10 @@ def run_export(args: argparse.Namespace) -> int:
     elif not Path(weights).is_file():
         raise InputError(f"no weights at {weights}: give the path of an existing file")
     exports = plan_exports(args.speech, args.output)
-    there = [export for export in exports if not args.overwrite and export.output.is_file()]
-    missing = [export for export in exports if export not in there]
+    there: list[Export] = []
+    missing: list[Export] = []
+    for export in exports:
+        (there if not args.overwrite and export.output.is_file() else missing).append(export)
     from s2v.files.file_hash import sha256_of_file
     from s2v.generation.sidecar import Provenance
 
@@ -162,7 +164,7 @@ def say_what_is_kept(there: list[Export], of: int, provenance: Provenance) -> in
             "or of an earlier state of this one; choose another --output, or say --overwrite"
         )
         print(line.replace("\n", " "), file=sys.stderr)
-    kept = [how for export, how in differing.items() if export not in occupied]
+    kept = [how for how in differing.values() if how != OF_ANOTHER_RECORDING]
     if kept:
         names = str(there[0].output) if of == 1 else f"{len(kept)} of {of} videos"
         ways = Counter(how for how in kept if how is not None)

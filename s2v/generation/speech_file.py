@@ -226,16 +226,9 @@ def mean_of_channels(frame: AudioFrame) -> AudioFrame:
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T
-    scale, middle = 1.0, 0.0
-    if values.dtype.kind in "iu":
-        limits: Any = np.iinfo(values.dtype.type)
-        scale, middle = (
-            (int(limits.max) - int(limits.min) + 1) / 2,
-            (int(limits.max) + int(limits.min) + 1) / 2,
-        )
-    mean: Any = np.ascontiguousarray(
-        ((values.mean(axis=0, keepdims=True) - middle) / scale).astype(np.float32)
-    )
+    scale = 2.0 ** (8 * values.itemsize - 1) if values.dtype.kind in "iu" else 1.0
+    middle = scale if values.dtype.kind == "u" else 0.0
+    mean: Any = ((values.mean(axis=0, keepdims=True) - middle) / scale).astype(np.float32)
     joined = AudioFrame.from_ndarray(mean, format="flt", layout="mono")
     joined.sample_rate = frame.sample_rate
     return joined
