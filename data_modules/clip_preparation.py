@@ -1,6 +1,7 @@
 """One clip, from media files to its cache file: what a preparation worker does."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -29,8 +30,16 @@ _MOST_BYTES = 3 * 2**29
 """Of a clip's frames: 1.5 GiB, five minutes at 256 x 256."""
 
 
-def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: PreparationSettings) -> ManifestRow:
+def prepare_clip(
+    clip: FoundClip,
+    root: Path,
+    cache_dir: Path,
+    settings: PreparationSettings,
+    on_length: Callable[[float], None] = lambda seconds: None,
+) -> ManifestRow:
     """Decodes a clip, writes its cache file and returns its manifest row, refused ones with the reason.
+
+    `on_length` is told how many seconds of video there are, before they are decoded.
 
     Raises:
         OSError: the cache cannot be written (disk full, read-only): no fault of the clip's.
@@ -44,6 +53,7 @@ def prepare_clip(clip: FoundClip, root: Path, cache_dir: Path, settings: Prepara
         if finished is not None:
             return finished
         video = probe_video(root / clip.video)
+        on_length(min(video.end - float(video.times[0]), settings.max_seconds))
         speech = _speech(clip, root, video)
         start, count = common_part(video, speech, settings)
         _check_memory(count, settings)

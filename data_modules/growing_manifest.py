@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, write_manifest
+from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
 from data_modules.consent import answer_of
 from data_modules.layouts import FoundClip
 from data_modules.preparation_records import Record, read_records
@@ -36,7 +36,8 @@ class GrowingManifest:
     """The manifest of a run's clips, written whole whenever it is asked for.
 
     Several runs may fill one cache. Each writes the whole file, so one that was slower, or is stopped, would take out
-    what the others have finished since it began; their records are read before.
+    what the others have finished since it began; their records are read before. Of who consented the run that began
+    last was told: one before it that was told otherwise stops.
 
     Args:
         cache: the cache folder.
@@ -55,6 +56,7 @@ class GrowingManifest:
         done: dict[str, Record],
     ) -> None:
         self.cache, self.clips, self.said, self.is_news, self.done = cache, clips, said, is_news, done
+        self._begun = False
 
     def add(self, record: Record) -> None:
         self.done[record["row"]["clip_id"]] = record
@@ -63,14 +65,31 @@ class GrowingManifest:
         """Writes the file in one piece.
 
         Raises:
-            InputError: it can't be written.
+            InputError: it can't be written, or says otherwise who consented than this run wrote into it.
         """
+        if self._begun:
+            self._check_consent()
+        self._begun = True
         self._learn_of_others()
         rows = (ManifestRow(**record["row"]) for record in self.done.values())
         try:
             write_manifest(self.cache / MANIFEST_NAME, map(self.said.add_to, rows))
         except OSError as error:
             raise InputError(f"the manifest in {self.cache} cannot be written: {error.strerror}") from error
+
+    def _check_consent(self) -> None:
+        path = self.cache / MANIFEST_NAME
+        try:
+            rows = read_manifest(path)
+        except (InputError, OSError):  # gone or damaged: written anew
+            return
+        others = {row.speaker for row in rows if row.consent != answer_of(row.speaker, self.said.consent)}
+        if others:
+            raise InputError(
+                f"another preparation has written into {path} who consented, otherwise than this one was told "
+                f"(speaker {min(others) or 'unknown'}, for one): what is finished is kept; start again with the table "
+                "that holds, --consent FILE"
+            )
 
     def _learn_of_others(self) -> None:
         missing = [clip for clip in self.clips if self._is_open(clip)]

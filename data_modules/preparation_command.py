@@ -70,7 +70,10 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         "cache must be on a disk that all workers see, at the same path",
     )
     parser.add_argument(
-        "--time-limit", type=float, default=60.0, help="seconds a clip may take (default: 60)"
+        "--time-limit",
+        type=float,
+        default=60.0,
+        help="seconds a clip may take, and as many again for each minute of it (default: 60)",
     )
     parser.add_argument(
         "--min-seconds", type=float, default=1.0, help="shorter clips are refused (default: 1)"

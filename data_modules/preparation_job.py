@@ -43,8 +43,8 @@ def prepare_in_child(clip: FoundClip, job: PreparationJob) -> dict[str, Any]:
     request = {"clip": asdict(clip), "root": job.root, "cache_dir": job.cache_dir, "settings": job.settings}
     try:
         return child.ask(request, job.time_limit)
-    except WorkerTimeout:
-        reason, again = f"no answer from the decoder within {job.time_limit:g} s (--time-limit)", False
+    except WorkerTimeout as timeout:
+        reason, again = f"no answer from the decoder within {timeout.seconds:.3g} s (--time-limit)", False
     except WorkerDied as death:
         if job.run in _closed:
             return {}

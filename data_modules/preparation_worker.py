@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,16 @@ def main(journal_dir: Path) -> None:
     _limit_memory()
     journal = journal_dir / f"{uuid.uuid4().hex}.jsonl"
 
-    def answer(request: dict[str, Any]) -> dict[str, Any]:
+    def answer(request: dict[str, Any], longer: Callable[[float], None]) -> dict[str, Any]:
         clip = FoundClip(**request["clip"])
         root, cache_dir = Path(request["root"]), Path(request["cache_dir"])
         settings = PreparationSettings(**request["settings"])
         again, sources = False, sources_of(clip, root)
+        a_minute = request["time_limit"]
         try:
-            row = prepare_clip(clip, root, cache_dir, settings)
+            row = prepare_clip(
+                clip, root, cache_dir, settings, on_length=lambda seconds: longer(seconds / 60 * a_minute)
+            )
         except OSError as error:
             return {"fatal": f"{error.strerror or error}"}
         except Exception as error:

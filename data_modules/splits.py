@@ -5,7 +5,7 @@ the same, and 70/15/15 of it are taken.
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 
@@ -44,13 +44,34 @@ def make_split(rows: Sequence[ManifestRow], kind: str) -> Split:
 
 
 def write_split(folder: Path, split: Split) -> None:
-    """Writes `{train,val,test}.txt`, a clip id a line, unless they already say the same."""
+    """Writes `{train,val,test}.txt`, a clip id a line, unless they already say the same.
+
+    How many clips were in another part before (clips came or went) is told in a line.
+    """
+    paths = {part: folder / f"{part}.txt" for part in split}
+    old = {part: path.read_bytes() for part, path in paths.items() if path.is_file()}
+    before = {line: part for part, content in old.items() for line in content.splitlines()}
+    moved: Counter[str] = Counter()
     for part, names in split.items():
-        path = folder / f"{part}.txt"
-        text = "".join(f"{name.encode('unicode_escape').decode()}\n" for name in names)
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        write_whole_file(path, text.encode())
+        lines = [name.encode("unicode_escape") for name in names]
+        moved.update(f"{before[line]} to {part}" for line in lines if before.get(line, part) != part)
+        content = b"".join(line + b"\n" for line in lines)
+        if old.get(part) != content:
+            write_whole_file(paths[part], content)
+    _report_moved(folder, moved)
+
+
+def _report_moved(folder: Path, moved: Counter[str]) -> None:
+    if not moved:
+        return
+    from lightning.pytorch.utilities import rank_zero_info  # slow to import, and seldom needed
+
+    rank_zero_info(
+        f"the split in {folder} is another since clips came or went: "
+        + ", ".join(f"{count} went from {way}" for way, count in sorted(moved.items()))
+        + "; for runs to be compared give all of them the lists of one, a folder with train.txt, val.txt and test.txt "
+        "as data.init_args.split"
+    )
 
 
 def split_of(rows: Sequence[ManifestRow], split: str) -> Split:

@@ -13,12 +13,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from s2v.process.sigterm import STATUS
 
 _START_LIMIT = 120.0
+_SLICE = 1.0
+"""Seconds of one look at the child. A look counts twice that at most, however long it took by the clock: where this
+process was stopped (Ctrl-Z, a suspended job), the child was too, and has not had the time."""
 _ORPHAN_GRACE = 10.0
 _GRACE = 2.0
 """Seconds in which a child that is told to end may clear away what it was writing."""
@@ -27,9 +31,18 @@ _GRACE = 2.0
 class WorkerTimeout(Exception):
     """The child did not answer in time; it has been killed."""
 
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:g} s")
+        self.seconds = seconds
+
 
 class WorkerDied(Exception):
     """The child ended without an answer (crashed, was killed, or had not started in time)."""
+
+    def __init__(self, message: str, by_alarm: bool = False) -> None:
+        super().__init__(message)
+        self.by_alarm = by_alarm
+        """Whether its own alarm ended it, set for after the time limit: both were stopped meanwhile."""
 
 
 class TimedWorker:
@@ -49,9 +62,18 @@ class TimedWorker:
         """Sends a request and returns its answer.
 
         Raises:
-            WorkerTimeout: no answer within `time_limit` seconds, start-up of the child not counted.
+            WorkerTimeout: no answer within `time_limit` seconds and what the child asked for beside (`serve`);
+                neither its start-up nor time in which this process was stopped is counted.
             WorkerDied: the child ended, or took too long to start.
         """
+        try:
+            return self._ask(request, time_limit)
+        except WorkerDied as death:
+            if not death.by_alarm:
+                raise
+            return self._ask(request, time_limit)
+
+    def _ask(self, request: dict[str, Any], time_limit: float) -> dict[str, Any]:
         try:
             if self._process is None or self._process.poll() is not None:
                 self._start()
@@ -118,18 +140,27 @@ class TimedWorker:
 
     def _reply(self, number: int, time_limit: float) -> dict[str, Any]:
         """The line with this number; others answer requests that were given up."""
-        end = time.monotonic() + time_limit
+        left = time_limit
         while True:
             line, newline, rest = self._pending.partition(b"\n")
-            if not newline:
-                self._pending += self._piece(end, time_limit)
-                continue
-            self._pending = rest
-            reply: dict[str, Any] = json.loads(line)
-            if reply["number"] == number:
-                return reply
+            if newline:
+                self._pending = rest
+                reply: dict[str, Any] = json.loads(line)
+                if reply["number"] != number:
+                    continue
+                if "longer" not in reply:
+                    return reply
+                left += reply["longer"]
+                time_limit += reply["longer"]
+            elif left <= 0:
+                raise WorkerTimeout(time_limit)
+            else:
+                begun, look = time.monotonic(), min(left, _SLICE)
+                self._pending += self._piece(look)
+                left -= min(time.monotonic() - begun, 2 * look)
 
-    def _piece(self, end: float, time_limit: float) -> bytes:
+    def _piece(self, seconds: float) -> bytes:
+        """What the child has written, nothing where it wrote nothing within `seconds`."""
         process = self._process
         if process is None or process.stdout is None:
             raise WorkerDied("stopped")
@@ -138,8 +169,8 @@ class TimedWorker:
             # closes the pipe
             with selectors.PollSelector() as selector:
                 selector.register(process.stdout, selectors.EVENT_READ)
-                if not selector.select(max(0.0, end - time.monotonic())):
-                    raise WorkerTimeout(f"no answer within {time_limit:g} s")
+                if not selector.select(seconds):
+                    return b""
             piece = os.read(process.stdout.fileno(), 1 << 16)
         except (OSError, ValueError) as error:
             raise WorkerDied("stopped") from error
@@ -151,12 +182,15 @@ class TimedWorker:
         process = self._process
         code = process.wait() if process is not None else 0
         if code < 0:
-            return WorkerDied(f"was killed by {signal.Signals(-code).name}")
+            by = signal.Signals(-code)
+            return WorkerDied(f"was killed by {by.name}", by_alarm=by == getattr(signal, "SIGALRM", None))
         return WorkerDied(f"ended with status {code}")
 
 
-def serve(answer: "Any") -> None:
+def serve(answer: Callable[[dict[str, Any], Callable[[float], None]], dict[str, Any]]) -> None:
     """The child's main loop: answers requests until stdin ends.
+
+    `answer` is called with the request and a function by which it may ask for that many seconds beside the time limit.
 
     Whatever native libraries print goes nowhere near the answers. Should the parent be killed while a decoder
     hangs, an alarm ends this process soon after the time limit, so that none is left behind. SIGTERM ends it where it
@@ -173,17 +207,30 @@ def serve(answer: "Any") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers: BinaryIO = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    answers.write(b'{"number": 0}\n')
-    answers.flush()
+
+    def say(**reply: Any) -> None:
+        answers.write(json.dumps(reply).encode() + b"\n")
+        answers.flush()
+
+    say(number=0)
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, float(request["time_limit"]) + _ORPHAN_GRACE)
-        reply = {"number": request["number"], "answer": answer(request)}
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        number, limit = request["number"], float(request["time_limit"])
+        _end_after(limit + _ORPHAN_GRACE)
+
+        def longer(seconds: float, number: int = number, limit: float = limit) -> None:
+            _end_after(limit + seconds + _ORPHAN_GRACE)
+            say(number=number, longer=seconds)
+
         try:
-            answers.write(json.dumps(reply).encode() + b"\n")
-            answers.flush()
+            reply = answer(request, longer)
+            _end_after(0)
+            say(number=number, answer=reply)
         except BrokenPipeError:
             return
+
+
+def _end_after(seconds: float) -> None:
+    """Sets the alarm; 0: none."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)

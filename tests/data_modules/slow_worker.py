@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from data_modules.timed_worker import serve
 from s2v.files.whole_file import whole_file
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def answer(request: dict[str, Any], longer: Callable[[float], None]) -> dict[str, Any]:
+    if "longer" in request:
+        longer(request["longer"])
     if "write" in request:
         with whole_file(Path(request["write"])) as partial:
             partial.touch()
@@ -23,6 +26,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     if "sleep" in request:
         time.sleep(request["sleep"])
+    if "steps" in request:  # time in which the process is stopped does not count
+        for _ in range(request["steps"]):
+            time.sleep(0.1)
+    if "alarm" in request:
+        path = Path(request["alarm"])
+        path.write_text(path.read_text() + "!")
+        if len(path.read_text()) <= request["times"]:
+            os.kill(os.getpid(), signal.SIGALRM)
     if "die" in request:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "leave" in request:

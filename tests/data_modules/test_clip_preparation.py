@@ -26,6 +26,19 @@ def prepared(path: Path, settings: PreparationSettings = SETTINGS, speech: str =
     return prepare_clip(clip, path.parent, path.parent / "cache", settings)
 
 
+def test_the_length_is_told_before_anything_is_decoded(tmp_path: Path) -> None:
+    """A worker asks for time by it (`--time-limit`), up to that of the longest clip that is taken."""
+    path = write_clip(tmp_path / "a.mp4", 2.4, sound=tone(2.4))
+    clip = FoundClip(clip_id="clip", video=path.name, speech="", speaker="someone")
+    heard: list[float] = []
+    prepare_clip(clip, tmp_path, tmp_path / "cache", SETTINGS, heard.append)
+    assert heard == [pytest.approx(2.4, abs=0.01)]
+    assert not prepare_clip(
+        clip, tmp_path, tmp_path / "b", replace(SETTINGS, max_seconds=2.0), heard.append
+    ).ok
+    assert heard[1] == 2.0
+
+
 def cached(path: Path, row: ManifestRow) -> tuple[np.ndarray, np.ndarray]:
     return read_clip(path.parent / "cache" / row.cache_file)
 

@@ -207,6 +207,16 @@ def test_lists_are_written_and_read(tmp_path: Path) -> None:
     assert (tmp_path / "train.txt").stat().st_mtime_ns == before
 
 
+def test_clips_that_change_parts_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    write_split(tmp_path, {"train": ["a", "b", "ü", "gone"], "val": ["c"], "test": ["d"]})
+    write_split(tmp_path, {"train": ["a", "b", "ü", "new"], "val": ["c"], "test": ["d"]})
+    assert not caplog.messages
+    write_split(tmp_path, {"train": ["a", "c"], "val": ["b", "ü"], "test": ["d", "another"]})
+    (said,) = caplog.messages
+    assert "since clips came or went: 2 went from train to val, 1 went from val to train; for runs" in said
+
+
 def test_a_folder_called_like_a_kind_does_not_take_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,49 @@ def test_a_hang_is_killed_and_work_goes_on(worker: TimedWorker) -> None:
     assert worker.ask({"echo": 3}, 20)["echo"] == 3
 
 
+def test_a_child_may_ask_for_more_time(worker: TimedWorker) -> None:
+    worker.ask({}, 20)
+    assert worker.ask({"longer": 20, "sleep": 1.0, "echo": 5}, 0.3)["echo"] == 5
+    with pytest.raises(WorkerTimeout, match=r"within 0\.7 s") as caught:
+        worker.ask({"longer": 0.4, "sleep": 60}, 0.3)
+    assert caught.value.seconds == pytest.approx(0.7)
+
+
+def test_time_in_which_all_are_stopped_is_not_counted() -> None:
+    script = (
+        "from data_modules.timed_worker import TimedWorker\n"
+        "worker = TimedWorker('tests.data_modules.slow_worker')\n"
+        "print(worker.ask({}, 20)['pid'], flush=True)\n"
+        "print(worker.ask({'steps': 20, 'echo': 'in time'}, 4)['echo'], flush=True)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert parent.stdout is not None
+    parent.stdout.readline()
+    time.sleep(0.5)
+    os.killpg(parent.pid, signal.SIGSTOP)
+    time.sleep(5)
+    os.killpg(parent.pid, signal.SIGCONT)
+    assert parent.stdout.readline() == "in time\n"
+    parent.stdout.close()
+    assert parent.wait(20) == 0
+
+
+@pytest.mark.parametrize(("times", "tries"), [(1, 2), (9, 2)])
+def test_a_child_that_slept_through_its_alarm_is_asked_once_more(
+    times: int, tries: int, worker: TimedWorker, tmp_path: Path
+) -> None:
+    (count := tmp_path / "count").write_text("")
+    request = {"alarm": str(count), "times": times, "echo": 6}
+    if times < tries:
+        assert worker.ask(request, 20)["echo"] == 6
+    else:
+        with pytest.raises(WorkerDied, match="SIGALRM"):
+            worker.ask(request, 20)
+    assert len(count.read_text()) == tries
+
+
 def test_a_crash_is_told(worker: TimedWorker) -> None:
     with pytest.raises(WorkerDied, match="SIGSEGV"):
         worker.ask({"die": True}, 20)
