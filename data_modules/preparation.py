@@ -69,12 +69,12 @@ def prepare(
 ) -> PreparationSummary:
     """Decodes every clip under `root` into `cache`, and writes `manifest.csv` with a row for each.
 
-    Clips go through `workers` child processes; one that takes more than `time_limit` seconds, and as many again for each
-    minute of the clip, is killed, its clip refused. Finished clips are skipped the next time unless their source or their
-    cache file changed; `verify` reads every cache file, so that one is made anew whose bytes changed and whose size and
-    time did not. Usable clips that were made with other settings are an error, before anything is changed; with
-    `overwrite` they are made anew. May be stopped at any moment, and run several times at once. With a `jpeg_quality` of
-    1 to 100 frames are stored as JPEG, else as pixels.
+    Clips go through `workers` child processes; one that takes more than `time_limit` seconds, and as many again for
+    each minute of the clip, is killed, its clip refused. Finished clips are skipped the next time unless their source
+    or their cache file changed; `verify` reads every cache file, so that one is made anew whose bytes changed and
+    whose size and time did not. Usable clips that were made with other settings are an error, before anything is
+    changed; with `overwrite` they are made anew. May be stopped at any moment, and run several times at once. With a
+    `jpeg_quality` of 1 to 100 frames are stored as JPEG, else as pixels.
 
     `dask`, the address of a Dask scheduler or the path of its file, has its workers do the same, `workers` unused;
     they must see `root` and `cache` at the same paths.
