@@ -203,8 +203,9 @@ def serve(answer: Callable[[dict[str, Any], Callable[[float], None]], dict[str, 
         raise SystemExit(STATUS)
 
     signal.signal(signal.SIGTERM, end)
-    # a terminal's Ctrl-C comes here too; the parent sends SIGTERM then
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # a terminal's Ctrl-C, or its end, comes here too; the parent sends SIGTERM then
+    for sent_to_all in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+        signal.signal(sent_to_all, signal.SIG_IGN)
     answers: BinaryIO = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 

@@ -19,6 +19,7 @@ from rich.text import Text
 from s2v.evaluation.clip_rows import (
     ANOTHER_CLIP,
     ANOTHER_SPEAKER,
+    BY_REAL_FRAMES,
     CALIBRATION,
     GROUND_TRUTH,
     SHIFTED,
@@ -256,6 +257,11 @@ class Report:
                 f"{name} judge: {judge['file']}, {judge['origin']}, sha256 {judge['sha256'][:12]}"
                 + taught[judge["teacher_used_as_judge"]]
                 + (f"; {WITHOUT_PADDING}" if is_without_padding(judge) else "")
+            )
+        if unlabelled := (meta.get("emotion_references") or {}).get(BY_REAL_FRAMES):
+            notes.append(
+                f"emotion: {unlabelled} of {meta.get('clips')} clips have no label that the judge knows and are held "
+                "against what it sees in their real frames, by which ground_truth is always right"
             )
         for name, about in (meta.get("own_metrics") or {}).items():
             notes.append(f"{name}: a metric of one's own, {about['class']}: {about['definition']}")

@@ -1,4 +1,7 @@
-"""SIGTERM ends a command with status 143 and no traceback, and what is to be left in order is."""
+"""SIGTERM ends a command with status 143 and no traceback, and what is to be left in order is.
+
+SIGHUP, of a terminal that is closed, is taken for it, unless it is ignored (`nohup`).
+"""
 
 import signal
 import threading
@@ -30,6 +33,9 @@ def ended_by_sigterm(trainer: "Trainer | None" = None) -> Iterator[None]:
 
     in_main = threading.current_thread() is threading.main_thread()  # only it may set handlers
     before = signal.signal(signal.SIGTERM, end) if in_main else None  # Lightning calls it after its own
+    hung_up = in_main and hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    if hung_up:
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     try:
         yield
     except (SystemExit, RuntimeError) as error:
@@ -40,6 +46,8 @@ def ended_by_sigterm(trainer: "Trainer | None" = None) -> Iterator[None]:
     finally:
         if in_main:
             signal.signal(signal.SIGTERM, before)
+        if hung_up:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _steps(trainer: "Trainer") -> bool:

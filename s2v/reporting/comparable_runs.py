@@ -17,11 +17,22 @@ _JUDGED = {
 """A report's judges, and how the names of the metrics begin that they measure."""
 
 
+_PICTURES = {
+    "image_size": "have different sizes",
+    "resize": "were brought to the real ones' size in some only",
+    "trim": "were cut to the real ones' length by other limits",
+}
+"""What a report's meta tells of pictures before they were compared, and how runs differ in it."""
+
+
 def incomparable(tested: list[Run]) -> list[str]:
     """What makes the numbers of these runs no comparison, a sentence each."""
     warnings = []
     if len({str(meta_of(run).get("clip_list_sha256")) for run in tested}) > 1:
         warnings.append("The runs were tested on different lists of clips: their numbers don't compare.")
+    for key, words in _PICTURES.items():
+        if len({str(meta_of(run)[key]) for run in tested if key in meta_of(run)}) > 1:
+            warnings.append(f"The runs' pictures {words}: what compares pixels doesn't compare between them.")
     judges = [_judges(run) for run in tested]
     for name in dict.fromkeys(name for found in judges for name in found):
         if len({str(found[name].get("sha256")) for found in judges if name in found}) > 1:

@@ -30,7 +30,22 @@ def test_the_status_of_what_ends_a_fit(received: bool, error: BaseException, sta
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_without_a_trainer_it_ends_at_once() -> None:
-    with pytest.raises(SystemExit) as ended, ended_by_sigterm():
-        signal.raise_signal(signal.SIGTERM)
-    assert ended.value.code == 143
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_without_a_trainer_it_ends_at_once(sent: signal.Signals) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as ended, ended_by_sigterm():
+            signal.raise_signal(sent)
+        assert ended.value.code == 143
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_nohup_stays() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_sigterm():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -16,7 +16,7 @@ from s2v.batch import TalkingFaceBatch
 from s2v.cli import main
 from s2v.evaluation.paired_difference import ClipScores
 from s2v.evaluation.summary import CLIP_METRICS
-from s2v.reporting.comparable_runs import is_judged_by, why_not_paired
+from s2v.reporting.comparable_runs import incomparable, is_judged_by, why_not_paired
 from s2v.reporting.run_folder import Run, read_run
 from tests.quiet_trainer import trainer
 
@@ -51,6 +51,15 @@ def test_why_runs_are_not_paired(one: Run, other: Run, reason: str) -> None:
     for pair in ((one, other), (other, one)):
         said = why_not_paired(*pair)
         assert said == reason or (reason and (reason in said or "128 x 128 against 64 x 64" in said))
+
+
+def test_pictures_that_were_compared_in_other_ways_are_told() -> None:
+    alike = [run("a", trim=0, resize=False), run("a", trim=0, resize=False), run("a")]
+    assert incomparable(alike) == []
+    (told,) = incomparable([*alike, run("a", trim=0, resize=True)])
+    assert "brought to the real ones' size in some only: what compares pixels doesn't compare" in told
+    assert "different sizes" in incomparable([*alike, run("a", image_size="64 x 64", trim=2)])[0]
+    assert "other limits" in incomparable([*alike, run("a", image_size="64 x 64", trim=2)])[1]
 
 
 @pytest.mark.parametrize(
