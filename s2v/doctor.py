@@ -144,13 +144,17 @@ def check_cache(path: Path) -> Check:
 
 
 def check_weights(path: Path) -> Check:
-    """What a file of weights is, by its outline, whether all of it is there, and its hash."""
+    """What a file of weights is, whether it is whole and as written (PyTorch's files have checksums), and its hash."""
     try:
         from s2v.files.file_hash import sha256_of_file
         from s2v.weight_files.weight_file import checked_weight_file
-        from s2v.weight_files.weight_outline import kind_of_weights
+        from s2v.weight_files.weight_outline import damaged_part, kind_of_weights
 
         kind = kind_of_weights(checked_weight_file(path))
+        if damaged := damaged_part(path):
+            return Check(
+                "wrong", "weights", f"{path} is damaged ({damaged} fails its checksum)", "copy it again"
+            )
         return Check("ok", "weights", f"{path} ({kind}) sha256 {sha256_of_file(path)}")
     except (InputError, OSError) as error:
         message, _, mend = str(error).rpartition(": ")

@@ -27,8 +27,8 @@ DEFINITIONS = {
     "than 2,048 it is unstable, and compares with nothing that has another number of frames",
     "speaker_spread": "mean difference between speakers' mean pictures (32 x 32), generated / real; 0: one face",
     "sharpness": "gradient energy, generated / real; the mean of the clips' ratios",
-    "motion": "mean absolute frame-to-frame difference, generated / real; the mean of the clips' ratios, in which a real "
-    "clip that hardly moves weighs most",
+    "motion": "mean absolute frame-to-frame difference, generated / real; the mean of the clips' ratios, in which a "
+    "real clip that hardly moves weighs most",
     "blink_rate": "a second: the eye aspect ratio of 68 landmarks, median of 3 frames, falls below 0.65 of the clip's "
     "open eyes for at most 0.5 s; faces must be found in half of the frames and in 25",
     "blink_rate_difference": "generated - real, of the same clip; its mean is 0 where both blink as often",

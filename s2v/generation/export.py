@@ -7,7 +7,6 @@ import json
 import math
 import os
 import sys
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from s2v.errors import InputError
 from s2v.files.whole_file import DISK_IS_FULL, check_can_be_made, why_unwritten
 from s2v.generation.export_plan import Export, plan_exports
+from s2v.weight_files.weight_outline import damaged_part
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -190,12 +190,7 @@ def check_checkpoint_file(path: str) -> None:
         raise InputError(f"--checkpoint: {path} is empty (0 bytes): copy or train it again")
     if not start.startswith(b"PK\x03\x04"):  # what PyTorch writes is a zip archive
         raise InputError(f"--checkpoint: {path} is no checkpoint: give a .ckpt file written by `s2v fit`")
-    try:
-        with zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError):
-        return  # what is cut short is told in PyTorch's words
-    if damaged:
+    if damaged := damaged_part(file):  # what is cut short is told in PyTorch's words
         raise InputError(f"--checkpoint: {path} is damaged ({damaged} fails its checksum): copy it again")
 
 

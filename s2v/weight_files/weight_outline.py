@@ -70,6 +70,18 @@ def kind_of_weights(file: Path) -> str:
             ) from None
 
 
+def damaged_part(file: Path) -> str | None:
+    """The first part of a PyTorch file whose bytes are not those that were written, if any; reads all of it.
+
+    None too where the file has no checksums (another format) or is cut short, which its outline tells.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip()
+    except (zipfile.BadZipFile, EOFError):
+        return None
+
+
 def _check_zip(stream: BinaryIO) -> str:
     """PyTorch's own: its directory lies at the end, and every part where the directory says."""
     try:

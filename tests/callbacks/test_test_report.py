@@ -298,7 +298,9 @@ def test_an_unlabelled_clip_is_judged_against_its_real_frames(judges: dict[str, 
     run(tmp_path, report, clips=clips)
     assert report.report is not None
     assert report.report.meta["emotion_references"] == {"judge on real frames": 1, "label": 5}
-    assert "* emotion: 1 of 6 clips have no label that the judge knows" in (tmp_path / "report.md").read_text()
+    assert (
+        "* emotion: 1 of 6 clips have no label that the judge knows" in (tmp_path / "report.md").read_text()
+    )
 
 
 def test_teachers_of_the_checkpoint_are_marked(judges: dict[str, str], tmp_path: Path) -> None:

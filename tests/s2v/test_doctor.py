@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from s2v.cli import main
 from s2v.doctor import check_cache, check_disk, check_media, check_python, check_wandb, check_weights
@@ -72,6 +73,16 @@ def test_weights_that_are_none(
     assert main(["doctor", "--weights", str(path)]) == 1
     assert main(["doctor", "--weights", str(path), "--weights", __file__]) == 1  # each counts
     assert f"-> {check.mend}" in capsys.readouterr().out
+
+
+def test_weights_with_a_flipped_bit(tmp_path: Path) -> None:
+    torch.save({"a": torch.arange(1000)}, path := tmp_path / "w.pth")
+    assert check_weights(path).state == "ok"
+    data = path.read_bytes()
+    place = data.index(torch.arange(1000).numpy().tobytes())
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    check = check_weights(path)
+    assert check.state == "wrong" and "fails its checksum" in check.found and check.mend == "copy it again"
 
 
 def test_a_cache_with_a_flipped_bit(crema_d_cache: Path, tmp_path: Path) -> None:
