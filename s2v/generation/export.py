@@ -272,7 +272,7 @@ def export_one(
 
     from s2v.generation.mp4_writer import write_mp4
     from s2v.generation.sidecar import describe_origin, sidecar_of, write_sidecar
-    from s2v.generation.speech_file import SpeechFile
+    from s2v.generation.speech_file import SOUND_RATE, SpeechFile
 
     name_bytes = len(os.fsencode(sidecar_of(export.output).name))
     if name_bytes > LONGEST_NAME:  # which the system says once the whole video is made
@@ -294,8 +294,10 @@ def export_one(
         frames = write_mp4(
             export.output,
             counted(stream.frames(speech)),
-            speech,
+            speech.sound(),
             fps=stream.fps,
+            channels=speech.channels,
+            sound_rate=SOUND_RATE,
             threads=threads,
             description=json.dumps(origin),
             mark=provenance.mark,

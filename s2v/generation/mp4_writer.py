@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import av.error
@@ -21,13 +22,10 @@ from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.files.whole_file import partial_beside
 from s2v.generation.provenance_mark import ProvenanceMark
+from s2v.generation.speech_file import SOUND_RATE
 
 COMMENT = "synthetic, made by s2v"
 """The container's comment: a generated video says so itself."""
-
-# Encoders start AAC with 1024 samples of their own. Players that ignore the edit list which hides them are
-# late by 64 ms at 16 kHz, more than a frame, but by 21 ms at 48 kHz.
-SOUND_RATE = 48_000
 
 BT601 = 6  # SMPTE 170M: what players take small videos for, written down so that none has to guess
 LIMITED_RANGE = 1
@@ -46,7 +44,8 @@ class Mp4Writer:
         path: where to write; folders are made.
         fps: frames per second; frame i is shown from i / fps to (i + 1) / fps, exactly.
         crf: H.264 quality, 0 (lossless) to 51.
-        sound: whether there is a sound track.
+        channels: of the sound, 1 or 2; 0 for a silent video.
+        sound_rate: samples a second of what `write_sound` is given.
         comment: container metadata.
         threads: encoder threads, 0 for as many as the machine has.
         description: container metadata, at length.
@@ -61,7 +60,8 @@ class Mp4Writer:
         path: str | Path,
         fps: float = FPS,
         crf: int = 18,
-        sound: bool = True,
+        channels: int = 1,
+        sound_rate: int = SAMPLE_RATE,
         comment: str = COMMENT,
         threads: int = 0,
         description: str = "",
@@ -99,9 +99,13 @@ class Mp4Writer:
             "libx264rgb" if lossless else "libx264", rate=self._rate, options={**quality, "preset": "medium"}
         )
         self._audio: AudioStream | None = None
-        if sound:
-            self._audio = self._container.add_stream("aac", rate=SOUND_RATE, layout="mono")
-            self._audio.codec_context.bit_rate = 128_000
+        self._channels, self._sound_rate = channels, sound_rate
+        if channels:
+            # Encoders start AAC with 1024 samples of their own. Players that ignore the edit list which hides them are
+            # late by 64 ms at 16 kHz, more than a frame, but by 21 ms at 48 kHz.
+            layout = "stereo" if channels == 2 else "mono"
+            self._audio = self._container.add_stream("aac", rate=SOUND_RATE, layout=layout)
+            self._audio.codec_context.bit_rate = 64_000 + 64_000 * channels
 
     def __enter__(self) -> "Mp4Writer":
         return self
@@ -142,24 +146,28 @@ class Mp4Writer:
             self._container.mux(self._video.encode(frame))
             self.frames_written += 1
 
-    def write_speech(self, speech: Tensor) -> None:
-        """Append speech (N,), float in [-1, 1], 16 kHz mono."""
+    def write_sound(self, sound: Tensor) -> None:
+        """Append sound (channels, N), or (N,) of one channel, float in [-1, 1]."""
         if self._audio is None:
-            raise InputError("this video is written without sound: open the writer with sound=True")
-        if speech.ndim != 1 or not speech.is_floating_point():
-            raise InputError(f"expected speech (N,) of floats, got {tuple(speech.shape)} {speech.dtype}")
-        if len(speech) == 0:
+            raise InputError("this video is written without sound: open the writer with channels=1")
+        sound = sound[None] if sound.ndim == 1 else sound
+        if sound.ndim != 2 or len(sound) != self._channels or not sound.is_floating_point():
+            raise InputError(
+                f"expected sound ({self._channels}, N) of floats, got {tuple(sound.shape)} {sound.dtype}"
+            )
+        if sound.shape[1] == 0:
             return
-        samples = speech.detach().to("cpu", torch.float32).clamp(-1, 1).numpy()[None]
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="mono")
-        frame.sample_rate = SAMPLE_RATE
-        frame.pts, frame.time_base = self.samples_written, Fraction(1, SAMPLE_RATE)
+        samples = sound.detach().to("cpu", torch.float32).clamp(-1, 1).numpy()
+        layout = self._audio.codec_context.layout.name
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+        frame.sample_rate = self._sound_rate
+        frame.pts, frame.time_base = self.samples_written, Fraction(1, self._sound_rate)
         packets = self._audio.encode(frame)
         if self._size is None:
             self._early += packets
         else:
             self._container.mux(packets)
-        self.samples_written += len(speech)
+        self.samples_written += sound.shape[1]
 
     def close(self) -> None:
         """Finish both streams and give the file its name."""
@@ -167,9 +175,10 @@ class Mp4Writer:
             if not self.frames_written:
                 raise InputError(f"expected frames for {self.path}, got none")
             self._container.mux(self._video.encode(None))
-            if self._audio is not None and 0 < self.samples_written < SAMPLE_RATE / self._rate:
+            frame = round(self._sound_rate / self._rate)
+            if self._audio is not None and 0 < self.samples_written < frame:
                 # Of a few samples the resampler would make none, and the file would have no sound track.
-                self.write_speech(torch.zeros(round(SAMPLE_RATE / self._rate) - self.samples_written))
+                self.write_sound(torch.zeros(self._channels, frame - self.samples_written))
             if self._audio is not None and self.samples_written:
                 self._container.mux(self._audio.encode(None))
             self._container.close()
@@ -214,36 +223,30 @@ class Mp4Writer:
 def write_mp4(
     path: str | Path,
     frames: Iterable[Tensor],
-    speech: Iterable[Tensor] | None = None,
+    sound: Iterable[Tensor] | None = None,
     fps: float = FPS,
-    crf: int = 18,
-    comment: str = COMMENT,
-    threads: int = 0,
-    description: str = "",
-    mark: bool = False,
-    before_naming: Callable[[Path], None] | None = None,
-    lossless: bool = False,
+    channels: int = 1,
+    sound_rate: int = SAMPLE_RATE,
+    **settings: Any,
 ) -> int:
     """Write a video from two streams, taking from each in step, and return the number of frames.
 
     Args:
         path: where to write; there is either a complete new file afterwards or what was there before.
         frames: portions (t, 3, H, W) uint8 RGB.
-        speech: blocks (n,) float, 16 kHz mono; None for a silent video.
-        fps, crf, comment, threads, description, mark, before_naming, lossless: see `Mp4Writer`.
+        sound: blocks (channels, n), or (n,) of one channel, float; None for a silent video.
+        fps, channels, sound_rate, settings: see `Mp4Writer`.
     """
-    sound = speech is not None
-    with Mp4Writer(
-        path, fps, crf, sound, comment, threads, description, mark, before_naming, lossless
-    ) as writer:
-        blocks = iter(speech if speech is not None else [])
+    channels = 0 if sound is None else channels
+    with Mp4Writer(path, fps, channels=channels, sound_rate=sound_rate, **settings) as writer:
+        blocks = iter(() if sound is None else sound)
         for portion in frames:
             writer.write_frames(portion)
-            while writer.samples_written < writer.frames_written / fps * SAMPLE_RATE:
+            while writer.samples_written < writer.frames_written / fps * sound_rate:
                 block = next(blocks, None)
                 if block is None:
                     break
-                writer.write_speech(block)
+                writer.write_sound(block)
         for block in blocks:  # up to half a frame of sound after the last frame
-            writer.write_speech(block)
+            writer.write_sound(block)
         return writer.frames_written

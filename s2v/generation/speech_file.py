@@ -1,4 +1,7 @@
-"""Speech from any audio or video file: 16 kHz mono, in blocks, however long the file is."""
+"""Speech from any audio or video file: 16 kHz mono, in blocks, however long the file is.
+
+And its sound, as it is put into a video.
+"""
 
 import os
 from collections.abc import Iterator
@@ -14,6 +17,7 @@ import numpy as np
 import torch
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
 from torch import Tensor
 
 from data_modules.container import LOCAL_MEDIA_ONLY
@@ -21,6 +25,8 @@ from s2v.batch import LOUDEST, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.wav_header import stated_seconds, states_speakers
 
+SOUND_RATE = 48_000
+"""Samples a second of a video's sound."""
 MOST_SPEAKERS = 8
 """Channels that FFmpeg mixes."""
 
@@ -56,11 +62,14 @@ class SpeechFile:
         """Packets that could not be decoded and were left out, of the pass that came furthest: several may run."""
         self.loudest = 0.0
         """Of all passes' blocks: the greatest root mean square."""
+        self.channels: int
+        """Of its `sound`: two where the recording has two, else one."""
         self.seconds = 0.0
         """What could be decoded, of the pass that came furthest."""
         with self._open() as container:
             stream = container.streams.best("audio")
-            assert stream is not None  # _open has looked
+            assert isinstance(stream, AudioStream)  # _open has looked
+            self.channels = 2 if stream.codec_context.layout.nb_channels == 2 else 1
             # only these hold whatever was written; a decoder may overshoot anyhow where a packet is damaged
             self._written_floats = stream.codec_context.name.startswith("pcm_f")
             # whether a length that is stated can be counted on
@@ -81,7 +90,7 @@ class SpeechFile:
         """Yield blocks (block_samples,) and, at the end, what is left, down to the last sample."""
         held: list[np.ndarray] = []
         count = total = 0
-        for samples in self._resampled():
+        for (samples,) in self._resampled(SAMPLE_RATE, "mono"):
             held.append(samples)
             count += len(samples)
             total += len(samples)
@@ -99,6 +108,11 @@ class SpeechFile:
                 f"expected speech, but not one sample of {self.path}'s sound can be decoded: "
                 "is the file empty or cut short?"
             )
+
+    def sound(self) -> Iterator[Tensor]:
+        """Yield the same recording for a viewer's ears, as it comes: (channels, n) float32 in [-1, 1], `SOUND_RATE`."""
+        layout = "stereo" if self.channels == 2 else "mono"
+        return map(as_float, self._resampled(SOUND_RATE, layout))
 
     def _heard(self, block: Tensor) -> Tensor:
         self.loudest = max(self.loudest, float(block.square().mean().sqrt()))
@@ -130,8 +144,8 @@ class SpeechFile:
             raise InputError(f"expected speech, but {self.path} has no sound track: give a file with sound")
         return container
 
-    def _resampled(self) -> Iterator[np.ndarray]:
-        """Yield int16 mono arrays at 16 kHz, as they come."""
+    def _resampled(self, rate: int, layout: str) -> Iterator[np.ndarray]:
+        """Yield int16 arrays (channels, n) of this rate, as they come."""
         resampler, source = None, None
         reading = _Reading()
         for frame, following in pairwise(chain(self._decoded(reading), [None])):
@@ -141,7 +155,7 @@ class SpeechFile:
             # MP3 and transport streams may change rate or channels on the way: finish one, begin the next.
             if source != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
                 yield from drain(resampler)
-                resampler, source = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE), kind
+                resampler, source = AudioResampler(format="s16p", layout=layout, rate=rate), kind
             assert resampler is not None
             self._check(frame)
             if frame.layout.nb_channels > (MOST_SPEAKERS if self._states_speakers else 2):
@@ -154,7 +168,7 @@ class SpeechFile:
                 resampler = source = None
                 continue
             for part in converted:
-                yield part.to_ndarray()[0]
+                yield part.to_ndarray()
         yield from drain(resampler)
 
     def _leave_out(self, reading: "_Reading") -> None:
@@ -235,15 +249,15 @@ def mean_of_channels(frame: AudioFrame) -> AudioFrame:
 
 
 def drain(resampler: AudioResampler | None) -> Iterator[np.ndarray]:
-    """Yield the samples that the resampler still holds: without them the tail of the speech is lost."""
+    """Yield (channels, n), what the resampler still holds: without them the tail of the speech is lost."""
     if resampler is not None:
         for converted in resampler.resample(None):
             if converted is not None:  # what a resampler with nothing to do answers
-                yield converted.to_ndarray()[0]
+                yield converted.to_ndarray()
 
 
 def as_float(samples: np.ndarray) -> Tensor:
-    """int16 (N,) -> float32 (N,) in [-1, 1)."""
+    """int16 -> float32 of the same shape, in [-1, 1)."""
     return torch.from_numpy(samples.astype(np.float32) / 32768.0)
 
 

@@ -258,6 +258,22 @@ def test_other_formats(
     assert len(read_speech(tmp_path / "a.mp4")) == pytest.approx(1.013 * 16_000, abs=2)
 
 
+def test_a_viewer_hears_what_was_recorded(checkpoint: str, tmp_path: Path) -> None:
+    """Both channels of it, and what lies above the 8 kHz of the network's speech, in step with the frames."""
+    time = np.arange(2 * 44_100) / 44_100
+    left = 0.3 * np.sin(2 * np.pi * 12_000 * time) * (time >= 1)
+    right = 0.3 * np.sin(2 * np.pi * 500 * time) * (time < 1)
+    path = write_sound(tmp_path / "a.wav", np.stack([left, right]), 44_100, "pcm_s16le", "stereo")
+    assert export(checkpoint, "--speech", path, "--output", tmp_path / "a.mp4") == 0
+    with av.open(str(tmp_path / "a.mp4")) as container:  # decord 0.6 mixes two channels up
+        sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+        assert container.streams.audio[0].rate == 48_000
+    assert sound.shape[1] == pytest.approx(2 * 48_000, abs=1_024)  # AAC: frames of 1,024
+    power = np.square(sound[:, : 19 * 4_800].reshape(2, 19, 4_800)).mean(axis=2)
+    np.testing.assert_allclose(power[0], [0] * 10 + [0.045] * 9, atol=2e-3)
+    np.testing.assert_allclose(power[1], [0.045] * 10 + [0] * 9, atol=2e-3)
+
+
 def test_a_videos_track_is_speech_too(checkpoint: str, speech: Path, tmp_path: Path) -> None:
     assert export(checkpoint, "--speech", speech, "--output", tmp_path / "a.mp4", "--threads", "1") == 0
     assert export(checkpoint, "--speech", tmp_path / "a.mp4", "--output", tmp_path / "b.mp4") == 0

@@ -84,7 +84,7 @@ def test_speech_may_come_before_the_first_frame(tmp_path: Path) -> None:
     flashes = (10, 60, 95)
     with Mp4Writer(tmp_path / "a.mp4") as writer:
         for block in clicks(100 * 640, at_frames=flashes).split(1_600):
-            writer.write_speech(block)
+            writer.write_sound(block)
         for portion in faces(100, flashes=flashes).split(7):
             writer.write_frames(portion)
     assert tuple(np.flatnonzero(brightness(tmp_path / "a.mp4") > 140)) == flashes
@@ -92,7 +92,7 @@ def test_speech_may_come_before_the_first_frame(tmp_path: Path) -> None:
     loudest = [abs(heard[flash * 640 - 640 : flash * 640 + 640]).argmax() - 640 for flash in flashes]
     assert np.abs(loudest).max() < 64
     with pytest.raises(InputError, match="got none"), Mp4Writer(tmp_path / "b.mp4") as writer:
-        writer.write_speech(clicks(16_000))
+        writer.write_sound(clicks(16_000))
     assert os.listdir(tmp_path) == ["a.mp4"]
 
 
@@ -185,7 +185,7 @@ def test_the_file_appears_only_when_complete(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / 'it\'s 100%d "so" 日本.mp4'
     with Mp4Writer(path) as writer:
         writer.write_frames(faces(5))
-        writer.write_speech(clicks(5 * 640))
+        writer.write_sound(clicks(5 * 640))
         assert not path.exists()
     assert len(brightness(path)) == 5
     assert os.listdir(path.parent) == [path.name]
@@ -197,9 +197,9 @@ def test_bad_frames_and_speech_are_refused(tmp_path: Path) -> None:
             writer.write_frames(frames)
     with pytest.raises(InputError, match="size of the first"):
         write_mp4(tmp_path / "a.mp4", [faces(2), faces(2, 32, 32)])
-    for speech in (clicks(640)[None], clicks(640).to(torch.int16)):
+    for speech in (clicks(640).expand(2, -1), clicks(640).expand(1, 1, -1), clicks(640).to(torch.int16)):
         with pytest.raises(InputError, match="floats"), Mp4Writer(tmp_path / "a.mp4") as writer:
-            writer.write_speech(speech)
+            writer.write_sound(speech)
     with pytest.raises(InputError, match="folder"):
         Mp4Writer(tmp_path)
     assert os.listdir(tmp_path) == []
