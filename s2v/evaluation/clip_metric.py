@@ -54,6 +54,8 @@ class ClipMetric(ABC):
     def measure(self, clip: ShownClip) -> Mapping[str, float]:
         """The numbers of one clip; what can't be measured is left out or nan.
 
+        An infinite number is left out too, and the row says so: it would be the mean of all clips.
+
         Raises:
             InputError: nothing can be measured; the message becomes the row's reason.
         """

@@ -1,5 +1,6 @@
 """Metrics of one's own in a test: asked about every row of a clip, and declared to the report."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -196,7 +197,9 @@ class OwnMetrics:
             raise InputError(
                 f"the metric {name} gave {', '.join(map(repr, unknown))}, of which its better says nothing"
             )
-        row.values |= {number: float(value) for number, value in values.items()}
+        row.values |= {number: float(value) for number, value in values.items() if not math.isinf(value)}
+        if infinite := [number for number, value in values.items() if math.isinf(value)]:
+            _give_reason(row, f"{name}: {', '.join(infinite)} infinite, of which there is no mean")
 
 
 def _from(beside: _Beside, first: int) -> _Beside:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.clip_decoder import OWN_FRAMES, Likeness, decoder_of
-from s2v.generation.context_stream import FrameContextStream, checked, fitted
+from s2v.generation.context_stream import checked, fitted
 from s2v.generation.first_hearing import KEPT_BYTES, FirstHearing
+from s2v.generation.live_hearing import LiveHearing
 from s2v.generation.pixels import to_pixels
-from s2v.generation.portrait import Identity, Listener, Portrait, cut_windows, encode_window
+from s2v.generation.portrait import Identity, Portrait
 from s2v.models.evaluation_mode import evaluated
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
@@ -98,62 +99,25 @@ class StreamingGenerator:
                 "give a list or SpeechFile, or identity='first'"
             )
 
-        def source() -> Iterable[Tensor]:
-            return checked(speech) if num_frames is None else fitted(speech, num_frames, self.fps)
-
-        if self.identity == "mean":
-            hearing = FirstHearing(
-                self.representation, self.window_samples, self.fps, self.block_samples, self.kept_bytes
+        def source() -> Iterator[Tensor]:
+            return self._on_device(
+                checked(speech) if num_frames is None else fitted(speech, num_frames, self.fps)
             )
-            portrait = hearing.hear(self._on_device(source()))
-            likeness = self._decoder.likeness(portrait.nu)
-            shown = 0
-            for contexts in hearing.contexts(self._on_device(source())):
-                yield from self._decode(contexts, likeness, portrait, shown)
-                shown += contexts.shape[1]
+
+        heard: Iterable[tuple[Tensor, Portrait]]
+        sizes = (self.window_samples, self.fps, self.block_samples)
+        if self.identity == "mean":
+            hearing = FirstHearing(self.representation, *sizes, self.kept_bytes)
+            whole = hearing.hear(source())
+            heard = ((contexts, whole) for contexts in hearing.contexts(source()))
         else:
-            yield from self._live(source())
-
-    def _live(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
-        """One pass. A window's frames can't wait for what the students will have heard in it: emotion moves
-        from window k - 1's to window k's while window k + 1 is spoken."""
-        listener = Listener(self.representation, windows_at_once=1)
-        unheard = torch.zeros(0, device=self.device)
+            heard = LiveHearing(self.representation, *sizes).hear(source())
         likeness: Likeness | None = None
-        waiting: list[Tensor] = []  # contexts of the first window's frames, until it has told the identity
         shown = 0
-
-        def overheard() -> Iterator[Tensor]:
-            nonlocal unheard
-            for block in self._on_device(speech):
-                unheard = torch.cat([unheard, block])
-                while len(unheard) >= self.window_samples:
-                    window = unheard[: self.window_samples]
-                    next_ends = (len(listener.times) + 2) * self.window_samples
-                    latents = encode_window(self.representation.cpc, window)
-                    listener.push(next_ends / SAMPLE_RATE, window, latents)
-                    unheard = unheard[self.window_samples :]
-                yield block
-
-        def show() -> Iterator[Tensor]:
-            nonlocal shown, likeness
-            portrait = listener.portrait("first")
+        for contexts, portrait in heard:
             likeness = likeness or self._decoder.likeness(portrait.nu)
-            for contexts in waiting:
-                yield from self._decode(contexts, likeness, portrait, shown)
-                shown += contexts.shape[1]
-            waiting.clear()
-
-        stream = FrameContextStream(self.representation, self.fps)
-        for contexts in stream.rest(overheard(), self.block_samples):
-            waiting.append(contexts)
-            if listener.times:
-                yield from show()
-        if waiting:  # everything to be shown is shorter than a window
-            for only in cut_windows([unheard], self.window_samples, self.fps):
-                latents = encode_window(self.representation.cpc, only.speech)
-                listener.push(only.centre, only.speech, latents)
-            yield from show()
+            yield from self._decode(contexts, likeness, portrait, shown)
+            shown += contexts.shape[1]
 
     def _decode(
         self, contexts: Tensor, likeness: Likeness, portrait: Portrait, first: int

@@ -3,10 +3,11 @@
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -167,6 +168,28 @@ def test_a_refusal_is_its_rows_reason_alone() -> None:
     dark.real = black
     rows = measured([dark], Daylight())  # of the real pictures: of the rows that show them too
     assert rows[SWAPPED][0].reasons == rows[GROUND_TRUTH][0].reasons == ["Daylight: too dark to see anything"]
+
+
+class Decibels(ClipMetric):
+    """Infinite where nothing differs."""
+
+    better: ClassVar = {"decibels": "up", "seen": ""}
+    definitions: ClassVar = {"decibels": "of the mean error", "seen": "frames"}
+
+    def measure(self, clip: ShownClip) -> dict[str, float]:
+        error = (clip.frames.float() - clip.real.float()).square().mean().item()
+        return {
+            "decibels": 10 * math.log10(255**2 / error) if error else math.inf,
+            "seen": float(len(clip.frames)),
+        }
+
+
+def test_an_infinite_number_is_not_the_mean_of_all() -> None:
+    rows = measured([clip(0), clip(1)], Decibels())
+    assert all(math.isfinite(row.values["decibels"]) for row in rows[OURS])
+    for row in (*rows[GROUND_TRUTH], *rows[SHIFTED]):
+        assert row.values == {"seen": FRAMES}
+        assert row.reasons == ["Decibels: decibels infinite, of which there is no mean"]
 
 
 def test_pictures_of_another_shape() -> None:
