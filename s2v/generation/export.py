@@ -7,7 +7,6 @@ import json
 import math
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +113,7 @@ def run_export(args: argparse.Namespace) -> int:
     for export in exports:
         (there if not args.overwrite and export.output.is_file() else missing).append(export)
     from s2v.files.file_hash import sha256_of_file
+    from s2v.generation.kept_videos import say_what_is_kept
     from s2v.generation.sidecar import Provenance
 
     image = sha256_of_file(args.image) if args.image and Path(args.image).is_file() else None
@@ -146,31 +146,6 @@ def run_export(args: argparse.Namespace) -> int:
     if len(exports) > 1 or failed:
         print(f"{len(missing) + occupied - failed} written, {kept} kept, {failed} failed")
     return 1 if failed else 0
-
-
-def say_what_is_kept(there: list[Export], of: int, provenance: Provenance) -> int:
-    """Print which videos are left as they are, and how they differ from those asked for.
-
-    Returns:
-        how many are of another recording, under whose name theirs can't be made.
-    """
-    from s2v.generation.sidecar import OF_ANOTHER_RECORDING, what_differs
-
-    differing = {export: what_differs(export.output, export.speech, provenance) for export in there}
-    occupied = [export for export, how in differing.items() if how == OF_ANOTHER_RECORDING]
-    for export in occupied:
-        line = (
-            f"failed: {export.speech} can't be made into {export.output}: that is {OF_ANOTHER_RECORDING}, "
-            "or of an earlier state of this one; choose another --output, or say --overwrite"
-        )
-        print(line.replace("\n", " "), file=sys.stderr)
-    kept = [how for how in differing.values() if how != OF_ANOTHER_RECORDING]
-    if kept:
-        names = str(there[0].output) if of == 1 else f"{len(kept)} of {of} videos"
-        ways = Counter(how for how in kept if how is not None)
-        notes = [f", {'' if of == 1 else f'{count} of them '}{how}" for how, count in ways.items()]
-        print(f"kept {names}, already there{''.join(notes)} (--overwrite makes them anew)".replace("\n", " "))
-    return len(occupied)
 
 
 def check_checkpoint_file(path: str) -> None:

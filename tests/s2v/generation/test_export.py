@@ -23,31 +23,9 @@ from s2v.generation.speech_file import read_speech
 from s2v.generation.streaming import StreamingGenerator, generate_clip
 from s2v.modules.composer import ComposerModule
 from tests.conftest import REPOSITORY, fill_disk
-from tests.s2v.generation.composer_checkpoint import WINDOW_FRAMES, write_composer_checkpoint
+from tests.s2v.generation.composer_checkpoint import WINDOW_FRAMES
+from tests.s2v.generation.exports import SPEECH, export, failure, pictures
 from tests.s2v.generation.media import write_silent_video, write_sound
-from tests.s2v.generation.networks import speech_like
-
-SPEECH = speech_like(1.313).numpy()  # 32.8 frames
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_composer_checkpoint(tmp_path_factory.mktemp("checkpoint") / "composer.ckpt"))
-
-
-@pytest.fixture
-def speech(tmp_path: Path) -> Path:
-    return write_sound(tmp_path / "speech.wav", SPEECH, 16_000, "pcm_s16le")
-
-
-def export(checkpoint: str, *arguments: str | Path) -> int:
-    return main(["export", "--checkpoint", checkpoint, "--device", "cpu", *map(str, arguments)])
-
-
-def pictures(path: Path) -> np.ndarray:
-    """The frames (T, H, W, 3) of a video."""
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
 def test_a_recording_becomes_a_video(
@@ -181,17 +159,6 @@ def test_an_output_that_nobody_reads_is_no_fault_of_the_videos(
     assert sorted(os.listdir(tmp_path / "made")) == ["more.mp4", "more.mp4.json"]
 
 
-def test_a_folder_in_a_videos_place_is_no_video_that_is_kept(
-    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "out" / "speech.mp4").mkdir(parents=True)
-    (tmp_path / "out" / "speech.mp4.json").write_text('{"synthetic": true}')
-    assert export(checkpoint, "--speech", speech, "--output", tmp_path / "out") == 1
-    said = capsys.readouterr()
-    assert "speech.mp4 is a folder" in failure(said.err)
-    assert said.out == "0 written, 0 kept, 1 failed\n"
-
-
 def test_a_name_that_leaves_no_room_for_the_json_files_is_refused_before_the_work(
     checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,11 +174,6 @@ def test_a_name_that_leaves_no_room_for_the_json_files_is_refused_before_the_wor
     # nothing is made of it, not even the folder
     assert export(checkpoint, "--speech", speech, "--output", tmp_path / "new" / f"{too_long}.mp4") == 1
     assert not (tmp_path / "new").exists()
-
-
-def failure(error: str) -> str:
-    (line,) = [line for line in error.splitlines() if line.startswith("failed: ")]
-    return line.removeprefix("failed: ")
 
 
 def test_a_video_that_cannot_be_written_is_named_with_its_recording(
@@ -279,26 +241,6 @@ def test_a_videos_track_is_speech_too(checkpoint: str, speech: Path, tmp_path: P
     assert export(checkpoint, "--speech", tmp_path / "a.mp4", "--output", tmp_path / "b.mp4") == 0
     assert len(pictures(tmp_path / "b.mp4")) == 33
     torch.set_num_threads(1)
-
-
-def test_existing_videos_are_kept_unless_told(
-    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "a.mp4"
-    output.write_bytes(b"mine")
-    assert export(checkpoint, "--speech", speech, "--output", output) == 0
-    assert output.read_bytes() == b"mine"
-    assert f"kept {output}, already there, of unknown origin" in capsys.readouterr().out
-    assert export(checkpoint, "--speech", speech, "--output", output, "--overwrite") == 0
-    assert len(pictures(output)) == 33
-    other = shutil.copy(checkpoint, tmp_path / "other.ckpt")
-    content = torch.load(other, weights_only=True)
-    torch.save({**content, "global_step": 7}, other)
-    capsys.readouterr()
-    for model, said in ((checkpoint, ""), (str(other), ", made with another checkpoint")):
-        assert export(model, "--speech", speech, "--output", output) == 0
-        expected = f"kept {output}, already there{said} (--overwrite makes them anew)\n"
-        assert capsys.readouterr().out == expected
 
 
 def test_a_silent_recording_is_a_video_with_a_warning(
@@ -465,37 +407,6 @@ def test_a_composers_own_networks_need_no_lightning(checkpoint: str, speech: Pat
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert (tmp_path / "a.mp4").exists()
-
-
-def test_a_video_of_another_recording_is_neither_kept_nor_lost(
-    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    other = write_sound(tmp_path / "other" / "speech.wav", SPEECH[::-1], 16_000, "pcm_s16le")
-    assert export(checkpoint, "--speech", speech, "--output", out) == 0
-    before = (out / "speech.mp4").read_bytes()
-    capsys.readouterr()
-    assert export(checkpoint, "--speech", other, "--output", out) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith(f"failed: {other} can't be made into {out / 'speech.mp4'}: that is made")
-    assert (out / "speech.mp4").read_bytes() == before
-    third = write_sound(tmp_path / "third.wav", SPEECH, 16_000, "pcm_s16le")
-    assert export(checkpoint, "--speech", other, third, "--output", out) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "1 written, 0 kept, 1 failed"
-    assert export(checkpoint, "--speech", other, "--output", out, "--overwrite") == 0
-    assert (out / "speech.mp4").read_bytes() != before
-
-
-def test_a_kept_video_that_was_made_otherwise_says_so(
-    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "a.mp4"
-    assert export(checkpoint, "--speech", speech, "--output", output) == 0
-    capsys.readouterr()
-    assert export(checkpoint, "--speech", speech, "--output", output, "--no-mark", "--identity", "first") == 0
-    said = ", made with another choice of --no-mark and --identity (--overwrite"
-    assert said in capsys.readouterr().out
 
 
 def test_memory_that_is_full_fails_one_recording(
