@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
@@ -124,17 +124,23 @@ def check_named_classes(checkpoint: dict[str, Any], path: str, purpose: str) -> 
                     f"{purpose}: {path} has a list or table written as text, {_shown(value)}, which could hide "
                     "what class it names: expected `s2v fit`'s checkpoint"
                 )
-            named = value
-            if isinstance(value, str) and value.startswith("class:"):
-                # a face network of one's own, `class:package.module.Class[:FILE]`
-                name, named = "class_path", value.split(":")[1]
-            # a path without `class_path` names a class as well where the argument takes one; so does a loaded
-            # network's bare name
-            suspect = isinstance(named, str) and (
-                (_could_be_imported(named) and not _is_weight_file(name, named)) or named in loaded
-            )
-            if (suspect or (_is_class_path(name) and named is not None)) and not _is_permitted(named):
+            named = _named_class(name, value, loaded)
+            if named is not None and not _is_permitted(named):
                 raise InputError(_refusal(named, path, purpose))
+
+
+def _named_class(name: str, value: Any, loaded: Container[str]) -> Any | None:
+    """What of a setting would be taken for a class: a dotted path, as a rule; None where nothing would."""
+    if isinstance(value, str) and value.startswith("class:"):
+        return value.split(":")[1]  # a face network of one's own, `class:package.module.Class[:FILE]`
+    if _is_class_path(name):
+        return value
+    if not isinstance(value, str):
+        return None
+    # where an argument takes a class, its path alone names it as well, and so does a loaded network's bare name
+    if value in loaded or (_could_be_imported(value) and not _is_weight_file(name, value)):
+        return value
+    return None
 
 
 def _settings_in(settings: Any) -> Iterator[tuple[str, Any]]:
