@@ -13,7 +13,7 @@ not decode, as a cut without encoding anew leaves them.
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 # Bounds how long decord retries at a damaged end; its default of 10,240 takes minutes. Read on import.
@@ -82,9 +82,10 @@ def probe_video(path: Path) -> VideoTrack:
     """
     with open_container(path) as container:
         stream = _video_stream(container, path)
-        times, durations, winding = _packet_times(container, stream, path)
+        packets = _packet_times(container, stream, path)
         aspect = stream.sample_aspect_ratio
     width, height, orientation, first = _first_frame(path)
+    times, durations = np.asarray(packets.shown, np.float64).T
     order = np.argsort(times, kind="stable")
     order = order[times[order] >= first - _SAME_TIME]
     if not len(order):
@@ -104,57 +105,75 @@ def probe_video(path: Path) -> VideoTrack:
         height,
         float(aspect) if aspect and 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL else 1.0,
         orientation,
-        winding or len(stamps) < len(times),
+        packets.winding or len(stamps) < len(times),
     )
 
 
-def _packet_times(
-    container: InputContainer, stream: av.VideoStream, path: Path
-) -> "tuple[np.ndarray, np.ndarray, bool]":
-    """Times and durations, in seconds, of the frames that are meant to be shown, in the order stored; whether decord
-    would lose its way among them.
+@dataclass
+class _PacketTimes:
+    """What the packets of a container say of its video's frames.
+
+    Attributes:
+        shown: time and duration, in seconds, of the frames that are meant to be shown, in the order stored.
+        frames: all that were read, with those that an edit list cuts off.
+        reached: seconds at which the last packet of any stream ends.
+        winding: whether decord would lose its way among them.
+        damage: why reading stopped; empty where it came to the end.
     """
-    # MP4's index lists every frame, without what an edit list cuts off; other containers promise nothing
-    expected = len(stream.index_entries) if "mp4" in container.format.name else 0
-    base = float(stream.time_base or 0)
-    shown: list[tuple[float, float]] = []
-    read, reached, damage = 0, 0.0, ""
-    winding, key = "mpegts" in container.format.name, -math.inf
+
+    shown: list[tuple[float, float]] = field(default_factory=list)
+    frames: int = 0
+    reached: float = 0.0
+    winding: bool = False
+    damage: str = ""
+
+
+def _packet_times(container: InputContainer, stream: av.VideoStream, path: Path) -> _PacketTimes:
+    """All of a video's; raises ClipRefused where a part of them is missing, or they have no timestamps."""
+    found = _PacketTimes(winding="mpegts" in container.format.name)
     try:
-        for packet in container.demux():
-            if packet.is_corrupt:
-                damage = "the next is cut off"
-                break
-            if packet.pts is not None and packet.time_base is not None:
-                reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.size == 0 or packet.stream_index != stream.index:
-                continue
-            read += 1
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None:
-                raise ClipRefused(f"the frames of {path.name} carry no timestamps")
-            # an open group of pictures: some of those stored after a key frame are shown before it
-            winding |= stamp < key
-            key = stamp if packet.is_keyframe else key
-            if not packet.is_discard:
-                shown.append((stamp * base, (packet.duration or 0) * base))
-            if read > _MOST_FRAMES:
-                raise ClipRefused(f"too long: more than {_MOST_FRAMES} frames in {path.name}")
+        _read_packets(container, stream, path, found)
     except (FFmpegError, IndexError) as error:  # PyAV's IndexError: a stream that the header knows not
-        damage = plain(error)
+        found.damage = plain(error)
     # Matroska flags no cut block, but its header says how long the file was to be
     if "matroska" in container.format.name and container.duration:
         promised = container.duration / av.time_base
-        if reached < promised - _CUT_SHORT:
-            damage = damage or f"they end at {reached:.2f} s, the header promises {promised:.2f} s"
-    if damage or read < expected - 1:
+        if found.reached < promised - _CUT_SHORT:
+            short = f"they end at {found.reached:.2f} s, the header promises {promised:.2f} s"
+            found.damage = found.damage or short
+    # MP4's index lists every frame, without what an edit list cuts off; other containers promise nothing
+    expected = len(stream.index_entries) if "mp4" in container.format.name else 0
+    if found.damage or found.frames < expected - 1:
         of = f" of {expected}" if expected else ""
-        because = f" ({damage})" if damage else ""
-        raise ClipRefused(f"truncated: {read}{of} frames can be read from {path.name}{because}")
-    if not shown:
+        because = f" ({found.damage})" if found.damage else ""
+        raise ClipRefused(f"truncated: {found.frames}{of} frames can be read from {path.name}{because}")
+    if not found.shown:
         raise ClipRefused(f"no frames in the video stream of {path.name}")
-    times, durations = np.asarray(shown, np.float64).T
-    return times, durations, winding
+    return found
+
+
+def _read_packets(container: InputContainer, stream: av.VideoStream, path: Path, found: _PacketTimes) -> None:
+    base, key = float(stream.time_base or 0), -math.inf
+    for packet in container.demux():
+        if packet.is_corrupt:
+            found.damage = "the next is cut off"
+            return
+        if packet.pts is not None and packet.time_base is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            found.reached = max(found.reached, end)
+        if packet.size == 0 or packet.stream_index != stream.index:
+            continue
+        found.frames += 1
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None:
+            raise ClipRefused(f"the frames of {path.name} carry no timestamps")
+        # an open group of pictures: some of those stored after a key frame are shown before it
+        found.winding |= stamp < key
+        key = stamp if packet.is_keyframe else key
+        if not packet.is_discard:
+            found.shown.append((stamp * base, (packet.duration or 0) * base))
+        if found.frames > _MOST_FRAMES:
+            raise ClipRefused(f"too long: more than {_MOST_FRAMES} frames in {path.name}")
 
 
 def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
