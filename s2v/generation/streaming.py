@@ -25,6 +25,10 @@ CPU_VALUES = 4 * 2**20
 """Of the largest tensor while frames are decoded on a CPU: 8 frames of the paper's size."""
 
 
+FIRST_FRAMES = 4
+"""Of a video, decoded before all others: who waits for the first frame need not wait for a whole chunk."""
+
+
 class StreamingGenerator:
     """Talking-face frames from blocks of speech.
 
@@ -123,11 +127,14 @@ class StreamingGenerator:
         self, contexts: Tensor, likeness: Likeness, portrait: Portrait, first: int
     ) -> Iterator[Tensor]:
         """Yield frames `first` and following from their contexts (1, t, D), a chunk at a time."""
-        for start in range(0, contexts.shape[1], self.chunk_frames):
-            chunk = contexts[:, start : start + self.chunk_frames]
+        start = 0
+        while start < contexts.shape[1]:
+            at_once = self.chunk_frames if first + start else min(FIRST_FRAMES, self.chunk_frames)
+            chunk = contexts[:, start : start + at_once]
             numbers = range(first + start, first + start + chunk.shape[1])
             mu = portrait.emotion_at([frame_centre(number, self.fps) for number in numbers])
             yield self._decoder.decode(chunk, mu, likeness)[0]
+            start += at_once
 
     def _on_device(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
         for block in speech:

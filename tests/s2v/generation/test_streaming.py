@@ -144,6 +144,7 @@ def test_stream_equals_one_pass(frames: int, chunk: int, steps: int) -> None:
     stream = StreamingGenerator(*networks, WINDOW, chunk_frames=chunk)
     portions = list(stream.decoded(speech.split(3_333)))
     assert all(len(portion) <= chunk for portion in portions)
+    assert len(portions[0]) == min(frames, chunk, 4)  # soon there
     expected = one_pass(networks, speech, frames)
     torch.testing.assert_close(torch.cat(portions), expected, atol=1e-4, rtol=0)
     pixels = torch.cat(list(stream.frames(speech.split(3_333))))
