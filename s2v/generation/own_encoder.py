@@ -1,12 +1,14 @@
-"""A speech encoder of one's own, tried out before it is trained: clips are made from speech that comes in blocks."""
+"""Speech networks of one's own, tried out before they are trained: clips are made from speech that comes in blocks."""
 
 import torch
+from torch import Tensor, nn
 
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.generation.context_stream import ContextStream
 from s2v.models.cpc import CPC
 from s2v.models.evaluation_mode import evaluated
+from s2v.models.speech_representation import SpeechRepresentation, contexts_at
 from s2v.speech_time import SAMPLES_PER_LATENT
 
 _BLOCK = 4000
@@ -14,6 +16,38 @@ _BLOCK = 4000
 
 _ROUNDING = 0.05
 """Standard deviations; TF32, the coarsest arithmetic of a fit outside autocast, brings a tenth of it."""
+
+
+def check_clips_follow(representation: SpeechRepresentation) -> None:
+    """Try out what of stage 1's networks is one's own, as `check_hears_in_blocks` does CPC.
+
+    Raises:
+        InputError: clips would be made from something else than what is trained.
+    """
+    check_hears_in_blocks(representation.cpc)
+    if type(representation) is not SpeechRepresentation:
+        _check_is_its_parts(representation)
+
+
+@torch.no_grad()
+def _check_is_its_parts(representation: SpeechRepresentation) -> None:
+    """Training calls the whole, clips are made from its parts: one may be overridden and not the other."""
+    noise = _noise_for(representation)[None]
+    times = torch.tensor([[0.1, 0.5, 1.0]]).to(noise)
+    with evaluated(representation):
+        contexts = representation.cpc(noise)[1]
+        nu, mu = representation.students(contexts[:, -1], representation.voice(noise))
+        found = {
+            "forward": representation(noise, times),
+            "person": (contexts_at(contexts, times), *representation.person(noise)),
+        }
+    for name, values in found.items():
+        for value, by_parts in zip(values, (contexts_at(contexts, times), nu, mu), strict=True):
+            if value.shape != by_parts.shape or not _apart(value, by_parts) < _ROUNDING:
+                raise InputError(
+                    f"{type(representation).__name__}.{name} gives something else than `cpc`, `voice` and `students`, "
+                    "from which clips are made: override these instead"
+                )
 
 
 @torch.no_grad()
@@ -26,9 +60,7 @@ def check_hears_in_blocks(cpc: CPC) -> None:
     """
     if type(cpc) is CPC:
         return
-    weights = next(cpc.parameters())
-    generator = torch.Generator().manual_seed(0)  # the fit's own random numbers stay
-    noise = 0.1 * torch.randn(3 * SAMPLE_RATE // 2, generator=generator).to(weights)
+    noise = _noise_for(cpc)
     with evaluated(cpc):
         _, whole = cpc(noise[None])
         stream = ContextStream(cpc)
@@ -41,10 +73,21 @@ def check_hears_in_blocks(cpc: CPC) -> None:
                 f"{type(cpc).__name__} gives contexts {tuple(found.shape)} for {len(noise)} samples of speech, "
                 f"expected {expected}; see the docstring of s2v.models.cpc.CPC"
             )
-    apart = float((joined - whole).abs().max() / whole.std())
+    apart = _apart(joined, whole)
     if not apart < _ROUNDING:
         raise InputError(
             f"{type(cpc).__name__}'s contexts for speech in blocks, as clips are made, are up to {apart:.2g} standard "
             "deviations from those in one pass, as in training: it hears what comes later, or its `summarise` does not "
             "go on from the state; see the docstring of s2v.models.cpc.CPC"
         )
+
+
+def _apart(found: Tensor, expected: Tensor) -> float:
+    """The largest difference, in standard deviations."""
+    return float((found - expected).abs().max() / expected.std())
+
+
+def _noise_for(network: nn.Module) -> Tensor:
+    """(N,), a second and a half, where the network is."""
+    generator = torch.Generator().manual_seed(0)  # the fit's own random numbers stay
+    return 0.1 * torch.randn(3 * SAMPLE_RATE // 2, generator=generator).to(next(network.parameters()))

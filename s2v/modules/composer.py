@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.face_regions import RowRegion
-from s2v.generation.own_encoder import check_hears_in_blocks
+from s2v.generation.own_encoder import check_clips_follow
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.least_squares import discriminator_loss
 from s2v.models.frame_decoder import Speech2VideoGenerator
@@ -258,7 +258,7 @@ class ComposerModule(ComposerLosses):
             load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
             mark_unasked(self.representation, checkpoint)
         self.has_weights = True
-        check_hears_in_blocks(self.representation.cpc)
+        check_clips_follow(self.representation)
         if self.context_cache:
             networks: dict[str, nn.Module] = {"representation": self.representation}
             self._hearing = filled_hearing_cache(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.generation.own_encoder import check_hears_in_blocks
+from s2v.generation.own_encoder import check_clips_follow
 from s2v.generation.portrait import hear_portrait
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.cpc_prediction import FuturePrediction
@@ -198,7 +198,7 @@ class DistillModule(RetrievesIdentity):
         if not self.has_weights:
             self._take_weights()
         self.has_weights = True
-        check_hears_in_blocks(self.representation.cpc)
+        check_clips_follow(self.representation)
         if self.teacher_cache:
             sources = [self.identity_teacher or "", self.emotion_teacher or ""]
             settings = [source and content_of_source(source) for source in sources]

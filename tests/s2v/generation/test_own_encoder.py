@@ -9,8 +9,10 @@ from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.generation.context_stream import ContextStream
-from s2v.generation.own_encoder import check_hears_in_blocks
+from s2v.generation.own_encoder import check_clips_follow, check_hears_in_blocks
 from s2v.models.cpc import CPC, RecurrentState
+from s2v.models.speech_representation import SpeechRepresentation
+from s2v.models.students import StudentHead
 from s2v.modules.cpc_pretraining import CPCPretraining
 from tests.s2v.generation.networks import speech_like
 from tests.s2v.modules.small_faces import SmallFaces, trainer
@@ -95,6 +97,47 @@ def fitted(module: str) -> pl.LightningModule:
 def test_every_fit_tries_it_out_before_the_first_step(module: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Forgets's contexts for speech in blocks"):
         trainer(tmp_path).fit(fitted(module), datamodule=SmallFaces())
+
+
+class Louder(SpeechRepresentation):
+    """Its students are its own, as clips can follow."""
+
+    def students(self, omega: Tensor, voice: Tensor | None) -> tuple[Tensor, Tensor]:
+        nu, mu = super().students(omega, voice)
+        return 2 * nu, mu
+
+
+class MeanOfContexts(SpeechRepresentation):
+    """In training nu and mu are read from all contexts: clips would still read the last."""
+
+    def forward(
+        self, speech: Tensor, frame_times: Tensor, student_speech: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        contexts, _, _ = super().forward(speech, frame_times, student_speech)
+        return contexts, *self.students(self.contexts(speech).mean(dim=1), None)
+
+
+class OtherPerson(SpeechRepresentation):
+    def person(self, speech: Tensor) -> tuple[Tensor, Tensor]:
+        return self.students(self.contexts(speech)[:, 0], None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"), [(Louder, ""), (MeanOfContexts, "forward"), (OtherPerson, "person")]
+)
+def test_a_representation_that_clips_would_not_follow_is_refused(
+    kind: type[SpeechRepresentation], fault: str
+) -> None:
+    torch.manual_seed(0)
+    heads = (StudentHead(in_dim=16, hidden=16, out_dim=size) for size in (12, 8))
+    own = kind(CPC(channels=16, hidden=16), *heads)
+    for parameter in own.parameters():
+        parameter.data *= 3  # an untrained LSTM hardly moves
+    if fault:
+        with pytest.raises(InputError, match=rf"^{kind.__name__}\.{fault} gives something else"):
+            check_clips_follow(own)
+    else:
+        check_clips_follow(own)
 
 
 def test_trying_an_encoder_out_changes_nothing() -> None:
