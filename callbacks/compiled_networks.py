@@ -55,6 +55,10 @@ class CompiledNetworks(pl.Callback):
         if self.backend not in torch._dynamo.list_backends(exclude_tags=()):
             known = ", ".join(torch._dynamo.list_backends())
             raise InputError(f"CompiledNetworks(backend={self.backend!r}): torch.compile has {known}")
+        if self.backend == "inductor" and self.mode is not None:
+            modes = dict.fromkeys(["default", *torch._inductor.list_mode_options()])
+            if self.mode not in modes:
+                raise InputError(f"CompiledNetworks(mode={self.mode!r}): X")
         if self.backend == "inductor" and trainer.strategy.root_device.type == "cpu":
             _check_compiler()
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILE_LIMIT)

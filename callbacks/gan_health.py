@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from callbacks.gan_complaints import complaint
 from callbacks.gan_signs import diversity, gradient_norm, loss_over_chance, motion, win_rate
 from s2v.errors import InputError
-from s2v.training.step_counters import batches_begun
+from s2v.training.step_counters import batches_begun, logged_step
 
 _COLUMNS = ("step", "sign", "value", "likely cause")
 USUAL_OF = 50
@@ -116,7 +116,7 @@ class GANHealth(pl.Callback):
         # straight to the loggers: they are to get every measurement, whatever log_every_n_steps is
         pl_module.log_dict(signs, logger=False)
         for logger in trainer.loggers:
-            logger.log_metrics(signs, step=step)
+            logger.log_metrics(signs, step=logged_step(trainer))  # beside the losses of the same batch
         if self.warn:
             self._judge(trainer, pl_module, signs, enough_steps=step >= self.warmup_steps)
 
@@ -165,7 +165,7 @@ class GANHealth(pl.Callback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 rows = [list(row) for row in self._said]
-                logger.log_table("health/warnings", list(_COLUMNS), rows, step=trainer.global_step)
+                logger.log_table("health/warnings", list(_COLUMNS), rows, step=logged_step(trainer))
 
     def _usual(self, sign: str) -> float | None:
         history = sorted(self._history.get(sign, ()))

@@ -35,6 +35,8 @@ class GeneratorEMA(pl.Callback):
     def __init__(self, decay: float = 0.999, start_step: int = 0, module: str = "generator") -> None:
         if not 0 <= decay < 1:
             raise InputError(f"GeneratorEMA's decay must be at least 0 and below 1, got {decay}")
+        if start_step < 0:
+            raise InputError(f"GeneratorEMA's start_step must be at least 0, got {start_step}")
         self.decay = decay
         self.start_step = start_step
         self.module = module

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from s2v.losses.least_squares import at_least_float32
+
 
 def gaussian_kernel(sigma: float, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Normalised 1-d Gaussian, (2 * ceil(2 sigma) + 1,)."""
@@ -43,4 +45,5 @@ def image_gradient_loss(fake: Tensor, real: Tensor, sigma: float = 1.0) -> Tenso
     """
     # both are linear filters: the difference is filtered once instead of each picture
     difference = (fake - real).flatten(0, -4)
-    return sobel(smooth(difference, sigma) if sigma > 0 else difference).abs().mean()
+    edges = sobel(smooth(difference, sigma) if sigma > 0 else difference)
+    return at_least_float32(edges).abs().mean()

@@ -11,7 +11,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
         real: scores of real inputs, any shape.
         fake: scores of generated inputs, any shape (need not equal `real`'s).
     """
-    return 0.5 * (_precise(real) - 1).square().mean() + 0.5 * _precise(fake).square().mean()
+    return 0.5 * (at_least_float32(real) - 1).square().mean() + 0.5 * at_least_float32(fake).square().mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
@@ -20,9 +20,9 @@ def generator_loss(fake: Tensor) -> Tensor:
     Args:
         fake: scores of generated inputs, any shape.
     """
-    return 0.5 * (_precise(fake) - 1).square().mean()
+    return 0.5 * (at_least_float32(fake) - 1).square().mean()
 
 
-def _precise(scores: Tensor) -> Tensor:
-    """At least float32: under bf16-mixed scores have eight bits, too few for curves near 1/4."""
-    return scores.to(torch.promote_types(scores.dtype, torch.float32))
+def at_least_float32(values: Tensor) -> Tensor:
+    """Of any shape: under bf16-mixed what networks and convolutions give has eight bits, too few for a loss' curve."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -51,7 +51,7 @@ class FaceTeacher(PlainHyperparameters, SharedValidation):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_not_negative({"lr": lr, "weight_decay": weight_decay})
+        check_not_negative({"lr": lr, "weight_decay": weight_decay, "shift": shift, "light": light})
         if not 0 <= label_smoothing <= 1:
             raise InputError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
         self.face = FaceNetwork(network)

@@ -142,7 +142,7 @@ class SDFAModule(AdversarialModule):
         self.clipping: SDFAGradientClipping = from_plain(SDFAGradientClipping, clipping)
         check_not_negative(vars(self.clipping), "clipping.")
         check_at_least_one({"accumulate_grad_batches": accumulate_grad_batches})
-        check_not_negative({"decay": decay})
+        check_not_negative({"decay": decay, "decay_after": decay_after})
         self.betas = (betas[0], betas[1])
         self.decay_after = decay_after
         self.decay = decay

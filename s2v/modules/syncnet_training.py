@@ -53,7 +53,8 @@ class SyncNetTraining(PlainHyperparameters, SharedValidation):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_not_negative({"lr": lr, "weight_decay": weight_decay, "shift": shift, "tolerance": tolerance})
+        check_not_negative({"lr": lr, "weight_decay": weight_decay, "shift": shift, "light": light})
+        check_not_negative({"tolerance": tolerance})
         self.syncnet = syncnet
         self.lr = lr
         self.weight_decay = weight_decay

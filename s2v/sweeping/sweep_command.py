@@ -159,7 +159,7 @@ def run_trials(sweep: SweepFile, study: optuna.Study, output: Path, total: int, 
         waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         if sweep.method == "grid" and not waiting:
             return
-        study.sampler = _sampler(sweep, seed + len(_ended(study)))
+        study.sampler = _sampler(sweep, [seed, len(_ended(study))])
         trial = study.ask(sweep.space)
         run_id = f"{output.name}-{_mark(study)}-{trial.number:04d}"
         print(f"trial {trial.number}: {_listed(trial.params)}", flush=True)
@@ -179,8 +179,14 @@ def enqueue_grid(sweep: SweepFile, study: optuna.Study) -> None:
     """Put every combination of the values in the queue once."""
     names = list(sweep.space)
     choices = [getattr(sweep.space[name], "choices", ()) for name in names]
-    for values in itertools.product(*choices):
-        study.enqueue_trial(dict(zip(names, values, strict=True)), skip_if_exists=True)
+    # asked once: optuna's own `skip_if_exists` looks through all trials for each
+    there = set()
+    for trial in study.get_trials(deepcopy=False):
+        values = trial.system_attrs.get("fixed_params", trial.params)
+        there.add(tuple((type(values.get(name)), values.get(name)) for name in names))
+    for combination in itertools.product(*choices):
+        if tuple((type(value), value) for value in combination) not in there:
+            study.enqueue_trial(dict(zip(names, combination, strict=True)))
 
 
 def write_results(sweep: SweepFile, study: optuna.Study, output: Path) -> None:
@@ -279,9 +285,12 @@ def _give_up_if_hopeless(study: optuna.Study, output: Path) -> None:
         raise InputError(f"{len(ended)} trials failed and none ended well ({reason}); see {output / 'logs'}")
 
 
-def _sampler(sweep: SweepFile, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(sweep: SweepFile, seeds: list[int]) -> optuna.samplers.BaseSampler:
+    """Of a trial's own seed: sums of seed and number would be shared, shifted, by sweeps of neighbouring seeds."""
+    import numpy as np
     from optuna.samplers import RandomSampler, TPESampler
 
+    seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
     return TPESampler(seed=seed) if sweep.method == "bayes" else RandomSampler(seed=seed)
 
 

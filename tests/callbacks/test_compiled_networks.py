@@ -96,6 +96,7 @@ def test_the_checkpoint_is_that_of_an_eager_fit(tmp_path: Path) -> None:
         ),
         ({"networks": ["generator"]}, r"'generator', a container: name what it holds, generator.0"),
         ({"backend": "inducter"}, r"backend='inducter'.: torch.compile has .*inductor"),
+        ({"mode": "fastest"}, r"mode='fastest'.: inductor has default, .*max-autotune"),
     ],
 )
 def test_what_can_not_be_compiled_is_named(tmp_path: Path, settings: dict[str, Any], message: str) -> None:

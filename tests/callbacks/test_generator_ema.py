@@ -201,8 +201,10 @@ class Interrupt(pl.Callback):
 def test_checkpoint_saved_on_an_exception_while_validating_resumes_exactly(tmp_path: Path) -> None:
     whole = run(tmp_path, 12)
     saving = ModelCheckpoint(tmp_path, "stopped", every_n_epochs=100, save_on_exception=True)
+    recorder = Recorder()
     stopped = trainer(
         tmp_path,
+        recorder,
         ReproducibleRandomness(7),
         GeneratorEMA(0.99, start_step=2),
         Interrupt(),
@@ -210,8 +212,14 @@ def test_checkpoint_saved_on_an_exception_while_validating_resumes_exactly(tmp_p
         max_steps=12,
         num_sanity_val_steps=0,
     )
+    module = gan()
     with pytest.raises(RuntimeError, match="stop here"):
-        stopped.fit(gan(), datamodule=ShuffledClips())
+        stopped.fit(module, datamodule=ShuffledClips())
+    # who goes on with the module in Python has the weights in training, the average is in the checkpoint
+    assert_equal(module.generator.state_dict(), recorder.raw[-1])
+    assert not torch.equal(
+        saved_generator(tmp_path / "stopped.ckpt")["0.weight"], recorder.raw[-1]["0.weight"]
+    )
     assert_equal(whole["state_dict"], run(tmp_path, 12, ckpt_path=tmp_path / "stopped.ckpt")["state_dict"])
 
 

@@ -72,6 +72,14 @@ def test_how_much_more_than_usual_is_too_much(usual: float, value: float, stops:
     assert bool(callback._wrong({"g": sign * value})) == stops
 
 
+def test_a_peak_before_does_not_make_another_usual() -> None:
+    """The median is, which one of 3,000 among twenty leaves where it was."""
+    callback = StopOnDivergence()
+    values = [1.0] * 19 + [900.0] * 1
+    assert not any(callback._wrong({"g": value}) for value in values)
+    assert callback._wrong({"g": 1_001.0})
+
+
 def test_a_process_stops_with_another_whose_loss_is_wrong() -> None:
     process: Any = SimpleNamespace(
         world_size=2,

@@ -62,6 +62,29 @@ def test_gradient_loss_ignores_constant_light_and_sees_edges() -> None:
     assert image_gradient_loss(edge, torch.zeros_like(edge), sigma=0).item() == pytest.approx(0.5 * 2 / 6 / 2)
 
 
+def test_mixed_precision_leaves_the_gradient_loss_its_digits() -> None:
+    torch.manual_seed(0)
+    fake, real = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = image_gradient_loss(fake, real)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, image_gradient_loss(fake, real), rtol=5e-3, atol=0)
+
+
+def test_the_gradient_loss_of_other_peoples_filters() -> None:
+    """Eq. 9 from SciPy's Gaussian and Sobel filters, pixels whose neighbours they both have."""
+    random = np.random.default_rng(0)
+    fake, real = random.random((2, 24, 24))
+    edges = [
+        ndimage.sobel(ndimage.gaussian_filter(picture, 1.5, mode="nearest", radius=3), axis) / 8
+        for picture in (fake, real)
+        for axis in (0, 1)
+    ]
+    expected = np.mean([np.abs(edges[axis] - edges[2 + axis])[1:-1, 1:-1].mean() for axis in (0, 1)])
+    pictures = [torch.from_numpy(picture).expand(1, 3, 24, 24) for picture in (fake, real)]
+    assert image_gradient_loss(*pictures, sigma=1.5).item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_gradients() -> None:
     fake = torch.randn(1, 1, 3, 6, 6, dtype=torch.double, requires_grad=True)
     real = torch.randn(1, 1, 3, 6, 6, dtype=torch.double)

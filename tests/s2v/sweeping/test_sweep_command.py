@@ -8,14 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
 import yaml
+from optuna.distributions import CategoricalDistribution
 
 from s2v.cli import main
 from s2v.files.held_folder import held_folder
-from s2v.sweeping.sweep_command import short_names
+from s2v.sweeping.sweep_command import enqueue_grid, short_names
 
 COMMAND = ["${interpreter}", "parabola.py", "--run_dir=runs/${oc.env:WANDB_RUN_ID}", "${args}"]
 LR = {"lr": {"min": 0.0, "max": 1.0}}
@@ -147,6 +150,28 @@ def test_what_ends_a_sweep_lets_its_trial_end_in_order(sent: signal.Signals, sta
     assert main([*sweep, "--trials", "1"]) == 0
     found = rows()
     assert [row["state"] for row in found] == ["fail", "complete"] and found[0]["lr"] == found[1]["lr"]
+
+
+@pytest.mark.parametrize("method", ["bayes", "random"])
+def test_another_seed_is_another_sweep(method: str) -> None:
+    """Not the same numbers a trial later."""
+    drawn = []
+    for seed in ("0", "1"):
+        sweep = write_sweep(method, {**LR, "name": {"value": "good"}})
+        assert main([*sweep[:-1], f"found{seed}", "--trials", "5", "--seed", seed]) == 0
+        with open(f"found{seed}/trials.csv") as file:
+            drawn.append({row["lr"] for row in csv.DictReader(file)})
+    assert len(drawn[0] | drawn[1]) == 10
+
+
+def test_the_rest_of_a_grid_is_queued_where_a_kill_came_between() -> None:
+    space = {f"n{i}": CategoricalDistribution([True, 1, 1.5, "a", None]) for i in range(3)}
+    sweep, study = SimpleNamespace(space=space), optuna.create_study()
+    study.enqueue_trial({"n0": 1, "n1": True, "n2": None})
+    for _ in range(2):
+        enqueue_grid(sweep, study)  # type: ignore[arg-type]
+    values = [tuple(trial.system_attrs["fixed_params"].values()) for trial in study.get_trials()]
+    assert len(values) == len({str(value) for value in values}) == 125
 
 
 def test_a_grid_is_gone_through_once(capsys: pytest.CaptureFixture[str]) -> None:
