@@ -58,7 +58,7 @@ class CompiledNetworks(pl.Callback):
         if self.backend == "inductor" and self.mode is not None:
             modes = dict.fromkeys(["default", *torch._inductor.list_mode_options()])
             if self.mode not in modes:
-                raise InputError(f"CompiledNetworks(mode={self.mode!r}): X")
+                raise InputError(f"CompiledNetworks(mode={self.mode!r}): inductor has {', '.join(modes)}")
         if self.backend == "inductor" and trainer.strategy.root_device.type == "cpu":
             _check_compiler()
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILE_LIMIT)

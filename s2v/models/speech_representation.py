@@ -51,7 +51,7 @@ class SpeechRepresentation(nn.Module):
             and no CPC trained on much speech; the paper has none.
 
     Raises:
-        ValueError: S_id is not made for the size of what it reads, or context_span is negative.
+        ValueError: a head is not made for the size of what it reads, or context_span is negative.
     """
 
     def __init__(
@@ -68,6 +68,11 @@ class SpeechRepresentation(nn.Module):
             raise ValueError(
                 f"the identity head reads {'omega' if speaker_encoder is None else 'the speaker encoder'}, {heard} "
                 f"values: set identity_head.init_args.in_dim={heard} instead of {identity_head.in_dim}"
+            )
+        if emotion_head.in_dim != cpc.hidden:
+            raise ValueError(
+                f"the emotion head reads omega, {cpc.hidden} values: set emotion_head.init_args.in_dim={cpc.hidden} "
+                f"instead of {emotion_head.in_dim}"
             )
         if context_span < 0:
             raise ValueError(f"context_span is a time in seconds, 0 or more, not {context_span}")

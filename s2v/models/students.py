@@ -13,6 +13,9 @@ class StudentHead(nn.Module):
         layers: hidden layers.
         dropout: share of hidden units dropped in training.
         non_negative: end in a ReLU, as a teacher feature taken after a ReLU (fc7) does.
+
+    Raises:
+        ValueError: a number of layers or a size is none.
     """
 
     def __init__(
@@ -25,6 +28,11 @@ class StudentHead(nn.Module):
         non_negative: bool = False,
     ) -> None:
         super().__init__()
+        if layers < 0 or min(in_dim, hidden, out_dim) < 1:
+            raise ValueError(
+                "a student head has 0 hidden layers or more, and sizes of 1 or more, not "
+                f"layers={layers}, in_dim={in_dim}, hidden={hidden}, out_dim={out_dim}"
+            )
         self.in_dim = in_dim
         self.out_dim = out_dim
         blocks: list[nn.Module] = []

@@ -41,6 +41,8 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.sizes_fit = False
+        """Whether the networks have been tried out together."""
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Log at the generator's step: Lightning, which does not see batches being added up, counts each as one."""

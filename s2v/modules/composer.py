@@ -44,6 +44,7 @@ from s2v.modules.hyperparameters import from_plain
 from s2v.modules.identity_variety import checked_mixing, mixed
 from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
+from s2v.modules.size_check import check_composer_sizes
 from s2v.weight_files.weight_source import content_of_source
 
 
@@ -244,10 +245,18 @@ class ComposerModule(ComposerLosses):
         if stage != "predict":
             check_frame_size((self.image_size, self.image_size), data)
             check_frame_rate(data)
+        if stage == "fit":
+            self._check_sizes()
         if stage == "fit" and self.context_cache:
             check_heard_as_it_is(data)
         if stage == "fit" and self.map_cache and self.weights.identity:
             check_not_mirrored(data, "map_cache", "maps")
+
+    def _check_sizes(self) -> None:
+        # another step may use its networks in another way
+        if not self.sizes_fit and type(self).training_step is ComposerModule.training_step:
+            check_composer_sizes(self.representation, self.generator, self.discriminators, self.weights)
+        self.sizes_fit = True
 
     def on_fit_start(self) -> None:
         """Take stage 1's weights, unless a checkpoint or an earlier fit has brought them."""

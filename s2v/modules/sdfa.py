@@ -20,6 +20,7 @@ from s2v.modules.composer_checks import check_batch_size, check_frame_rate, chec
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.hyperparameters import from_plain
 from s2v.modules.number_check import check_at_least_one, check_not_negative
+from s2v.modules.size_check import check_sdfa_sizes
 from s2v.modules.speech_pairs import SpeechPairs, check_consecutive, draw_pairs, frame_numbers
 
 
@@ -191,6 +192,14 @@ class SDFAModule(AdversarialModule):
             side = max(self.generator.frame_size)  # data are square, and cut to the network's proportions
             check_frame_size((side, side), data)
             check_frame_rate(data)
+        if stage == "fit":
+            self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        # another step may use its networks in another way
+        if not self.sizes_fit and type(self).training_step is SDFAModule.training_step:
+            check_sdfa_sizes(self.generator, self.discriminators, self.voice, self.weights)
+        self.sizes_fit = True
 
     def on_fit_start(self) -> None:
         """Take the voice encoder's weights, unless a checkpoint or an earlier fit has brought them."""

@@ -510,6 +510,7 @@ def test_pictures_looked_at_once_give_the_losses_and_gradients_of_whole_passes(
         frame, sync = module.discriminators["frame"], module.discriminators["sync"]
         if whole:
             frame.__class__, sync.__class__ = WholeFrame, WholeSync
+        module.sizes_fit = True  # or trying them out counts as well
         passes = [Passes(frame.layers[0]), Passes(sync.picture)]
         gradients, outputs = Gradients(), Outputs()
         still = [WithoutBatchStatistics()] if normalise else []
@@ -531,6 +532,7 @@ def test_changed_frames_are_scored_by_themselves(tmp_path: Path, face_file: str)
     """The maps that are matched are of the frames as they are, the scores of changed ones."""
     matching = LossWeights(matching=1.0)
     module = composer(feature_network=face_file, weights=matching, frame_augmentation=FrameAugmentation())
+    module.sizes_fit = True  # or trying them out counts as well
     passes = Passes(module.discriminators["frame"].layers[0])
     fit(tmp_path, module)
     assert passes.number == 5
