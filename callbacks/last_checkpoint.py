@@ -1,10 +1,11 @@
 """`last.ckpt`: the newest state, which a fit goes on from however it ended."""
 
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from callbacks.moved_checkpoints import follow_moved_folder
 from s2v.training.step_counters import go_on_logging_at
@@ -84,6 +85,23 @@ class LastCheckpoint(ModelCheckpoint):
             path = f"{self.dirpath}/{self.CHECKPOINT_NAME_LAST}.ckpt"
             step = self._last_global_step_saved
             rank_zero_info(f"stopped: {path} has step {step}; --ckpt_path {path} goes on from there")
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say where this fit has no best checkpoint: an earlier fit's may lie in its place."""
+        last = f"{self.dirpath}/{self.CHECKPOINT_NAME_LAST}.ckpt"
+        for other in trainer.checkpoint_callbacks:
+            if not isinstance(other, ModelCheckpoint) or not other.monitor or other.best_model_path:
+                continue
+            best = f"{other.dirpath}/{other.filename}{other.FILE_EXTENSION}"
+            if Path(best).exists():
+                rank_zero_warn(
+                    f"{best} is an earlier fit's: this one has not come to measure {other.monitor}; its weights are in "
+                    f"{last}"
+                )
+            else:
+                rank_zero_info(
+                    f"there is no {best}: the fit has not come to measure {other.monitor}; its weights are in {last}"
+                )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, whether or not the epoch was the best."""

@@ -53,7 +53,8 @@ def run_clips(args: argparse.Namespace) -> int:
     manifest = args.cache / MANIFEST_NAME
     if not manifest.is_file():
         raise InputError(
-            f"no prepared clips in {args.cache}: make them with `s2v prepare --cache {args.cache}`"
+            f"no prepared clips in {args.cache}: make them with "
+            f"`s2v prepare --root CORPUS --layout LAYOUT --cache {args.cache}`"
         )
     errors = Console(stderr=True)
     if is_unfinished(args.cache):

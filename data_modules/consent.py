@@ -26,7 +26,8 @@ def read_consent(path: Path) -> dict[str, bool]:
         ) from error
     if missing := [name for name in ("speaker", "consent") if name not in columns]:
         raise InputError(
-            f"--consent {path}: the columns speaker and consent were expected, {' and '.join(missing)} is missing; "
+            f"--consent {path}: the columns speaker and consent were expected, {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing; "
             "name them in its first line"
         )
     consent: dict[str, bool] = {}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from s2v.errors import InputError
 from s2v.files.unreadable_folder import refuse_unreadable
+from s2v.nearest_name import did_you_mean
 from s2v.own_modules import own_object
 
 VIDEO_SUFFIXES = frozenset(
@@ -148,8 +149,8 @@ def _layout_function(layout: str) -> Callable[[Path], list[FoundClip]]:
         return LAYOUTS[layout]
     if "." not in layout:
         raise InputError(
-            f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)} was expected, or a function of your own as "
-            "package.module.function"
+            f"unknown layout {layout!r}{did_you_mean(layout, LAYOUTS)}: one of {', '.join(LAYOUTS)} was expected, or a "
+            "function of your own as package.module.function"
         )
     find: Callable[[Path], list[FoundClip]] = own_object(layout, "the layout", "function")
     if not callable(find):

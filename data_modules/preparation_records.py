@@ -58,17 +58,19 @@ def still_true(
         return False
     if record["sources"] != sources_of(clip, root):
         return False
-    return row["status"] == "refused" or record["cached"] == _stamp(cache_dir / row["cache_file"])
+    return is_as_written(record, cache_dir)
+
+
+def is_as_written(record: Record, cache_dir: Path) -> bool:
+    """Whether a clip's cache file, if it has one, has the size and the time of last change that it was left with."""
+    file = record["row"]["cache_file"]
+    return not file or record["cached"] == _stamp(cache_dir / file)
 
 
 def thrown_away(record: Record, cache_dir: Path, settings: str) -> bool:
     """Whether a clip is usable and its cache file as it was written, but made with other settings than these."""
     row = record["row"]
-    return (
-        row["status"] == "ok"
-        and record["settings"] != settings
-        and record["cached"] == _stamp(cache_dir / row["cache_file"])
-    )
+    return row["status"] == "ok" and record["settings"] != settings and is_as_written(record, cache_dir)
 
 
 def append_record(journal: Path, record: Record) -> None:

@@ -60,7 +60,10 @@ def find_interviews(root: Path) -> list[FoundClip]:
     """Clips `DATE_SPEAKER_EMOTION.mp4` below a folder."""
     clips = []
     for path in videos_below(root):
-        _, speaker, emotion = path.stem.split("_")
+        try:
+            _, speaker, emotion = path.stem.split("_")
+        except ValueError:
+            raise InputError(f"{path}: a name like DATE_SPEAKER_EMOTION.mp4 was expected") from None
         video = path.relative_to(root).as_posix()
         clips.append(FoundClip(clip_id=path.stem, video=video, speaker=speaker, emotion=emotion))
     return clips

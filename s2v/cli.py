@@ -233,6 +233,9 @@ def _dispatch(args: list[str]) -> int:
         parser.print_help()
         return EXIT_BAD_INPUT
     if name in TRAINING:
+        from s2v.training.config_errors import read_configs
+
+        read_configs(args)  # what is misspelt there is told before the seconds that the libraries take
         from s2v.training import training_cli
 
         return training_cli.run(args)

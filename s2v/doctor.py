@@ -125,22 +125,35 @@ def check_disk() -> Check:
 
 
 def check_cache(path: Path) -> Check:
-    """The manifest can be read, and a sample of its clips agree with their checksums."""
+    """The manifest can be read, all clips' files are as they were left, and a sample agrees with its checksums."""
     from data_modules.clip_cache import read_clip
     from data_modules.clip_manifest import MANIFEST_NAME, read_manifest
+    from data_modules.preparation_records import is_as_written, read_records
 
     again = f"s2v prepare --root CORPUS --layout LAYOUT --cache {path}"
     try:
         rows = read_manifest(path / MANIFEST_NAME)
         usable = [row for row in rows if row.ok]
+        records = read_records(path)
+        changed = [
+            row.cache_file
+            for row in usable
+            if row.clip_id in records and not is_as_written(records[row.clip_id], path)
+        ]
         sample = random.Random(0).sample(usable, min(_SAMPLE, len(usable)))
         for row in sample:
             read_clip(path / row.cache_file)
     except (InputError, OSError) as error:
-        return Check("wrong", "cache", str(error), again)
+        said = str(error)
+        return Check("wrong", "cache", said, "" if "`s2v prepare --root" in said else again)
+    if changed:
+        found = f"{path}: {len(changed)} of {len(usable)} clips' files were changed or are gone, such as {changed[0]}"
+        return Check("wrong", "cache", found, again)
     if not usable:
         return Check("wrong", "cache", f"{path} has no usable clip among {len(rows)}", again)
-    return Check("ok", "cache", f"{path}: {len(usable)} of {len(rows)} clips usable, {len(sample)} verified")
+    return Check(
+        "ok", "cache", f"{path}: {len(usable)} of {len(rows)} clips usable, {len(sample)} read whole"
+    )
 
 
 def check_weights(path: Path) -> Check:

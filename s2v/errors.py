@@ -11,8 +11,11 @@ class InputError(ValueError):
 
 
 def one_line(error: BaseException, most: int | None = None) -> str:
-    """What an exception says, in one line, of at most so many letters."""
-    return " ".join(str(error).split())[:most]
+    """What an exception says, in one line, of at most so many letters: whole words, and dots for the rest."""
+    text = " ".join(str(error).split())
+    if most is None or len(text) <= most:
+        return text
+    return f"{text[: most - 4].rpartition(' ')[0] or text[: most - 4]} ..."
 
 
 def warn(text: str) -> None:

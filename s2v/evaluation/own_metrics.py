@@ -193,6 +193,8 @@ class OwnMetrics:
         except InputError as error:
             _give_reason(row, f"{name}: {error}")
             return
+        except Exception as error:  # a fault of its own: where it came up is not in its traceback
+            raise RuntimeError(f"the metric {name} failed on {row.system} of clip {row.clip_id}") from error
         if unknown := sorted(values.keys() - metric.better.keys()):
             raise InputError(
                 f"the metric {name} gave {', '.join(map(repr, unknown))}, of which its better says nothing"

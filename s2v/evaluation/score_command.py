@@ -250,6 +250,13 @@ def _pairs(args: argparse.Namespace) -> "list[VideoPair]":
     from s2v.evaluation.video_pairs import find_pairs
 
     pairs = find_pairs(args.real, args.generated)
+    if all(pair.unpaired for pair in pairs):
+        one = next((pair.clip_id for pair in pairs if pair.real), "none")
+        other = next((pair.clip_id for pair in pairs if pair.generated), "none")
+        raise InputError(
+            f"no video in {args.generated} has the name of one in {args.real} (the first there is {other!r}, here "
+            f"{one!r}): videos belong together that are called alike, in subfolders called alike"
+        )
     genders = find_genders(args.real)
     return [replace(pair, gender=pair.gender or genders.get(pair.speaker, "")) for pair in pairs]
 

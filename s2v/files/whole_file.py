@@ -79,15 +79,14 @@ def check_can_be_made(folder: Path, option: str) -> None:
     there = _nearest_there(folder)
     if not there.is_dir():
         raise InputError(f"{option} {folder}: expected a folder, but {there} is a file")
+    place = "" if there == folder.absolute() else f": the folder {there}"
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{option} {folder}: the folder {there} can't be written")
+        raise InputError(f"{option} {folder}{place} can't be written")
     try:  # root may write anywhere, and yet not in /proc
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise InputError(
-            f"{option} {folder}: the folder {there} can't be written ({why_unwritten(error)})"
-        ) from error
+        raise InputError(f"{option} {folder}{place} can't be written ({why_unwritten(error)})") from error
 
 
 def check_room(folder: Path, least: int, option: str) -> None:

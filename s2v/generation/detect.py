@@ -47,29 +47,30 @@ def add_detect_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="videos, the first stream of each; or folders of them (exit status 1 if one does not carry the mark)",
+        help="videos, the first stream of each; or folders of them (exit status 1 if one does not carry the mark, 2 if "
+        "one can't be read)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
 def run_detect(args: argparse.Namespace) -> int:
-    """Print a line for every file; 0 if all carry the mark, 1 if one does not or can't be read.
+    """Print a line for every file; 0 if all carry the mark, 1 if one does not, 2 if one can't be read.
 
     Raises:
         InputError: a file is not there, or a folder has no video.
     """
-    complete = True
+    complete = readable = True
     for path in [video for given in args.files for video in videos_at(given)]:
         try:
             finding = examine(path)
         except InputError as error:
             print(f"s2v: error: {printable(str(error))}", file=sys.stderr)
-            complete = False
+            readable = False
             continue
         complete = complete and bool(finding.marked)
         print(json.dumps(asdict(finding)) if args.json else in_words(finding))
         sys.stdout.flush()
-    return 0 if complete else 1
+    return 2 if not readable else 0 if complete else 1
 
 
 def videos_at(path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_closure
 from torch import Tensor, nn
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.modules.checkpoint_part import begin_with
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.shared_validation import SharedValidation
@@ -127,7 +127,13 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
             return
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []:
-            scheduler.step()  # type: ignore[call-arg]
+            try:
+                scheduler.step()  # type: ignore[call-arg]
+            except (ZeroDivisionError, ValueError) as error:
+                raise InputError(
+                    f"the model's {type(scheduler).__name__} fails at step {self.trainer.global_step} "
+                    f"({one_line(error, 160)}): give its init_args other numbers, or leave it out"
+                ) from error
 
     def _told(
         self,
@@ -189,12 +195,18 @@ def weighted_sum(terms: dict[str, Tensor], weights: Any) -> Tensor:
         weights: a dataclass of factors.
 
     Raises:
-        InputError: there is no term.
+        InputError: there is no term, or one is no scalar.
     """
     if not terms:
         raise InputError(
             "every one of model.init_args.weights is 0, and the generator has nothing to learn: give one a weight"
         )
+    for name, term in terms.items():
+        if term.ndim:
+            raise InputError(
+                f"the generator's term {name!r} has the shape {tuple(term.shape)}: a scalar was expected, such as "
+                "its mean"
+            )
     return torch.stack([getattr(weights, name, 1.0) * term for name, term in terms.items()]).sum()
 
 

@@ -13,6 +13,7 @@ from s2v.face_regions import RowRegion
 from s2v.generation.own_encoder import check_clips_follow
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.least_squares import discriminator_loss
+from s2v.models.cpc import CPC
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.adversarial import normalise, weighted_sum
@@ -24,6 +25,7 @@ from s2v.modules.composer_checks import (
     check_frame_size,
     check_identity,
     check_matching,
+    check_optimizer,
     check_schedulers,
     check_speakers,
     load_feature_network,
@@ -216,6 +218,14 @@ class ComposerModule(ComposerLosses):
             "D_ID's face network": self.feature_network if self._looks_at_faces else None,
         }
 
+    def untrained(self) -> str:
+        """What will be used with random weights, for `s2v.training.early_check`; empty where nothing is."""
+        if self.stage1_checkpoint or self.initial_checkpoint or type(self.representation.cpc) is not CPC:
+            return ""
+        return (
+            "stage1_checkpoint is not set: frames are made from speech networks of random weights, which stay"
+        )
+
     def setup(self, stage: str) -> None:
         """Check the data's frames; at the start of a fit lay out the generator, take the face network behind D_ID.
 
@@ -390,11 +400,13 @@ class ComposerModule(ComposerLosses):
         self._initial_weights = self.take_initial_weights()
         networks: list[nn.Module] = [self.generator, *self.discriminators.values()]
         optimizers = [self.optimizer(network.parameters()) for network in networks]
+        check_optimizer(optimizers[0])
         for name, optimizer in zip(self.optimizer_names, optimizers, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rates[name]
         if self.scheduler is None:
             return optimizers
         schedulers = [self.scheduler(optimizer) for optimizer in optimizers]
-        check_schedulers(schedulers)
+        epochs = self.trainer.max_epochs if self.scheduler_interval == "epoch" else None
+        check_schedulers(schedulers, self.learning_rates, epochs)
         return optimizers, schedulers

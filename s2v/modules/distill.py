@@ -12,6 +12,7 @@ from s2v.errors import InputError
 from s2v.generation.own_encoder import check_clips_follow
 from s2v.generation.portrait import hear_portrait
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
+from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.checkpoint_part import begin_with, load_part
@@ -143,6 +144,14 @@ class DistillModule(RetrievesIdentity):
             sources |= {"pretrained CPC": self.cpc_checkpoint, "speaker encoder": self.speaker_checkpoint}
             sources |= {"initial checkpoint": self.initial_checkpoint}
         return sources
+
+    def untrained(self) -> str:
+        """What will be used with random weights, for `s2v.training.early_check`; empty where nothing is."""
+        if self.cpc_checkpoint or self.initial_checkpoint or self.finetune_cpc:
+            return ""
+        if type(self.representation.cpc) is not CPC:
+            return ""
+        return "cpc_checkpoint is not set: the students hear by a CPC of random weights, which stay"
 
     def setup(self, stage: str) -> None:
         """Check the data's number of frames, load the teachers.

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+
 from s2v.errors import InputError
 from s2v.weight_files.weight_file import checked_weight_file
 from s2v.weight_files.weight_source import files_of_source
@@ -14,8 +16,8 @@ def check_early(parts: Iterable[Any], stage: str, goes_on: bool) -> None:
 
     Args:
         parts: module, data module, callbacks. Those with `weight_sources(stage, goes_on)` say what they will read,
-            purpose -> source or None; those with `look_at_clips()` have clips, if it finds any; those with
-            `check_data(stage, data)` need something of these.
+            purpose -> source or None; those with `untrained()` what of them would stay random; those with
+            `look_at_clips()` have clips, if it finds any; those with `check_data(stage, data)` need something of these.
         stage: fit, validate, test or predict.
         goes_on: whether a checkpoint brings the module's own weights.
 
@@ -29,6 +31,8 @@ def check_early(parts: Iterable[Any], stage: str, goes_on: bool) -> None:
             for purpose, source in part.weight_sources(stage, goes_on).items():
                 if source:
                     _check_source(source, purpose)
+        if stage == "fit" and not goes_on and hasattr(part, "untrained") and (fault := part.untrained()):
+            rank_zero_warn(fault)
         if hasattr(part, "look_at_clips") and part.look_at_clips():
             data = part
     if data is None:

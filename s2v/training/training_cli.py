@@ -123,9 +123,20 @@ class TrainingCLI(LightningCLI):
             if requeued := self._requeued_checkpoint():
                 rank_zero_info(f"SLURM: goes on from {requeued}, of a requeued job (delete it to begin anew)")
             elif self._asked != "fit":
+                self._check_nothing_trained_is_meant()
                 rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
         else:
             check_checkpoint_option(path)
+
+    def _check_nothing_trained_is_meant(self) -> None:
+        """Untrained networks' numbers would take the place of the trained ones' in a run's folder."""
+        folder = Path(self.config[self._asked].get("run_dir") or "")
+        names = [name for name in ("best.ckpt", "last.ckpt") if (folder / name).is_file()]
+        if folder != Path() and names:
+            raise InputError(
+                f"no --ckpt_path, and {folder} is the folder of a fit: give --ckpt_path {folder / names[0]}, or "
+                "another --run_dir for networks as the config initialises them"
+            )
 
     def _requeued_checkpoint(self) -> Path | None:
         """What a SLURM job left in the run's folder when it was requeued; Lightning takes it by itself."""
@@ -274,6 +285,7 @@ def _leave_out_what_does_not_apply() -> None:
         "Checkpoint directory .* exists and is not empty",  # loggers write there; callbacks/save_config.py looks
         "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler resumes
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+        r"Detected call of `lr_scheduler.step\(\)` before",  # of a discriminator whose loss has no weight
     ):
         warnings.filterwarnings("ignore", message)
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")

@@ -3,6 +3,7 @@
 import csv
 import re
 import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ class Logged(SmallGAN):
         outputs = super().training_step(batch, batch_idx)
         self.log("train/loss/generator", outputs["losses"]["generator"])
         return outputs
+
+
+class Measured(SmallGAN):
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/l1", 1.0)
 
 
 class Cut(pl.Callback):
@@ -177,6 +183,27 @@ def test_sigterm_costs_no_finished_step(step: int, tmp_path: Path) -> None:
         one, other = (torch.load(folder / name, weights_only=True) for folder in (whole, parts))
         assert one["global_step"] == other["global_step"]
         torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
+
+
+def test_a_best_checkpoint_that_is_not_this_fits_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ended before its first validation."""
+
+    def short(steps: int) -> list[str]:
+        best = ModelCheckpoint(tmp_path, "best", monitor="val/l1", enable_version_counter=False)
+        run = trainer(tmp_path, best, LastCheckpoint(str(tmp_path)), max_steps=steps, max_epochs=-1)
+        caplog.clear()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            run.fit(Measured(), datamodule=ShuffledClips())
+        return [text for text in [*caplog.messages, *(str(w.message) for w in said)] if "val/l1; its" in text]
+
+    caplog.set_level("INFO")
+    last = f"the fit has not come to measure val/l1; its weights are in {tmp_path}/last.ckpt"
+    assert short(2) == [f"there is no {tmp_path}/best.ckpt: {last}"]
+    assert short(4) == [] and (tmp_path / "best.ckpt").exists()
+    assert short(2) == [f"{tmp_path}/best.ckpt is an earlier fit's: {last.replace('the fit', 'this one')}"]
 
 
 def test_another_name_leaves_last_to_what_is_finished(tmp_path: Path) -> None:

@@ -170,6 +170,16 @@ def test_a_refusal_is_its_rows_reason_alone() -> None:
     assert rows[SWAPPED][0].reasons == rows[GROUND_TRUTH][0].reasons == ["Daylight: too dark to see anything"]
 
 
+def test_a_fault_of_ones_own_names_the_clip() -> None:
+    class Faulty(Brightness):
+        def measure(self, clip: ShownClip) -> dict[str, float]:
+            return {"brightness": 1 / (len(clip.frames) - FRAMES)}
+
+    with pytest.raises(RuntimeError, match=r"^the metric Faulty failed on .* of clip clip3$") as caught:
+        measured([clip(3)], Faulty())
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
 class Decibels(ClipMetric):
     """Infinite where nothing differs."""
 

@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+import warnings
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
 from s2v.models.discriminators import FrameDiscriminator, SyncDiscriminator
 from s2v.models.frame_decoder import Speech2VideoGenerator
+from s2v.modules.adversarial import weighted_sum
 from s2v.modules.composer import ComposerModule, GradientClipping, LossWeights, normalise
 from s2v.modules.composer_checks import check_identity, check_matching, load_feature_network
 from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
 from s2v.modules.face_source import load_face_network
 from s2v.modules.frame_augmentation import FrameAugmentation
+from s2v.modules.one_cycle import OneCycleAtRate
 from tests.s2v.modules.small_faces import SIZE, Losses, SmallFaces, batch_of, draw_clip, trainer
 from tests.s2v.modules.small_modules import COMPOSER, CONTEXT, WIDTH, assert_same, composer, configured
 
@@ -343,6 +346,61 @@ def test_a_scheduler_that_waits_for_a_loss_is_refused(tmp_path: Path, face_file:
     module = composer(feature_network=face_file, scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau)
     with pytest.raises(InputError, match="ReduceLROnPlateau waits for one number"):
         fit(tmp_path, module)
+
+
+LBFGS, Adam, StepLR = torch.optim.LBFGS, torch.optim.Adam, torch.optim.lr_scheduler.StepLR
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": LBFGS}, "^LBFGS can't train these networks"),
+        (
+            {"scheduler": lambda optimizer: OneCycleAtRate(optimizer, 40)},
+            "^OneCycleAtRate's one cycle of 40 steps would take as many epochs: .*scheduler_interval to step",
+        ),
+        (
+            {"scheduler": lambda optimizer: StepLR(optimizer, 0), "scheduler_interval": "step"},
+            "^the model's StepLR fails at step 1 .*: give its init_args other numbers",
+        ),
+    ],
+)
+def test_what_can_not_step_is_one_line(
+    tmp_path: Path, face_file: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path, composer(feature_network=face_file, **settings), max_epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": lambda weights: Adam(weights, lr=0.5)}, "^the optimizer.s lr of 0.5 does nothing"),
+        (
+            {
+                "scheduler": lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, 100),
+                "scheduler_interval": "step",
+            },
+            "^OneCycleLR gives all optimizers one rate, 4e-05 to begin with",
+        ),
+        ({"optimizer": Adam}, ""),
+        ({"scheduler": lambda optimizer: OneCycleAtRate(optimizer, 40), "scheduler_interval": "step"}, ""),
+    ],
+)  # fmt: skip
+def test_rates_that_are_not_those_of_the_config_are_told(
+    tmp_path: Path, face_file: str, settings: dict[str, Any], message: str
+) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fit(tmp_path, composer(feature_network=face_file, **settings))
+    told = [str(warning.message) for warning in said if " rate" in str(warning.message)]
+    assert len(told) == bool(message) and all(re.search(message, text) for text in told)
+
+
+def test_a_term_that_is_no_scalar_is_named() -> None:
+    terms = {"similarity": torch.ones(()), "motion": torch.ones(2, 3)}
+    with pytest.raises(InputError, match=r"^the generator's term 'motion' has the shape \(2, 3\): a scalar"):
+        weighted_sum(terms, LossWeights())
 
 
 @pytest.mark.parametrize("off", ["identity", "frame", "sync", "similarity", "gradient"])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from callbacks.generator_ema import GeneratorEMA
 from s2v.errors import InputError
+from s2v.modules.checkpoint_part import load_part
 from s2v.modules.composer import ComposerModule
 from s2v.training.early_check import check_early
 from tests.s2v.modules.small_faces import SmallFaces, trainer
@@ -133,6 +134,35 @@ def test_a_resumed_fit_a_test_and_loading_do_not_need_the_file(
         check_early(
             [again, sdfa(initial_checkpoint=str(copy)), distill(initial_checkpoint=str(copy))], stage, goes_on
         )
+
+
+def test_speech_networks_of_random_weights_are_told(tmp_path: Path) -> None:
+    some = str(tmp_path / "some.ckpt")
+    torch.save({"state_dict": {}}, some)
+    for module, fault in [
+        (composer(), "stage1_checkpoint is not set"),
+        (distill(), "cpc_checkpoint is not set"),
+        (composer(stage1_checkpoint=some), ""),
+        (distill(finetune_cpc=True), ""),
+    ]:
+        for stage, goes_on in (("fit", False), ("fit", True), ("test", False)):
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                check_early([module], stage, goes_on)
+            told = [str(warning.message) for warning in said]
+            assert len(told) == bool(fault and (stage, goes_on) == ("fit", False)), told
+            assert all(text.startswith(fault) for text in told)
+
+
+def test_another_stages_checkpoint_is_called_that(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError,
+        match=r"^stage 1: cpc\.ckpt holds cpc, prediction, and nothing of representation: is it another",
+    ):
+        load_part(
+            torch.nn.Linear(1, 1), {"cpc.a": torch.ones(1), "prediction.b": torch.ones(1)}, "representation.",
+            "cpc.ckpt", "stage 1",
+        )  # fmt: skip
 
 
 def test_a_missing_file_and_other_networks_are_one_line(other: Path, face_file: str, tmp_path: Path) -> None:
