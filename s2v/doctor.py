@@ -16,6 +16,8 @@ from pathlib import Path
 from s2v.errors import InputError
 
 _SAMPLE = 20
+_MOST_TOUCHED = 200
+"""Clips that are read because they were touched."""
 _SPARE_GIB = 10
 
 
@@ -125,7 +127,10 @@ def check_disk() -> Check:
 
 
 def check_cache(path: Path) -> Check:
-    """The manifest can be read, all clips' files are as they were left, and a sample agrees with its checksums."""
+    """The manifest can be read, and clips agree with their checksums: a sample, and those touched since they were made.
+
+    That they were touched says nothing by itself: copying does it too.
+    """
     from data_modules.clip_cache import read_clip
     from data_modules.clip_manifest import MANIFEST_NAME, read_manifest
     from data_modules.preparation_records import is_as_written, read_records
@@ -135,24 +140,20 @@ def check_cache(path: Path) -> Check:
         rows = read_manifest(path / MANIFEST_NAME)
         usable = [row for row in rows if row.ok]
         records = read_records(path)
-        changed = [
-            row.cache_file
-            for row in usable
-            if row.clip_id in records and not is_as_written(records[row.clip_id], path)
+        touched = [
+            row for row in usable if row.clip_id in records and not is_as_written(records[row.clip_id], path)
         ]
         sample = random.Random(0).sample(usable, min(_SAMPLE, len(usable)))
-        for row in sample:
+        looked_at = {row.clip_id: row for row in (*touched[:_MOST_TOUCHED], *sample)}
+        for row in looked_at.values():
             read_clip(path / row.cache_file)
     except (InputError, OSError) as error:
         said = str(error)
         return Check("wrong", "cache", said, "" if "`s2v prepare --root" in said else again)
-    if changed:
-        found = f"{path}: {len(changed)} of {len(usable)} clips' files were changed or are gone, such as {changed[0]}"
-        return Check("wrong", "cache", found, again)
     if not usable:
         return Check("wrong", "cache", f"{path} has no usable clip among {len(rows)}", again)
     return Check(
-        "ok", "cache", f"{path}: {len(usable)} of {len(rows)} clips usable, {len(sample)} read whole"
+        "ok", "cache", f"{path}: {len(usable)} of {len(rows)} clips usable, {len(looked_at)} read whole"
     )
 
 

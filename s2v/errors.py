@@ -15,7 +15,7 @@ def one_line(error: BaseException, most: int | None = None) -> str:
     text = " ".join(str(error).split())
     if most is None or len(text) <= most:
         return text
-    return f"{text[: most - 4].rpartition(' ')[0] or text[: most - 4]} ..."
+    return f"{text[: most - 3].rpartition(' ')[0] or text[: most - 4]} ..."
 
 
 def warn(text: str) -> None:

@@ -154,6 +154,8 @@ def test_unknown_layout(tmp_path: Path) -> None:
         InputError, match=r"one of crema_d, voxceleb2, folder .* own as package\.module\.function"
     ):
         find_clips(tmp_path, "grid")
+    with pytest.raises(InputError, match=r"'foldr': did you mean folder\?: one of"):
+        find_clips(tmp_path, "foldr")
 
 
 OWN = """

@@ -10,6 +10,7 @@ import pytest
 
 import s2v
 from s2v.cli import COMMANDS, TRAINING, main
+from s2v.errors import one_line
 from s2v.files.whole_file import whole_file
 from s2v.nearest_name import did_you_mean
 from tests.conftest import REPOSITORY
@@ -277,6 +278,23 @@ def test_synthesize_writes_the_corpus_it_was_asked_for(
     assert capsys.readouterr().out == f"2 clips of 2 speakers in {tmp_path}\n"
     assert len(list((tmp_path / "VideoFlash").glob("*.flv"))) == 2
     assert len(list((tmp_path / "AudioWAV").glob("*.wav"))) == 2
+
+
+def test_a_config_that_is_not_there_is_told_before_pytorch_is_imported() -> None:
+    code = (
+        "import sys; from s2v.cli import main\n"
+        "status = main(['fit', '-c', 'nope.yaml'])\n"
+        "assert not {'torch', 'lightning'} & set(sys.modules)\n"
+        "sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "s2v: error: --config nope.yaml: no such file\n")
+
+
+def test_what_an_exception_says_is_cut_between_words() -> None:
+    assert one_line(ValueError("a few\nwords  here"), 15) == "a few words ..."
+    assert one_line(ValueError("a few\nwords here"), 16) == one_line(ValueError("a few words here"))
+    assert one_line(ValueError("x" * 30), 10) == "xxxxxx ..."
 
 
 def test_nearest_name() -> None:

@@ -145,6 +145,8 @@ def test_a_folder_of_the_system_can_hold_nothing() -> None:
         pytest.skip("this system has no /proc")
     with pytest.raises(InputError, match="--output /proc/x: the folder /proc can't be written"):
         check_can_be_made(Path("/proc/x"), "--output")
+    with pytest.raises(InputError, match=r"^--output /proc can't be written"):
+        check_can_be_made(Path("/proc"), "--output")
 
 
 def test_too_little_room_is_told_before_the_work(tmp_path: Path) -> None:

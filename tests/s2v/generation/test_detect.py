@@ -92,7 +92,7 @@ def test_a_damaged_video_is_judged_by_what_can_be_decoded(tmp_path: Path) -> Non
 
 def test_sound_alone_is_no_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     speech = write_sound(tmp_path / "a.wav", np.zeros(8_000), 16_000, "pcm_s16le")
-    assert main(["detect", str(speech)]) == 1
+    assert main(["detect", str(speech)]) == 2
     assert capsys.readouterr().err == f"s2v: error: {speech} has no video in it: give a video file\n"
 
 
