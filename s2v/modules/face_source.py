@@ -11,6 +11,7 @@ from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.checkpoint_part import read_checkpoint
 from s2v.own_modules import own_class
+from s2v.weight_files.face_kinds import unknown_kind
 from s2v.weight_files.weight_file import filled, read_state_dict
 
 if TYPE_CHECKING:
@@ -43,9 +44,7 @@ def load_face_network(source: str) -> "FaceTeacher | FaceNetwork":
             "onnx": weights.load_onnx,
         }
         if kind not in loaders:
-            raise InputError(
-                f"unknown kind of face network {kind!r} in {source!r}: expected one of {', '.join(loaders)}, class"
-            )
+            raise InputError(unknown_kind(kind, source))
         if kind == "mobilefacenet":
             path, _, detector = path.partition("@")
             return FaceNetwork(weights.load_mobilefacenet(path, detector)).eval()

@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from s2v.errors import InputError
+from s2v.weight_files.face_kinds import FACE_KINDS, unknown_kind
 from s2v.weight_files.weight_file import checked_weight_file
 from s2v.weight_files.weight_source import files_of_source
 
@@ -45,6 +46,9 @@ def check_early(parts: Iterable[Any], stage: str, goes_on: bool) -> None:
 def _check_source(source: str, purpose: str) -> None:
     for file in files_of_source(source):
         if not Path(file).is_file():
+            kind, colon, _ = source.partition(":")
+            if colon and kind.isidentifier() and kind not in (*FACE_KINDS, "class"):
+                raise InputError(f"{purpose}: {unknown_kind(kind, source)}")
             newest = Path(file).with_name("last.ckpt")
             if Path(file).name == "best.ckpt" and newest.is_file():
                 raise InputError(

@@ -28,6 +28,11 @@ from tests.experiments.conftest import options
         ),
         (
             "distill",
+            ["identity_teacher=vgface:{folder}/none.pth"],
+            "unknown kind of face network 'vgface' in 'vgface:{folder}/none.pth': did you mean vggface?",
+        ),
+        (
+            "distill",
             ["identity_teacher={folder}/empty"],
             "identity teacher: {folder}/empty is empty: download",
         ),
