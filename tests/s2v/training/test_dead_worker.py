@@ -46,17 +46,17 @@ def _first(batch: list[NotHandedOver]) -> NotHandedOver:
         ("received 0 items of ancdata", "exited unexpectedly"),
     ],
 )
+@pytest.mark.timeout(
+    120
+)  # for what would wait without end; with a limit of its own torch looks after no worker
 def test_a_batch_that_is_not_handed_over(reason: str, line: str) -> None:
-    for _ in range(
-        3
-    ):  # on a busy machine torch may see that a worker is dead before it is told its exit status
-        # the time limit is for what would wait without end
+    # on a busy machine torch may see that a worker is dead before it is told its exit status
+    for _ in range(3):
         loader = DataLoader(
             Clips(reason),  # type: ignore[arg-type]
             num_workers=1,
             collate_fn=_first,
             worker_init_fn=begin_worker,
-            timeout=120,
         )
         with pytest.raises(RuntimeError) as caught:
             next(iter(loader))
