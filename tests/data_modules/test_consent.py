@@ -46,8 +46,8 @@ def test_an_empty_row_is_nobodys_consent(tmp_path: Path) -> None:
             [("name", "consent"), ("ann", "yes")],
             "columns speaker and consent were expected, speaker is missing",
         ),
-        ([("name", "agreed")], "speaker and consent is missing"),
-        ([], "speaker and consent is missing"),
+        ([("name", "agreed")], "speaker and consent are missing"),
+        ([], "speaker and consent are missing"),
         ([("speaker", "consent"), ("ann",)], "row 2 is cut short"),
         ([("speaker", "consent"), ("ann", "perhaps")], "row 2: yes or no was expected, 'perhaps' came"),
         (

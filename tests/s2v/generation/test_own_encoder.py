@@ -90,6 +90,7 @@ def fitted(module: str) -> pl.LightningModule:
     )
     made = distill(**teachers) if module == "DistillModule" else composer(weights={"identity": 0.0})
     made.representation.cpc = Forgets()
+    made.sizes_fit = True  # they do not, and that would be told first
     return made
 
 

@@ -115,7 +115,7 @@ def test_detect_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["detect", str(tmp_path / "empty"), str(ours)]) == 2
     assert f"no video in the folder {tmp_path / 'empty'}" in capsys.readouterr().err
     (tmp_path / "text.mp4").write_text("no video")
-    assert main(["detect", str(tmp_path / "text.mp4")]) == 1
+    assert main(["detect", str(tmp_path / "text.mp4")]) == 2
     assert "can't be read as a video" in capsys.readouterr().err
     assert main(["detect", str(tmp_path / "gone.mp4")]) == 2
 

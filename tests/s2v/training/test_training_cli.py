@@ -265,7 +265,7 @@ def test_health_reaches_the_logger(tmp_path: Path, configs: list[str]) -> None:
     assert main(["fit", *configs]) == 0
     with open(tmp_path / "run" / "metrics.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["health/diversity"]]
-    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+    assert [row["step"] for row in rows] == ["0", "1", "2", "3"]
 
 
 def test_finds_modules_in_the_current_folder(
