@@ -1,6 +1,6 @@
 """What adversarial trainings share: several optimizers by hand, and one count of steps, the generator's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, cast
 
@@ -43,6 +43,12 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
         self.automatic_optimization = False
         self.sizes_fit = False
         """Whether the networks have been tried out together."""
+
+    def try_out_once(self, stepping: type["AdversarialModule"], check: Callable[[], None]) -> None:
+        """Check whether the networks fit together, unless a subclass of `stepping` has a step of its own."""
+        if not self.sizes_fit and type(self).training_step is stepping.training_step:
+            check()
+        self.sizes_fit = True
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Log at the generator's step: Lightning, which does not see batches being added up, counts each as one."""

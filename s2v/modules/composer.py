@@ -256,17 +256,12 @@ class ComposerModule(ComposerLosses):
             check_frame_size((self.image_size, self.image_size), data)
             check_frame_rate(data)
         if stage == "fit":
-            self._check_sizes()
+            networks = (self.representation, self.generator, self.discriminators)
+            self.try_out_once(ComposerModule, lambda: check_composer_sizes(*networks, self.weights))
         if stage == "fit" and self.context_cache:
             check_heard_as_it_is(data)
         if stage == "fit" and self.map_cache and self.weights.identity:
             check_not_mirrored(data, "map_cache", "maps")
-
-    def _check_sizes(self) -> None:
-        # another step may use its networks in another way
-        if not self.sizes_fit and type(self).training_step is ComposerModule.training_step:
-            check_composer_sizes(self.representation, self.generator, self.discriminators, self.weights)
-        self.sizes_fit = True
 
     def on_fit_start(self) -> None:
         """Take stage 1's weights, unless a checkpoint or an earlier fit has brought them."""

@@ -193,13 +193,8 @@ class SDFAModule(AdversarialModule):
             check_frame_size((side, side), data)
             check_frame_rate(data)
         if stage == "fit":
-            self._check_sizes()
-
-    def _check_sizes(self) -> None:
-        # another step may use its networks in another way
-        if not self.sizes_fit and type(self).training_step is SDFAModule.training_step:
-            check_sdfa_sizes(self.generator, self.discriminators, self.voice, self.weights)
-        self.sizes_fit = True
+            networks = (self.generator, self.discriminators, self.voice)
+            self.try_out_once(SDFAModule, lambda: check_sdfa_sizes(*networks, self.weights))
 
     def on_fit_start(self) -> None:
         """Take the voice encoder's weights, unless a checkpoint or an earlier fit has brought them."""
