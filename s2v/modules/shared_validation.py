@@ -1,10 +1,20 @@
 """Validation shared out among processes: what each has measured, put together."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
+
+
+@dataclass
+class _Sum:
+    """Of one name's values, each as often as its batch has samples."""
+
+    total: float | Tensor = 0.0
+    samples: int = 0
+    prog_bar: bool = False
 
 
 class SharedValidation(pl.LightningModule):
@@ -17,7 +27,7 @@ class SharedValidation(pl.LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sums: dict[str, tuple[Tensor, int, dict[str, Any]]] = {}
+        self._sums: dict[str, _Sum] = {}
 
     @property
     def _alone(self) -> bool:
@@ -29,9 +39,9 @@ class SharedValidation(pl.LightningModule):
         if size is None or not name.startswith("val/") or self._alone:
             super().log(name, value, *args, **options)
             return
-        before, samples, _ = self._sums.get(name, (0.0, 0, {}))
-        total = before + torch.as_tensor(value).detach().double() * size
-        self._sums[name] = total, samples + size, {"prog_bar": options.get("prog_bar", False)}
+        found = self._sums.setdefault(name, _Sum(prog_bar=options.get("prog_bar", False)))
+        found.total = found.total + torch.as_tensor(value).detach().double() * size
+        found.samples += size
 
     def on_validation_epoch_start(self) -> None:
         """An interrupted validation leaves nothing behind."""
@@ -41,11 +51,11 @@ class SharedValidation(pl.LightningModule):
         """Log the means over all processes."""
         if self._alone:
             return
-        mine = {name: (total.item(), size, options) for name, (total, size, options) in self._sums.items()}
+        mine = {name: replace(found, total=float(found.total)) for name, found in self._sums.items()}
         parts: list[Any] = [None] * self.trainer.world_size
         torch.distributed.all_gather_object(parts, mine)
         # a process may have had none of what another has logged; sync_dist spares Lightning's advice to use it
         for name in dict.fromkeys(name for part in parts for name in part):
-            found = [part[name] for part in parts if name in part]
-            mean = sum(total for total, _, _ in found) / sum(size for _, size, _ in found)
-            super().log(name, mean, sync_dist=True, **found[0][2])
+            sums = [part[name] for part in parts if name in part]
+            mean = sum(one.total for one in sums) / sum(one.samples for one in sums)
+            super().log(name, mean, sync_dist=True, prog_bar=sums[0].prog_bar)
