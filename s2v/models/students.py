@@ -35,6 +35,7 @@ class StudentHead(nn.Module):
             )
         self.in_dim = in_dim
         self.out_dim = out_dim
+        self.non_negative = non_negative
         blocks: list[nn.Module] = []
         for index in range(layers):
             blocks += [nn.Linear(in_dim if index == 0 else hidden, hidden), nn.LayerNorm(hidden), nn.ReLU()]

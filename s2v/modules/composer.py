@@ -23,6 +23,7 @@ from s2v.modules.composer_checks import (
     check_batch_size,
     check_frame_rate,
     check_frame_size,
+    check_heads,
     check_identity,
     check_matching,
     check_optimizer,
@@ -270,6 +271,7 @@ class ComposerModule(ComposerLosses):
             checkpoint = read_checkpoint(self.stage1_checkpoint, "stage 1")
             state = checkpoint["state_dict"]
             load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
+            check_heads(self.representation, checkpoint.get("hyper_parameters"), self.stage1_checkpoint)
             mark_unasked(self.representation, checkpoint)
         self.has_weights = True
         check_clips_follow(self.representation)

@@ -12,6 +12,7 @@ from s2v.batch import FPS
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.models.frame_decoder import Speech2VideoGenerator
+from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
 
@@ -133,6 +134,31 @@ def check_speakers(speaker: torch.Tensor, most: int) -> None:
             f"the data has at least {high + 1} speakers, the generator's pose codes are for {most}: "
             f"set model.init_args.generator.init_args.num_speakers to the number of speakers"
         )
+
+
+def check_heads(representation: SpeechRepresentation, trained_with: Any, path: str) -> None:
+    """A ReLU at a head's end has no weights, by which one that is there in one stage alone would be told.
+
+    Args:
+        representation: stage 1, as the config makes it.
+        trained_with: `hyper_parameters` of its checkpoint; of one that was made in Python they say nothing.
+        path: of the checkpoint.
+
+    Raises:
+        InputError: stage 1 was trained with a head that ends otherwise.
+    """
+    for name, head in (
+        ("identity_head", representation.identity_head),
+        ("emotion_head", representation.emotion_head),
+    ):
+        said: Any = trained_with
+        for key in ("representation", "init_args", name, "init_args", "non_negative"):
+            said = said.get(key) if isinstance(said, Mapping) else None
+        if isinstance(said, bool) and said != getattr(head, "non_negative", said):
+            raise InputError(
+                f"stage 1: {path} was trained with {name}.init_args.non_negative={str(said).lower()}, here it is "
+                f"{str(head.non_negative).lower()}: give both the same"
+            )
 
 
 def warn_of_another_stage1(

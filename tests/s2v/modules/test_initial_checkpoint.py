@@ -13,6 +13,7 @@ from callbacks.generator_ema import GeneratorEMA
 from s2v.errors import InputError
 from s2v.modules.checkpoint_part import load_part
 from s2v.modules.composer import ComposerModule
+from s2v.modules.composer_checks import check_heads
 from s2v.training.early_check import check_early
 from tests.s2v.modules.small_faces import SmallFaces, trainer
 from tests.s2v.modules.small_modules import assert_same, composer, distill
@@ -152,6 +153,21 @@ def test_speech_networks_of_random_weights_are_told(tmp_path: Path) -> None:
             told = [str(warning.message) for warning in said]
             assert len(told) == bool(fault and (stage, goes_on) == ("fit", False)), told
             assert all(text.startswith(fault) for text in told)
+
+
+@pytest.mark.parametrize("head", ["identity_head", "emotion_head"])
+def test_a_head_that_ended_otherwise_in_stage_1_is_refused(head: str) -> None:
+    """Weights can't tell: a ReLU has none."""
+    other = "emotion_head" if head == "identity_head" else "identity_head"
+    heads = {head: {"init_args": {"non_negative": True}}, other: {"init_args": {"non_negative": False}}}
+    hyper_parameters = {"representation": {"class_path": "s2v.models.X", "init_args": heads}}
+    with pytest.raises(
+        InputError, match=rf"^stage 1: a\.ckpt was trained with {head}\.init_args\.non_negative=true"
+    ):
+        check_heads(composer().representation, hyper_parameters, "a.ckpt")
+    heads[head]["init_args"]["non_negative"] = False
+    check_heads(composer().representation, hyper_parameters, "a.ckpt")
+    check_heads(composer().representation, {"representation": None}, "a.ckpt")
 
 
 def test_another_stages_checkpoint_is_called_that(tmp_path: Path) -> None:
