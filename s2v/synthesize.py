@@ -36,7 +36,11 @@ def add_synthesize_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, metavar="S", help="same seed, same corpus (default: %(default)s)"
     )
     parser.add_argument(
-        "--size", type=int, default=128, metavar="PIXELS", help="side of the video (default: %(default)s)"
+        "--size",
+        type=int,
+        default=128,
+        metavar="PIXELS",
+        help="side of the video (default: %(default)s), which the face fills: prepare it without --crop face",
     )
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (one per core)"
