@@ -29,7 +29,7 @@ from tests.experiments.conftest import options
         (
             "distill",
             ["identity_teacher=vgface:{folder}/none.pth"],
-            "unknown kind of face network 'vgface' in 'vgface:{folder}/none.pth': did you mean vggface?",
+            "identity teacher: unknown kind of face network 'vgface' in 'vgface:{folder}/none.pth': did you",
         ),
         (
             "distill",
