@@ -47,7 +47,7 @@ from s2v.modules.hyperparameters import from_plain
 from s2v.modules.identity_variety import checked_mixing, mixed
 from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
-from s2v.modules.size_check import check_composer_sizes
+from s2v.modules.size_check import check_composer_sizes, frames_to_try
 from s2v.weight_files.weight_source import content_of_source
 
 
@@ -258,7 +258,8 @@ class ComposerModule(ComposerLosses):
             check_frame_rate(data)
         if stage == "fit":
             networks = (self.representation, self.generator, self.discriminators)
-            self.try_out_once(ComposerModule, lambda: check_composer_sizes(*networks, self.weights))
+            frames = frames_to_try(data)
+            self.try_out_once(ComposerModule, lambda: check_composer_sizes(*networks, self.weights, frames))
         if stage == "fit" and self.context_cache:
             check_heard_as_it_is(data)
         if stage == "fit" and self.map_cache and self.weights.identity:

@@ -20,7 +20,7 @@ from s2v.modules.composer_checks import check_batch_size, check_frame_rate, chec
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.hyperparameters import from_plain
 from s2v.modules.number_check import check_at_least_one, check_not_negative
-from s2v.modules.size_check import check_sdfa_sizes
+from s2v.modules.size_check import check_sdfa_sizes, frames_to_try
 from s2v.modules.speech_pairs import SpeechPairs, check_consecutive, draw_pairs, frame_numbers
 
 
@@ -194,7 +194,8 @@ class SDFAModule(AdversarialModule):
             check_frame_rate(data)
         if stage == "fit":
             networks = (self.generator, self.discriminators, self.voice)
-            self.try_out_once(SDFAModule, lambda: check_sdfa_sizes(*networks, self.weights))
+            frames = frames_to_try(data, least=5)
+            self.try_out_once(SDFAModule, lambda: check_sdfa_sizes(*networks, self.weights, frames))
 
     def on_fit_start(self) -> None:
         """Take the voice encoder's weights, unless a checkpoint or an earlier fit has brought them."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from s2v.batch import SAMPLE_RATE
+from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError, one_line
 from s2v.models.evaluation_mode import evaluated
 from s2v.models.frame_decoder import Speech2VideoGenerator
@@ -24,6 +24,7 @@ def check_composer_sizes(
     generator: Speech2VideoGenerator,
     discriminators: nn.ModuleDict,
     weights: Any,
+    frames: int,
 ) -> None:
     """Let two clips go through stage 2's networks, as in a training step.
 
@@ -32,13 +33,14 @@ def check_composer_sizes(
         generator: of frames.
         discriminators: `identity`, `frame` and `sync`.
         weights: `LossWeights`; a discriminator without one takes no part.
+        frames: of each clip; a network of one's own may want more than one.
 
     Raises:
         InputError: what one network makes is not what another takes.
     """
     with _tried_out(representation, generator, discriminators) as device:
         speech = torch.zeros(2, SAMPLE_RATE, device=device)
-        times = torch.tensor([[0.1, 0.5], [0.1, 0.5]], device=device)
+        times = torch.linspace(0.1, 0.9, frames, device=device).expand(2, -1)
         contexts, nu, mu = _made(
             "stage 1's C, nu and mu",
             "give its networks sizes that fit each other",
@@ -73,20 +75,21 @@ def check_composer_sizes(
 
 
 def check_sdfa_sizes(
-    generator: SDFA, discriminators: nn.ModuleDict, voice: VoiceEncoder | None, weights: Any
+    generator: SDFA, discriminators: nn.ModuleDict, voice: VoiceEncoder | None, weights: Any, frames: int
 ) -> None:
-    """Let two clips of five frames go through SDFA's networks, or S2F+SDFA's; as `check_composer_sizes`.
+    """Let two clips go through SDFA's networks, or S2F+SDFA's; as `check_composer_sizes`.
 
     Args:
         generator: of frames.
         discriminators: `frame`, `sequence` and `sync`.
         voice: S2F's encoder.
         weights: `SDFALossWeights`.
+        frames: of each clip, up to a second's; five and more where the sync discriminator takes part.
     """
     with _tried_out(generator, discriminators, *([] if voice is None else [voice])) as device:
         speech = torch.zeros(2, SAMPLE_RATE, device=device)
         still = torch.zeros(2, 3, *generator.frame_size, device=device)
-        numbers = torch.arange(5, device=device).expand(2, -1)
+        numbers = torch.arange(frames, device=device).expand(2, -1)
         fake = _made(
             "frames",
             "give the generator's networks sizes that fit each other",
@@ -95,7 +98,7 @@ def check_sdfa_sizes(
         calls: dict[str, Callable[[], Tensor]] = {
             "frame": lambda: discriminators["frame"](fake, still),
             "sequence": lambda: discriminators["sequence"](fake),
-            "sync": lambda: discriminators["sync"](speech[:, :10_000], fake),
+            "sync": lambda: discriminators["sync"](speech[:, :10_000], fake[:, :5]),
         }
         height, width = generator.frame_size
         for name, call in calls.items():
@@ -105,6 +108,12 @@ def check_sdfa_sizes(
                     f"give model.init_args.{name}_discriminator the generator's size, {height} x {width}",
                     call,
                 )
+
+
+def frames_to_try(data: Any, least: int = 2) -> int:
+    """As many as the data module serves of a clip, or `least`; a second's at most."""
+    served = getattr(data, "num_frames", None) or getattr(data, "window_frames", None)
+    return min(max(served if isinstance(served, int) else least, least), FPS)
 
 
 @contextmanager

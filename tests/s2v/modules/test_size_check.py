@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
 from s2v.modules.composer import ComposerModule
 from s2v.modules.composer_losses import LossWeights
+from s2v.modules.size_check import frames_to_try
 from tests.quiet_trainer import trainer
 from tests.s2v.modules.small_faces import SIZE, SmallFaces
 from tests.s2v.modules.small_modules import CONTEXT, EMOTION, IDENTITY, WIDTH, composer
@@ -74,6 +76,25 @@ def test_sdfas_networks_that_do_not_fit(tmp_path: Path) -> None:
         InputError, match=r"^the frame discriminator's scores of frames of .*init_args\.frame_discriminator"
     ):
         trainer(tmp_path).fit(module, datamodule=SmallFaces())
+
+
+class OfFive(SyncDiscriminator):
+    """Of one's own: it looks at five frames in a row."""
+
+    def forward(self, contexts: Tensor, frames: Tensor) -> Tensor:
+        in_a_row = frames.unfold(1, 5, 1)  # an error where there are fewer
+        return super().forward(contexts[:, 4:], in_a_row.mean(-1))
+
+
+def test_as_many_frames_are_tried_out_as_the_data_serves() -> None:
+    module = composer(weights=LossWeights(identity=0.0))
+    module.discriminators["sync"] = OfFive(CONTEXT, SIZE, WIDTH)
+    with pytest.raises(InputError, match=r"^D_sync's scores"):
+        module.check_data("fit", SimpleNamespace(num_frames=4))
+    module.check_data("fit", SimpleNamespace(num_frames=6))
+    assert [frames_to_try(SimpleNamespace(num_frames=count)) for count in (1, 2, 16, 400)] == [2, 2, 16, 25]
+    assert frames_to_try(SimpleNamespace(num_frames=None, window_frames=9)) == 9  # all of the window
+    assert frames_to_try(None) == 2 and frames_to_try(None, least=5) == 5
 
 
 class OwnStep(ComposerModule):
