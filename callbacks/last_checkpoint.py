@@ -90,7 +90,9 @@ class LastCheckpoint(ModelCheckpoint):
         """Say where this fit has no best checkpoint: an earlier fit's may lie in its place."""
         last = f"{self.dirpath}/{self.CHECKPOINT_NAME_LAST}.ckpt"
         for other in trainer.checkpoint_callbacks:
-            if not isinstance(other, ModelCheckpoint) or not other.monitor or other.best_model_path:
+            if not isinstance(other, ModelCheckpoint) or not other.monitor or not other.save_top_k:
+                continue
+            if other.best_model_path:
                 continue
             best = f"{other.dirpath}/{other.filename}{other.FILE_EXTENSION}"
             if Path(best).exists():

@@ -36,14 +36,12 @@ def _check_is_its_parts(representation: SpeechRepresentation) -> None:
     times = torch.tensor([[0.1, 0.5, 1.0]]).to(noise)
     with evaluated(representation):
         contexts = representation.cpc(noise)[1]
-        nu, mu = representation.students(contexts[:, -1], representation.voice(noise))
-        found = {
-            "forward": representation(noise, times),
-            "person": (contexts_at(contexts, times), *representation.person(noise)),
-        }
-    for name, values in found.items():
-        for value, by_parts in zip(values, (contexts_at(contexts, times), nu, mu), strict=True):
-            if value.shape != by_parts.shape or not _apart(value, by_parts) < _ROUNDING:
+        person = representation.students(contexts[:, -1], representation.voice(noise))
+        by_parts = {"forward": (contexts_at(contexts, times), *person), "person": person}
+        whole = {"forward": representation(noise, times), "person": representation.person(noise)}
+    for name, parts in by_parts.items():
+        for value, part in zip(whole[name], parts, strict=True):
+            if value.shape != part.shape or not _apart(value, part) < _ROUNDING:
                 raise InputError(
                     f"{type(representation).__name__}.{name} gives something else than `cpc`, `voice` and `students`, "
                     "from which clips are made: override these instead"

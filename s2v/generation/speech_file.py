@@ -62,14 +62,13 @@ class SpeechFile:
         """Packets that could not be decoded and were left out, of the pass that came furthest: several may run."""
         self.loudest = 0.0
         """Of all passes' blocks: the greatest root mean square."""
-        self.channels: int
-        """Of its `sound`: two where the recording has two, else one."""
         self.seconds = 0.0
         """What could be decoded, of the pass that came furthest."""
         with self._open() as container:
             stream = container.streams.best("audio")
             assert isinstance(stream, AudioStream)  # _open has looked
             self.channels = 2 if stream.codec_context.layout.nb_channels == 2 else 1
+            """Of its `sound`: two where the recording has two, else one."""
             # only these hold whatever was written; a decoder may overshoot anyhow where a packet is damaged
             self._written_floats = stream.codec_context.name.startswith("pcm_f")
             # whether a length that is stated can be counted on

@@ -50,12 +50,12 @@ def load_part(
     """
     part = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     part = {key: value for key, value in part.items() if key not in but}
-    if not part:
+    own = {key: value for key, value in module.state_dict().items() if key not in but}
+    if own and not part:
         tops = ", ".join(sorted({key.partition(".")[0] for key in state})[:5]) or "nothing"
         raise InputError(
             f"{purpose}: {path} holds {tops}, and nothing of {prefix.rstrip('.')}: is it another stage's checkpoint?"
         )
-    own = {key: value for key, value in module.state_dict().items() if key not in but}
     missing = sorted(own.keys() - part.keys())
     extra = sorted(part.keys() - own.keys())
     shapes = [

@@ -120,7 +120,9 @@ def frames_to_try(data: Any, least: int = 2) -> int:
 def _tried_out(*networks: nn.Module) -> Iterator[torch.device]:
     """Where they are; they come out as they went in."""
     device = next(parameter.device for network in networks for parameter in network.parameters())
-    with torch.no_grad(), torch.random.fork_rng(), evaluated(*networks):
+    # by default it would begin with every GPU of the machine, and warn of it
+    devices = [device] if device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices), evaluated(*networks):
         yield device
 
 

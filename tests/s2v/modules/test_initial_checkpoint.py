@@ -181,6 +181,10 @@ def test_another_stages_checkpoint_is_called_that(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
+def test_a_network_without_weights_wants_none() -> None:
+    load_part(torch.nn.ReLU(), {"cpc.a": torch.ones(1)}, "head.", "a.ckpt", "stage 1")
+
+
 def test_a_missing_file_and_other_networks_are_one_line(other: Path, face_file: str, tmp_path: Path) -> None:
     none = str(tmp_path / "none.ckpt")
     for module in (
