@@ -168,7 +168,7 @@ def test_detect_and_export_tell_of_each_and_go_on(
     run = subprocess.run(
         [sys.executable, "-c", code, *map(str, paths)], cwd=REPOSITORY, capture_output=True, text=True
     )
-    assert run.returncode == 1, run.stderr[-500:]
+    assert run.returncode == 2, run.stderr[-500:]
     errors = [line for line in run.stderr.splitlines() if line.startswith("s2v: error: ")]
     found = [json.loads(line) for line in run.stdout.splitlines()]
     assert len(found) + len(errors) >= len(paths)
