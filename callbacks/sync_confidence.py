@@ -1,17 +1,15 @@
 """SyncNet's confidence, distance and offset of clips generated during validation."""
 
-import math
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from callbacks.generated_clip import check_generates_clips, generated_clip
 from data_modules.evenly_spaced import evenly_spaced
-from data_modules.shared_batches import shared_batches, validation_loaders
+from data_modules.shared_batches import WindowNumbers, shared_batches
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.evaluation.judges import SyncJudge, load_sync_judge
@@ -46,10 +44,8 @@ class SyncConfidenceCallback(Callback):
         self._judge: SyncJudge | None = None
         self._windows: list[tuple[Tensor, Tensor]] = []
         self._chosen: dict[int, int] = {}
-        """Positions among all that a validation serves -> the rank that scores what all ranks are served."""
-        self._served: list[int] = []
-        """How many windows each loader serves; empty where that can't be known."""
-        self._seen = 0
+        """Numbers among all that a validation serves -> the rank that scores what all ranks are served."""
+        self._numbers: WindowNumbers | None = None
 
     def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
@@ -63,10 +59,10 @@ class SyncConfidenceCallback(Callback):
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the last validation's windows, and choose: a sorted data set begins with one speaker's."""
-        self._windows, self._seen = [], 0
-        self._served = _served_windows(trainer)
-        chosen = evenly_spaced(sum(self._served) if self._served else self.max_clips, self.max_clips)
-        self._chosen = {place: number % trainer.world_size for number, place in enumerate(chosen)}
+        self._windows, self._numbers = [], WindowNumbers(trainer)
+        total = self._numbers.total
+        chosen = evenly_spaced(self.max_clips if total is None else total, self.max_clips)
+        self._chosen = {number: place % trainer.world_size for place, number in enumerate(chosen)}
 
     def on_validation_batch_end(
         self,
@@ -84,17 +80,14 @@ class SyncConfidenceCallback(Callback):
                 f"SyncNet scores {MIN_FRAMES} frames or more, but the validation windows have {frames}; "
                 "raise window_frames or leave the callback out"
             )
-        shared = shared_batches(trainer, dataloader_idx)
-        before = sum(self._served[:dataloader_idx])
-        if batch_idx == 0 and self._served:
-            self._seen = before  # of the loaders before, this rank may have been served a part
-        first = self._seen if shared is None else before + shared.number(batch_idx) * shared.batch_size
-        for place, (speech, still) in enumerate(zip(batch["speech"], batch["still"], strict=True), first):
-            scored_by = self._chosen.get(place)
-            if scored_by is not None and (shared is not None or scored_by == trainer.global_rank):
+        assert self._numbers is not None
+        numbers = self._numbers.of_batch(batch_idx, dataloader_idx, len(batch["speech"]))
+        dealt_out = shared_batches(trainer, dataloader_idx) is not None
+        for number, speech, still in zip(numbers, batch["speech"], batch["still"], strict=True):
+            scored_by = self._chosen.get(number)
+            if scored_by is not None and (dealt_out or scored_by == trainer.global_rank):
                 # clones: a view would keep its whole batch
                 self._windows.append((speech.cpu().clone(), still.cpu().clone()))
-        self._seen += len(batch["speech"])
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Generate, score, log the means over all ranks' windows."""
@@ -102,7 +95,7 @@ class SyncConfidenceCallback(Callback):
             return
         if trainer.state.fn == "fit" and (trainer.current_epoch + 1) % self.every_n_epochs != 0:
             return
-        if not self._seen:
+        if self._numbers is None or not self._numbers.counted:
             return
         confidence = SyncConfidence(self._judge.network.to(pl_module.device)).to(pl_module.device)
         with torch.no_grad():
@@ -112,20 +105,3 @@ class SyncConfidenceCallback(Callback):
         means = confidence.compute()  # of all ranks' windows
         for name in ("sync_confidence", "sync_distance", "sync_offset_abs"):
             pl_module.log(f"val/{name}", means[name].float(), sync_dist=True)
-
-
-def _served_windows(trainer: pl.Trainer) -> list[int]:
-    """How many windows each loader of a validation serves, within limit_val_batches; empty where none can tell."""
-    served = []
-    loaders = validation_loaders(trainer)
-    for number, (loader, batches) in enumerate(zip(loaders, trainer.num_val_batches, strict=False)):
-        if not isinstance(loader, DataLoader) or loader.batch_size is None or not math.isfinite(batches):
-            return []
-        if not hasattr(loader.dataset, "__len__"):
-            return []
-        shared = shared_batches(trainer, number)
-        if shared is not None:  # not this rank's own: one that has a batch less would choose other windows
-            limit, most = trainer.limit_val_batches, shared.most
-            batches = shared.shares * (min(limit, most) if isinstance(limit, int) else int(limit * most))
-        served.append(min(int(batches) * loader.batch_size, len(loader.dataset)))
-    return served

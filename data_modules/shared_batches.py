@@ -1,11 +1,12 @@
 """Whole batches dealt out among processes, none twice and none filled up: validation in parallel, exact."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import CombinedLoader
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
 
 class SharedBatches(Sampler[int]):
@@ -52,3 +53,46 @@ def shared_batches(trainer: pl.Trainer, dataloader_idx: int = 0) -> SharedBatche
     """The sampler of a validation's loader, where it deals out batches; None where every rank is served everything."""
     sampler = getattr(validation_loaders(trainer)[dataloader_idx], "sampler", None)
     return sampler if isinstance(sampler, SharedBatches) and sampler.shares > 1 else None
+
+
+class WindowNumbers:
+    """Numbers a validation's windows from 0 on, as one process would go through them, loader after loader.
+
+    Attributes:
+        total: how many there are, within limit_val_batches; None where a loader does not say (each rank counts).
+        counted: how many this rank has been served so far.
+    """
+
+    def __init__(self, trainer: pl.Trainer) -> None:
+        self._trainer = trainer
+        self._served = _served_windows(trainer)
+        self.counted = 0
+        self.total = sum(self._served) if self._served else None
+
+    def of_batch(self, batch_idx: int, dataloader_idx: int, size: int) -> range:
+        """The numbers of a batch's `size` windows; to be asked once for each batch."""
+        first = self.counted
+        self.counted += size
+        if self._served:
+            shared = shared_batches(self._trainer, dataloader_idx)
+            number = batch_idx if shared is None else shared.number(batch_idx)
+            batch_size = validation_loaders(self._trainer)[dataloader_idx].batch_size
+            first = sum(self._served[:dataloader_idx]) + number * batch_size
+        return range(first, first + size)
+
+
+def _served_windows(trainer: pl.Trainer) -> list[int]:
+    """How many windows each loader of a validation serves, within limit_val_batches; empty where none can tell."""
+    served = []
+    loaders = validation_loaders(trainer)
+    for number, (loader, batches) in enumerate(zip(loaders, trainer.num_val_batches, strict=False)):
+        if not isinstance(loader, DataLoader) or loader.batch_size is None or not math.isfinite(batches):
+            return []
+        if not hasattr(loader.dataset, "__len__"):
+            return []
+        shared = shared_batches(trainer, number)
+        if shared is not None:  # not this rank's own: one that has a batch less would choose other windows
+            limit, most = trainer.limit_val_batches, shared.most
+            batches = shared.shares * (min(limit, most) if isinstance(limit, int) else int(limit * most))
+        served.append(min(int(batches) * loader.batch_size, len(loader.dataset)))
+    return served

@@ -56,8 +56,7 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
 
     def on_validation_model_zero_grad(self) -> None:
         """Gradients that are being added up outlast a validation: Lightning does not see that they are."""
-        completes_step, _ = self._place_of_batch()
-        if completes_step:
+        if self._completes_step:
             super().on_validation_model_zero_grad()
 
     def take_initial_weights(self) -> dict[str, Tensor]:
@@ -86,14 +85,23 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
             if name != "generator":
                 optimizer._on_before_step = optimizer._on_after_step = do_nothing_closure
 
-    def _place_of_batch(self) -> tuple[bool, bool]:
-        """Whether this batch completes a step, and whether it ends an epoch.
+    @property
+    def _batch_of_epoch(self) -> float:
+        """The number of this batch in its epoch, from 1; 0 of its last.
 
         Counted over all restarts, as the data module does: resumed at an epoch's end, Lightning may number on from
         there, and a checkpoint saved after an epoch's last batch has not seen that epoch end.
         """
-        number = batches_begun(self.trainer) % self.trainer.num_training_batches
-        return number == 0 or number % self.accumulate_grad_batches == 0, number == 0
+        return batches_begun(self.trainer) % self.trainer.num_training_batches
+
+    @property
+    def _ends_epoch(self) -> bool:
+        return self._batch_of_epoch == 0
+
+    @property
+    def _completes_step(self) -> bool:
+        """Whether the optimizers step at this batch: an epoch's last does, however few were added up."""
+        return self._ends_epoch or self._batch_of_epoch % self.accumulate_grad_batches == 0
 
     def _optimizer_step(self, name: str) -> None:
         """One optimizer's step; the generator's is a batch's last."""
@@ -114,22 +122,22 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
             optimizer.step()
         optimizer.zero_grad()
 
-    def _step_discriminators(self, losses: dict[str, Tensor], completes_step: bool) -> None:
+    def _step_discriminators(self, losses: dict[str, Tensor]) -> None:
         """One backward pass for all; `losses` are keyed as their optimizers, and empty where none takes part."""
         if losses:
             self.manual_backward(torch.stack(list(losses.values())).sum() / self.accumulate_grad_batches)
-        if completes_step:
+        if self._completes_step:
             for name in losses:
                 self._optimizer_step(name)
 
-    def _step_generator(self, loss: Tensor, completes_step: bool) -> None:
+    def _step_generator(self, loss: Tensor) -> None:
         self.manual_backward(loss / self.accumulate_grad_batches)
-        if completes_step:
+        if self._completes_step:
             self._optimizer_step("generator")
 
-    def _step_schedulers(self, completes_step: bool, ends_epoch: bool) -> None:
+    def _step_schedulers(self) -> None:
         """Manual optimisation leaves the schedulers to us."""
-        if not (ends_epoch if self.scheduler_interval == "epoch" else completes_step):
+        if not (self._ends_epoch if self.scheduler_interval == "epoch" else self._completes_step):
             return
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []:

@@ -322,20 +322,19 @@ class ComposerModule(ComposerLosses):
         fake, inflated = self.generator(drawn_on, mixed(nu, self.identity_mixing), mu, pose)
         if foreign is not None:
             fake = with_real_mouths(fake, real, foreign)
-        completes_step, ends_epoch = self._place_of_batch()
 
         seen = self.seen_by_sync(real)
         real_scores = self.score_real(face_maps, real, contexts, seen)
         fake_scores = self.score_fake([m.detach() for m in inflated], fake.detach(), drawn_on, seen)
         d_losses = {name: discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores}
-        self._step_discriminators(d_losses, completes_step)
+        self._step_discriminators(d_losses)
 
         with self.toggled_optimizer(self._optimizers["generator"]):
             # the own contexts: beside a real mouth, D_sync could be pleased by foreign ones through the rest alone
             terms = self.generator_losses(inflated, fake, real, contexts)
             total = weighted_sum(terms, self.weights)
-            self._step_generator(total, completes_step)
-        self._step_schedulers(completes_step, ends_epoch)
+            self._step_generator(total)
+        self._step_schedulers()
         self._share_statistics(self.generator, self.discriminators)
 
         losses = {f"d_{name}": loss for name, loss in d_losses.items()} | terms | {"generator": total}

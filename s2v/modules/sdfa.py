@@ -241,7 +241,6 @@ class SDFAModule(AdversarialModule):
         real, still = (normalise(self.fitted(pictures)) for pictures in (batch["frames"], batch["still"]))
         fake = self.generator(batch["speech"], self.who(batch), numbers)
         pairs = draw_pairs(batch["speech"], numbers) if self.weights.sync else None
-        completes_step, ends_epoch = self._place_of_batch()
 
         real_scores = self.score(real, still, pairs)
         fake_scores = self.score(fake.detach(), still, pairs)
@@ -252,13 +251,13 @@ class SDFAModule(AdversarialModule):
         d_losses = {
             name: log_discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
         }
-        self._step_discriminators(d_losses, completes_step)
+        self._step_discriminators(d_losses)
 
         with self.toggled_optimizer(self._optimizers["generator"]):
             terms = self.generator_losses(fake, real, still, pairs)
             total = weighted_sum(terms, self.weights)
-            self._step_generator(total, completes_step)
-        self._step_schedulers(completes_step, ends_epoch)
+            self._step_generator(total)
+        self._step_schedulers()
         self._share_statistics(self.generator, self.discriminators)
 
         losses = {f"d_{name}": loss for name, loss in d_losses.items()} | terms | {"generator": total}

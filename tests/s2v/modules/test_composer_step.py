@@ -37,11 +37,14 @@ NAMES = ("generator", "identity", "frame", "sync")
 NO_LEARNING = {"identity_lr": 0.0, "frame_lr": 0.0, "sync_lr": 0.0}
 
 
+SEED = 101  # D_sync's two shifts differ with it
+
+
 class Seed(pl.Callback):
     """Torch's generator as a function of the batch."""
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        torch.manual_seed(100 + batch_idx)
+        torch.manual_seed(SEED + batch_idx)
 
 
 class Outputs(pl.Callback):
@@ -108,7 +111,7 @@ def reference(module: ComposerModule, face_network: Any, batch: Any, steps: int)
         return 0.5 * (scores - target).square().mean()
 
     for _ in range(steps):
-        torch.manual_seed(100)
+        torch.manual_seed(SEED)
         with torch.no_grad():
             contexts, nu, mu = module.representation(batch["speech"], batch["frame_times"])
             maps = d["identity"].normalise_real(face_network.feature_maps(batch["still"]))
@@ -120,6 +123,7 @@ def reference(module: ComposerModule, face_network: Any, batch: Any, steps: int)
         loss = like(d["frame"](real.flatten(0, 1)), 1) + like(d["frame"](detached.flatten(0, 1)), 0)
         loss.backward()
         one, other = torch.randint(1, real.shape[1], (2,)).tolist()
+        assert one != other
         # looked at once: spectral normalisation iterates with each look
         seen = d["sync"].embed_frames(real)
         together = d["sync"].score_pairs(contexts, seen)

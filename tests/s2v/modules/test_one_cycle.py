@@ -143,6 +143,14 @@ def test_any_length_and_share_can_be_stepped_to_its_end(steps: int, share: float
         (lambda p: torch.optim.RMSprop(p, lr=1e-2), "momentum"),
         (lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.99), "momentum"),
         (lambda p: torch.optim.Adagrad(p, lr=1e-2), None),
+        # of one group's the other's: a schedule cycles all groups or none
+        (
+            lambda p: torch.optim.Adam(
+                [{"params": p, "betas": (0.5, 0.99)}, {"params": [torch.nn.Parameter(torch.ones(1))]}],
+                lr=1e-2,
+            ),
+            "betas",
+        ),
     ],
 )
 def test_a_momentum_that_was_asked_for_stays(optimizer: Any, key: str | None) -> None:
