@@ -144,6 +144,8 @@ def run_prepare(args: argparse.Namespace) -> int:
     from s2v.errors import InputError
 
     judge = _sync_judge(args)
+    if args.sync_audit and judge is None:
+        print("sync audit: off, no SyncNet weights were given (--syncnet FILE)", flush=True)
     summary = prepare(
         args.root,
         args.layout,
@@ -186,7 +188,7 @@ def run_prepare(args: argparse.Namespace) -> int:
             f"{summary.unasked} clips of speakers who did not agree are in {args.cache} from before: the same command "
             "with --overwrite deletes them"
         )
-    if args.sync_audit:
+    if judge is not None:
         print(_audit(judge, args))
     return 0
 
@@ -228,10 +230,8 @@ def _sync_max_offset(args: argparse.Namespace) -> int:
     return SYNC_MAX_OFFSET if args.sync_max_offset is None else args.sync_max_offset
 
 
-def _audit(judge: "SyncJudge | None", args: argparse.Namespace) -> str:
+def _audit(judge: "SyncJudge", args: argparse.Namespace) -> str:
     """Runs the audit; a line about it."""
-    if judge is None:
-        return "sync audit: off, no SyncNet weights were given (--syncnet FILE)"
     import torch
     from rich.console import Console
     from rich.progress import track

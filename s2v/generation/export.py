@@ -122,6 +122,7 @@ def run_export(args: argparse.Namespace) -> int:
     kept = len(there) - occupied
     if not missing:
         return 1 if occupied else 0
+    check_some_can_be_written(missing)
 
     import torch
 
@@ -146,6 +147,17 @@ def run_export(args: argparse.Namespace) -> int:
     if len(exports) > 1 or failed:
         print(f"{len(missing) + occupied - failed} written, {kept} kept, {failed} failed")
     return 1 if failed else 0
+
+
+def check_some_can_be_written(exports: list[Export]) -> None:
+    """Raise InputError where none of the videos can be: before the networks are loaded."""
+    faults = []
+    for folder in dict.fromkeys(export.output.parent for export in exports):
+        try:
+            return check_can_be_made(folder, "--output")
+        except InputError as fault:
+            faults.append(fault)
+    raise faults[0]
 
 
 def check_checkpoint_file(path: str) -> None:

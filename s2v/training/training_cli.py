@@ -124,7 +124,6 @@ class TrainingCLI(LightningCLI):
                 rank_zero_info(f"SLURM: goes on from {requeued}, of a requeued job (delete it to begin anew)")
             elif self._asked != "fit":
                 self._check_nothing_trained_is_meant()
-                rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
         else:
             check_checkpoint_option(path)
 
@@ -216,17 +215,15 @@ class TrainingCLI(LightningCLI):
             log_test_table(run_closing_test(self.trainer, made_with, self.model, self.datamodule, which))
 
     def before_validate(self) -> None:
-        """Likewise: a curve gets no second point at step 0."""
-        self._log_where_the_checkpoint_was_written()
-
-    def before_test(self) -> None:
-        """Likewise."""
-        self._log_where_the_checkpoint_was_written()
-
-    def _log_where_the_checkpoint_was_written(self) -> None:
+        """Likewise: which weights are used; and a curve gets no second point at step 0."""
         path = self.config[self._asked].get("ckpt_path")
         if path and Path(path).is_file():
             log_where_it_was_written(self.trainer, Path(path))
+        # what has no weights, such as a still frame, needs no checkpoint
+        if not self._goes_on() and any(True for _ in self.model.parameters()):
+            rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
+
+    before_test = before_predict = before_validate
 
     def after_test(self) -> None:
         """Likewise; and what would end without a word."""

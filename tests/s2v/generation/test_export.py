@@ -9,6 +9,7 @@ import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import av
 import numpy as np
@@ -176,17 +177,34 @@ def test_a_name_that_leaves_no_room_for_the_json_files_is_refused_before_the_wor
     assert not (tmp_path / "new").exists()
 
 
-def test_a_video_that_cannot_be_written_is_named_with_its_recording(
+def test_videos_none_of_which_can_be_written_are_told_before_anything_is_loaded(
     checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data.yaml").touch()
     folders = [tmp_path / "data.yaml", *[Path("/proc/s2v")][: Path("/proc").is_dir()]]
-    for folder in folders:
-        output = folder / "video.mp4"
-        assert export(checkpoint, "--speech", speech, "--output", output) == 1
-        line = failure(capsys.readouterr().err)
-        assert line.startswith(f"{speech} can't be made into {output}: the folder {folder}: ")
-        assert line.endswith("; choose another --output")
+    with patch("s2v.generation.export_system.open_system", side_effect=AssertionError("loaded")):
+        for folder in folders:
+            assert export(checkpoint, "--speech", speech, "--output", folder / "video.mp4") == 2
+            assert capsys.readouterr().err.startswith(f"s2v: error: --output {folder}: ")
+
+
+def test_a_video_that_cannot_be_written_is_named_with_its_recording(
+    checkpoint: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other is made."""
+    for name in ("one", "two"):
+        (tmp_path / "rec" / name).mkdir(parents=True)
+        shutil.copy(speech, tmp_path / "rec" / name / "speech.wav")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one").touch()
+    assert export(checkpoint, "--speech", tmp_path / "rec", "--output", tmp_path / "out") == 1
+    line = failure(capsys.readouterr().err)
+    folder = tmp_path / "out" / "one"
+    assert line == (
+        f"{tmp_path}/rec/one/speech.wav can't be made into {folder}/speech.mp4: the folder {folder}: expected a "
+        f"folder, but {folder} is a file; choose another --output"
+    )
+    assert (tmp_path / "out" / "two" / "speech.mp4").is_file()
 
 
 def test_a_full_disk_is_named_with_the_recording(

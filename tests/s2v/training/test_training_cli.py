@@ -470,6 +470,37 @@ def test_checkpoints_that_are_not_there_and_others_that_are(
     assert "a folder, but" in refused("fit", *configs, "--run_dir", str(tmp_path / "base.yaml" / "run"))
 
 
+class NoWeights(TestedGAN):
+    """As a still frame is: nothing to be trained."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        pl.LightningModule.__init__(self)
+
+
+def test_random_weights_are_told_and_take_no_fits_place(
+    configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    def tested(model: str, folder: Path) -> list[str]:
+        recwarn.clear()
+        asked = ["--model", f"{__name__}.{model}", "--data", f"{__name__}.ClipsToTest"]
+        assert main(["test", *configs[:2], *asked, "--run_dir", str(folder)]) == (2 if folder == run else 0)
+        return [str(warning.message) for warning in recwarn if "no --ckpt_path" in str(warning.message)]
+
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "last.ckpt").touch()
+    tested("TestedGAN", run)
+    assert f"is the folder of a fit: give --ckpt_path {run / 'last.ckpt'}, or another" in one_error_line(
+        capsys
+    )
+    assert tested("TestedGAN", tmp_path / "new") == [
+        "no --ckpt_path: the networks are as the config initialises them"
+    ]
+    assert tested("NoWeights", tmp_path / "new") == []
+
+
 def test_two_fits_do_not_share_a_folder(
     tmp_path: Path, configs: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
