@@ -97,11 +97,13 @@ class SDFAStream:
 def generate_sdfa_clip(
     network: SDFA,
     speech: Tensor,
-    num_frames: int,
+    num_frames: int | None,
     still: Tensor | None = None,
     voice: VoiceEncoder | None = None,
 ) -> Tensor:
     """Speech (N,) in memory -> (num_frames, 3, H, W) uint8 on the CPU, by the code that `s2v export` runs.
+
+    Without `num_frames` there are as many frames as export makes of the speech.
 
     The networks are used where they are, and their modes are as before afterwards; mixed precision is off.
     """

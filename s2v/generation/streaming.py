@@ -145,11 +145,13 @@ def generate_clip(
     representation: SpeechRepresentation,
     generator: Speech2VideoGenerator,
     speech: Tensor,
-    num_frames: int,
+    num_frames: int | None,
     window_frames: int,
     fps: float = FPS,
 ) -> Tensor:
     """Speech (N,) in memory -> (num_frames, 3, H, W) uint8 on the CPU, by the code that `s2v export` runs.
+
+    Without `num_frames` there are as many frames as export makes of the speech.
 
     The networks are used where they are, and their modes are as before afterwards. Mixed precision, which a
     trainer may have switched on around this, is off: export has none, and what is tested is what it makes.

@@ -1,4 +1,8 @@
-"""Least-squares GAN losses (Mao et al. 2017), the reading of the paper's eqs. 4 to 6: real = 1, generated = 0."""
+"""Least-squares GAN losses (Mao et al. 2017), the reading of the paper's eqs. 4 to 6: real = 1, generated = 0.
+
+As printed the equations want 1 of generated and 0 of real inputs, and mix what the discriminator and what the generator
+minimises; eq. 5 is a sum over frames and eq. 6 lacks a factor 1/2 and the pairs that are real. Here all are means.
+"""
 
 import torch
 from torch import Tensor

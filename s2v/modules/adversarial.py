@@ -9,6 +9,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer, do_nothing_clos
 from torch import Tensor, nn
 
 from s2v.errors import InputError, one_line
+from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from s2v.modules.checkpoint_part import begin_with
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.shared_validation import SharedValidation
@@ -23,6 +24,7 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
 
     Attributes:
         optimizer_names: in the order in which `configure_optimizers` gives the optimizers.
+        adversarial: the players' losses; a subclass may set one of its own.
         clipping: the largest gradient norm of each, by name as its attributes; None leaves it alone.
         rate_option: of the learning rates, for what advises to change one, `{}` for an optimizer's name.
         accumulate_grad_batches: batches a step. A checkpoint that is saved between them, as at a validation amid an
@@ -32,6 +34,7 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
     """
 
     optimizer_names: tuple[str, ...] = ("generator",)
+    adversarial: AdversarialLoss = ADVERSARIAL_LOSSES["least_squares"]
     clipping: Any = None
     rate_option = "model.init_args.{}_lr"
     accumulate_grad_batches: int = 1
@@ -122,6 +125,15 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
             optimizer.step()
         optimizer.zero_grad()
 
+    def _discriminator_losses(
+        self, real_scores: dict[str, Tensor], fake_scores: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """By name, of the discriminators that have scores of both."""
+        return {
+            name: self.adversarial.discriminator(scores, fake_scores[name])
+            for name, scores in real_scores.items()
+        }
+
     def _step_discriminators(self, losses: dict[str, Tensor]) -> None:
         """One backward pass for all; `losses` are keyed as their optimizers, and empty where none takes part."""
         if losses:
@@ -149,7 +161,7 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
                     f"({one_line(error, 160)}): give its init_args other numbers, or leave it out"
                 ) from error
 
-    def _told(
+    def _log_and_collect(
         self,
         losses: dict[str, Tensor],
         real_scores: dict[str, Tensor],
@@ -161,11 +173,14 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
         self.log_dict({f"train/loss/{name}": loss for name, loss in losses.items()}, batch_size=len(real))
         return {
             "losses": _detached(losses),
-            "real_scores": _detached(real_scores),
-            "fake_scores": _detached(fake_scores),
+            "real_scores": self._on_one_scale(real_scores),
+            "fake_scores": self._on_one_scale(fake_scores),
             "fake_frames": fake.detach(),
             "real_frames": real,
         }
+
+    def _on_one_scale(self, scores: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self.adversarial.on_one_scale(score) for name, score in _detached(scores).items()}
 
     def _share_statistics(self, *networks: nn.Module) -> None:
         """Running statistics of the networks in training become their mean over the ranks, after each batch.

@@ -11,8 +11,8 @@ from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.face_regions import RowRegion
 from s2v.generation.own_encoder import check_clips_follow
+from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLossName
 from s2v.losses.frame_similarity import frame_similarity_loss
-from s2v.losses.least_squares import discriminator_loss
 from s2v.models.cpc import CPC
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
@@ -84,6 +84,7 @@ class ComposerModule(ComposerLosses):
         feature_network: what `load_face_network` takes; its conv maps of the still face are D_ID's real input.
         window_frames: length of the training windows in frames; generation reads omega at the same length.
         weights: of the loss terms.
+        adversarial_loss: both players' in eqs. 4 to 6, least squares in the paper.
         similarity_region: rows of eq. 8; the paper's is `lower`.
         similarity_reduction: `mean`, or `sum` as printed.
         gradient_sigma: width in pixels of eq. 9's smoothing filter; 0 leaves it out.
@@ -130,6 +131,7 @@ class ComposerModule(ComposerLosses):
         feature_network: str | None = None,
         window_frames: int = 40,
         weights: LossWeights = LossWeights(),  # noqa: B008 (jsonargparse reads the default; it is never changed)
+        adversarial_loss: AdversarialLossName = "least_squares",
         similarity_region: RowRegion = "lower",
         similarity_reduction: Literal["mean", "sum"] = "mean",
         gradient_sigma: float = 1.0,
@@ -170,6 +172,7 @@ class ComposerModule(ComposerLosses):
         self.weights: LossWeights = from_plain(LossWeights, weights)
         check_identity(self.weights, identity_discriminator)
         check_matching(self.weights, frame_discriminator)
+        self.adversarial = ADVERSARIAL_LOSSES[adversarial_loss]
         self.similarity_region: RowRegion = similarity_region
         self.similarity_reduction: Literal["mean", "sum"] = similarity_reduction
         self.gradient_sigma = gradient_sigma
@@ -326,7 +329,7 @@ class ComposerModule(ComposerLosses):
         seen = self.seen_by_sync(real)
         real_scores = self.score_real(face_maps, real, contexts, seen)
         fake_scores = self.score_fake([m.detach() for m in inflated], fake.detach(), drawn_on, seen)
-        d_losses = {name: discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores}
+        d_losses = self._discriminator_losses(real_scores, fake_scores)
         self._step_discriminators(d_losses)
 
         with self.toggled_optimizer(self._optimizers["generator"]):
@@ -338,7 +341,7 @@ class ComposerModule(ComposerLosses):
         self._share_statistics(self.generator, self.discriminators)
 
         losses = {f"d_{name}": loss for name, loss in d_losses.items()} | terms | {"generator": total}
-        return self._told(losses, real_scores, fake_scores, fake, real)
+        return self._log_and_collect(losses, real_scores, fake_scores, fake, real)
 
     def _hear(self, batch: TalkingFaceBatch, voice: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """C (B, T, D), nu (B, I), mu (B, E) of a batch; nu and mu of other speech (B, N) where it is given."""
@@ -374,8 +377,13 @@ class ComposerModule(ComposerLosses):
         self.log("val/l1", difference, prog_bar=True, batch_size=len(real))
         return {"fake_frames": fake, "real_frames": real}
 
-    def generate_clip(self, speech: Tensor, num_frames: int) -> Tensor:
-        """Speech (N,) of any length -> (num_frames, 3, S, S) uint8, made as `s2v export` makes it."""
+    def generate_clip(self, speech: Tensor, num_frames: int | None = None) -> Tensor:
+        """Speech (N,) of any length -> (num_frames, 3, S, S) uint8, made as `s2v export` makes it.
+
+        Args:
+            speech: float in [-1, 1], 16 kHz.
+            num_frames: longer speech is cut, shorter is followed by silence; None: as many as export makes of it.
+        """
         from s2v.generation.streaming import generate_clip
 
         return generate_clip(

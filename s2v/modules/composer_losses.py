@@ -10,7 +10,6 @@ from s2v.face_regions import RowRegion
 from s2v.losses.feature_distance import distance_seen_by
 from s2v.losses.frame_similarity import frame_similarity_loss, mouth_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
-from s2v.losses.least_squares import generator_loss
 from s2v.models.face_network import FaceNetwork
 from s2v.modules.adversarial import AdversarialModule
 from s2v.modules.discriminator_parts import scores_of_maps, sync_parts
@@ -154,7 +153,7 @@ class ComposerLosses(AdversarialModule):
         d, w = self.discriminators, self.weights
         terms = {}
         if w.identity:
-            terms["identity"] = generator_loss(d["identity"](inflated))
+            terms["identity"] = self.adversarial.generator(d["identity"](inflated))
         frame: Any = d["frame"]
         fake_maps = frame.feature_maps(fake.flatten(0, 1)) if w.matching else []
         if w.frame:
@@ -162,9 +161,9 @@ class ComposerLosses(AdversarialModule):
             as_they_are = w.matching and self.frame_augmentation is None
             score_maps = scores_of_maps(frame) if as_they_are else None
             scores = score_maps(fake_maps) if score_maps else self._judged_frames(fake)
-            terms["frame"] = generator_loss(scores)
+            terms["frame"] = self.adversarial.generator(scores)
         if w.sync:
-            terms["sync"] = generator_loss(d["sync"](contexts, fake))
+            terms["sync"] = self.adversarial.generator(d["sync"](contexts, fake))
         if w.similarity:
             terms["similarity"] = frame_similarity_loss(
                 fake, real, self.similarity_region, self.similarity_reduction

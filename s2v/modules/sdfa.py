@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.face_regions import RowRegion
+from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLossName
 from s2v.losses.frame_similarity import frame_similarity_loss
-from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
 from s2v.models.sdfa import SDFA
 from s2v.models.sdfa_discriminators import snippet
 from s2v.models.voice_encoder import VoiceEncoder
@@ -81,6 +81,7 @@ class SDFAModule(AdversarialModule):
         pretrained: published SDFA weights, for a fit or a test without a checkpoint.
         weights: of the loss terms.
         learning_rates: of the four Adams.
+        adversarial_loss: both players'; published with the first GAN's, on logits.
         betas: of the four Adams; unpublished, DCGAN's here.
         decay_after: the last epoch, counted from 0, at the full learning rates; with 20, as published, 21 epochs have
             them. Epochs are the data module's: one window of `num_frames` frames a clip, of CREMA-D 55 minutes in 325
@@ -109,6 +110,7 @@ class SDFAModule(AdversarialModule):
         pretrained: str | None = None,
         weights: SDFALossWeights = SDFALossWeights(),  # noqa: B008 (as in ComposerModule)
         learning_rates: SDFALearningRates = SDFALearningRates(),  # noqa: B008
+        adversarial_loss: AdversarialLossName = "log_likelihood",
         betas: tuple[float, float] = (0.5, 0.999),
         decay_after: int = 20,
         decay: float = 0.9,
@@ -144,6 +146,7 @@ class SDFAModule(AdversarialModule):
         check_not_negative(vars(self.clipping), "clipping.")
         check_at_least_one({"accumulate_grad_batches": accumulate_grad_batches})
         check_not_negative({"decay": decay, "decay_after": decay_after})
+        self.adversarial = ADVERSARIAL_LOSSES[adversarial_loss]
         self.betas = (betas[0], betas[1])
         self.decay_after = decay_after
         self.decay = decay
@@ -248,9 +251,7 @@ class SDFAModule(AdversarialModule):
             # speech of another instant under real lips: half of what is false, generated lips the other half
             wrong = self.discriminators["sync"](pairs.other_speech, snippet(real, pairs.start))
             fake_scores["sync"] = torch.stack([wrong, fake_scores["sync"]])
-        d_losses = {
-            name: log_discriminator_loss(real_scores[name], fake_scores[name]) for name in real_scores
-        }
+        d_losses = self._discriminator_losses(real_scores, fake_scores)
         self._step_discriminators(d_losses)
 
         with self.toggled_optimizer(self._optimizers["generator"]):
@@ -261,10 +262,7 @@ class SDFAModule(AdversarialModule):
         self._share_statistics(self.generator, self.discriminators)
 
         losses = {f"d_{name}": loss for name, loss in d_losses.items()} | terms | {"generator": total}
-        real_scores, fake_scores = (
-            {name: logits.sigmoid() for name, logits in found.items()} for found in (real_scores, fake_scores)
-        )
-        return self._told(losses, real_scores, fake_scores, fake, real)
+        return self._log_and_collect(losses, real_scores, fake_scores, fake, real)
 
     def score(self, frames: Tensor, still: Tensor, pairs: SpeechPairs | None) -> dict[str, Tensor]:
         """Logits of frames (B, T, 3, H, W) by each discriminator whose loss has a weight."""
@@ -290,7 +288,10 @@ class SDFAModule(AdversarialModule):
             still: (B, 3, H, W) in [-1, 1].
             pairs: what the sync discriminator hears, if it takes part.
         """
-        terms = {name: log_generator_loss(scores) for name, scores in self.score(fake, still, pairs).items()}
+        terms = {
+            name: self.adversarial.generator(scores)
+            for name, scores in self.score(fake, still, pairs).items()
+        }
         if self.weights.similarity:
             terms["similarity"] = frame_similarity_loss(fake, real, self.similarity_region)
         return terms
@@ -303,7 +304,9 @@ class SDFAModule(AdversarialModule):
         self.log("val/l1", difference, prog_bar=True, batch_size=len(real))
         return {"fake_frames": fake, "real_frames": real}
 
-    def generate_clip(self, speech: Tensor, num_frames: int, still: Tensor | None = None) -> Tensor:
+    def generate_clip(
+        self, speech: Tensor, num_frames: int | None = None, still: Tensor | None = None
+    ) -> Tensor:
         """Speech (N,) and a square still (3, S, S) uint8 -> (num_frames, 3, H, W) uint8, as `s2v export` makes it."""
         from s2v.generation.sdfa_stream import generate_sdfa_clip
 

@@ -19,11 +19,11 @@ def test_frames_from_a_program_are_the_exports(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     Path("runs/demo/compose").mkdir(parents=True)
     checkpoint = write_composer_checkpoint(Path("runs/demo/compose/last.ckpt"))
-    write_wav(Path("my_voice.wav"), (speech_like(2.0) * 32767).numpy())
+    write_wav(Path("my_voice.wav"), (speech_like(2.03) * 32767).numpy())
     names: dict[str, object] = {}
     exec(shown, names)
     frames = names["frames"]
     assert isinstance(frames, torch.Tensor)
-    assert frames.shape == (50, 3, 32, 32) and frames.dtype == torch.uint8
+    assert frames.shape == (51, 3, 32, 32) and frames.dtype == torch.uint8
     exported = torch.cat(list(open_system(str(checkpoint), "cpu").frames(SpeechFile("my_voice.wav"))))
     torch.testing.assert_close(frames, exported, atol=1, rtol=0)

@@ -119,6 +119,7 @@ ABLATIONS = {
     "frame_augmentation": "compose",
     "frames_per_clip_1": "distill",
     "full_generator": "compose",
+    "hinge": "compose",
     "perceptual": "compose",
     "pose_code": "compose",
     "similarity_sum": "compose",
@@ -130,6 +131,7 @@ ABLATIONS = {
     "without_sync_adversary": "compose",
     "region_lower": "compose, lower",
     "region_upper": "compose, upper",
+    "paper": "compose, paper_losses",
     "paper_losses": "compose, paper_losses",
     "learning_rate_decay": "sdfa",
 }

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from s2v.losses.adversarial import ADVERSARIAL_LOSSES
 from s2v.modules.composer import ComposerModule
 from s2v.modules.distill import DistillModule
 from s2v.training.training_cli import TrainingCLI
@@ -260,7 +261,13 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     "full_generator": lambda m: (
         not m.generator.frame_decoder.subpixel and m.generator.frame_decoder.to_rgb[0].in_channels == 32
     ),
+    "hinge": lambda m: m.adversarial is ADVERSARIAL_LOSSES["hinge"],
     "learning_rate_decay": lambda m: (m.decay_after, m.decay) == (20, 0.9),
+    "paper": lambda m: (
+        set(asdict(m.weights).values()) == {1.0, 0.0}
+        and (m.similarity_reduction, m.similarity_region) == ("sum", "lower")
+        and not m.generator.frame_decoder.subpixel
+    ),
     "paper_losses": lambda m: (
         set(asdict(m.weights).values()) == {1.0, 0.0}
         and m.weights.mouth == m.weights.matching == 0

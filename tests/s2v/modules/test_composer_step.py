@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from s2v.errors import InputError
 from s2v.generation.export_system import open_system
+from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLossName
 from s2v.losses.feature_distance import feature_distance
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.losses.image_gradient import image_gradient_loss
@@ -35,8 +36,6 @@ from tests.s2v.modules.small_modules import COMPOSER, CONTEXT, WIDTH, assert_sam
 
 NAMES = ("generator", "identity", "frame", "sync")
 NO_LEARNING = {"identity_lr": 0.0, "frame_lr": 0.0, "sync_lr": 0.0}
-
-
 SEED = 101  # D_sync's two shifts differ with it
 
 
@@ -162,6 +161,26 @@ def test_two_backward_passes_equal_four_to_the_bit(tmp_path: Path, face_file: st
         assert not torch.equal(parameter, before[f"generator.{name}"]), name
     for name, parameter in module.discriminators.named_parameters():
         assert not torch.equal(parameter, before[f"discriminators.{name}"]), name
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
+def test_each_adversarial_loss_is_both_players(
+    tmp_path: Path, face_file: str, name: AdversarialLossName
+) -> None:
+    """The logged terms, from the scores of the same networks on the frames that the step returned."""
+    outputs, loss = Outputs(), ADVERSARIAL_LOSSES[name]
+    module = composer(feature_network=face_file, adversarial_loss=name, generator_lr=0.0, **NO_LEARNING)
+    fit(tmp_path, module, WithoutBatchStatistics(), outputs)
+    (seen,) = outputs.seen
+    with torch.no_grad():
+        real, fake = (
+            module.discriminators["frame"](seen[f"{kind}_frames"].flatten(0, 1)) for kind in ("real", "fake")
+        )
+    assert seen["losses"]["d_frame"].item() == pytest.approx(loss.discriminator(real, fake).item(), rel=1e-4)
+    assert seen["losses"]["frame"].item() == pytest.approx(loss.generator(fake).item(), rel=1e-4)
+    torch.testing.assert_close(seen["real_scores"]["frame"], loss.on_one_scale(real))
+    one = [loss.discriminator(torch.zeros(1), torch.ones(1)).item() for loss in ADVERSARIAL_LOSSES.values()]
+    assert len(set(one)) == len(one)  # the three are told apart
 
 
 def test_steps_are_the_generators(tmp_path: Path, face_file: str) -> None:
