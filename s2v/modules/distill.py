@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from data_modules.evenly_spaced import evenly_spaced
 from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.generation.own_encoder import check_clips_follow
@@ -255,16 +256,24 @@ class DistillModule(RetrievesIdentity):
 
     @torch.no_grad()
     def teacher_features(self, batch: TalkingFaceBatch) -> tuple[Tensor, Tensor]:
-        """nu* (B, identity_dim) of the first frame, and mu* (B, emotion_dim), eq. 1's mean over K random frames."""
-        device = batch["frames"].device
-        drawn = torch.rand(batch["frames"].shape[:2], device=device).argsort(dim=1)[:, : self.frames_per_clip]
+        """nu* (B, identity_dim) of the first frame, and mu* (B, emotion_dim), eq. 1's mean over K frames of each clip.
+
+        In training they are drawn at random, anew each time; else they are evenly spaced, so that a result is the same
+        each time.
+        """
+        device, (clips, served) = batch["frames"].device, batch["frames"].shape[:2]
+        if self.training:
+            drawn = torch.rand(clips, served, device=device).argsort(dim=1)[:, : self.frames_per_clip]
+        else:
+            drawn = torch.tensor(evenly_spaced(served, self.frames_per_clip), device=device).expand(clips, -1)
         if self._cache is not None and (kept := kept_features(self._cache, batch, drawn)):
             return kept
         nu = teacher_output(self.teachers["identity"], "identity", batch["still"], "embedding")
-        clips = torch.arange(len(drawn), device=device).unsqueeze(1)
-        faces = rearrange(batch["frames"][clips, drawn], "b k c h w -> (b k) c h w")
+        faces = rearrange(
+            batch["frames"][torch.arange(clips).unsqueeze(1), drawn], "b k c h w -> (b k) c h w"
+        )
         features = teacher_output(self.teachers["emotion"], "emotion", faces, self.emotion_feature)
-        return nu, rearrange(features, "(b k) d -> b k d", b=len(drawn)).mean(dim=1)
+        return nu, rearrange(features, "(b k) d -> b k d", b=clips).mean(dim=1)
 
     def _kept_hearing(self, batch: TalkingFaceBatch) -> tuple[Tensor, Tensor | None] | None:
         """omega (B, D) and the speaker encoder's vectors (B, V) of the batch's windows, if they are cached."""
@@ -287,40 +296,40 @@ class DistillModule(RetrievesIdentity):
         }
 
     def _step(self, batch: TalkingFaceBatch, stage: str) -> Tensor:
-        heard = self._kept_hearing(batch) if stage != "test" else None
-        if heard is None:
+        """Eq. 2 on windows."""
+        kept = self._kept_hearing(batch)
+        if kept is None:  # always so where other outputs than the last context are read, which none keeps
             latents, contexts = self.hear(batch["speech"])
-            heard = contexts[:, -1], self.representation.voice(batch["speech"])
-        omega, voice = heard
-        if stage == "test":
-            nu, mu = self.heard_in_windows(batch["speech"])
-        else:
-            nu, mu = self.representation.students(omega, voice)
-        nu_target, mu_target = self.teacher_features(batch)
-        for kind, student, teacher in (("identity", nu, nu_target), ("emotion", mu, mu_target)):
+            kept = contexts[:, -1], self.representation.voice(batch["speech"])
+        omega, voice = kept
+        nu, mu = self.representation.students(omega, voice)
+        targets = self.teacher_features(batch)
+        terms = self._compared(nu, mu, targets)
+        if stage == "train" and self.readouts > 1:
+            others = [self.representation.students(other, voice) for other in self.other_instants(contexts)]
+            more = [terms, *(self.losses(*other, *targets) for other in others)]
+            terms = {name: torch.stack([each[name] for each in more]).mean() for name in terms}
+        if self.prediction is not None:
+            terms["contrastive"] = self.contrastive_weight * self.prediction(latents, contexts)[0]
+        if stage != "train":
+            self._log_agreement(nu, mu, *targets, batch, stage)
+        return self._log_losses(terms, stage, len(nu))
+
+    def _compared(self, nu: Tensor, mu: Tensor, targets: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """`losses`, once student and teacher have features of one size."""
+        for kind, student, teacher in zip(("identity", "emotion"), (nu, mu), targets, strict=True):
             if student.shape != teacher.shape:
                 raise InputError(
                     f"the {kind} teacher's feature has {teacher.shape[1]} values, the {kind} head {student.shape[1]}: "
                     f"set model.init_args.representation.init_args.{kind}_head.init_args.out_dim={teacher.shape[1]}"
                 )
-        terms = self.losses(nu, mu, nu_target, mu_target)
-        if stage == "train" and self.readouts > 1:
-            others = self.other_instants(contexts)
-            more = [
-                self.losses(*self.representation.students(omega, voice), nu_target, mu_target)
-                for omega in others
-            ]
-            terms = {
-                name: torch.stack([term, *(m[name] for m in more)]).mean() for name, term in terms.items()
-            }
-        if self.prediction is not None:
-            terms["contrastive"] = self.contrastive_weight * self.prediction(latents, contexts)[0]
+        return self.losses(nu, mu, *targets)
+
+    def _log_losses(self, terms: dict[str, Tensor], stage: str, size: int) -> Tensor:
+        """Log the terms of `size` clips; returns their sum."""
         loss = torch.stack(list(terms.values())).sum()
-        size = len(nu)
         self.log_dict({f"{stage}/loss/{name}": value for name, value in terms.items()}, batch_size=size)
         self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=size)
-        if stage != "train":
-            self._log_agreement(nu, mu, nu_target, mu_target, batch, stage)
         return loss
 
     def _log_agreement(
@@ -350,8 +359,8 @@ class DistillModule(RetrievesIdentity):
     def heard_in_windows(self, speech: Tensor) -> tuple[Tensor, Tensor]:
         """nu (B, identity_dim) and mu (B, emotion_dim) of whole clips (B, N) as export takes them.
 
-        The students hear windows like training's: nu is the mean over windows, mu, known at each window's centre, the
-        mean over frames, as mu* is.
+        The students hear windows like training's: nu is the mean over windows; mu, known at each window's centre, the
+        mean over all frames, where mu* is that over K of them.
         """
         data: Any = getattr(self.trainer, "datamodule", None)
         fps = data.clips("test")[0].fps if hasattr(data, "clips") else FPS
@@ -363,8 +372,11 @@ class DistillModule(RetrievesIdentity):
         return torch.cat([portrait.nu for portrait in portraits]), torch.cat(mus)
 
     def test_step(self, batch: TalkingFaceBatch, batch_idx: int) -> None:
-        """The same on test clips, with nu and mu as export takes them."""
-        self._step(batch, "test")
+        """Eq. 2 on whole clips, with nu and mu as export takes them."""
+        nu, mu = self.heard_in_windows(batch["speech"])
+        targets = self.teacher_features(batch)
+        self._log_losses(self._compared(nu, mu, targets), "test", len(nu))
+        self._log_agreement(nu, mu, *targets, batch, "test")
 
     def configure_optimizers(self) -> Any:
         """RMSprop on what is trained, as the paper uses for all its training."""

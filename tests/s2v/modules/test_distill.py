@@ -119,9 +119,10 @@ def test_a_test_hears_in_windows_as_export_does(
         with monkeypatch.context() as patch:
             patch.setattr(module.trainer, "datamodule", faster)  # the same windows, of more frames
             torch.testing.assert_close(module.heard_in_windows(clips["speech"])[0], nu)
-        torch.manual_seed(0)
-        module.test_step(clips, 0)
-        torch.manual_seed(0)
+        module.eval()
+        with monkeypatch.context() as patch:  # what windows are heard of, the whole clip is not heard again
+            patch.setattr(module.representation.cpc, "forward", None)
+            module.test_step(clips, 0)
         expected = module.losses(nu, mu, *module.teacher_features(clips))
     for name, value in expected.items():
         torch.testing.assert_close(logged[f"test/loss/{name}"], value)
@@ -155,6 +156,14 @@ def test_mu_is_the_mean_over_k_different_frames_redrawn_each_step(module: Distil
     first, second = zip(*drawn, strict=True)
     assert set(first) == set(second) == set(range(6))
     assert first != second
+
+
+def test_outside_training_the_same_evenly_spaced_frames_are_taken(module: DistillModule) -> None:
+    whole, module.frames_per_clip = batch(clips=2, pictures=5), 2
+    module.eval()
+    logits = torch.stack([module.teachers["emotion"](clip)["logits"] for clip in whole["frames"]])
+    for _ in range(5):
+        torch.testing.assert_close(module.teacher_features(whole)[1], logits[:, [0, 2]].mean(dim=1))
 
 
 def test_mu_may_be_the_emotion_teachers_embedding(module: DistillModule) -> None:
