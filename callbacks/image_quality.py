@@ -81,7 +81,7 @@ class PerceptualDistance(_ClipMeans):
         super().__init__({})
         self.lpips = lpips
 
-    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+    def weight_sources(self, stage: str, resuming: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
         return {"LPIPS' AlexNet": self.lpips if stage in ("fit", "validate") else None}
 

@@ -47,7 +47,7 @@ class SyncConfidenceCallback(Callback):
         """Numbers among all that a validation serves -> the rank that scores what all ranks are served."""
         self._numbers: WindowNumbers | None = None
 
-    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+    def weight_sources(self, stage: str, resuming: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
         return {"the sync judge": self.syncnet if stage in ("fit", "validate") else None}
 

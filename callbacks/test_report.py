@@ -104,7 +104,7 @@ class TestReport(Callback):
         self._pool: ScoringPool | None = None
         self._sentences: dict[str, str] = {}
 
-    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+    def weight_sources(self, stage: str, resuming: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`.
 
         Raises:

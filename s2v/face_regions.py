@@ -1,10 +1,11 @@
 """Which part of a face crop is meant, and the one place where it is cut out.
 
-Two kinds that share some of their names:
+Three kinds that share some of their names:
 
 * `RowRegion`, rows of the whole width: what losses, SSIM and PSNR compare and SDFA's sync discriminator sees.
 * `LipRegion`, boxes: what a network that matches lips with speech sees. Its "lower" is a square round the mouth, of
-  half the width. `ContextRegion` has one box more, for a decoder.
+  half the width.
+* `ContextRegion`, boxes: where contexts enter a frame decoder.
 
 The two boxes close round the mouth differ for no deeper reason than when they were chosen. Both stay: trained SyncNets
 know `LIP_REGIONS["mouth"]`, and published results rest on `MOUTH_LOSS_BOX`.
@@ -22,7 +23,7 @@ RowRegion = Literal["full", "upper", "lower"]
 LipRegion = Literal["full", "lower", "mouth"]
 """A key of `LIP_REGIONS`."""
 
-ContextRegion = Literal["full", "lower", "mouth", "jaw"]
+ContextRegion = Literal["full", "lower", "jaw"]
 """A key of `CONTEXT_REGIONS`."""
 
 Box = tuple[float, float, float, float]
@@ -35,7 +36,11 @@ LIP_REGIONS: dict[str, Box] = {
 }
 """The whole face crop; the lower half's middle; a closer square."""
 
-CONTEXT_REGIONS: dict[str, Box] = LIP_REGIONS | {"jaw": (0.75, 1.0, 0.25, 0.75)}
+CONTEXT_REGIONS: dict[ContextRegion, Box] = {
+    "full": LIP_REGIONS["full"],
+    "lower": LIP_REGIONS["lower"],
+    "jaw": (0.75, 1.0, 0.25, 0.75),
+}
 """Where contexts enter a frame decoder's first map. A place of a map of 4 x 4 reaches a quarter of the picture beyond
 itself: from the jaw the mouth, and not the eyes."""
 

@@ -86,16 +86,16 @@ def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
             f"{stage.name}: there is no finished fit at {stage.checkpoint}: leave --train never out"
         )
     last = stage.folder / "last.ckpt"
-    goes_on = state.get("state") == "started" and last.is_file()
+    resuming = state.get("state") == "started" and last.is_file()
     # what a stopped fit began with is in its checkpoint, whatever has come to lie there since
-    begun_with: dict[str, str] = state.get("weights", {}) if goes_on else {}
+    begun_with: dict[str, str] = state.get("weights", {}) if resuming else {}
     since = _otherwise(stage, [], changed_sources(begun_with), "begun")
-    print(f"{stage.name}: {f'goes on from {last}{since}' if goes_on else 'training'}", flush=True)
+    print(f"{stage.name}: {f'goes on from {last}{since}' if resuming else 'training'}", flush=True)
     asked = {"arguments": stage.arguments, "files": contents_of_sources(config_files(stage.arguments))}
     _write_note(note, {"state": "started", **asked, "weights": begun_with})
     run = run_in_own_process if may_have_several_processes(stage.arguments) else run_training_command
     try:
-        run(["fit", *stage.arguments, *(["--ckpt_path", str(last)] if goes_on else [])])
+        run(["fit", *stage.arguments, *(["--ckpt_path", str(last)] if resuming else [])])
     except BaseException:  # Ctrl-C and SIGTERM too
         _write_note(note, {"state": "started", **asked, "weights": weights_read(stage.folder) | begun_with})
         raise

@@ -27,7 +27,7 @@ class Finding:
 
     Attributes:
         marked: whether the mark was found; None where the video is too short to judge.
-        score: standard deviations above chance, see `mark_detection`.
+        score: standard deviations above chance, see `watermark_detection`.
         metadata: whether the container says that the video is synthetic; anyone can write or remove that.
         sidecar: name of the JSON file beside the video, if there is one that names this very video.
     """
@@ -101,9 +101,9 @@ def examine(path: Path) -> Finding:
 
     from data_modules.clip_refused import ClipRefused
     from data_modules.container import open_container, plain
-    from s2v.generation.mark_detection import THRESHOLD, MarkDetector, inside_bars
     from s2v.generation.mp4_writer import COMMENT
     from s2v.generation.sidecar import names_this_video, sidecar_of
+    from s2v.generation.watermark_detection import THRESHOLD, MarkDetector, inside_bars
 
     detector = MarkDetector(inside_bars(first_pictures(path)))
     try:

@@ -1,4 +1,4 @@
-"""The first of two readings of speech: who speaks, and as a by-product the frames' contexts, so the second is spared.
+"""The first of two passes over speech: nu and mu, and as a by-product the frames' CPC contexts: the second is spared.
 
 The students hear windows alone, the contexts come from one stream, and both begin with CPC's latents. A window's are
 the stream's but for its first and last (`s2v.speech_time`), so the convolutions run once, and again for these two.

@@ -1,4 +1,4 @@
-"""One reading of speech, as it comes: identity from its first window, emotion a window late."""
+"""One pass over live speech: nu from its first window, mu one window late, contexts as they come."""
 
 from collections.abc import Iterable, Iterator
 

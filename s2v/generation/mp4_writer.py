@@ -21,8 +21,8 @@ from torch import Tensor
 from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.files.whole_file import partial_beside
-from s2v.generation.provenance_mark import ProvenanceMark
 from s2v.generation.speech_file import SOUND_RATE
+from s2v.generation.watermark import Watermark
 
 COMMENT = "synthetic, made by s2v"
 """The container's comment: a generated video says so itself."""
@@ -49,7 +49,7 @@ class Mp4Writer:
         comment: container metadata.
         threads: encoder threads, 0 for as many as the machine has.
         description: container metadata, at length.
-        mark: whether frames get the invisible mark of `provenance_mark`.
+        mark: whether frames get the invisible mark of `watermark`.
         before_naming: called with the finished file under its temporary name, before it gets its own.
         lossless: frames come back bit by bit (H.264 on RGB, High 4:4:4 Predictive), `crf` counts for nothing: for
             programs that read videos; players in browsers may refuse it.
@@ -72,7 +72,7 @@ class Mp4Writer:
         self.path = Path(path)
         self._before_naming = before_naming
         self._wants_mark = mark
-        self._mark: ProvenanceMark | None = None
+        self._mark: Watermark | None = None
         self.frames_written = 0
         self.samples_written = 0
         self._rate = Fraction(fps).limit_denominator(1001 * 240)
@@ -217,7 +217,7 @@ class Mp4Writer:
         context.thread_count = self._threads
         self._size = size
         if self._wants_mark:
-            self._mark = ProvenanceMark(height, width, float(self._rate))
+            self._mark = Watermark(height, width, float(self._rate))
 
 
 def write_mp4(

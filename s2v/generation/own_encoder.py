@@ -1,4 +1,4 @@
-"""Speech networks of one's own, tried out before they are trained: clips are made from speech that comes in blocks."""
+"""Checks a custom speech encoder before training: it must be causal, as generation feeds it speech block by block."""
 
 import torch
 from torch import Tensor, nn

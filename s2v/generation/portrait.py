@@ -1,4 +1,4 @@
-"""Who speaks and in which mood, for speech of any length: the students' outputs window by window."""
+"""nu and mu for speech of any length: the students' outputs, window by window."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from typing import Any
 from s2v import __version__
 from s2v.files.file_hash import sha256_of_file
 from s2v.files.whole_file import write_whole_file
-from s2v.generation.provenance_mark import MARK_VERSION
+from s2v.generation.watermark import MARK_VERSION
 
 OF_ANOTHER_RECORDING = "made of another recording"
 _OPTIONS = {

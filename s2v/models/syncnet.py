@@ -10,10 +10,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from s2v.cpu_kernels.filtered_tower import can_be_filtered, lip_features, speech_features
 from s2v.errors import InputError
 from s2v.face_regions import LipRegion
 from s2v.metrics.mfcc import mfcc
-from s2v.models.filtered_tower import can_be_filtered, lip_features, speech_features
 from s2v.models.lip_speech_network import (
     STEPS_PER_FRAME,
     WINDOW_FRAMES,

@@ -1,4 +1,4 @@
-"""What frozen networks say of every clip, computed once and kept: files named by all that their numbers depend on."""
+"""A cache on disk of frozen networks' outputs for every clip, in files named by all that their numbers depend on."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence

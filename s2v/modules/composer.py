@@ -34,17 +34,17 @@ from s2v.modules.composer_checks import (
 )
 from s2v.modules.composer_losses import ComposerLosses, LossWeights
 from s2v.modules.consent_mark import mark_unasked
-from s2v.modules.context_exchange import checked_exchange, exchanged, with_real_mouths
-from s2v.modules.frame_augmentation import FrameAugmentation
-from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.hearing_cache import (
+from s2v.modules.context_cache import (
     check_heard_as_it_is,
-    filled_hearing_cache,
+    filled_context_cache,
     for_frames,
     heard_frames,
 )
+from s2v.modules.context_exchange import checked_exchange, exchanged, with_real_mouths
+from s2v.modules.frame_augmentation import FrameAugmentation
+from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.hyperparameters import from_plain
-from s2v.modules.identity_variety import checked_mixing, mixed
+from s2v.modules.identity_mixup import checked_mixing, mixup
 from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
 from s2v.modules.size_check import check_composer_sizes, frames_to_try
@@ -92,9 +92,9 @@ class ComposerModule(ComposerLosses):
         identity_lr: of D_ID's.
         frame_lr: of D_fr's.
         sync_lr: of D_sync's, the paper's "naturalness discriminator".
-        identity_mixing: how far, at most, a training step moves each nu towards that of another clip of the batch,
-            while the frames to draw stay: 0 as in the paper; 0.3 where a speaker is heard for seconds only, whose
-            next sentence then lies far from all that was trained on, and would be drawn as a mixture of people.
+        identity_mixing: mixup: how far, at most, a training step moves each nu towards that of another clip of the
+            batch, while the frames to draw stay: 0 as in the paper; 0.3 where a speaker is heard for seconds only,
+            whose next sentence then lies far from all that was trained on, and would be drawn as a mixture of people.
         context_exchange: share of a training step's clips that are drawn on another clip's contexts, while all but the
             mouth, which is then the real frame's, is compared as ever: 0 as in the paper. Where a speaker is heard for
             seconds only, eyes and heads follow sounds learnt by heart, and fall apart in the next sentence; but then
@@ -212,13 +212,13 @@ class ComposerModule(ComposerLosses):
     def _looks_at_faces(self) -> bool:
         return bool(self.weights.identity or self.weights.perceptual)
 
-    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+    def weight_sources(self, stage: str, resuming: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
         if stage != "fit":
             return {}
         return {
-            "stage 1": None if goes_on else self.stage1_checkpoint,
-            "initial checkpoint": None if goes_on else self.initial_checkpoint,
+            "stage 1": None if resuming else self.stage1_checkpoint,
+            "initial checkpoint": None if resuming else self.initial_checkpoint,
             "D_ID's face network": self.feature_network if self._looks_at_faces else None,
         }
 
@@ -281,7 +281,7 @@ class ComposerModule(ComposerLosses):
         check_clips_follow(self.representation)
         if self.context_cache:
             networks: dict[str, nn.Module] = {"representation": self.representation}
-            self._hearing = filled_hearing_cache(
+            self._hearing = filled_context_cache(
                 self.context_cache, self.trainer, self.representation, networks, for_frames, self.device
             )
         if self.map_cache and self.weights.identity:
@@ -322,7 +322,7 @@ class ComposerModule(ComposerLosses):
             face_maps = self._look_at_stills(batch) if self.weights.identity else []
         pose = self._pose_codes(real, nu, batch["speaker"])
         drawn_on, foreign = exchanged(contexts, self.context_exchange)
-        fake, inflated = self.generator(drawn_on, mixed(nu, self.identity_mixing), mu, pose)
+        fake, inflated = self.generator(drawn_on, mixup(nu, self.identity_mixing), mu, pose)
         if foreign is not None:
             fake = with_real_mouths(fake, real, foreign)
 

@@ -214,7 +214,7 @@ def load_feature_network(
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """It must take a step from gradients that are there; a rate of its own is told to do nothing.
+    """Refuse optimizers that can't step from a batch's gradients; warn of a learning rate that is not used.
 
     Args:
         optimizer: as the config makes it, before it gets the module's rate.
@@ -238,7 +238,7 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
 
 
 def check_schedulers(schedulers: list[Any], rates: Mapping[str, float], epochs: int | None = None) -> None:
-    """They must count steps or epochs, as they are asked, and leave unlike rates unlike.
+    """Refuse schedulers that do not count steps or epochs; warn of one that gives all optimizers the same rate.
 
     Args:
         schedulers: one an optimizer.

@@ -1,4 +1,4 @@
-"""Who had not agreed to be trained on: known of each network that was read from a fit's checkpoint."""
+"""Carries the list of speakers who did not agree from a checkpoint to whatever is trained on its networks."""
 
 from collections.abc import Mapping
 from typing import Any

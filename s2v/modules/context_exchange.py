@@ -1,4 +1,4 @@
-"""What is not the mouth's must not follow the sounds: clips drawn on another clip's contexts."""
+"""CPC contexts exchanged between the clips of a batch, so that only the mouth learns to follow them."""
 
 import torch
 from torch import Tensor

@@ -18,14 +18,14 @@ from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.modules.checkpoint_part import begin_with, load_part
 from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
-from s2v.modules.face_source import load_face_network
-from s2v.modules.frozen import FrozenNetworks
-from s2v.modules.hearing_cache import (
+from s2v.modules.context_cache import (
     check_heard_as_it_is,
-    filled_hearing_cache,
+    filled_context_cache,
     for_students,
     heard_by_students,
 )
+from s2v.modules.face_source import load_face_network
+from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.number_check import check_at_least_one, check_not_negative, check_positive
 from s2v.modules.one_cycle import with_one_cycle
@@ -138,10 +138,10 @@ class DistillModule(RetrievesIdentity):
         )
         self.train()  # Lightning leaves a module in the modes it comes in
 
-    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+    def weight_sources(self, stage: str, resuming: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
         sources = {"identity teacher": self.identity_teacher, "emotion teacher": self.emotion_teacher}
-        if stage == "fit" and not goes_on:
+        if stage == "fit" and not resuming:
             sources |= {"pretrained CPC": self.cpc_checkpoint, "speaker encoder": self.speaker_checkpoint}
             sources |= {"initial checkpoint": self.initial_checkpoint}
         return sources
@@ -221,7 +221,7 @@ class DistillModule(RetrievesIdentity):
             encoders: dict[str, nn.Module] = {"cpc": heard.cpc}
             if heard.speaker_encoder is not None:
                 encoders["speaker_encoder"] = heard.speaker_encoder
-            self._hearing = filled_hearing_cache(
+            self._hearing = filled_context_cache(
                 self.context_cache, self.trainer, heard, encoders, for_students, self.device
             )
 

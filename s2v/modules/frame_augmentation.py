@@ -1,4 +1,4 @@
-"""Frames changed before a discriminator sees them, so that it can't learn a small corpus by heart."""
+"""DiffAugment (Zhao et al. 2020): random changes to what a discriminator sees, real or made, for small corpora."""
 
 from dataclasses import dataclass
 

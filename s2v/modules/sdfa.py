@@ -159,9 +159,9 @@ class SDFAModule(AdversarialModule):
         """Whether it takes a picture of the speaker, beside the speech."""
         return self.voice is None
 
-    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+    def weight_sources(self, stage: str, resuming: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
-        if goes_on:
+        if resuming:
             return {}
         voice = self.voice_checkpoint if stage == "fit" and self.voice is not None else None
         initial = self.initial_checkpoint if stage == "fit" else None

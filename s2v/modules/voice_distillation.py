@@ -75,7 +75,7 @@ class VoiceEncoderModule(RetrievesIdentity):
         self.teachers = FrozenNetworks()
         self.train()  # Lightning leaves a module in the modes it comes in; loaded weights come in eval mode
 
-    def weight_sources(self, stage: str, goes_on: bool) -> dict[str, str | None]:
+    def weight_sources(self, stage: str, resuming: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
         return {"face teacher": self.identity_teacher}
 

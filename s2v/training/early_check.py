@@ -12,15 +12,15 @@ from s2v.weight_files.weight_file import checked_weight_file
 from s2v.weight_files.weight_source import files_of_source
 
 
-def check_early(parts: Iterable[Any], stage: str, goes_on: bool) -> None:
+def check_early(parts: Iterable[Any], stage: str, resuming: bool) -> None:
     """Whether the files of weights that the parts will read are there, and the clips, their split and their labels.
 
     Args:
-        parts: module, data module, callbacks. Those with `weight_sources(stage, goes_on)` say what they will read,
+        parts: module, data module, callbacks. Those with `weight_sources(stage, resuming)` say what they will read,
             purpose -> source or None; those with `untrained()` what of them would stay random; those with
             `look_at_clips()` have clips, if it finds any; those with `check_data(stage, data)` need something of these.
         stage: fit, validate, test or predict.
-        goes_on: whether a checkpoint brings the module's own weights.
+        resuming: whether a checkpoint brings the module's own weights.
 
     Raises:
         InputError: naming what is missing, or does not go together.
@@ -29,10 +29,10 @@ def check_early(parts: Iterable[Any], stage: str, goes_on: bool) -> None:
     data = None
     for part in parts:
         if hasattr(part, "weight_sources"):
-            for purpose, source in part.weight_sources(stage, goes_on).items():
+            for purpose, source in part.weight_sources(stage, resuming).items():
                 if source:
                     _check_source(source, purpose)
-        if stage == "fit" and not goes_on and hasattr(part, "untrained") and (fault := part.untrained()):
+        if stage == "fit" and not resuming and hasattr(part, "untrained") and (fault := part.untrained()):
             rank_zero_warn(fault)
         if hasattr(part, "look_at_clips") and part.look_at_clips():
             data = part

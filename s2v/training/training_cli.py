@@ -142,7 +142,7 @@ class TrainingCLI(LightningCLI):
         folder = self.config[self._asked].get("run_dir")
         return requeued_checkpoint(Path(folder)) if folder and SLURMEnvironment.detect() else None
 
-    def _goes_on(self) -> bool:
+    def _resuming(self) -> bool:
         """Whether a checkpoint brings the weights."""
         return bool(self.config[self._asked].get("ckpt_path") or self._requeued_checkpoint())
 
@@ -220,7 +220,7 @@ class TrainingCLI(LightningCLI):
         if path and Path(path).is_file():
             log_where_it_was_written(self.trainer, Path(path))
         # what has no weights, such as a still frame, needs no checkpoint
-        if not self._goes_on() and any(True for _ in self.model.parameters()):
+        if not self._resuming() and any(True for _ in self.model.parameters()):
             rank_zero_warn("no --ckpt_path: the networks are as the config initialises them")
 
     before_test = before_predict = before_validate
@@ -251,13 +251,13 @@ class TrainingCLI(LightningCLI):
         if subcommand == "fit":
             check_strategy(self.trainer.strategy, self.model)
             check_fit_of_module(self.trainer, self.model)
-            if self._goes_on():
+            if self._resuming():
                 # it first ends the epoch that its checkpoint was written in, which is validated already
                 unfounded = r"`ModelCheckpoint\(monitor=.* could not find the monitored key"
                 warnings.filterwarnings("ignore", unfounded)
         check_workers_can_start(getattr(self.datamodule, "num_workers", 0))
         parts = (self.model, self.datamodule, *self.trainer.callbacks)  # type: ignore[attr-defined]
-        check_early(parts, subcommand, self._goes_on())
+        check_early(parts, subcommand, self._resuming())
         try:
             with self._held_folder(subcommand), ended_by_sigterm(self.trainer):
                 super()._run_subcommand(subcommand)

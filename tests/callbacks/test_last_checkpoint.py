@@ -301,7 +301,7 @@ class Worsening(SmallGAN):
         self.log("val/error", float(self.global_step))
 
 
-def goes_on(folder: Path, epochs: int, checkpoint: Path | None) -> int:
+def resuming(folder: Path, epochs: int, checkpoint: Path | None) -> int:
     """Fits in `folder`; the step of its best.ckpt."""
     best = ModelCheckpoint(folder, "best", monitor="val/error", enable_version_counter=False)
     run = trainer(folder, best, LastCheckpoint(str(folder)), max_epochs=epochs)
@@ -311,8 +311,8 @@ def goes_on(folder: Path, epochs: int, checkpoint: Path | None) -> int:
 
 
 def test_a_moved_run_keeps_its_best_checkpoint(tmp_path: Path) -> None:
-    first = goes_on(tmp_path / "here", 1, None)
+    first = resuming(tmp_path / "here", 1, None)
     (tmp_path / "here").rename(tmp_path / "there")
-    assert goes_on(tmp_path / "there", 2, tmp_path / "there" / "last.ckpt") == first
+    assert resuming(tmp_path / "there", 2, tmp_path / "there" / "last.ckpt") == first
     # another folder's fit has its own best
-    assert goes_on(tmp_path / "other", 3, tmp_path / "there" / "last.ckpt") > first
+    assert resuming(tmp_path / "other", 3, tmp_path / "there" / "last.ckpt") > first

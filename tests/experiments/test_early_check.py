@@ -86,8 +86,8 @@ def test_every_judge_of_a_report_is_missed_early(judge: str, tmp_path: Path) -> 
     report = TestReport()
     setattr(report, judge, missing)
     with pytest.raises(InputError, match=f": no file at {missing}; train or fetch it first"):
-        check_early([report], "test", goes_on=True)
-    check_early([report], "fit", goes_on=False)
+        check_early([report], "test", resuming=True)
+    check_early([report], "fit", resuming=False)
 
 
 def test_clips_that_the_fit_is_to_prepare_are_not_asked_about(tmp_path: Path) -> None:
@@ -96,19 +96,19 @@ def test_clips_that_the_fit_is_to_prepare_are_not_asked_about(tmp_path: Path) ->
             data.clips("train")
 
     unprepared = CremaD(str(tmp_path / "cache"), root=str(tmp_path / "corpus"))
-    check_early([Asking(), unprepared], "fit", goes_on=False)
+    check_early([Asking(), unprepared], "fit", resuming=False)
 
 
 def test_a_training_stopped_before_its_first_validation_is_named(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").touch()
     report = TestReport(identity_judge=str(tmp_path / "judge.pth"))
     with pytest.raises(InputError, match=r"no file at .*judge\.pth; train or fetch it first"):
-        check_early([report], "test", goes_on=True)
+        check_early([report], "test", resuming=True)
     report = TestReport(identity_judge=str(tmp_path / "best.ckpt"))
     with pytest.raises(
         InputError, match=r"best\.ckpt, whose training .*: go on with it from .*/last\.ckpt, or give"
     ):
-        check_early([report], "test", goes_on=True)
+        check_early([report], "test", resuming=True)
 
 
 def test_a_test_without_its_judge_leaves_no_run(

@@ -32,7 +32,6 @@ def test_an_unknown_half_is_one_line() -> None:
             (25, 74),
         ),  # half the width, where a RowRegion's "lower" has all of it
         (LIP_REGIONS["mouth"], (53, 96), (28, 71)),
-        (CONTEXT_REGIONS["mouth"], (53, 96), (28, 71)),
         (CONTEXT_REGIONS["jaw"], (75, 99), (25, 74)),
         (MOUTH_LOSS_BOX, (60, 94), (25, 74)),
     ],

@@ -11,10 +11,10 @@ import torch
 
 from s2v.cli import main
 from s2v.generation.detect import examine
-from s2v.generation.mark_detection import Inside, inside_bars
 from s2v.generation.mp4_writer import write_mp4
-from s2v.generation.provenance_mark import ProvenanceMark
 from s2v.generation.sidecar import sidecar_of, write_sidecar
+from s2v.generation.watermark import Watermark
+from s2v.generation.watermark_detection import Inside, inside_bars
 from tests.s2v.generation.media import write_sound
 
 
@@ -68,7 +68,7 @@ def test_the_mark_swings_in_seconds_whatever_the_frame_rate(tmp_path: Path) -> N
 
 
 def test_a_stream_without_times_counts_as_25_frames_a_second(tmp_path: Path) -> None:
-    mark, path = ProvenanceMark(64, 64, 25), tmp_path / "raw.h264"
+    mark, path = Watermark(64, 64, 25), tmp_path / "raw.h264"
     with av.open(str(path), "w", format="h264") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"

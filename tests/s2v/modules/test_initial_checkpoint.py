@@ -131,9 +131,11 @@ def test_a_resumed_fit_a_test_and_loading_do_not_need_the_file(
         **{f"{name}_discriminator": network for name, network in networks.discriminators.items()},
     )
     assert_same(again.state_dict(), saved(tmp_path))
-    for stage, goes_on in (("fit", True), ("test", False), ("test", True)):
+    for stage, resuming in (("fit", True), ("test", False), ("test", True)):
         check_early(
-            [again, sdfa(initial_checkpoint=str(copy)), distill(initial_checkpoint=str(copy))], stage, goes_on
+            [again, sdfa(initial_checkpoint=str(copy)), distill(initial_checkpoint=str(copy))],
+            stage,
+            resuming,
         )
 
 
@@ -146,12 +148,12 @@ def test_speech_networks_of_random_weights_are_told(tmp_path: Path) -> None:
         (composer(stage1_checkpoint=some), ""),
         (distill(finetune_cpc=True), ""),
     ]:
-        for stage, goes_on in (("fit", False), ("fit", True), ("test", False)):
+        for stage, resuming in (("fit", False), ("fit", True), ("test", False)):
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always")
-                check_early([module], stage, goes_on)
+                check_early([module], stage, resuming)
             told = [str(warning.message) for warning in said]
-            assert len(told) == bool(fault and (stage, goes_on) == ("fit", False)), told
+            assert len(told) == bool(fault and (stage, resuming) == ("fit", False)), told
             assert all(text.startswith(fault) for text in told)
 
 
@@ -195,7 +197,7 @@ def test_a_missing_file_and_other_networks_are_one_line(other: Path, face_file: 
         with pytest.raises(
             InputError, match=r"^initial checkpoint: no file at .*none.ckpt; train or fetch it first"
         ):
-            check_early([module], "fit", goes_on=False)
+            check_early([module], "fit", resuming=False)
     content = torch.load(other / "last.ckpt", weights_only=True)
     name = "discriminators.frame.layers.2.bias"
     content["state_dict"][name] = torch.zeros(5)

@@ -523,21 +523,21 @@ def test_a_run_that_was_moved_writes_over_none_in_its_old_place(
     run, moved = tmp_path / "run" / "gan", tmp_path / "moved"
     assert main(["fit", *configs]) == 0
     run.rename(moved)
-    goes_on = ["--config", str(moved / "config.yaml"), "--ckpt_path", str(moved / "last.ckpt")]
+    resuming = ["--config", str(moved / "config.yaml"), "--ckpt_path", str(moved / "last.ckpt")]
     with pytest.warns(UserWarning, match=f"is of a run that was in {run}, and what is written goes there"):
-        assert main(["validate", *goes_on]) == 0
+        assert main(["validate", *resuming]) == 0
     assert main(["fit", *configs]) == 0
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()}
     capsys.readouterr()
     for command in ("fit", "validate", "test"):
-        assert main([command, *goes_on]) == 2
+        assert main([command, *resuming]) == 2
         line = one_error_line(capsys)
         assert f"was in {run}, where another one's checkpoints are" in line
     assert {
         path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()
     } == before
     subprocess.run(line.rpartition(": ")[2], shell=True, check=True)
-    assert main(["fit", *goes_on, "--trainer.max_steps", "8"]) == 0
+    assert main(["fit", *resuming, "--trainer.max_steps", "8"]) == 0
     assert saved(moved / "last.ckpt")["global_step"] == 8
     # a link to the run is no other place
     (tmp_path / "link").symlink_to(moved)

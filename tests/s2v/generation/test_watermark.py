@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from provenance_mark import TREATMENTS, Treatment, encoded, marked, measure, score
+from watermark import TREATMENTS, Treatment, encoded, marked, measure, score
 
 from s2v.cli import main
-from s2v.generation.mark_detection import MarkDetector
 from s2v.generation.mp4_writer import write_mp4
-from s2v.generation.provenance_mark import MARK_VERSION, RATE, STRENGTH, WAVES, ProvenanceMark, key_phases
 from s2v.generation.sidecar import (
     Provenance,
     describe_origin,
@@ -20,6 +18,8 @@ from s2v.generation.sidecar import (
     sidecar_of,
     write_sidecar,
 )
+from s2v.generation.watermark import MARK_VERSION, RATE, STRENGTH, WAVES, Watermark, key_phases
+from s2v.generation.watermark_detection import MarkDetector
 from tests.full import FULL
 
 
@@ -42,7 +42,7 @@ def test_the_mark_is_the_one_that_earlier_videos_carry() -> None:
     assert (MARK_VERSION, RATE, STRENGTH, len(WAVES)) == (1, 2.5, 2.2, 68)
     assert key_phases()[:2] == pytest.approx([0.7440978 + 0.6680707j, -0.3954015 + 0.9185084j], abs=1e-6)
     grey = np.full((6, 6, 3), 128, np.uint8)
-    change = ProvenanceMark(6, 6, fps=30).add(grey, 4)[..., 0].astype(int) - 128
+    change = Watermark(6, 6, fps=30).add(grey, 4)[..., 0].astype(int) - 128
     expected = [[1, 0, 0, -1, -1, 1], [1, -1, -2, -2, 0, 1], [0, 6, -1, 3, -1, -1],
                 [5, -6, -2, 1, -2, -2], [3, -2, -2, 2, -1, 1], [-1, 2, 0, 0, 0, 0]]  # fmt: skip
     assert np.abs(change - expected).max() <= 1  # another processor may round another way
@@ -56,7 +56,7 @@ def test_keys_differ() -> None:
 def test_black_white_and_tiny_pictures() -> None:
     for size, level in [(1, 0), (2, 255), (16, 0)]:
         picture = np.full((size, size, 3), level, np.uint8)
-        made = ProvenanceMark(size, size, 25).add(picture, 3)
+        made = Watermark(size, size, 25).add(picture, 3)
         assert (
             made.shape == picture.shape and np.abs(made.astype(int) - picture).max() <= 12
         )  # none wraps around
@@ -69,7 +69,7 @@ def test_a_short_or_empty_video_is_not_judged_and_a_still_one_is_unmarked() -> N
 
 
 def test_long_videos_are_judged_in_constant_memory() -> None:
-    detector, mark = MarkDetector(), ProvenanceMark(64, 64, 25)
+    detector, mark = MarkDetector(), Watermark(64, 64, 25)
     for i in range(1_300):
         detector.watch(mark.add(still(1)[0], i), i / 25)
         assert len(detector._views[0]._pictures) < 500

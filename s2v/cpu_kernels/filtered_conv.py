@@ -14,9 +14,9 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from s2v.models.map_pool import MapPool
-from s2v.models.minimal_filtering import filtering_matrices
-from s2v.models.packed_conv import PackedConv
+from s2v.cpu_kernels.map_pool import MapPool
+from s2v.cpu_kernels.minimal_filtering import filtering_matrices
+from s2v.cpu_kernels.packed_conv import PackedConv
 
 _MOST_POINTS = 9
 """7 outputs of 3 taps at once, or 6 of 4: the largest error is 6e-6 of the largest value, in float32."""

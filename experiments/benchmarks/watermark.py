@@ -1,6 +1,6 @@
 """How often `s2v detect` finds the mark after what happens to videos, and how often where there is none.
 
-    python experiments/benchmarks/provenance_mark.py --clips 100 --output runs/benchmarks/provenance_mark.json
+    python experiments/benchmarks/watermark.py --clips 100 --output runs/benchmarks/watermark.json
 
 Material: synthetic talking faces, 64 x 64 and 128 x 128 by turns, 1.5 to 2.2 s at 25 fps, each by another speaker,
 written at CRF 18 as `s2v export` does, then cropped, resized, encoded again, and decoded.
@@ -27,8 +27,8 @@ from data_modules.synthetic.clip import make_clip
 from data_modules.synthetic.emotion import EMOTIONS
 from data_modules.synthetic.phones import SENTENCES
 from data_modules.synthetic.speaker import invent_speaker
-from s2v.generation.mark_detection import THRESHOLD, MarkDetector
-from s2v.generation.provenance_mark import ProvenanceMark
+from s2v.generation.watermark import Watermark
+from s2v.generation.watermark_detection import THRESHOLD, MarkDetector
 
 FPS = 25
 
@@ -74,7 +74,7 @@ def synthetic_faces(index: int, size: int) -> np.ndarray:
 
 def marked(frames: np.ndarray) -> np.ndarray:
     """The frames with the mark."""
-    mark = ProvenanceMark(frames.shape[1], frames.shape[2], FPS)
+    mark = Watermark(frames.shape[1], frames.shape[2], FPS)
     return np.stack([mark.add(frame, i) for i, frame in enumerate(frames)])
 
 
@@ -167,7 +167,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/provenance_mark.json"))
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/watermark.json"))
     args = parser.parse_args()
     cv2.setNumThreads(1)
     result = measure(args.clips, TREATMENTS)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from s2v.models.map_pool import MapPool
+from s2v.cpu_kernels.map_pool import MapPool
 
 
 @pytest.mark.parametrize(

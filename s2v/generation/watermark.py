@@ -1,4 +1,4 @@
-"""The invisible mark in every exported video: a faint pattern in luma, which `mark_detection` finds again.
+"""The invisible mark in every exported video: a faint pattern in luma, which `watermark_detection` finds again.
 
 Each pixel's luma swings 2.5 times a second by some two levels of 255; how it swings (phase and size) is a
 smooth random field fixed by a public key. The field is made of whole waves per picture, so resizing does not
@@ -39,7 +39,7 @@ def key_phases(key: int = 0) -> np.ndarray:
     return np.exp(2j * np.pi * numbers / 65_536)
 
 
-class ProvenanceMark:
+class Watermark:
     """Adds the mark to a video's frames, one by one.
 
     Args:

@@ -14,8 +14,8 @@ from s2v.models.cpc import CPC
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
+from s2v.modules.context_cache import for_frames, for_students, heard_windows
 from s2v.modules.distill import DistillModule
-from s2v.modules.hearing_cache import for_frames, for_students, heard_windows
 from tests.s2v.modules.small_faces import trainer
 from tests.s2v.modules.small_modules import EMOTION, IDENTITY, distill
 from tests.s2v.modules.test_teacher_cache import Logged, faces

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from s2v.models import packed_conv
-from s2v.models.packed_conv import PackedConv
+from s2v.cpu_kernels import packed_conv
+from s2v.cpu_kernels.packed_conv import PackedConv
 
 
 @pytest.mark.parametrize("can_pack", [True, False])

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from s2v.models.filtered_conv import FilteredConv, FilteredWindows, Workspace
-from s2v.models.map_pool import MapPool, Pair
-from s2v.models.minimal_filtering import OUTPUTS_AT_ONCE
+from s2v.cpu_kernels.filtered_conv import FilteredConv, FilteredWindows, Workspace
+from s2v.cpu_kernels.map_pool import MapPool, Pair
+from s2v.cpu_kernels.minimal_filtering import OUTPUTS_AT_ONCE
 
 _LIPS_AT_ONCE = 3 * OUTPUTS_AT_ONCE
 _SPEECH_AT_ONCE = 40

@@ -1,4 +1,4 @@
-"""What the frozen speech networks say of every window, computed once: training without CPC's forward passes."""
+"""A cache of the frozen speech networks' outputs for every window: CPC contexts, speaker vectors, nu and mu."""
 
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -105,7 +105,7 @@ def check_heard_as_it_is(data: Any) -> None:
         )
 
 
-def filled_hearing_cache(
+def filled_context_cache(
     folder: str,
     trainer: "Trainer",
     representation: SpeechRepresentation,

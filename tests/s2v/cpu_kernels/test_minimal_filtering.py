@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from s2v.models.minimal_filtering import filtering_matrices
+from s2v.cpu_kernels.minimal_filtering import filtering_matrices
 
 
 def test_two_outputs_of_three_taps_worked_out_by_hand() -> None:

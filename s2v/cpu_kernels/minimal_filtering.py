@@ -1,7 +1,7 @@
 """Filters with fewer multiplications: Toom-Cook's minimal filtering (Winograd 1980; Lavin & Gray 2015).
 
 m outputs of a filter with r taps need m + r - 1 products instead of m r: filter and signal are evaluated at as many
-points (one of them at infinity), multiplied there, and the products brought back. `s2v.models.filtered_conv` has
+points (one of them at infinity), multiplied there, and the products brought back. `s2v.cpu_kernels.filtered_conv` has
 convolutions for products: SyncNet's first layer (5 taps in time, 5 outputs at once) takes 9 of them where it took 25.
 """
 

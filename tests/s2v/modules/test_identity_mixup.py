@@ -13,7 +13,7 @@ from s2v.models.cpc import CPC
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
-from s2v.modules.identity_variety import mixed
+from s2v.modules.identity_mixup import mixup
 from tests.s2v.modules.small_faces import batch_of, draw_clip
 from tests.s2v.modules.small_modules import composer
 from tests.s2v.modules.test_composer_step import Outputs, Seed, fit
@@ -24,13 +24,13 @@ def test_mixing_moves_each_nu_part_of_the_way_to_another() -> None:
     nus = torch.eye(5)
     shares = []
     for _ in range(200):
-        moved = mixed(nus, 0.3)
+        moved = mixup(nus, 0.3)
         torch.testing.assert_close(moved.sum(1), torch.ones(5))  # on the line between two of the unit vectors
         assert bool((moved.count_nonzero(1) == 2).all())
         shares += [1 - float(moved[row, row]) for row in range(5)]
     assert 0 <= min(shares) < 0.01 and 0.29 < max(shares) < 0.3001
-    assert torch.equal(mixed(nus, 0.0), nus)
-    assert torch.equal(mixed(nus[:1], 0.3), nus[:1])  # there is no other
+    assert torch.equal(mixup(nus, 0.0), nus)
+    assert torch.equal(mixup(nus[:1], 0.3), nus[:1])  # there is no other
 
 
 def test_only_training_mixes(tmp_path: Path, face_file: str) -> None:

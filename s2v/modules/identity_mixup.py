@@ -1,4 +1,4 @@
-"""More than a small corpus has of what nu may be: stage 2 varies it in training."""
+"""Mixup of identity vectors between the clips of a batch (Zhang et al. 2018), for corpora of few people."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 from s2v.errors import InputError
 
 
-def mixed(values: Tensor, most: float) -> Tensor:
+def mixup(values: Tensor, most: float) -> Tensor:
     """Rows (B, D), each moved towards another one by a share of their difference, drawn from 0 to `most`."""
     if not most or len(values) < 2:
         return values

@@ -5,8 +5,8 @@ import torch
 from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import nn
 
-from s2v.models import filtered_tower
-from s2v.models.filtered_tower import can_be_filtered, lip_features, speech_features
+from s2v.cpu_kernels import filtered_tower
+from s2v.cpu_kernels.filtered_tower import can_be_filtered, lip_features, speech_features
 from s2v.models.syncnet import SyncNet
 from tests.s2v.models.batch_norms import draw_batch_norms
 

@@ -1,4 +1,4 @@
-"""Finding the mark of `provenance_mark` in a video that was re-encoded, resized, cropped, mirrored or framed since.
+"""Finding the mark of `watermark` in a video that was re-encoded, resized, cropped, mirrored or framed since.
 
 1. Demodulate: the luma of a coarse grid, times exp(i 2 pi RATE t), averaged over time. What stands still
    vanishes; the mark's field and what moves at its rate remain. Places that move at the nearest rates that the
@@ -19,7 +19,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from s2v.generation.provenance_mark import MOST_WAVES, RATE, WAVES, key_phases
+from s2v.generation.watermark import MOST_WAVES, RATE, WAVES, key_phases
 
 THRESHOLD = 4.0
 """A score from which a video counts as marked."""

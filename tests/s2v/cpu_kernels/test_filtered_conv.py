@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from s2v.models.filtered_conv import FilteredConv, FilteredWindows, Workspace
+from s2v.cpu_kernels.filtered_conv import FilteredConv, FilteredWindows, Workspace
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_windows_equal_conv3d(frames: int, size: tuple[int, int], monkeypatch: p
     clip, weight = torch.randint(0, 256, (frames, 3, *size)).float(), torch.randn(8, 3, 5, 7, 7) * 0.05
     exact = functional.conv3d(clip.double().transpose(0, 1), weight.double(), stride=(1, 2, 2))
     for strip in (1, 1 << 20):
-        monkeypatch.setattr("s2v.models.filtered_conv._STRIP_ELEMENTS", strip)
+        monkeypatch.setattr("s2v.cpu_kernels.filtered_conv._STRIP_ELEMENTS", strip)
         conv, workspace = FilteredWindows(weight, (2, 2)), Workspace()
         found = conv(conv.laid_out(clip, workspace), size[1], workspace).permute(3, 1, 2, 0)
         assert found.shape == exact.shape
