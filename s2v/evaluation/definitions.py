@@ -39,6 +39,8 @@ DEFINITIONS = {
     "mouth never moves, none of a picture held still, or where the real mouth is still",
     "mouth_range": "the opening's standard deviation over time, generated / real; 0: the mouth never moves",
     "sync": "SyncNet as publicly evaluated: vshift 15, zero padding, 25 fps, 16 kHz",
+    "sync_confidence": "elsewhere LSE-C: the distances' median over all shifts minus the least; higher is better",
+    "sync_distance": "elsewhere LSE-D: the least distance over all shifts; lower is better",
     "sync_offset": "frames; negative: speech comes late; the mean tells of a lag that all clips share, not of how far "
     "clips are out of step: 5 frames early and 5 late make 0",
     "sync_offset_abs": "frames out of step, early or late: mean of each clip's offset without its sign",
@@ -52,7 +54,7 @@ DEFINITIONS = {
     "speaker has others in the test; where not, the real clip is compared with itself and ground_truth is 1",
     "identity_rank5": "own speaker among the five nearest; by chance 5 / speakers; only with more speakers than that",
     "identity_rank10": "likewise among the ten nearest",
-    "identity_cosine": "with the same clip's real frames",
+    "identity_cosine": "elsewhere CSIM or ID similarity: cosine with the same clip's real frames",
     "gender_agreement": "nearest by cosine among the OTHER test speakers' mean real embeddings is of the speaker's "
     "gender, as the corpus' table says it; only clips whose other speakers are labelled and of both genders",
     "emotion": "highest mean probability over frames; true: the clip's label, or for an unlabelled clip the "

@@ -13,8 +13,8 @@ from s2v.speech_time import LATENTS_PER_SECOND
 def contexts_at(contexts: Tensor, times: Tensor, steps: int = 1) -> Tensor:
     """Read the contexts at given times by linear interpolation between CPC steps.
 
-    At 25 fps four steps fall on a frame; no fixed stride is assumed, so that any rate works. Times before the
-    first or after the last step's centre take that step.
+    At 25 fps four steps fall on a frame; no fixed stride is assumed. Times before the first or after the last step's
+    centre take that step.
 
     Args:
         contexts: (B, L, D), step i centred on (i + 1/2) / 100 s.
