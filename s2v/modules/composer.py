@@ -26,8 +26,6 @@ from s2v.modules.composer_checks import (
     check_heads,
     check_identity,
     check_matching,
-    check_optimizer,
-    check_schedulers,
     check_speakers,
     load_feature_network,
     warn_of_another_stage1,
@@ -47,6 +45,7 @@ from s2v.modules.hyperparameters import from_plain
 from s2v.modules.identity_mixup import checked_mixing, mixup
 from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
+from s2v.modules.optimizer_check import check_optimizer, check_schedulers
 from s2v.modules.size_check import check_composer_sizes, frames_to_try
 from s2v.weight_files.weight_source import content_of_source
 
@@ -405,7 +404,7 @@ class ComposerModule(ComposerLosses):
         self._initial_weights = self.take_initial_weights()
         networks: list[nn.Module] = [self.generator, *self.discriminators.values()]
         optimizers = [self.optimizer(network.parameters()) for network in networks]
-        check_optimizer(optimizers[0])
+        check_optimizer(optimizers[0], "generator_lr, identity_lr, frame_lr and sync_lr")
         for name, optimizer in zip(self.optimizer_names, optimizers, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rates[name]

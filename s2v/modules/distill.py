@@ -5,7 +5,9 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from torch.optim import RMSprop
 
 from data_modules.evenly_spaced import evenly_spaced
 from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
@@ -29,6 +31,7 @@ from s2v.modules.frozen import FrozenNetworks
 from s2v.modules.identity_retrieval import RetrievesIdentity
 from s2v.modules.number_check import check_at_least_one, check_not_negative, check_positive
 from s2v.modules.one_cycle import with_one_cycle
+from s2v.modules.optimizer_check import check_optimizer
 from s2v.modules.speech_weights import load_cpc_weights, load_speaker_weights
 from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache, kept_features, teacher_output
 from s2v.speech_time import count_frames, frame_centre
@@ -63,7 +66,8 @@ class DistillModule(RetrievesIdentity):
         context_cache: folder for what the frozen CPC, and the speaker encoder, hear in each window that there is:
             computed once, before the first step, and read from then on. For a CPC that is not fine-tuned, its last
             context alone (`readouts` 1) and speech that is not changed at random. A kB for each frame of the clips.
-        lr: learning rate of RMSprop; with `one_cycle` its peak.
+        optimizer: makes the optimizer, at the rate below; RMSprop where none is given, as the paper has it.
+        lr: its learning rate; with `one_cycle` its peak.
         schedule: `constant` as the paper's, or `one_cycle` (Smith 2018, with its cycled momentum): a short fit ends
             better with a small rate.
         initial_checkpoint: another run's, whose networks a fit begins with instead of `cpc_checkpoint`'s and
@@ -91,6 +95,7 @@ class DistillModule(RetrievesIdentity):
         readouts: int = 1,
         teacher_cache: str | None = None,
         context_cache: str | None = None,
+        optimizer: OptimizerCallable | None = None,
         lr: float = 3e-4,
         schedule: Literal["constant", "one_cycle"] = "constant",
         initial_checkpoint: str | None = None,
@@ -124,6 +129,7 @@ class DistillModule(RetrievesIdentity):
         self._cache: TeacherCache | None = None
         self.context_cache = context_cache
         self._hearing: ClipTensors | None = None
+        self.optimizer = optimizer
         self.lr = lr
         self.schedule = schedule
         self.teachers = FrozenNetworks()
@@ -379,9 +385,12 @@ class DistillModule(RetrievesIdentity):
         self._log_agreement(nu, mu, *targets, batch, "test")
 
     def configure_optimizers(self) -> Any:
-        """RMSprop on what is trained, as the paper uses for all its training."""
+        """One optimizer of what is trained; the paper uses RMSprop for all its training."""
         trained = [p for p in self.parameters() if p.requires_grad]
-        if self.schedule == "constant":
-            return torch.optim.RMSprop(trained, lr=self.lr)
+        one_cycle = self.schedule == "one_cycle"
         # with momentum, which is cycled too: without it the demo's students know less
-        return with_one_cycle(self, torch.optim.RMSprop(trained, lr=self.lr, momentum=0.9), self.lr)
+        optimizer = self.optimizer(trained) if self.optimizer else RMSprop(trained, momentum=0.9 * one_cycle)
+        check_optimizer(optimizer, "lr")
+        for group in optimizer.param_groups:
+            group["lr"] = self.lr
+        return with_one_cycle(self, optimizer, self.lr) if one_cycle else optimizer

@@ -352,3 +352,14 @@ def test_teachers_of_each_others_labels_are_refused(teachers: dict[str, Any]) ->
         InputError, match=r"emotion_teacher is .*identity.*, which was trained on speaker labels"
     ):
         distill(**{**teachers, "emotion_teacher": teachers["identity_teacher"]}).setup("test")
+
+
+def test_another_optimizer_takes_the_modules_rate() -> None:
+    (group,) = distill(optimizer=torch.optim.AdamW, lr=0.5).configure_optimizers().param_groups
+    assert group["lr"] == 0.5 and group["betas"] == (0.9, 0.999)
+    with pytest.warns(
+        UserWarning, match="^the optimizer's lr of 0.1 does nothing: rates are set by model.init_args.lr$"
+    ):
+        distill(optimizer=lambda weights: torch.optim.Adam(weights, lr=0.1)).configure_optimizers()
+    with pytest.raises(InputError, match=r"^LBFGS can't train these networks"):
+        distill(optimizer=torch.optim.LBFGS).configure_optimizers()
