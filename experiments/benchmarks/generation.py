@@ -35,13 +35,13 @@ from speech_networks import DEFAULT, NARROW, PAPER, WINDOW_FRAMES, Sizes, at_wid
 from torch import Tensor
 
 from s2v.generation.pixels import to_pixels
-from s2v.generation.portrait import hear_portrait
 from s2v.generation.sdfa_stream import NOISE_SEED, SDFAStream
 from s2v.generation.speech_file import SpeechFile
 from s2v.generation.streaming import StreamingGenerator
 from s2v.models.folded_frame_decoder import FoldedFrameDecoder
 from s2v.models.sdfa import SDFA
 from s2v.process.freed_memory import keep_freed_memory
+from s2v.speech.portrait import hear_portrait
 
 BASELINE = "SDFA, 128 x 96"
 PUBLISHED = "SDFA, 128 x 96, as published"

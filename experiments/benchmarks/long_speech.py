@@ -21,9 +21,9 @@ import torch
 from result_file import write_result
 from speech_networks import NARROW, PAPER, WINDOW_FRAMES, Sizes, networks, write_checkpoint, write_speech
 
-from s2v.generation.portrait import hear_portrait
 from s2v.generation.speech_file import SpeechFile
 from s2v.generation.streaming import StreamingGenerator
+from s2v.speech.portrait import hear_portrait
 
 SMALL = replace(NARROW, image_size=64)
 

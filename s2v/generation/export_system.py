@@ -11,13 +11,13 @@ from torch import Tensor
 from s2v.batch import FPS
 from s2v.errors import InputError
 from s2v.generation.composer_networks import ComposerNetworks, composer_networks
-from s2v.generation.portrait import Identity
 from s2v.generation.sdfa_stream import SDFAStream
 from s2v.generation.still_picture import read_still
 from s2v.generation.streaming import StreamingGenerator
 from s2v.models.sdfa import SDFA
 from s2v.modules.checkpoint_part import read_checkpoint
 from s2v.modules.consent_mark import unasked_in
+from s2v.speech.portrait import Identity
 from s2v.weights import load_sdfa
 
 if TYPE_CHECKING:

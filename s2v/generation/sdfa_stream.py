@@ -7,13 +7,13 @@ from torch import Tensor
 
 from s2v.batch import FPS, SAMPLES_PER_FRAME
 from s2v.errors import InputError
-from s2v.generation.context_stream import fitted
 from s2v.generation.pixels import to_pixels
 from s2v.generation.streaming import on_device
 from s2v.models.evaluation_mode import evaluated
 from s2v.models.sdfa import SDFA
 from s2v.models.sdfa_speech import frame_windows
 from s2v.models.voice_encoder import VoiceEncoder
+from s2v.speech.context_stream import fitted
 from s2v.speech_time import count_frames
 
 NOISE_SEED = 0

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.face_regions import RowRegion
-from s2v.generation.own_encoder import check_clips_follow
 from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLossName
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.models.cpc import CPC
@@ -47,6 +46,7 @@ from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
 from s2v.modules.optimizer_check import check_optimizer, check_schedulers
 from s2v.modules.size_check import check_composer_sizes, frames_to_try
+from s2v.speech.own_encoder import check_clips_follow
 from s2v.weight_files.weight_source import content_of_source
 
 

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.generation.first_hearing import RecentLatents
-from s2v.generation.portrait import WINDOWS_AT_ONCE, Window
 from s2v.models.speech_representation import SpeechRepresentation, contexts_at
 from s2v.modules.clip_tensors import ClipTensors, check_serves_clips, fill, fingerprint
+from s2v.speech.first_hearing import RecentLatents
+from s2v.speech.portrait import WINDOWS_AT_ONCE, Window
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from s2v.batch import TalkingFaceBatch
-from s2v.generation.own_encoder import check_hears_in_blocks
 from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.modules.hyperparameters import PlainHyperparameters
 from s2v.modules.number_check import check_not_negative
 from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.shared_validation import SharedValidation
+from s2v.speech.own_encoder import check_hears_in_blocks
 
 
 class CPCPretraining(PlainHyperparameters, SharedValidation):

@@ -12,8 +12,6 @@ from torch.optim import RMSprop
 from data_modules.evenly_spaced import evenly_spaced
 from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
 from s2v.errors import InputError
-from s2v.generation.own_encoder import check_clips_follow
-from s2v.generation.portrait import hear_portrait
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
@@ -34,6 +32,8 @@ from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.optimizer_check import check_optimizer
 from s2v.modules.speech_weights import load_cpc_weights, load_speaker_weights
 from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache, kept_features, teacher_output
+from s2v.speech.own_encoder import check_clips_follow
+from s2v.speech.portrait import hear_portrait
 from s2v.speech_time import count_frames, frame_centre
 from s2v.weight_files.weight_source import content_of_source
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.generation.context_stream import ContextStream, FrameContextStream, in_blocks
 from s2v.generation.pixels import to_pixels
-from s2v.generation.portrait import Identity, Portrait, cut_windows, hear_portrait
 from s2v.generation.streaming import StreamingGenerator, generate_clip
 from s2v.models.cpc import CPC
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.speech.context_stream import ContextStream, FrameContextStream, in_blocks
+from s2v.speech.portrait import Identity, Portrait, cut_windows, hear_portrait
 from s2v.speech_time import count_frames
 from tests.s2v.generation.networks import small_networks, speech_like
 

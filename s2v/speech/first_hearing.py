@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from s2v.generation.context_stream import FrameContextStream, in_blocks
-from s2v.generation.portrait import Listener, Portrait, Window, cut_windows, encode_window
 from s2v.models.cpc import CPC
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.speech.context_stream import FrameContextStream, in_blocks
+from s2v.speech.portrait import Listener, Portrait, Window, cut_windows, encode_window
 from s2v.speech_time import EDGE_SAMPLES, shared_latents, whole_latents
 
 KEPT_BYTES = 64 * 2**20

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.generation.context_stream import FrameContextStream, FrameReader
-from s2v.generation.first_hearing import FirstHearing, RecentLatents, from_sample
-from s2v.generation.portrait import Window, encode_window, hear_portrait
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.speech.context_stream import FrameContextStream, FrameReader
+from s2v.speech.first_hearing import FirstHearing, RecentLatents, from_sample
+from s2v.speech.portrait import Window, encode_window, hear_portrait
 from tests.s2v.generation.networks import small_networks, speech_like
 
 SAMPLES = 12 * 640

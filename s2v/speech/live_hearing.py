@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from s2v.batch import SAMPLE_RATE
-from s2v.generation.context_stream import FrameContextStream
-from s2v.generation.portrait import Listener, Portrait, cut_windows, encode_window
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.speech.context_stream import FrameContextStream
+from s2v.speech.portrait import Listener, Portrait, cut_windows, encode_window
 
 
 class LiveHearing:

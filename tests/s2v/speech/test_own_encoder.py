@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.generation.context_stream import ContextStream
-from s2v.generation.own_encoder import check_clips_follow, check_hears_in_blocks
 from s2v.models.cpc import CPC, RecurrentState
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
 from s2v.modules.cpc_pretraining import CPCPretraining
+from s2v.speech.context_stream import ContextStream
+from s2v.speech.own_encoder import check_clips_follow, check_hears_in_blocks
 from tests.s2v.generation.networks import speech_like
 from tests.s2v.modules.small_faces import SmallFaces, trainer
 from tests.s2v.modules.small_modules import composer, distill

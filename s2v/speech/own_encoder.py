@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
-from s2v.generation.context_stream import ContextStream
 from s2v.models.cpc import CPC
 from s2v.models.evaluation_mode import evaluated
 from s2v.models.speech_representation import SpeechRepresentation, contexts_at
+from s2v.speech.context_stream import ContextStream
 from s2v.speech_time import SAMPLES_PER_LATENT
 
 _BLOCK = 4000
