@@ -12,7 +12,7 @@ from torch import Tensor
 from s2v.models.cpc import CPC
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.speech.context_stream import FrameContextStream, in_blocks
-from s2v.speech.portrait import Listener, Portrait, Window, cut_windows, encode_window
+from s2v.speech.portrait import Listener, Portrait, Window, WindowCutter, encode_window
 from s2v.speech_time import EDGE_SAMPLES, shared_latents, whole_latents
 
 KEPT_BYTES = 64 * 2**20
@@ -53,9 +53,21 @@ class FirstHearing:
 
     def hear(self, speech: Iterable[Tensor]) -> Portrait:
         """Blocks (n,) on the networks' device -> the portrait of `hear_portrait`, to rounding."""
-        listener = Listener(self.representation)
-        for window in cut_windows(self._overheard(speech), self.window_samples, self.fps):
-            listener.push(window.centre, window.speech, self._recent.of_window(window))
+        listener, cutter = Listener(self.representation), WindowCutter(self.window_samples, self.fps)
+
+        def listen(windows: list[Window]) -> None:
+            for window in windows:
+                listener.push(window.centre, window.speech, self._recent.of_window(window))
+
+        for block in in_blocks(speech, self.block_samples):
+            if not self._kept.full:
+                self._kept.add(self._stream.push(block))
+                self._recent.push(self._stream.latents)
+            listen(cutter.push(block))
+        if not self._kept.full and self._stream.samples:
+            self._kept.add(self._stream.finish())
+            self._finished = True
+        listen(cutter.finish())
         return listener.portrait()
 
     def contexts(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -63,16 +75,6 @@ class FirstHearing:
         yield from self._kept
         if not self._finished:
             yield from self._stream.rest(from_sample(speech, self._stream.samples), self.block_samples)
-
-    def _overheard(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
-        for block in in_blocks(speech, self.block_samples):
-            if not self._kept.full:
-                self._kept.add(self._stream.push(block))
-                self._recent.push(self._stream.latents)
-            yield block
-        if not self._kept.full and self._stream.samples:
-            self._kept.add(self._stream.finish())
-            self._finished = True
 
 
 class KeptContexts:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from s2v.batch import SAMPLE_RATE
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.speech.context_stream import FrameContextStream
+from s2v.speech.context_stream import FrameContextStream, in_blocks
 from s2v.speech.portrait import Listener, Portrait, cut_windows, encode_window
 
 
@@ -42,25 +42,25 @@ class LiveHearing:
         """
         waiting: list[Tensor] = []
         stream = FrameContextStream(self.representation, self.fps)
-        for contexts in stream.rest(self._overheard(speech), self.block_samples):
-            waiting.append(contexts)
+        for block in in_blocks(speech, self.block_samples):
+            self._hear_windows(block)
+            waiting.append(stream.push(block))
             if self._listener.times:
                 yield from self._shown(waiting)
-        if waiting:
+        waiting.append(stream.finish())
+        if not self._listener.times:
             for only in cut_windows([self._unheard], self.window_samples, self.fps):
                 self._push(only.centre, only.speech)
-            yield from self._shown(waiting)
+        yield from self._shown(waiting)
 
-    def _overheard(self, speech: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The same blocks; whole windows of them have been heard when the block that ends them goes on."""
-        for block in speech:
-            self._unheard = torch.cat([self._unheard.to(block), block])
-            while len(self._unheard) >= self.window_samples:
-                window = self._unheard[: self.window_samples]
-                self._unheard = self._unheard[self.window_samples :]
-                next_ends = (len(self._listener.times) + 2) * self.window_samples
-                self._push(next_ends / SAMPLE_RATE, window)
-            yield block
+    def _hear_windows(self, block: Tensor) -> None:
+        """Those that are complete with this block."""
+        self._unheard = torch.cat([self._unheard.to(block), block])
+        while len(self._unheard) >= self.window_samples:
+            window = self._unheard[: self.window_samples]
+            self._unheard = self._unheard[self.window_samples :]
+            next_ends = (len(self._listener.times) + 2) * self.window_samples
+            self._push(next_ends / SAMPLE_RATE, window)
 
     def _push(self, time: float, window: Tensor) -> None:
         self._listener.push(time, window, encode_window(self.representation.cpc, window))

@@ -1,5 +1,6 @@
 """nu and mu for speech of any length: the students' outputs, window by window."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -61,41 +62,67 @@ class Window(NamedTuple):
         return (self.start + len(self.speech) / 2) / SAMPLE_RATE
 
 
-def cut_windows(speech: Iterable[Tensor], window_samples: int, fps: float) -> Iterator[Window]:
-    """Cut speech into the windows that identity and emotion are heard in, one after the other.
+class WindowCutter:
+    """Cuts speech that comes in blocks into the windows that identity and emotion are heard in, one after the other.
 
     What is left at the end is heard with the speech before it: the last window ends with the last frame and
     is as long as the others. Speech shorter than a window is one shorter window.
 
     Args:
-        speech: blocks (n,).
         window_samples: length of a training window.
         fps: frames a second.
-
-    Yields:
-        Windows of `window_samples`, or of fewer for short speech.
     """
-    start = samples = 0  # where the samples held begin; how many came in all
-    previous = held = torch.zeros(0)
-    for block in speech:
-        previous, held = previous.to(block), torch.cat([held.to(block), block])
-        samples += len(block)
+
+    def __init__(self, window_samples: int, fps: float) -> None:
+        self.window_samples = window_samples
+        self.fps = fps
+        self._samples = 0  # came in all
+        self._start = 0  # the sample that `_held` begins with
+        self._held = torch.zeros(0)
+        self._previous = torch.zeros(0)  # the window before
+
+    def push(self, block: Tensor) -> list[Window]:
+        """Speech (n,) -> the windows that are complete with it."""
+        self._samples += len(block)
+        self._held = torch.cat([self._held.to(block), block])
         # The last window ends with the last frame, which may be up to half a frame before the last sample.
-        while start + window_samples <= samples - SAMPLE_RATE / fps:
-            previous, held = held[:window_samples], held[window_samples:]
-            yield Window(start, previous)
-            start += window_samples
-    if not samples:
-        raise InputError("expected speech, got no sample of it")
-    end = samples_of_frames(count_frames(samples, fps), fps)
-    rest = torch.cat([held, held.new_zeros(max(0, end - samples))])[: max(0, end - start)]
-    while len(rest) >= window_samples:
-        previous, rest = rest[:window_samples], rest[window_samples:]
-        yield Window(start, previous)
-        start += window_samples
-    if len(rest):
-        last = torch.cat([previous, rest])[-window_samples:]
-        yield Window(end - len(last), last)
+        return self._whole_windows(math.floor(self._samples - SAMPLE_RATE / self.fps))
+
+    def finish(self) -> list[Window]:
+        """The windows of what is left.
+
+        Raises:
+            InputError: there was no speech.
+        """
+        if not self._samples:
+            raise InputError("expected speech, got no sample of it")
+        end = samples_of_frames(count_frames(self._samples, self.fps), self.fps)
+        silence = self._held.new_zeros(max(0, end - self._samples))
+        self._held = torch.cat([self._held, silence])[: max(0, end - self._start)]
+        windows = self._whole_windows(end)
+        if len(self._held):
+            last = torch.cat([self._previous.to(self._held), self._held])[-self.window_samples :]
+            windows.append(Window(end - len(last), last))
+        return windows
+
+    def _whole_windows(self, end: int) -> list[Window]:
+        """Those that are over at sample `end`."""
+        windows = []
+        while self._start + self.window_samples <= end:
+            self._previous, self._held = self._held.split(
+                [self.window_samples, len(self._held) - self.window_samples]
+            )
+            windows.append(Window(self._start, self._previous))
+            self._start += self.window_samples
+        return windows
+
+
+def cut_windows(speech: Iterable[Tensor], window_samples: int, fps: float) -> Iterator[Window]:
+    """Yield the windows of `WindowCutter` from blocks (n,)."""
+    cutter = WindowCutter(window_samples, fps)
+    for block in speech:
+        yield from cutter.push(block)
+    yield from cutter.finish()
 
 
 def encode_window(cpc: CPC, window: Tensor) -> Tensor:
