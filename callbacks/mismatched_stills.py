@@ -65,6 +65,7 @@ class MismatchedStills(Callback):
         else:
             self._chosen = mismatched_clips(speakers)
             write_mismatch(self.list_file, self._chosen)
+        pl_module.stills_file = str(self.list_file)  # type: ignore[assignment]  # for the report
         rank_zero_info(f"each clip is given another speaker's frame, by {self.list_file}")
 
     def on_test_batch_start(

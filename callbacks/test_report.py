@@ -258,9 +258,8 @@ class TestReport(Callback):
         manifest = Path(data.cache_dir) / MANIFEST_NAME if hasattr(data, "cache_dir") else None
         return {
             "dataset": type(data).__name__ if data is not None else None,
-            "manifest": {"file": str(manifest), "sha256": sha256_of_file(manifest)}
-            if manifest is not None and manifest.is_file()
-            else None,
+            "manifest": _file_and_hash(manifest),
+            "stills": _file_and_hash(getattr(pl_module, "stills_file", None)),
             "split": f"test of {getattr(data, 'split', '?')}",
             "checkpoint": {"file": checkpoint, "sha256": sha256_of_file(checkpoint), **note}
             if checkpoint
@@ -268,6 +267,12 @@ class TestReport(Callback):
             "crop": getattr(data, "cached_crop", None),
             "device": str(pl_module.device),
         }
+
+
+def _file_and_hash(file: str | Path | None) -> dict[str, str] | None:
+    """None where there is no such file."""
+    there = file is not None and Path(file).is_file()
+    return {"file": str(file), "sha256": sha256_of_file(str(file))} if there else None
 
 
 def _held_pictures(trainer: pl.Trainer, pl_module: pl.LightningModule) -> HeldPictures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ from s2v.files.whole_file import write_whole_file
 from s2v.training.config_errors import config_files
 from s2v.training.own_process import check_one_process, may_have_several_processes, run_in_own_process
 from s2v.weight_files.stage_weights import weights_read
-from s2v.weight_files.weight_source import changed_sources, contents_of_sources
+from s2v.weight_files.weight_source import changed_sources, contents_of_sources, files_of_source
 
 if TYPE_CHECKING:
-    from s2v.evaluation.table1_config import Stage, System
+    from s2v.evaluation.table1_config import Stage, System, TablePlan
 
 
 ONE_PROCESS = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
@@ -52,8 +53,9 @@ def run_table1(args: argparse.Namespace) -> int:
 
     check_one_process()
     plan = read_plan(args.config)
+    check_what_is_given(plan)
     for stage in plan.stages:
-        fit_stage(stage, plan.output, args.train == "missing")
+        fit_stage(stage, args.train == "missing")
     reports = {system.name: evaluate(system, plan.output) for system in plan.systems}
     table = read_table(reports, plan.dataset)
     paths = table.write(plan.output)
@@ -64,15 +66,42 @@ def run_table1(args: argparse.Namespace) -> int:
     return 0
 
 
-def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
+def check_what_is_given(plan: TablePlan) -> None:
+    """What no stage will make has to be there before the first of them is trained, which takes hours.
+
+    Raises:
+        InputError: a system's checkpoint or config, or a judge's weights, are missing.
+    """
+    from s2v.evaluation.table1_config import judges_named
+
+    made = {stage.folder for stage in plan.stages}
+    for system in plan.systems:
+        given = (
+            []
+            if system.checkpoint is None
+            else [(f"{system.name}: there is no checkpoint", system.checkpoint)]
+        )
+        given += [
+            (f"{system.name}: there is no config", Path(file)) for file in config_files(system.arguments)
+        ]
+        for what, path in given:
+            if path.parent not in made and not path.is_file():
+                raise InputError(f"{what} {path}: add its stage, or check the path")
+        for source in judges_named(config_files(system.arguments)):
+            for file in map(Path, files_of_source(source)):
+                if file.parent not in made and not file.is_file():
+                    raise InputError(f"{system.name}'s report names the weights {file}, which are not there")
+
+
+def fit_stage(stage: Stage, may_train: bool) -> None:
     """Fit a stage unless it is finished.
 
-    A note below `output` says which stages were begun here and which are done, and from which weights. A checkpoint
-    without a note was trained elsewhere and is taken as it is; one of a fit that was stopped is gone on from. A
-    finished fit is kept with other settings or weights than it would have now, too, since training takes hours; a
-    line says so.
+    A note in its folder says whether it was begun by a table and is done, and from which settings and weights. A
+    checkpoint without a note was trained elsewhere and is taken as it is; one of a fit that was stopped is gone on
+    from. A fit is kept, or gone on with, with other settings or weights than it would have now, too, since training
+    takes hours; a line says so.
     """
-    note = output / "stages" / f"{stage.name}.json"
+    note = stage.folder / "table1.json"
     state = json.loads(note.read_text()) if note.is_file() else {}
     there = stage.checkpoint.is_file()
     if there and state.get("state") in (None, "finished"):
@@ -88,10 +117,12 @@ def fit_stage(stage: Stage, output: Path, may_train: bool) -> None:
     last = stage.folder / "last.ckpt"
     resuming = state.get("state") == "started" and last.is_file()
     # what a stopped fit began with is in its checkpoint, whatever has come to lie there since
-    begun_with: dict[str, str] = state.get("weights", {}) if resuming else {}
-    since = _otherwise(stage, [], changed_sources(begun_with), "begun")
+    begun = state if resuming else {}
+    begun_with: dict[str, str] = begun.get("weights", {})
+    since = _otherwise(stage, _differences(stage, begun), changed_sources(begun_with), "begun")
     print(f"{stage.name}: {f'goes on from {last}{since}' if resuming else 'training'}", flush=True)
     asked = {"arguments": stage.arguments, "files": contents_of_sources(config_files(stage.arguments))}
+    asked |= {key: begun[key] for key in asked if key in begun}
     _write_note(note, {"state": "started", **asked, "weights": begun_with})
     run = run_in_own_process if may_have_several_processes(stage.arguments) else run_training_command
     try:
@@ -151,6 +182,7 @@ def evaluate(system: System, output: Path) -> Path:
         print(f"{system.name}: changed since its test: {', '.join(changed)}")
     files = contents_of_sources(config_files(system.arguments))
     note.unlink(missing_ok=True)
+    shutil.rmtree(folder / "clips", ignore_errors=True)  # of another checkpoint, if this test keeps none
     print(f"{system.name}: testing {system.checkpoint or 'the weights of its configs'}", flush=True)
     weights = [] if system.checkpoint is None else ["--ckpt_path", str(system.checkpoint)]
     one = ONE_PROCESS if may_have_several_processes(system.arguments) else []  # as a report needs it
@@ -165,9 +197,14 @@ def evaluate(system: System, output: Path) -> Path:
 
 
 def _weights(report: Path) -> list[str]:
-    """The files of a report's judges, of what it tested, and the list of its clips, as its config names them."""
+    """The files of a report's judges, of what it tested, and the lists of its clips and of whose stills they got."""
     meta = json.loads(report.read_text()).get("meta", {})
-    named = [*meta.get("judges", {}).values(), meta.get("checkpoint"), meta.get("manifest")]
+    named = [
+        *meta.get("judges", {}).values(),
+        meta.get("checkpoint"),
+        meta.get("manifest"),
+        meta.get("stills"),
+    ]
     return [weights["file"] for weights in named if weights]
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from s2v.evaluation.clip_rows import BY_REAL_FRAMES
+
 WITHOUT_PADDING = (
     "without padding: this judge's embeddings have length 1, and a zero would lie nearer than any "
     "unrelated speech"
@@ -80,6 +82,17 @@ def definitions_of(meta: Mapping[str, Any]) -> dict[str, str]:
     if is_without_padding((meta.get("judges") or {}).get("sync")):
         found["sync"] = f"SyncNet as publicly evaluated, vshift 15, 25 fps, 16 kHz, but {WITHOUT_PADDING}"
     return found
+
+
+def emotion_note(meta: Mapping[str, Any]) -> str | None:
+    """How many of a report's clips have an emotion by the judge alone; None where all have a label, or no judge."""
+    unlabelled = (meta.get("emotion_references") or {}).get(BY_REAL_FRAMES)
+    if not unlabelled:
+        return None
+    return (
+        f"emotion: {unlabelled} of {meta.get('clips')} clips have no label that the judge knows and are held against "
+        "what it sees in their real frames, by which ground_truth is always right"
+    )
 
 
 def is_without_padding(judge: Mapping[str, Any] | None) -> bool:

@@ -94,7 +94,7 @@ def compare_systems(folders: dict[str, Path], output: Path) -> list[Path]:
         output: folder for figure.png and side_by_side/<clip>.mp4.
 
     Returns:
-        The files; none where no clip is kept by all.
+        The files; none where no clip is kept by all. Those of an earlier comparison are removed.
     """
     kept = {name: {clip.clip_id: clip for clip in read_kept_clips(path)} for name, path in folders.items()}
     first = next(iter(kept.values()), {})
@@ -109,9 +109,12 @@ def compare_systems(folders: dict[str, Path], output: Path) -> list[Path]:
         rows = {name: _of_height(pictures, height) for name, pictures in rows.items()}
         write_mp4(path, [torch.cat([pictures[:frames] for pictures in rows.values()], dim=-1)], [clip.speech])
         files.append(path)
+    figure = output / "figure.png"
+    for stale in {figure, *(output / "side_by_side").glob("*.mp4")} - set(files):
+        stale.unlink(missing_ok=True)
     if strips:
-        write_whole_file(output / "figure.png", contact_sheet_png(strips))
-        files.insert(0, output / "figure.png")
+        write_whole_file(figure, contact_sheet_png(strips))
+        files.insert(0, figure)
     return files
 
 

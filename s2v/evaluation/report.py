@@ -19,7 +19,6 @@ from rich.text import Text
 from s2v.evaluation.clip_rows import (
     ANOTHER_CLIP,
     ANOTHER_SPEAKER,
-    BY_REAL_FRAMES,
     CALIBRATION,
     GROUND_TRUTH,
     SHIFTED,
@@ -27,7 +26,7 @@ from s2v.evaluation.clip_rows import (
     ClipRow,
 )
 from s2v.evaluation.contact_sheet import Strip, contact_sheet_png
-from s2v.evaluation.definitions import WITHOUT_PADDING, definitions_of, is_without_padding
+from s2v.evaluation.definitions import WITHOUT_PADDING, definitions_of, emotion_note, is_without_padding
 from s2v.evaluation.html_page import page
 from s2v.evaluation.markdown_text import escaped, printable, table_lines
 from s2v.evaluation.report_rows import estimate_cell, estimate_json, write_csv, write_json
@@ -258,11 +257,7 @@ class Report:
                 + taught[judge["teacher_used_as_judge"]]
                 + (f"; {WITHOUT_PADDING}" if is_without_padding(judge) else "")
             )
-        if unlabelled := (meta.get("emotion_references") or {}).get(BY_REAL_FRAMES):
-            notes.append(
-                f"emotion: {unlabelled} of {meta.get('clips')} clips have no label that the judge knows and are held "
-                "against what it sees in their real frames, by which ground_truth is always right"
-            )
+        notes += filter(None, [emotion_note(meta)])
         for name, about in (meta.get("own_metrics") or {}).items():
             notes.append(f"{name}: a metric of one's own, {about['class']}: {about['definition']}")
         return [*notes, *filter(None, [gender_note(meta)])]

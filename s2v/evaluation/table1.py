@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from s2v.evaluation.clip_rows import CALIBRATION
-from s2v.evaluation.definitions import WITHOUT_PADDING, is_without_padding
+from s2v.evaluation.definitions import WITHOUT_PADDING, emotion_note, is_without_padding
 from s2v.evaluation.markdown_text import table_lines
 from s2v.evaluation.paired_difference import PairedDifferences
 from s2v.evaluation.paired_table import paired_csv, paired_markdown
@@ -199,6 +199,16 @@ class Table1:
             metric = metric.removesuffix(SMALL)
         return paper_value(self.dataset, system, metric)
 
+    def _taught_by(self, judge: str) -> str:
+        """Of which systems it was the teacher."""
+        judges = {name: (found.get("judges") or {}).get(judge) or {} for name, found in self.meta.items()}
+        taught = [name for name, found in judges.items() if found.get("teacher_used_as_judge")]
+        unknown = [
+            name for name, found in judges.items() if found.get("teacher_used_as_judge", False) is None
+        ]
+        said = f"; TEACHER USED AS JUDGE of {', '.join(taught)}" if taught else ""
+        return said + (f"; whether it taught {', '.join(unknown)} is not known" if unknown else "")
+
     def _notes(self) -> list[str]:
         meta = next(iter(self.meta.values()))
         notes = [
@@ -220,13 +230,12 @@ class Table1:
                 "* the paper's numbers are of its own split and crops, which it does not give: they stand beside "
                 "these for orientation"
             )
-        if said := gender_note(meta):
-            notes.append(f"* {said}")
         for name, judge in (meta.get("judges") or {}).items():
             said = "none" if judge is None else f"{judge['file']}, {judge['origin']}"
             if is_without_padding(judge):
                 said += f"; {WITHOUT_PADDING}"
-            notes.append(f"* {name} judge: {said}")
+            notes.append(f"* {name} judge: {said}{self._taught_by(name)}")
+        notes += [f"* {said}" for said in (emotion_note(meta), gender_note(meta)) if said]
         for name, found in self.meta.items():
             checkpoint = found.get("checkpoint") or {"file": "none", "sha256": ""}
             note = f"; {checkpoint['note']}" if "note" in checkpoint else ""

@@ -1,9 +1,12 @@
 """What `s2v table1 --config FILE` is told: stages to train, systems to test, and how."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -66,6 +69,9 @@ class TablePlan:
 
 KEYS = {"root", "output", "dataset", "fit", "stages", "systems", "report"}
 SYSTEM_KEYS = {"stage", "checkpoint", "config", "with"}
+
+JUDGES = ("identity_judge", "emotion_judge", "syncnet", "lpips", "fid")
+"""TestReport's options that name weights."""
 
 
 def as_arguments(items: Any, where: str) -> list[str]:
@@ -137,6 +143,19 @@ def read_plan(path: str) -> TablePlan:
         raise InputError(f"--config {path}: systems is empty")
     _check_folders(systems, path)
     return TablePlan(Path(str(given.get("output", root / "table1"))), dataset, list(stages.values()), systems)
+
+
+def judges_named(files: Iterable[str]) -> list[str]:
+    """The weights that TestReports in config files name as they are; of what is interpolated nothing is known yet."""
+    found = []
+    for file in filter(os.path.isfile, files):
+        trainer = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}).get("trainer") or {}
+        callbacks = [*(trainer.get("callbacks") or []), *(trainer.get("callbacks+") or [])]
+        for callback in callbacks:
+            if callback.get("class_path", "").endswith("TestReport"):
+                given = callback.get("init_args") or {}
+                found += [str(given[name]) for name in JUDGES if given.get(name)]
+    return [source for source in found if "${" not in source]
 
 
 def _named(value: Any, where: str) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def test_what_is_missing_is_trained_and_a_stopped_fit_goes_on(
     assert "no finished fit" in capsys.readouterr().err
     assert main(["table1", "--config", str(plan)]) == 0
     assert "sdfa: training" in capsys.readouterr().out
-    note = tmp_path / "table" / "stages" / "sdfa.json"
+    note = runs / "sdfa" / "table1.json"
     assert json.loads(note.read_text())["state"] == "finished"
 
     # as a stop after step 4 of 6 leaves it

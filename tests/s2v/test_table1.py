@@ -2,21 +2,23 @@
 
 import json
 import shutil
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from s2v import table1
 from s2v.errors import InputError
 from s2v.evaluation.table1_config import Stage, System, read_plan
-from s2v.table1 import evaluate, fit_stage
+from s2v.table1 import check_what_is_given, evaluate, fit_stage, run_table1
 
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the commands that ran: `fit` leaves a checkpoint, `test` a report by judge.pt with a detector."""
     monkeypatch.chdir(tmp_path)
-    for name in ("stage.yaml", "report.yaml", "judge.pt", "detector.onnx", "manifest.csv"):
+    for name in ("stage.yaml", "report.yaml", "judge.pt", "detector.onnx", "manifest.csv", "mismatch.csv"):
         Path(name).write_text("1")
     ran: list[str] = []
 
@@ -29,7 +31,11 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             judges = {"identity": {"file": "mobilefacenet:judge.pt@detector.onnx"}, "sync": None}
             report = Path(arguments[arguments.index("--run_dir") + 1]) / "report" / "report.json"
             report.parent.mkdir(parents=True, exist_ok=True)
-            meta = {"judges": judges, "manifest": {"file": "manifest.csv"}}
+            meta = {
+                "judges": judges,
+                "manifest": {"file": "manifest.csv"},
+                "stills": {"file": "mismatch.csv"},
+            }
             report.write_text(json.dumps({"meta": meta}))
 
     monkeypatch.setattr("s2v.table1.run_training_command", run)
@@ -55,7 +61,7 @@ def test_a_stage_trained_with_other_settings_is_kept_and_said(
 ) -> None:
     def said(*options: str) -> str:
         capsys.readouterr()
-        fit_stage(stage(*options), TABLE, may_train=True)
+        fit_stage(stage(*options), may_train=True)
         return capsys.readouterr().out
 
     assert said("--lr=1") == "sdfa: training\n"
@@ -68,8 +74,7 @@ def test_a_stage_trained_with_other_settings_is_kept_and_said(
     assert said("--lr=1") == other.format("stage.yaml has changed")
     assert commands == ["fit"]
 
-    Path("runs/sdfa/best.ckpt").unlink()  # as told
-    Path("runs/sdfa").rmdir()
+    shutil.rmtree("runs/sdfa")  # as told
     assert said("--lr=2") == "sdfa: training\n"
     assert said("--lr=2") == f"{kept}\n"
     assert commands == ["fit", "fit"]
@@ -78,18 +83,18 @@ def test_a_stage_trained_with_other_settings_is_kept_and_said(
 def test_the_order_of_a_stages_options_counts(
     commands: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit_stage(stage("--a=1", "--b=2"), TABLE, may_train=True)
-    fit_stage(stage("--b=2", "--a=1"), TABLE, may_train=True)
+    fit_stage(stage("--a=1", "--b=2"), may_train=True)
+    fit_stage(stage("--b=2", "--a=1"), may_train=True)
     assert "(the same options in another order)" in capsys.readouterr().out and commands == ["fit"]
 
 
 @pytest.mark.parametrize(
-    "changed", ["stage.yaml", "report.yaml", "judge.pt", "detector.onnx", "manifest.csv"]
+    "changed", ["stage.yaml", "report.yaml", "judge.pt", "detector.onnx", "manifest.csv", "mismatch.csv"]
 )
 def test_a_system_is_tested_again_where_a_config_or_a_judge_has_changed(
     changed: str, commands: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit_stage(stage(), TABLE, may_train=True)
+    fit_stage(stage(), may_train=True)
     for _ in range(2):
         report = evaluate(system(), TABLE)
     assert commands == ["fit", "test"] and f"SDFA: kept {report}" in capsys.readouterr().out
@@ -105,16 +110,16 @@ def test_a_system_is_tested_again_where_a_config_or_a_judge_has_changed(
 
 
 def test_notes_without_hashes_are_understood(commands: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    fit_stage(stage(), TABLE, may_train=True)
+    fit_stage(stage(), may_train=True)
     evaluate(system(), TABLE)
-    for note in (TABLE / "stages" / "sdfa.json", TABLE / "sdfa" / "tested.json"):
+    for note in (Path("runs/sdfa/table1.json"), TABLE / "sdfa" / "tested.json"):
         content = json.loads(note.read_text())
         del content["files"]
         note.write_text(json.dumps(content))
     for name in ("stage.yaml", "report.yaml", "judge.pt"):
         Path(name).write_text("2")
     capsys.readouterr()
-    fit_stage(stage(), TABLE, may_train=True)
+    fit_stage(stage(), may_train=True)
     evaluate(system(), TABLE)
     assert capsys.readouterr().out == (
         "sdfa: kept runs/sdfa/best.ckpt\nSDFA: kept table/sdfa/report/report.json\n"
@@ -188,7 +193,7 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fit(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     """What the stage says."""
     capsys.readouterr()
-    fit_stage(Stage(name, Path("runs") / name, [f"--name={name}"]), TABLE, may_train=True)
+    fit_stage(Stage(name, Path("runs") / name, [f"--name={name}"]), may_train=True)
     return capsys.readouterr().out
 
 
@@ -231,9 +236,95 @@ def test_a_stopped_stage_stands_on_what_it_began_with(
     assert fit("compose", capsys) == f"compose: kept runs/compose/best.ckpt, trained {said}"
 
 
+def test_a_stopped_stage_that_goes_on_with_other_settings_says_so_then_and_ever_after(
+    chain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fitted(option: str) -> str:
+        capsys.readouterr()
+        fit_stage(Stage("distill", Path("runs/distill"), ["--name=distill", option]), may_train=True)
+        return capsys.readouterr().out
+
+    Path("stop").touch()
+    with pytest.raises(KeyboardInterrupt):
+        fitted("--lr=1")
+    with pytest.raises(KeyboardInterrupt):
+        fitted("--lr=1")
+    assert capsys.readouterr().out == "distill: goes on from runs/distill/last.ckpt\n"
+    Path("stop").unlink()
+    said = "with other settings (then --lr=1; now --lr=2): to train it anew, delete runs/distill\n"
+    assert fitted("--lr=2") == f"distill: goes on from runs/distill/last.ckpt, begun {said}"
+    assert [fitted("--lr=2") for _ in range(2)] == [
+        f"distill: kept runs/distill/best.ckpt, trained {said}"
+    ] * 2
+
+
+def test_what_no_stage_makes_is_missed_before_the_first_fit(
+    commands: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system's checkpoint or config, and the judges of the report."""
+    Path("other.ckpt").touch()
+    Path("report.yaml").write_text(
+        "trainer: {callbacks+: [{class_path: callbacks.test_report.TestReport, init_args: {syncnet: SYNCNET, "
+        "identity_judge: 'mobilefacenet:judge.pt', emotion_judge: '${trainer.default_root_dir}/x.ckpt'}}]}"
+    )
+    table = (
+        "root: runs\nreport: [report.yaml]\nstages: {sdfa: [stage.yaml]}\nsystems:\n"
+        "  SDFA: {stage: sdfa}\n  other: {checkpoint: CHECKPOINT, config: CONFIG}\n"
+    )
+    for checkpoint, config, syncnet, message in (
+        ("gone.ckpt", "stage.yaml", "judge.pt", "^other: there is no checkpoint gone.ckpt: add its stage"),
+        ("other.ckpt", "gone.yaml", "judge.pt", "^other: there is no config gone.yaml"),
+        ("other.ckpt", "stage.yaml", "no.model", "^SDFA's report names the weights no.model, which are not"),
+    ):
+        Path("table.yaml").write_text(table.replace("CHECKPOINT", checkpoint).replace("CONFIG", config))
+        Path("report.yaml").write_text(Path("report.yaml").read_text().replace("SYNCNET", syncnet))
+        with pytest.raises(InputError, match=message):
+            run_table1(Namespace(config="table.yaml", train="missing"))
+        Path("report.yaml").write_text(Path("report.yaml").read_text().replace(syncnet, "SYNCNET", 1))
+    assert not commands
+    # what a stage of the table makes may be missing yet
+    Path("table.yaml").write_text(
+        table.replace("CHECKPOINT", "runs/sdfa/last.ckpt").replace("CONFIG", "runs/sdfa/config.yaml")
+    )
+    Path("report.yaml").write_text(Path("report.yaml").read_text().replace("SYNCNET", "runs/sdfa/best.ckpt"))
+    check_what_is_given(read_plan("table.yaml"))
+
+
+def test_a_test_removes_clips_that_an_earlier_one_kept(commands: list[str]) -> None:
+    fit_stage(stage(), may_train=True)
+    evaluate(system(), TABLE)
+    kept = TABLE / "sdfa" / "clips" / "a.safetensors"
+    kept.parent.mkdir()
+    kept.touch()
+    evaluate(system(), TABLE)
+    assert kept.exists()
+    Path("runs/sdfa/best.ckpt").write_text("others")
+    evaluate(system(), TABLE)
+    assert not kept.exists()
+
+
+def test_a_test_that_was_stopped_leaves_no_report_of_another(
+    commands: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit_stage(stage(), may_train=True)
+    evaluate(system(), TABLE)
+    pretended = table1.run_training_command
+
+    def stopped(arguments: list[str]) -> None:
+        pretended(arguments)  # the report is there
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("s2v.table1.run_training_command", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(system("--more=1"), TABLE)
+    monkeypatch.setattr("s2v.table1.run_training_command", pretended)
+    evaluate(system(), TABLE)
+    assert commands == ["fit", "test", "test", "test"]
+
+
 def test_a_note_without_weights_is_understood(chain: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit("compose", capsys)
-    note = TABLE / "stages" / "compose.json"
+    note = Path("runs/compose/table1.json")
     content = json.loads(note.read_text())
     del content["weights"]
     note.write_text(json.dumps(content))

@@ -39,6 +39,10 @@ def test_systems_beside_each_other(tmp_path: Path) -> None:
     with Image.open(files[0]) as figure:
         colours = {colour for _, colour in figure.getcolors(100_000) or []}
     assert {(0, 0, 0), (100, 100, 100), (200, 200, 200)} <= colours
+    for path in (tmp_path / "two").iterdir():
+        path.unlink()
+    assert compare_systems({name: tmp_path / name for name in ("one", "two")}, tmp_path / "out") == []
+    assert not files[0].exists() and not files[1].exists()  # of checkpoints before
 
 
 def test_systems_of_two_sizes_stand_beside_each_other(tmp_path: Path) -> None:

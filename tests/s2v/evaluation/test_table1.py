@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from s2v.evaluation.clip_rows import BY_REAL_FRAMES
 from s2v.evaluation.paper_table import PAPER, gap_closed, paper_value
 from s2v.evaluation.summary import averages_note
 from s2v.evaluation.table1_reports import read_table
@@ -83,6 +84,15 @@ def test_a_table_by_hand(tmp_path: Path) -> None:
     assert "* SDFA: SDFA.ckpt, sha256 123456789abc; of other crops\n" in table.as_markdown()
     table.meta["S2F+SDFA"]["checkpoint"] = None  # of a module that was tested as it was made
     assert "* S2F+SDFA: none, sha256 \n" in table.as_markdown()
+    judges = {"file": "judge.pt", "origin": "published"}
+    for name, taught in (("SDFA", False), ("S2F+SDFA", None), ("speech2video", True)):
+        table.meta[name]["judges"] = {"emotion": judges | {"teacher_used_as_judge": taught}}
+    table.meta["SDFA"] |= {"emotion_references": {BY_REAL_FRAMES: 3}, "clips": 4}
+    assert (
+        "* emotion judge: judge.pt, published; TEACHER USED AS JUDGE of speech2video; whether it taught S2F+SDFA is "
+        "not known\n"
+    ) in table.as_markdown()
+    assert "* emotion: 3 of 4 clips have no label" in table.as_markdown()
     table.meta["SDFA"]["genders"] = {
         "speakers": {"female": 5, "male": 6},
         "unlabelled": 1,
