@@ -49,6 +49,8 @@ FID_FILE = "pt_inception-2015-12-05-6726825d.pth (release fid_weights of github.
 _CPC_OPTIONS = {"normMode": "layerNorm", "encoder_type": "cpc"}
 """Options of CPC_audio that change the graph but not its keys, with the values this CPC implements."""
 
+VGGFACE2_PEOPLE = 8631
+
 _UNIPV_DENSE = {"fc1": "fc6", "fc2": "fc7", "fc3": "fc8"}
 
 _VGGFACE2_LAYERS = {
@@ -158,7 +160,10 @@ def _vggface_key(unipv: str) -> str:
 
 
 def load_senet(path: str | Path) -> SENet50:
-    """SENet-50 laid out as "senet50_ferplus_dag" (8 emotions) or "vggface2_senet50" (8631 people, BGR)."""
+    """SENet-50 laid out as "senet50_ferplus_dag" (8 emotions) or "vggface2_senet50" (8631 people, BGR).
+
+    VGGFace2's, saved anew from the network that this gives, has the first one's keys, and is told by its 8631 people.
+    """
     state = read_state_dict(path)
     of_vggface2 = any(key.startswith("layer1.") for key in state)
     if of_vggface2:
@@ -167,7 +172,7 @@ def load_senet(path: str | Path) -> SENet50:
             classifier = state["classifier.weight"]
             state["classifier.weight"] = classifier.reshape(*classifier.shape, 1, 1)
     classes = shape_of(path, state, "classifier.weight", dims=4)[0]
-    return filled(path, SENet50(num_classes=classes, bgr=of_vggface2), state)
+    return filled(path, SENet50(num_classes=classes, bgr=of_vggface2 or classes == VGGFACE2_PEOPLE), state)
 
 
 def _senet_key(vggface2: str) -> str:

@@ -5,7 +5,7 @@
 Exports 10 s and then each of the longer recordings, each in a process of its own, whose peak memory Linux tells;
 frames a second count from the second the model is loaded (what 10 s take is subtracted). Then two minutes of speech at
 once, all contexts in one pass and all frames by the trained modules, against the same two minutes as a stream: the
-largest difference of any pixel on [-1, 1]. Networks are untrained, of the demo's width and 64 x 64 pixels, or with
+largest difference of any pixel on [-1, 1]. Networks are untrained, narrow (width 0.4) and 64 x 64 pixels, or with
 `--paper` of the paper's size and 128 x 128.
 """
 

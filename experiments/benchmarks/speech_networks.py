@@ -19,7 +19,7 @@ from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
 
 WINDOW_FRAMES = 48
-"""As in experiments/data/crema_d.yaml."""
+"""1.92 s; the configs' windows have 40 frames."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ PAPER = Sizes(256, 256, 512, 4096, 8, width=1.0, feature_width=1.0)
 DEFAULT = replace(PAPER, width=0.5, subpixel=True)
 """experiments/compose/compose.yaml as it is."""
 NARROW = Sizes(64, 128, 256, 512, 7, width=0.4, feature_width=0.125)
-"""experiments/demo and real_faces."""
+"""The speech networks of experiments/demo and real_faces, with a generator of width 0.4 (theirs have 0.25 and 0.5)."""
 
 
 def at_width(width: float) -> Sizes:

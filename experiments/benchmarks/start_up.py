@@ -4,7 +4,7 @@
 
 Whole processes in turns: seconds by the clock and of processor time (of all threads, and of the kernel for them),
 which say more where other work shares the machine. `export` runs with an untrained checkpoint of the paper's size and
-with one of the demo's width, at 128 x 128.
+with a narrow one (width 0.4), at 128 x 128.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from statistics import median
 from result_file import write_result
 from speech_networks import NARROW, PAPER, write_checkpoint, write_speech
 
-LIMITS = {"s2v --help": 1.0, "export, paper size": 8.0, "export, demo's width": 8.0}
+LIMITS = {"s2v --help": 1.0, "export, paper size": 8.0, "export, narrow": 8.0}
 
 
 def timed(command: list[str]) -> tuple[float, float]:
@@ -41,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         speech = write_speech(Path(folder) / "speech.wav", args.seconds)
         commands = {"s2v --help": [sys.executable, "-m", "s2v", "--help"]}
-        for name, sizes in (("paper size", PAPER), ("demo's width", NARROW)):
+        for name, sizes in (("paper size", PAPER), ("narrow", NARROW)):
             checkpoint = write_checkpoint(Path(folder) / f"{sizes.width}.ckpt", sizes)
             video = Path(folder) / f"{sizes.width}.mp4"
             commands[f"export, {name}"] = [

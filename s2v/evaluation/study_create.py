@@ -106,6 +106,7 @@ def run_create(args: argparse.Namespace) -> int:
         )
     page = args.output / PAGE_FOLDER
     print(f"{len(items)} screens, {len(shown)} videos: serve {page} (try: python -m http.server -d {page})")
+    print("an address that ends in ?participant=NAME names the participant; otherwise a random name is drawn")
     print(f"{args.output / KEY_FILE} says which video is whose: keep it, and keep it off the server")
     return 0
 

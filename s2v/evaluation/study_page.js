@@ -72,8 +72,8 @@ function savedProgress() {
   return { participant: nameInAddress() || newName(), answers: [] };
 }
 
-const progress = savedProgress();
-const plan = planFor(progress.participant);
+let progress = savedProgress();
+let plan = planFor(progress.participant);
 
 function save() {
   try {
@@ -204,6 +204,37 @@ function showIntroduction() {
   );
 }
 
+// At a computer that several people use, the next one must neither go on as the last one nor find no questions.
+function showReturn() {
+  const done = progress.answers.length;
+  const goOn = element("button", { type: "button", className: "next", textContent: "Go on (Enter)" });
+  goOn.addEventListener("click", showNext);
+  const other = element("button", { type: "button", textContent: "I am somebody else" });
+  other.addEventListener("click", beginAnew);
+  onKey = (event) => {
+    if (event.key !== "Enter" || event.target === other) return;
+    event.preventDefault();
+    showNext();
+  };
+  show(
+    "Welcome back",
+    element("p", { textContent: `In this browser, ${done} of ${plan.items.length} questions are answered. Was that you?` }),
+    element("div", { className: "answers" }, goOn, other),
+  );
+}
+
+function beginAnew() {
+  try {
+    localStorage.setItem(`${shelf}-${progress.participant}`, JSON.stringify(progress)); // nobody's answers are lost
+  } catch {
+    // Without storage there is nothing to keep.
+  }
+  progress = { participant: newName(), answers: [] };
+  plan = planFor(progress.participant);
+  save();
+  showIntroduction();
+}
+
 function result() {
   return JSON.stringify({
     format: "s2v-study-result-1",
@@ -242,5 +273,5 @@ document.addEventListener("keydown", (event) => {
   onKey(event);
 });
 
-if (progress.answers.length > 0) showNext();
+if (progress.answers.length > 0) showReturn();
 else showIntroduction();

@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
-from s2v.batch import FPS
+from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.models.voice_encoder import VoiceEncoder
 from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
 
@@ -149,14 +150,39 @@ def check_heads(representation: SpeechRepresentation, trained_with: Any, path: s
         ("identity_head", representation.identity_head),
         ("emotion_head", representation.emotion_head),
     ):
-        said: Any = trained_with
-        for key in ("representation", "init_args", name, "init_args", "non_negative"):
-            said = said.get(key) if isinstance(said, Mapping) else None
+        said = _setting(trained_with, "representation", "init_args", name, "init_args", "non_negative")
         if isinstance(said, bool) and said != getattr(head, "non_negative", said):
             raise InputError(
                 f"stage 1: {path} was trained with {name}.init_args.non_negative={str(said).lower()}, here it is "
                 f"{str(head.non_negative).lower()}: give both the same"
             )
+
+
+def check_seconds(voice: VoiceEncoder, trained_with: Any, path: str) -> None:
+    """How much speech a voice encoder hears has no weights, by which another length would be told.
+
+    Args:
+        voice: as the config makes it.
+        trained_with: `hyper_parameters` of its checkpoint; of one that was made in Python they say nothing.
+        path: of the checkpoint.
+
+    Raises:
+        InputError: it was trained with another `seconds`.
+    """
+    said, here = _setting(trained_with, "voice", "init_args", "seconds"), voice.samples / SAMPLE_RATE
+    if isinstance(said, int | float) and round(said * SAMPLE_RATE) != voice.samples:
+        raise InputError(
+            f"voice encoder: {path} was trained with voice.init_args.seconds={said:g}, here it is {here:g}: give both "
+            "the same"
+        )
+
+
+def _setting(hyper_parameters: Any, *keys: str) -> Any:
+    """What a checkpoint says of a setting, by the path to it; None where it says nothing."""
+    said = hyper_parameters
+    for key in keys:
+        said = said.get(key) if isinstance(said, Mapping) else None
+    return said
 
 
 def warn_of_another_stage1(

@@ -16,7 +16,7 @@ from s2v.models.sdfa_discriminators import snippet
 from s2v.models.voice_encoder import VoiceEncoder
 from s2v.modules.adversarial import AdversarialModule, normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
-from s2v.modules.composer_checks import check_batch_size, check_frame_rate, check_frame_size
+from s2v.modules.composer_checks import check_batch_size, check_frame_rate, check_frame_size, check_seconds
 from s2v.modules.consent_mark import mark_unasked
 from s2v.modules.hyperparameters import from_plain
 from s2v.modules.number_check import check_at_least_one, check_not_negative
@@ -204,10 +204,13 @@ class SDFAModule(AdversarialModule):
         """Take the voice encoder's weights, unless a checkpoint or an earlier fit has brought them."""
         if self.voice is not None:
             check_batch_size(self.generator, self.trainer)
-        if self.voice is not None and self.voice_checkpoint and not self.has_weights:
-            checkpoint = read_checkpoint(self.voice_checkpoint, "voice encoder")
-            load_part(self.voice, checkpoint["state_dict"], "voice.", self.voice_checkpoint, "voice encoder")
-            mark_unasked(self.voice, checkpoint)
+            if self.voice_checkpoint and not self.has_weights:
+                checkpoint = read_checkpoint(self.voice_checkpoint, "voice encoder")
+                load_part(
+                    self.voice, checkpoint["state_dict"], "voice.", self.voice_checkpoint, "voice encoder"
+                )
+                check_seconds(self.voice, checkpoint.get("hyper_parameters"), self.voice_checkpoint)
+                mark_unasked(self.voice, checkpoint)
         self.has_weights = True
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

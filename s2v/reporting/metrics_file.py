@@ -27,7 +27,8 @@ def read_metrics(files: list[Path]) -> dict[str, Series]:
 
     A version that trained from a step on which an earlier one had passed went on from a checkpoint before it: what the
     earlier one says of later steps is not of this run, and of that step it is replaced metric by metric. One that
-    began anew replaces all. `s2v validate` trains nothing, and what it finds replaces nothing.
+    began anew replaces all. `s2v validate` trains nothing, and what it finds replaces nothing. Of `s2v test` the newest
+    results count.
 
     Raises:
         InputError: no such table.
@@ -42,6 +43,9 @@ def read_metrics(files: list[Path]) -> dict[str, Series]:
             }
             merged = {metric: series for metric, series in kept.items() if series}
         for metric, series in found.items():
+            if metric.startswith("test/"):
+                merged[metric] = series
+                continue
             if begun is None and metric in merged and series[-1][0] <= merged[metric][-1][0]:
                 continue
             earlier = [point for point in merged.get(metric, []) if point[0] < series[0][0]]

@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from s2v.errors import InputError, warn
 from s2v.files.held_folder import held_folder
@@ -138,7 +138,9 @@ def take_up_stopped(study: optuna.Study) -> None:
 
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params, user_attrs={"instead_of": trial.number})
+        # killed before it had taken up all values that it was queued with, it has them there alone
+        values = trial.system_attrs.get("fixed_params", {}) | trial.params
+        study.enqueue_trial(values, user_attrs={"instead_of": trial.number})
         print(f"trial {trial.number} was stopped: its values are tried again")
 
 
@@ -178,7 +180,9 @@ def run_trials(sweep: SweepFile, study: optuna.Study, output: Path, total: int, 
 def enqueue_grid(sweep: SweepFile, study: optuna.Study) -> None:
     """Put every combination of the values in the queue once."""
     names = list(sweep.space)
-    choices = [getattr(sweep.space[name], "choices", ()) for name in names]
+    choices = [
+        cast("optuna.distributions.CategoricalDistribution", sweep.space[name]).choices for name in names
+    ]
     # asked once: optuna's own `skip_if_exists` looks through all trials for each
     there = set()
     for trial in study.get_trials(deepcopy=False):

@@ -185,6 +185,11 @@ def test_senet_vggface2(tmp_path: Path, senet_state: dict[str, Tensor], shared_d
         "classifier.bias": state["fc.bias"],
     }
     assert_holds(network, {**senet_state, **classifier})
+    # saved anew it has FERplus' keys, and is told by its people
+    torch.save(network.state_dict(), tmp_path / "anew.pth")
+    anew, pictures = weights.load_senet(tmp_path / "anew.pth"), 255 * torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        torch.testing.assert_close(anew(pictures)["embedding"], network(pictures)["embedding"])
     assert network.bgr
 
 

@@ -1,6 +1,6 @@
 "use strict";
 // Runs a study page's script under a small stand-in for the DOM, answers everything by keys, and prints as JSON
-// what was shown and what came out. Input (stdin): {study, script, search, prefer: [videos], stored, reloadAfter}.
+// what was shown and what came out. Input (stdin): {study, script, search, prefer: [videos], stored, reloadAfter, another}.
 
 const vm = require("node:vm");
 const input = JSON.parse(require("node:fs").readFileSync(0, "utf-8"));
@@ -57,6 +57,7 @@ let { stage, press } = load();
 const heading = () => stage.children[0].textContent;
 const first = heading();
 const screens = [];
+if (input.another) stage.all("BUTTON").find((button) => button.textContent === "I am somebody else").fire("click");
 press("Enter");
 while (stage.all("VIDEO").length > 0) {
   const videos = stage.all("VIDEO").map((video) => video.src.replace("videos/", ""));
@@ -79,6 +80,7 @@ while (stage.all("VIDEO").length > 0) {
   press("Enter");
   if (screens.length === input.reloadAfter) {
     ({ stage, press } = load());
+    press("Enter"); // welcome back
   }
 }
 console.log(JSON.stringify({ first, screens, last: heading(), file, stored: [...storage.keys()] }));

@@ -307,6 +307,23 @@ def test_participants_differ_in_order_and_half_see_sides_exchanged(study: Path) 
     assert len(orders) == 12 and 1 <= mirrored <= 11
 
 
+@pytest.mark.parametrize("answered", [2, None])
+def test_the_next_person_at_one_computer_is_another_participant(answered: int | None, study: Path) -> None:
+    """Whether the one before had finished or not; who comes back goes on."""
+    before = json.loads(walk(study)["file"])
+    stored = json.dumps({"participant": "earlier", "answers": before["answers"][:answered]})
+    items = json.loads((study / "key.json").read_text())["items"]
+    back = walk(study, stored=stored)
+    assert back["first"] == "Welcome back" and json.loads(back["file"])["participant"] == "earlier"
+    assert len(back["screens"]) == (len(items) - answered if answered else 0)
+    new = walk(study, stored=stored, another=True)
+    file = json.loads(new["file"])
+    assert len(new["screens"]) == len(file["answers"]) == len(items)
+    assert file["participant"] != "earlier"
+    shelf = f"s2v-study-{before['study']}-"
+    assert set(new["stored"]) == {shelf, f"{shelf}-earlier"}  # nobody's answers are lost
+
+
 @pytest.mark.parametrize(
     "stored", ["}{", "null", "[]", '{"participant": "<b>", "answers": []}', '{"participant": "a"}']
 )

@@ -305,6 +305,27 @@ def test_the_voice_and_the_generator_have_to_agree() -> None:
         SDFAModule(SDFA(SIZE, 0.125, voice_dim=VOICE), *discriminators)
 
 
+@pytest.mark.parametrize("seconds", [1.5, 6.0])
+def test_a_voice_encoder_that_was_trained_on_other_lengths_is_one_error(
+    seconds: float, tmp_path: Path
+) -> None:
+    """No weight tells how much speech it hears."""
+    module = sdfa(voice=True)
+    assert module.voice is not None
+    settings = {
+        "voice": {"class_path": "s2v.models.voice_encoder.VoiceEncoder", "init_args": {"seconds": seconds}}
+    }
+    state = {f"voice.{key}": value for key, value in module.voice.state_dict().items()}
+    torch.save({"state_dict": state, "hyper_parameters": settings}, tmp_path / "voice.ckpt")
+    module = sdfa(voice=True, voice_checkpoint=str(tmp_path / "voice.ckpt"))
+    run = trainer(tmp_path, max_steps=1, max_epochs=-1)
+    if seconds == 1.5:
+        run.fit(module, datamodule=SmallFaces(pictures=6))
+    else:
+        with pytest.raises(InputError, match=r"trained with voice\.init_args\.seconds=6, here it is 1\.5"):
+            run.fit(module, datamodule=SmallFaces(pictures=6))
+
+
 def test_another_size_than_the_datas_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="frames of 64 x 64 pixels, the data's are 32 x 32"):
         trainer(tmp_path, max_steps=1, max_epochs=-1).fit(sdfa(size=64), datamodule=SmallFaces())

@@ -50,6 +50,16 @@ def test_a_validation_of_an_earlier_checkpoint_leaves_the_curve(step: int, tmp_p
     }
 
 
+def test_of_a_checkpoints_two_validations_the_first_stays_and_of_its_tests_the_last(tmp_path: Path) -> None:
+    """Both are logged at the checkpoint's step, or an earlier one's; a test leaves a result, no curve."""
+    for number, rows in enumerate((["10,1,5,", "20,1,4,"], ["20,,3,0.1"], ["10,,,0.2"])):
+        (tmp_path / f"csv/version_{number}").mkdir(parents=True)
+        text = "\n".join(["step,train/loss,val/loss,test/loss", *rows, ""])
+        (tmp_path / f"csv/version_{number}/metrics.csv").write_text(text)
+    found = read_metrics(find_metrics_files(tmp_path))
+    assert found["val/loss"] == [(10, 5.0), (20, 4.0)] and found["test/loss"] == [(10, 0.2)]
+
+
 def test_a_validation_alone_is_shown(tmp_path: Path) -> None:
     """Of a checkpoint from elsewhere: there is no curve that its step 0 could be no part of."""
     (tmp_path / "metrics.csv").write_text("step,val/loss\n0,3\n")

@@ -18,7 +18,8 @@ from optuna.distributions import CategoricalDistribution
 
 from s2v.cli import main
 from s2v.files.held_folder import held_folder
-from s2v.sweeping.sweep_command import enqueue_grid, short_names
+from s2v.sweeping.sweep_command import enqueue_grid, open_study, short_names
+from s2v.sweeping.sweep_file import read_sweep_file
 
 COMMAND = ["${interpreter}", "parabola.py", "--run_dir=runs/${oc.env:WANDB_RUN_ID}", "${args}"]
 LR = {"lr": {"min": 0.0, "max": 1.0}}
@@ -198,6 +199,19 @@ def test_the_largest_is_best_where_the_goal_is_to_maximize(capsys: pytest.Captur
         assert [int(line.split("│")[1]) for line in lines] == order
         best = yaml.safe_load(Path(goal, "best.yaml").read_text())
         assert best["lr"] == (1.0 if goal == "maximize" else 0.25)
+
+
+def test_a_kill_before_a_trial_has_its_values_loses_no_combination_of_a_grid() -> None:
+    """Optuna takes a trial from the queue, and writes its parameters one by one."""
+    sweep = write_sweep("grid", {"lr": {"values": [0.1, 0.2, 0.3]}, "name": {"values": ["good", "fair"]}})
+    plan = read_sweep_file(Path("sweep.yaml"))
+    Path("found").mkdir()
+    study = open_study(plan, Path("found"))
+    enqueue_grid(plan, study)
+    assert study._pop_waiting_trial_id() is not None
+    assert main([*sweep, "--trials", "20"]) == 0
+    tried = [(row["lr"], row["name"]) for row in rows() if row["state"] == "complete"]
+    assert len(tried) == len(set(tried)) == 6
 
 
 def test_what_can_not_work_stops_soon(capsys: pytest.CaptureFixture[str]) -> None:
