@@ -95,6 +95,7 @@ def without(part: str, key: str) -> dict[str, Any]:
     [
         ({"encoder": {}}, "no SDFA checkpoint: expected 'encoder', 'encoder_id' and 'generator'"),
         (content(audio_rate=16_000), "audio_rate=16000: only 50000"),
+        (content(video_rate=30), "video_rate=30: only 25"),
         (without("generator", "dcl.1.dcl2.weight"), "missing generator.dcl.1.dcl2.weight"),
         (without("encoder_id", "cl.0.0.weight"), "missing encoder_id.cl.0.0.weight"),
         (content(encoder=content()["encoder"] | {"more": torch.zeros(1)}), "unexpected encoder.more"),

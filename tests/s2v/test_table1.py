@@ -258,6 +258,19 @@ def test_a_stopped_stage_that_goes_on_with_other_settings_says_so_then_and_ever_
     ] * 2
 
 
+def test_a_stage_that_is_stopped_twice_stands_on_what_it_began_with(
+    chain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit("distill", capsys)
+    Path("stop").touch()
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            fit("compose", capsys)
+        Path("runs/distill/best.ckpt").write_text("trained anew")
+    Path("stop").unlink()
+    assert "(runs/distill/best.ckpt has changed)" in fit("compose", capsys)
+
+
 def test_what_no_stage_makes_is_missed_before_the_first_fit(
     commands: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,17 @@ def test_every_system_is_judged_alone_on_the_same_clips(kind: str, seed: int) ->
         assert {EMOTIONS[clip] for clip in clips["a"]} == {"anger", "sadness"}
 
 
+def test_which_side_a_system_is_on_first_is_drawn() -> None:
+    """Of one question between two: with a fixed first side, one would be on the left in every small study."""
+    sides = {
+        item.systems
+        for seed in range(20)
+        for item in plan_study(CLIPS, ["a"], EMOTIONS, 1, seed)
+        if item.kind == "choice" and item.question == QUESTIONS[0]
+    }
+    assert sides == {("a", REAL), (REAL, "a")}
+
+
 def test_the_seed_decides_and_order_is_random() -> None:
     def plan(seed: int) -> list:
         return plan_study(CLIPS, ["a", "b"], EMOTIONS, 6, seed)

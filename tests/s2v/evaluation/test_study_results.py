@@ -108,6 +108,15 @@ def test_rules(key: StudyKey, tmp_path: Path) -> None:
     assert any("2 s" in sentence for sentence in ExclusionRules().sentences())
 
 
+def test_of_two_files_the_first_by_name_counts_in_whatever_folder(key: StudyKey, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    second = write_result(tmp_path / "a", "2.json", result("ann"))
+    first = write_result(tmp_path / "b", "1.json", result("ann", rate1=1))
+    collected = collect([second, first], key, ExclusionRules())
+    assert [person.file for person in collected.kept] == ["1.json"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -32,6 +32,9 @@ def test_bradley_terry() -> None:
     # Two that never met are compared by way of the third: 3 : 1 and 3 : 1 are 9 : 3 : 1.
     chain = np.array([[0, 3, 0], [1, 0, 3], [0, 1, 0]])
     assert bradley_terry(chain) == pytest.approx([9 / 13, 3 / 13, 1 / 13])
+    # ... and through a longer chain: three steps, which paths of two do not reach
+    long = np.diag([3.0] * 4, 1) + np.diag([1.0] * 4, -1)
+    assert bradley_terry(long) == pytest.approx(np.array([81, 27, 9, 3, 1]) / 121)
     # Several studies at once are each as they are alone.
     assert bradley_terry(np.stack([wins, wins.T])) == pytest.approx(
         np.stack([bradley_terry(wins), bradley_terry(wins.T)])

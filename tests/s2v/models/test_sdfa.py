@@ -60,6 +60,11 @@ def test_a_frames_window_is_centred_on_the_frame() -> None:
     assert windows[0, 0, :4000].abs().max() == 0  # silence before the speech
 
 
+def test_full_scale_is_32767_as_in_sdfas_preparation() -> None:
+    windows = frame_windows(torch.full((1, 12 * 640), 0.5))
+    assert windows[0, 6].mean().item() == pytest.approx(0.5 * 32768 / 32767, rel=1e-6)
+
+
 def test_a_block_is_the_transposed_convolution_of_both_maps_side_by_side() -> None:
     block = UNetBlock(6).eval()
     frames, skip = torch.randn(4, 6, 5, 4), torch.randn(2, 6, 5, 4)

@@ -32,6 +32,16 @@ def test_shapes(seconds: float) -> None:
     assert encoder(torch.randn(2, 20_000)).shape == (2, 12)
 
 
+def test_the_average_over_time_is_rectified_before_its_norm() -> None:
+    """Speech2Face's conv - average pooling - ReLU - BN: features below 0 are 0 there."""
+    encoder = VoiceEncoder(out_dim=12, width=1 / 16, hidden=8, seconds=1.5).eval()
+    seen: list[torch.Tensor] = []
+    norm = next(layer for layer in encoder.modules() if isinstance(layer, torch.nn.BatchNorm1d))
+    norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    encoder(torch.randn(2, 20_000))
+    assert seen[0].min() == 0 and 0 < (seen[0] == 0).float().mean() < 1
+
+
 def test_too_short_a_stretch_is_refused() -> None:
     with pytest.raises(ValueError, match=r"1\.5 s"):
         VoiceEncoder(seconds=1.0)

@@ -109,6 +109,28 @@ class Gradients(pl.Callback):
         self.steps[name] = [p.grad.clone() for p in parameters]
 
 
+class OtherStills(pl.Callback):
+    """Stills that are none of the window's frames."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        batch["still"] = 255 - batch["still"]
+
+
+def test_the_frame_discriminator_sees_each_frame_beside_the_still(tmp_path: Path) -> None:
+    module, seen = sdfa(), []
+    module.discriminators["frame"].register_forward_pre_hook(lambda _, given: seen.append(given[1].detach()))
+    run = trainer(tmp_path, OtherStills(), max_steps=1, max_epochs=-1)
+    run.fit(module, datamodule=SmallFaces(pictures=6))
+    expected = (
+        255 - batch_of([draw_clip(index) for index in range(6)], pictures=6)["still"].float()
+    ) / 127.5 - 1
+    assert len(seen) > 2  # real and made frames of the step, after the networks have been tried out
+    for still in seen[-3:]:
+        torch.testing.assert_close(
+            still.sum(dim=(1, 2, 3)).sort().values, expected.sum(dim=(1, 2, 3)).sort().values
+        )
+
+
 WAITING = SDFALearningRates(frame=0.0, sequence=0.0, sync=0.0)
 """Discriminators that stay as they are."""
 

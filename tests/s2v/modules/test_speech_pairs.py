@@ -33,3 +33,18 @@ def test_pairs_are_of_any_five_of_the_frames() -> None:
         assert pairs.speech[:, 5000].tolist() == pytest.approx([middle.item()] * 2, abs=1e-3)
         assert ((pairs.other_speech[:, 5000] - middle).abs() > 0.01).all()
     assert starts == {0, 1, 2, 3}
+
+
+def test_at_a_clips_end_false_pairs_are_false_too() -> None:
+    """The other instant is sought round the end: never the frames' own, at which clamping would stop."""
+    speech = torch.zeros(4, 12 * 640)
+    speech[:, 320::640] = torch.linspace(0.1, 0.9, 12)
+    numbers = torch.tensor([[7, 8, 9, 10, 11]] * 4)
+    middle = speech[0, 9 * 640 + 320]
+    for _ in range(40):
+        pairs = draw_pairs(speech, numbers)
+        assert pairs.speech[:, 5000].tolist() == pytest.approx([middle.item()] * 4, abs=1e-3)
+        assert ((pairs.other_speech[:, 5000] - middle).abs() > 0.01).all()
+    # of the middle itself at the very end, as a test's last frames have it
+    last = draw_pairs(speech, torch.tensor([[9, 10, 11, 12, 13]] * 4))
+    assert ((last.other_speech[:, 5000] - speech[0, 11 * 640 + 320]).abs() > 0.01).all()
