@@ -14,7 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from s2v.errors import InputError
+from s2v.errors import InputError, one_line
 from s2v.files.home_paths import expand_home
 from s2v.files.unique_keys import UniqueKeys
 from s2v.nearest_name import did_you_mean
@@ -118,8 +118,8 @@ def distribution(name: str, spec: Any) -> BaseDistribution:
             raise InputError(f"parameters.{name}: {key} of {kind} must be a whole number, got {spec[key]!r}")
     try:
         return make(spec)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"parameters.{name}: {str(error).splitlines()[0]}") from error
+    except (ValueError, TypeError, ArithmeticError) as error:  # the last: more steps than Python's decimals have digits
+        raise InputError(f"parameters.{name}: {one_line(error, 160)}") from error
 
 
 def _implied(spec: dict[str, Any]) -> str:

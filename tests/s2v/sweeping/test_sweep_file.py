@@ -60,6 +60,7 @@ def test_distributions(spec: dict[str, Any], expected: Any) -> None:
         ({"min": True, "max": 2}, "min must be a number, got True"),
         ({"min": 0.0, "max": math.inf}, "max must be a number, got inf"),
         ({"min": 2.0, "max": 1.0}, "parameters.lr: "),
+        ({"distribution": "q_uniform", "min": 0.0, "max": 1e308, "q": 0.1}, "parameters.lr: "),
         (
             {"distribution": "int_uniform", "min": 0.5, "max": 3},
             "min of int_uniform must be a whole number, got 0.5",
