@@ -62,34 +62,13 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
         metrics = (*CLIP_METRICS, *own_metrics(meta[name]))
         clips[name] = clip_scores(content.get("clips"), system, metrics)
         calibration = calibration or {n: v for n, v in content["systems"].items() if n in CALIBRATION}
-        first = next(iter(meta))
-        for key in SHARED:
-            if meta[name].get(key) != meta[first].get(key):
-                raise _not_alike(name, first, key, meta, "give both the same data settings")
-        if _judges(meta[name]) != _judges(meta[first]):
-            raise InputError(
-                f"{name} and {first} were judged by other networks: give both the same report config"
-            )
-        if _without_padding(meta[name]) != _without_padding(meta[first]):
-            older, newer = (first, name) if _without_padding(meta[name]) else (name, first)
-            raise InputError(
-                f"lips of {older} were compared with zeros beyond a clip's ends, those of {newer} were not: test "
-                f"{older} again, its report is an older version's"
-            )
-        if (meta[name].get("own_metrics") or {}) != (meta[first].get("own_metrics") or {}):
-            raise InputError(
-                f"{name} and {first} have other metrics of one's own: give both the same report config"
-            )
+        _check_alike(name, meta)
+    first = next(iter(meta))
     sizes = {name: found.get("image_size") for name, found in meta.items()}
     other = next((name for name in sizes if sizes[name] != sizes[first]), None)
     if other is None:
         return Table1(dataset, systems | calibration, meta, paired=_paired(clips, meta, ()))
-    for name, values in systems.items():
-        if any(values.get(f"{metric}{SMALL}") is None for metric in ("ssim", "psnr")):
-            mend = (
-                f"give both the same data settings, or test {name} again: its report has nothing at 128 x 96"
-            )
-            raise _not_alike(other, first, "image_size", meta, mend)
+    _check_small_sizes(systems, meta, other)
     own = meta[first].get("own_metrics") or {}
     at_own_size = AT_OWN_SIZE | {metric for metric, about in own.items() if about["same_shape"]}
     alike = {
@@ -97,6 +76,41 @@ def read_table(reports: dict[str, Path], dataset: str | None) -> Table1:
         for name, values in (systems | calibration).items()
     }
     return Table1(dataset, alike, meta, sizes_differ=True, paired=_paired(clips, meta, at_own_size))
+
+
+def _check_alike(name: str, meta: dict[str, dict[str, Any]]) -> None:
+    """Whether a system was tested and judged as the first one was."""
+    first = next(iter(meta))
+    one, other = meta[name], meta[first]
+    for key in SHARED:
+        if one.get(key) != other.get(key):
+            raise _not_alike(name, first, key, meta, "give both the same data settings")
+    if _judges(one) != _judges(other):
+        raise InputError(
+            f"{name} and {first} were judged by other networks: give both the same report config"
+        )
+    if _without_padding(one) != _without_padding(other):
+        older, newer = (first, name) if _without_padding(one) else (name, first)
+        raise InputError(
+            f"lips of {older} were compared with zeros beyond a clip's ends, those of {newer} were not: test "
+            f"{older} again, its report is an older version's"
+        )
+    if (one.get("own_metrics") or {}) != (other.get("own_metrics") or {}):
+        raise InputError(
+            f"{name} and {first} have other metrics of one's own: give both the same report config"
+        )
+
+
+def _check_small_sizes(
+    systems: dict[str, dict[str, Any]], meta: dict[str, dict[str, Any]], other: str
+) -> None:
+    """Whether all have what pictures of unlike sizes are compared by; `other` is a system of another size."""
+    for name, values in systems.items():
+        if any(values.get(f"{metric}{SMALL}") is None for metric in ("ssim", "psnr")):
+            mend = (
+                f"give both the same data settings, or test {name} again: its report has nothing at 128 x 96"
+            )
+            raise _not_alike(other, next(iter(meta)), "image_size", meta, mend)
 
 
 def _paired(

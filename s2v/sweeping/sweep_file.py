@@ -118,7 +118,11 @@ def distribution(name: str, spec: Any) -> BaseDistribution:
             raise InputError(f"parameters.{name}: {key} of {kind} must be a whole number, got {spec[key]!r}")
     try:
         return make(spec)
-    except (ValueError, TypeError, ArithmeticError) as error:  # the last: more steps than Python's decimals have digits
+    except (
+        ValueError,
+        TypeError,
+        ArithmeticError,
+    ) as error:  # the last: more steps than Python's decimals have digits
         raise InputError(f"parameters.{name}: {one_line(error, 160)}") from error
 
 
