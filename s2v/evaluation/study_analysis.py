@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -50,21 +51,20 @@ def _choices(
                 wins[index, second, first] += 1
     total = wins.sum(axis=0)
     pairs = []
-    for first, one in enumerate(key.systems):
-        for second in range(first + 1, len(place)):
-            chosen, trials = int(total[first, second]), int(total[first, second] + total[second, first])
-            low, high = wilson_interval(chosen, trials)
-            pairs.append(
-                {
-                    "first": one,
-                    "second": key.systems[second],
-                    "first_chosen": chosen,
-                    "choices": trials,
-                    "share": chosen / trials if trials else None,
-                    "low": low,
-                    "high": high,
-                }
-            )
+    for (first, one), (second, other) in combinations(enumerate(key.systems), 2):
+        chosen, trials = int(total[first, second]), int(total[first, second] + total[second, first])
+        low, high = wilson_interval(chosen, trials)
+        pairs.append(
+            {
+                "first": one,
+                "second": other,
+                "first_chosen": chosen,
+                "choices": trials,
+                "share": chosen / trials if trials else None,
+                "low": low,
+                "high": high,
+            }
+        )
     return {
         "pairs": pairs,
         "strengths": _strengths(wins, key.systems, resamples, seed),

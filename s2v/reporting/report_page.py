@@ -115,13 +115,10 @@ def _paired_section(tested: list[Run]) -> list[str]:
     if first.clips is None or not first.clips.places or not others:
         return []
     left_out = {run.name: reason for run in others if (reason := why_not_paired(first, run))}
-    unlike = {run.name: unlike_judges(first, run) for run in others if run.name not in left_out}
-    own = {run.name: unlike_own_metrics(first, run) for run in others if run.name in unlike}
-    clips = {
-        run.name: _alike(run.clips, unlike[run.name], own[run.name])
-        for run in others
-        if run.clips and run.name in unlike
-    }
+    compared = [run for run in others if run.name not in left_out]
+    unlike = {run.name: unlike_judges(first, run) for run in compared}
+    own = {run.name: unlike_own_metrics(first, run) for run in compared}
+    clips = {run.name: _alike(run.clips, unlike[run.name], own[run.name]) for run in compared if run.clips}
     better = CLIP_METRICS | own_metrics(meta_of(first))
     # the number and the seed are those of a report by default: what its file asks for need not be sane
     paired = paired_differences({first.name: first.clips, **clips}, first.name, better, 1000, 0)
