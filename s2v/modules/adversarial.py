@@ -12,6 +12,7 @@ from s2v.errors import InputError, one_line
 from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from s2v.modules.checkpoint_part import begin_with
 from s2v.modules.hyperparameters import PlainHyperparameters
+from s2v.modules.number_check import check_not_negative
 from s2v.modules.shared_validation import SharedValidation
 from s2v.training.step_counters import batches_begun, go_on_logging_at
 
@@ -24,6 +25,8 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
 
     Attributes:
         optimizer_names: in the order in which `configure_optimizers` gives the optimizers.
+        discriminators: by name.
+        learning_rates: of the optimizers, by name.
         adversarial: the players' losses; a subclass may set one of its own.
         clipping: the largest gradient norm of each, by name as its attributes; None leaves it alone.
         rate_option: of the learning rates, for what advises to change one, `{}` for an optimizer's name.
@@ -34,6 +37,8 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
     """
 
     optimizer_names: tuple[str, ...] = ("generator",)
+    discriminators: nn.ModuleDict
+    learning_rates: dict[str, float]
     adversarial: AdversarialLoss = ADVERSARIAL_LOSSES["least_squares"]
     clipping: Any = None
     rate_option = "model.init_args.{}_lr"
@@ -46,6 +51,27 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
         self.automatic_optimization = False
         self.sizes_fit = False
         """Whether the networks have been tried out together."""
+
+    def add_discriminator(self, name: str, network: nn.Module, lr: float) -> None:
+        """One more, with an optimizer of its own; for a subclass's constructor, after the parent's.
+
+        The subclass adds its scores, keyed `name`, to those of real and of generated inputs and to the generator's
+        losses, where they count as they are.
+
+        Args:
+            name: in metrics and checkpoints: `train/loss/d_NAME`, `discriminators.NAME`.
+            network: whatever the subclass asks for scores.
+            lr: its learning rate.
+
+        Raises:
+            InputError: there is one of that name.
+        """
+        if name in self.optimizer_names:
+            raise InputError(f"there is an optimizer {name!r} already: name the discriminator otherwise")
+        check_not_negative({f"{name}'s lr": lr})
+        self.discriminators[name] = network
+        self.learning_rates[name] = lr
+        self.optimizer_names = (*self.optimizer_names, name)
 
     def try_out_once(self, stepping: type["AdversarialModule"], check: Callable[[], None]) -> None:
         """Check whether the networks fit together, unless a subclass of `stepping` has a step of its own."""

@@ -400,7 +400,7 @@ class ComposerModule(ComposerLosses):
         return {"clip_id": batch["clip_id"][0], "generated": frames}
 
     def configure_optimizers(self) -> Any:
-        """Four optimizers, RMSprop in the paper (section 3.1), in the order of `optimizer_names`."""
+        """An optimizer for each network, RMSprop in the paper (section 3.1), in the order of `optimizer_names`."""
         self._initial_weights = self.take_initial_weights()
         networks: list[nn.Module] = [self.generator, *self.discriminators.values()]
         optimizers = [self.optimizer(network.parameters()) for network in networks]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from s2v.face_regions import RowRegion
 from s2v.losses.feature_distance import distance_seen_by
@@ -56,7 +56,6 @@ class ComposerLosses(AdversarialModule):
         frame_augmentation: changes every frame, real or made, before D_fr judges it.
     """
 
-    discriminators: nn.ModuleDict
     feature_networks: FrozenNetworks
     weights: LossWeights
     similarity_region: RowRegion

@@ -183,6 +183,58 @@ def test_each_adversarial_loss_is_both_players(
     assert len(set(one)) == len(one)  # the three are told apart
 
 
+class WithMotion(ComposerModule):
+    """A fourth discriminator, of two successive frames, as docs/extending.md has it."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        torch.manual_seed(1)
+        self.add_discriminator("motion", nn.Sequential(nn.Flatten(2), nn.Linear(3 * SIZE * SIZE, 1)), lr=0.01)
+
+    def score_real(self, face_maps: Any, real: Tensor, contexts: Tensor, seen: Tensor) -> dict[str, Tensor]:
+        scores = super().score_real(face_maps, real, contexts, seen)
+        return scores | {"motion": self.discriminators["motion"](real.diff(dim=1))}
+
+    def score_fake(self, inflated: Any, fake: Tensor, contexts: Tensor, seen: Tensor) -> dict[str, Tensor]:
+        scores = super().score_fake(inflated, fake, contexts, seen)
+        return scores | {"motion": self.discriminators["motion"](fake.diff(dim=1))}
+
+    def generator_losses(
+        self, inflated: Any, fake: Tensor, real: Tensor, contexts: Tensor
+    ) -> dict[str, Tensor]:
+        terms = super().generator_losses(inflated, fake, real, contexts)
+        return terms | {"motion": self.adversarial.generator(self.discriminators["motion"](fake.diff(dim=1)))}
+
+
+def test_a_fourth_discriminator_steps_at_its_own_rate_and_pushes_the_generator(
+    tmp_path: Path, face_file: str
+) -> None:
+    plain = composer()
+    parts = {f"{name}_discriminator": plain.discriminators[name] for name in ("identity", "frame", "sync")}
+    module = WithMotion(
+        representation=plain.representation, generator=plain.generator, feature_network=face_file, **parts
+    )
+    before, outputs = copied(module.discriminators["motion"]), Outputs()
+    made = fit(tmp_path, module, outputs)
+    assert made.global_step == 1
+    assert [optimizer.param_groups[0]["lr"] for optimizer in made.optimizers] == [
+        3e-4,
+        3e-4,
+        1e-4,
+        1e-5,
+        0.01,
+    ]
+    # a first step of RMSprop is the rate times ten, whatever the gradient
+    moved = copied(module.discriminators["motion"])["1.weight"] - before["1.weight"]
+    assert moved.abs().median().item() == pytest.approx(0.1, rel=1e-2)
+    losses = outputs.seen[0]["losses"]
+    assert losses["d_motion"] > 0 and losses["motion"] > 0
+    total = sum(losses[name] for name in (*LossWeights.__dataclass_fields__, "motion") if name in losses)
+    assert losses["generator"].item() == pytest.approx(total.item(), rel=1e-5)
+    with pytest.raises(InputError, match="there is an optimizer 'sync' already"):
+        module.add_discriminator("sync", nn.Linear(1, 1), 0.1)
+
+
 def test_steps_are_the_generators(tmp_path: Path, face_file: str) -> None:
     """max_steps, global_step, {step} and every_n_train_steps, over epochs of two batches."""
     saving = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=2, save_top_k=-1)
