@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -146,16 +145,27 @@ def read_plan(path: str) -> TablePlan:
 
 
 def judges_named(files: Iterable[str]) -> list[str]:
-    """The weights that TestReports in config files name as they are; of what is interpolated nothing is known yet."""
+    """The weights that TestReports in config files name as they are.
+
+    Of what is interpolated nothing is known yet; what is wrong with a file its own command says.
+    """
     found = []
     for file in filter(os.path.isfile, files):
-        trainer = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}).get("trainer") or {}
-        callbacks = [*(trainer.get("callbacks") or []), *(trainer.get("callbacks+") or [])]
-        for callback in callbacks:
-            if callback.get("class_path", "").endswith("TestReport"):
-                given = callback.get("init_args") or {}
-                found += [str(given[name]) for name in JUDGES if given.get(name)]
+        try:
+            content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        except (OmegaConfBaseException, YAMLError, OSError, UnicodeError):
+            continue
+        trainer = _dict(_dict(content).get("trainer"))
+        for key in ("callbacks", "callbacks+"):
+            for callback in map(_dict, trainer.get(key) or []):
+                if str(callback.get("class_path")).endswith("TestReport"):
+                    given = _dict(callback.get("init_args"))
+                    found += [str(given[name]) for name in JUDGES if given.get(name)]
     return [source for source in found if "${" not in source]
+
+
+def _dict(value: Any) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _named(value: Any, where: str) -> dict[str, Any]:
