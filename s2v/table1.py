@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s2v.errors import InputError
+from s2v.errors import InputError, warn
 from s2v.files.whole_file import write_whole_file
 from s2v.training.config_errors import config_files
 from s2v.training.own_process import check_one_process, may_have_several_processes, run_in_own_process
@@ -70,27 +70,32 @@ def check_what_is_given(plan: TablePlan) -> None:
     """What no stage will make has to be there before the first of them is trained, which takes hours.
 
     Raises:
-        InputError: a system's checkpoint or config, or a judge's weights, are missing.
+        InputError: a system's checkpoint or config is missing. Of a judge's weights a line warns.
     """
     from s2v.evaluation.table1_config import judges_named
 
-    made = {stage.folder for stage in plan.stages}
+    made = [stage.folder.resolve() for stage in plan.stages]
+
+    def is_missing(path: Path) -> bool:
+        return not path.is_file() and not any(path.resolve().is_relative_to(folder) for folder in made)
+
     for system in plan.systems:
-        given = (
-            []
-            if system.checkpoint is None
-            else [(f"{system.name}: there is no checkpoint", system.checkpoint)]
-        )
-        given += [
-            (f"{system.name}: there is no config", Path(file)) for file in config_files(system.arguments)
-        ]
-        for what, path in given:
-            if path.parent not in made and not path.is_file():
-                raise InputError(f"{what} {path}: add its stage, or check the path")
-        for source in judges_named(config_files(system.arguments)):
-            for file in map(Path, files_of_source(source)):
-                if file.parent not in made and not file.is_file():
-                    raise InputError(f"{system.name}'s report names the weights {file}, which are not there")
+        if system.checkpoint is not None and is_missing(system.checkpoint):
+            raise InputError(
+                f"{system.name}: there is no checkpoint {system.checkpoint}: add its stage, or check the path"
+            )
+        for file in config_files(system.arguments):
+            if is_missing(Path(file)):
+                raise InputError(
+                    f"{system.name}: there is no config {file}: add its stage, or check the path"
+                )
+    # an option may yet name another judge
+    named = dict.fromkeys(source for system in plan.systems for source in judges_named(system.arguments))
+    for file in [file for source in named for file in files_of_source(source)]:
+        if is_missing(Path(file)):
+            warn(
+                f"the report names the weights {file}, which are not there: the tests after the training need them"
+            )
 
 
 def fit_stage(stage: Stage, may_train: bool) -> None:

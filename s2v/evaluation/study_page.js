@@ -219,7 +219,9 @@ function showReturn() {
   show(
     "Welcome back",
     element("p", { textContent: `In this browser, ${done} of ${plan.items.length} questions are answered. Was that you?` }),
-    element("div", { className: "answers" }, goOn, other),
+    // an address with a name is one person's
+    element("div", { className: "answers" }, goOn, ...(nameInAddress() ? [] : [other])),
+    downloadLink("Download these answers"),
   );
 }
 
@@ -245,19 +247,22 @@ function result() {
   });
 }
 
-function showEnd() {
-  onKey = () => {};
+function downloadLink(text) {
   const file = new Blob([result()], { type: "application/json" });
-  const link = element("a", {
+  return element("a", {
     className: "download",
     href: URL.createObjectURL(file),
     download: `study-${progress.participant}.json`,
-    textContent: "Download your answers",
+    textContent: text,
   });
+}
+
+function showEnd() {
+  onKey = () => {};
   show(
     "Thank you!",
     element("p", { textContent: "Download your answers and send the file to the person who invited you." }),
-    link,
+    downloadLink("Download your answers"),
   );
 }
 

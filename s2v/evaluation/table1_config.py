@@ -1,7 +1,6 @@
 """What `s2v table1 --config FILE` is told: stages to train, systems to test, and how."""
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from s2v.errors import InputError, one_line
 from s2v.evaluation.paper_table import PAPER
 from s2v.files.home_paths import expand_home
 from s2v.nearest_name import did_you_mean
+from s2v.training.config_errors import config_files
 
 
 @dataclass(frozen=True)
@@ -144,24 +144,28 @@ def read_plan(path: str) -> TablePlan:
     return TablePlan(Path(str(given.get("output", root / "table1"))), dataset, list(stages.values()), systems)
 
 
-def judges_named(files: Iterable[str]) -> list[str]:
-    """The weights that TestReports in config files name as they are.
+def judges_named(arguments: list[str]) -> list[str]:
+    """The weights that a test's last TestReport names as they are, from its config files and options.
 
     Of what is interpolated nothing is known yet; what is wrong with a file its own command says.
     """
-    found = []
-    for file in filter(os.path.isfile, files):
+    found: dict[str, Any] = {}
+    for file in filter(os.path.isfile, config_files(arguments)):
         try:
-            content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+            content = expand_home(OmegaConf.to_container(OmegaConf.load(file), resolve=False))
         except (OmegaConfBaseException, YAMLError, OSError, UnicodeError):
             continue
         trainer = _dict(_dict(content).get("trainer"))
-        for key in ("callbacks", "callbacks+"):
-            for callback in map(_dict, trainer.get(key) or []):
+        for listed in (trainer.get("callbacks"), trainer.get("callbacks+")):
+            for callback in map(_dict, listed if isinstance(listed, list) else []):
                 if str(callback.get("class_path")).endswith("TestReport"):
-                    given = _dict(callback.get("init_args"))
-                    found += [str(given[name]) for name in JUDGES if given.get(name)]
-    return [source for source in found if "${" not in source]
+                    found = _dict(callback.get("init_args"))
+    for argument in arguments:  # of the last callback in the list, which a report's file makes its own
+        name, _, value = argument.removeprefix("--trainer.callbacks.init_args.").partition("=")
+        if name != argument:
+            found = found | {name: None if value == "null" else expand_home(value)}
+    given = [str(found[name]) for name in JUDGES if found.get(name)]
+    return [source for source in given if "${" not in source]
 
 
 def _dict(value: Any) -> dict[Any, Any]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from s2v.errors import InputError
 from s2v.losses.hinge import hinge_discriminator_loss, hinge_generator_loss
 from s2v.losses.least_squares import discriminator_loss, generator_loss
 from s2v.losses.log_likelihood import log_discriminator_loss, log_generator_loss
@@ -31,7 +32,11 @@ class AdversarialLoss:
 
 ADVERSARIAL_LOSSES: dict[AdversarialLossName, AdversarialLoss] = {
     "least_squares": AdversarialLoss(discriminator_loss, generator_loss, lambda scores: scores),
-    "hinge": AdversarialLoss(hinge_discriminator_loss, hinge_generator_loss, lambda scores: (scores + 1) / 2),
+    "hinge": AdversarialLoss(
+        hinge_discriminator_loss,
+        hinge_generator_loss,
+        lambda scores: ((scores + 1) / 2).clamp(0, 1),  # beyond the margin nothing is surer
+    ),
     "log_likelihood": AdversarialLoss(
         log_discriminator_loss, log_generator_loss, lambda logits: logits.sigmoid()
     ),
@@ -39,3 +44,14 @@ ADVERSARIAL_LOSSES: dict[AdversarialLossName, AdversarialLoss] = {
 """Mao et al. 2017, the paper's; Lim and Ye 2017; Goodfellow et al. 2014 with the generator's gradient that does not
 vanish, SDFA's.
 """
+
+
+def adversarial_loss_named(name: AdversarialLossName) -> AdversarialLoss:
+    """One of `ADVERSARIAL_LOSSES`.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in ADVERSARIAL_LOSSES:
+        raise InputError(f"adversarial_loss is {name!r}: expected {', '.join(ADVERSARIAL_LOSSES)}")
+    return ADVERSARIAL_LOSSES[name]

@@ -27,7 +27,8 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
         optimizer_names: in the order in which `configure_optimizers` gives the optimizers.
         discriminators: by name.
         learning_rates: of the optimizers, by name.
-        adversarial: the players' losses; a subclass may set one of its own.
+        weights: of the loss terms, by name as its attributes.
+        adversarial: the players' losses; a subclass may set one of its own, in its constructor after the parent's.
         clipping: the largest gradient norm of each, by name as its attributes; None leaves it alone.
         rate_option: of the learning rates, for what advises to change one, `{}` for an optimizer's name.
         accumulate_grad_batches: batches a step. A checkpoint that is saved between them, as at a validation amid an
@@ -40,6 +41,7 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
     discriminators: nn.ModuleDict
     learning_rates: dict[str, float]
     adversarial: AdversarialLoss = ADVERSARIAL_LOSSES["least_squares"]
+    weights: Any = None
     clipping: Any = None
     rate_option = "model.init_args.{}_lr"
     accumulate_grad_batches: int = 1
@@ -64,12 +66,17 @@ class AdversarialModule(PlainHyperparameters, SharedValidation):
             lr: its learning rate.
 
         Raises:
-            InputError: there is one of that name.
+            InputError: the name is taken by another one or by a loss term, or no module can have it.
         """
-        if name in self.optimizer_names:
-            raise InputError(f"there is an optimizer {name!r} already: name the discriminator otherwise")
         check_not_negative({f"{name}'s lr": lr})
-        self.discriminators[name] = network
+        taken = name in self.optimizer_names or hasattr(self.weights, name)
+        try:
+            if not taken:
+                self.discriminators[name] = network
+        except KeyError:  # such as a dot in it, or a dict's method
+            taken = True
+        if taken:
+            raise InputError(f"a discriminator can't be called {name!r} here: give it another name")
         self.learning_rates[name] = lr
         self.optimizer_names = (*self.optimizer_names, name)
 

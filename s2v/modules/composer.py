@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data_modules.speech_augmentation import SpeechAugmentation
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.face_regions import RowRegion
-from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLossName
+from s2v.losses.adversarial import AdversarialLossName, adversarial_loss_named
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.models.cpc import CPC
 from s2v.models.frame_decoder import Speech2VideoGenerator
@@ -171,7 +171,7 @@ class ComposerModule(ComposerLosses):
         self.weights: LossWeights = from_plain(LossWeights, weights)
         check_identity(self.weights, identity_discriminator)
         check_matching(self.weights, frame_discriminator)
-        self.adversarial = ADVERSARIAL_LOSSES[adversarial_loss]
+        self.adversarial = adversarial_loss_named(adversarial_loss)
         self.similarity_region: RowRegion = similarity_region
         self.similarity_reduction: Literal["mean", "sum"] = similarity_reduction
         self.gradient_sigma = gradient_sigma

@@ -48,7 +48,8 @@ class DistillModule(RetrievesIdentity):
         identity_teacher: what `load_face_network` takes; nu* is its embedding (fc7) of the clip's first frame.
         emotion_teacher: likewise; mu* is the mean of its outputs over K frames.
         emotion_feature: which output is mu*: FERplus `logits`, or the pooled `embedding`.
-        frames_per_clip: K of eq. 1, redrawn every step; of a shorter clip, in a test, all.
+        frames_per_clip: K of eq. 1, redrawn every training step, evenly spaced otherwise; of a shorter clip, in a
+            test, all.
         normalised_weight: lambda of eq. 2.
         target: the direction of eq. 3; see `soft_cross_entropy`.
         temperature: of eq. 3.
@@ -276,7 +277,8 @@ class DistillModule(RetrievesIdentity):
             return kept
         nu = teacher_output(self.teachers["identity"], "identity", batch["still"], "embedding")
         faces = rearrange(
-            batch["frames"][torch.arange(clips).unsqueeze(1), drawn], "b k c h w -> (b k) c h w"
+            batch["frames"][torch.arange(clips, device=device).unsqueeze(1), drawn],
+            "b k c h w -> (b k) c h w",
         )
         features = teacher_output(self.teachers["emotion"], "emotion", faces, self.emotion_feature)
         return nu, rearrange(features, "(b k) d -> b k d", b=clips).mean(dim=1)
@@ -381,7 +383,10 @@ class DistillModule(RetrievesIdentity):
         """Eq. 2 on whole clips, with nu and mu as export takes them."""
         nu, mu = self.heard_in_windows(batch["speech"])
         targets = self.teacher_features(batch)
-        self._log_losses(self._compared(nu, mu, targets), "test", len(nu))
+        terms = self._compared(nu, mu, targets)
+        if self.prediction is not None:
+            terms["contrastive"] = self.contrastive_weight * self.prediction(*self.hear(batch["speech"]))[0]
+        self._log_losses(terms, "test", len(nu))
         self._log_agreement(nu, mu, *targets, batch, "test")
 
     def configure_optimizers(self) -> Any:

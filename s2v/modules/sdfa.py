@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from s2v.batch import FPS, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.face_regions import RowRegion
-from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLossName
+from s2v.losses.adversarial import AdversarialLossName, adversarial_loss_named
 from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.models.sdfa import SDFA
 from s2v.models.sdfa_discriminators import snippet
@@ -146,7 +146,7 @@ class SDFAModule(AdversarialModule):
         check_not_negative(vars(self.clipping), "clipping.")
         check_at_least_one({"accumulate_grad_batches": accumulate_grad_batches})
         check_not_negative({"decay": decay, "decay_after": decay_after})
-        self.adversarial = ADVERSARIAL_LOSSES[adversarial_loss]
+        self.adversarial = adversarial_loss_named(adversarial_loss)
         self.betas = (betas[0], betas[1])
         self.decay_after = decay_after
         self.decay = decay

@@ -14,12 +14,12 @@ MOST_BYTES = 256 * 2**20
 
 
 def find_metrics_files(folder: Path) -> list[Path]:
-    """metrics.csv in `folder` itself, or one a version below csv/ or lightning_logs/, in the order of versions."""
+    """One a version below csv/ or lightning_logs/, in the order of versions, or else metrics.csv in `folder` itself."""
     own = folder / "metrics.csv"
     found = [
         path for place in ("csv", "lightning_logs") for path in folder.glob(f"{place}/version_*/metrics.csv")
     ]
-    return [own] if own.is_file() else sorted(found, key=_version)
+    return sorted(found, key=_version) or ([own] if own.is_file() else [])
 
 
 def read_metrics(files: list[Path]) -> dict[str, Series]:

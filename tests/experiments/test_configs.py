@@ -264,9 +264,9 @@ CHANGED: dict[str, Callable[[Any], bool]] = {
     "hinge": lambda m: m.adversarial is ADVERSARIAL_LOSSES["hinge"],
     "learning_rate_decay": lambda m: (m.decay_after, m.decay) == (20, 0.9),
     "paper": lambda m: (
-        set(asdict(m.weights).values()) == {1.0, 0.0}
+        CHANGED["paper_losses"](m)
+        and CHANGED["full_generator"](m)
         and (m.similarity_reduction, m.similarity_region) == ("sum", "lower")
-        and not m.generator.frame_decoder.subpixel
     ),
     "paper_losses": lambda m: (
         set(asdict(m.weights).values()) == {1.0, 0.0}

@@ -10,7 +10,7 @@ import yaml
 
 from s2v import table1
 from s2v.errors import InputError
-from s2v.evaluation.table1_config import Stage, System, read_plan
+from s2v.evaluation.table1_config import Stage, System, TablePlan, read_plan
 from s2v.table1 import check_what_is_given, evaluate, fit_stage, run_table1
 
 
@@ -271,36 +271,71 @@ def test_a_stage_that_is_stopped_twice_stands_on_what_it_began_with(
     assert "(runs/distill/best.ckpt has changed)" in fit("compose", capsys)
 
 
+def planned(checkpoint: str, config: str, *options: str) -> TablePlan:
+    """A table with a stage `sdfa` and a system `other` from elsewhere."""
+    content = {
+        "root": "runs",
+        "report": ["report.yaml", *options],
+        "stages": {"sdfa": ["stage.yaml"]},
+        "systems": {"SDFA": {"stage": "sdfa"}, "other": {"checkpoint": checkpoint, "config": config}},
+    }
+    Path("table.yaml").write_text(yaml.safe_dump(content))
+    return read_plan("table.yaml")
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "config", "message"),
+    [
+        ("gone.ckpt", "stage.yaml", "^other: there is no checkpoint gone.ckpt: add its stage"),
+        ("judge.pt", "gone.yaml", "^other: there is no config gone.yaml"),
+    ],
+)
 def test_what_no_stage_makes_is_missed_before_the_first_fit(
-    commands: list[str], monkeypatch: pytest.MonkeyPatch
+    checkpoint: str, config: str, message: str, commands: list[str]
 ) -> None:
-    """A system's checkpoint or config, and the judges of the report."""
-    Path("other.ckpt").touch()
-    Path("report.yaml").write_text(
-        "trainer: {callbacks+: [{class_path: callbacks.test_report.TestReport, init_args: {syncnet: SYNCNET, "
-        "identity_judge: 'mobilefacenet:judge.pt', emotion_judge: '${trainer.default_root_dir}/x.ckpt'}}]}"
-    )
-    table = (
-        "root: runs\nreport: [report.yaml]\nstages: {sdfa: [stage.yaml]}\nsystems:\n"
-        "  SDFA: {stage: sdfa}\n  other: {checkpoint: CHECKPOINT, config: CONFIG}\n"
-    )
-    for checkpoint, config, syncnet, message in (
-        ("gone.ckpt", "stage.yaml", "judge.pt", "^other: there is no checkpoint gone.ckpt: add its stage"),
-        ("other.ckpt", "gone.yaml", "judge.pt", "^other: there is no config gone.yaml"),
-        ("other.ckpt", "stage.yaml", "no.model", "^SDFA's report names the weights no.model, which are not"),
-    ):
-        Path("table.yaml").write_text(table.replace("CHECKPOINT", checkpoint).replace("CONFIG", config))
-        Path("report.yaml").write_text(Path("report.yaml").read_text().replace("SYNCNET", syncnet))
-        with pytest.raises(InputError, match=message):
-            run_table1(Namespace(config="table.yaml", train="missing"))
-        Path("report.yaml").write_text(Path("report.yaml").read_text().replace(syncnet, "SYNCNET", 1))
+    planned(checkpoint, config)
+    with pytest.raises(InputError, match=message):
+        run_table1(Namespace(config="table.yaml", train="missing"))
     assert not commands
-    # what a stage of the table makes may be missing yet
-    Path("table.yaml").write_text(
-        table.replace("CHECKPOINT", "runs/sdfa/last.ckpt").replace("CONFIG", "runs/sdfa/config.yaml")
+
+
+def test_what_a_stage_makes_may_be_missing_yet(commands: list[str]) -> None:
+    for folder in ("runs/sdfa", "../" + Path.cwd().name + "/runs/sdfa/checkpoints"):
+        check_what_is_given(planned(f"{folder}/last.ckpt", "runs/sdfa/config.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ([], ["gone.onnx", "no.model"]),
+        (["--trainer.callbacks.init_args.syncnet=null"], ["gone.onnx"]),
+        (["--trainer.callbacks.init_args.syncnet=~/judge.pt"], ["gone.onnx"]),
+        (["--trainer.callbacks.init_args.identity_judge=mobilefacenet:judge.pt"], ["no.model"]),
+        (["--trainer.callbacks.init_args.lpips=other.pth"], ["gone.onnx", "no.model", "other.pth"]),
+    ],
+)
+def test_a_reports_missing_judges_are_warned_of_before_the_first_fit(
+    options: list[str],
+    missing: list[str],
+    commands: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    judges = {
+        "syncnet": "no.model",
+        "identity_judge": "mobilefacenet:judge.pt@gone.onnx",
+        "emotion_judge": "${trainer.default_root_dir}/x.ckpt",
+        "fid": "runs/sdfa/best.ckpt",
+    }
+    report = {"class_path": "callbacks.test_report.TestReport", "init_args": judges}
+    Path("stage.yaml").write_text("trainer: {callbacks: 7}")  # for its own command to say
+    Path("report.yaml").write_text(
+        yaml.safe_dump({"trainer": {"callbacks+": [{"class_path": "a.b"}, report]}})
     )
-    Path("report.yaml").write_text(Path("report.yaml").read_text().replace("SYNCNET", "runs/sdfa/best.ckpt"))
-    check_what_is_given(read_plan("table.yaml"))
+    check_what_is_given(planned("judge.pt", "stage.yaml", *options))
+    said = [line for line in capsys.readouterr().err.splitlines() if "which are not there" in line]
+    assert [line.partition("names the weights ")[2].partition(",")[0] for line in said] == missing
 
 
 def test_a_test_removes_clips_that_an_earlier_one_kept(commands: list[str]) -> None:

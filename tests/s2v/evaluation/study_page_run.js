@@ -28,7 +28,7 @@ class Element {
   insertAdjacentHTML() { throw new Error("insertAdjacentHTML is called"); }
 }
 
-const storage = new Map(input.stored === undefined ? [] : [[`s2v-study-${input.study.id}-`, input.stored]]);
+const storage = new Map(input.stored === undefined ? [] : [[`s2v-study-${input.study.id}-${input.shelf || ""}`, input.stored]]);
 let clock = 0;
 let file = null;
 
@@ -57,6 +57,7 @@ let { stage, press } = load();
 const heading = () => stage.children[0].textContent;
 const first = heading();
 const screens = [];
+const offered = stage.all("BUTTON").map((button) => button.textContent);
 if (input.another) stage.all("BUTTON").find((button) => button.textContent === "I am somebody else").fire("click");
 press("Enter");
 while (stage.all("VIDEO").length > 0) {
@@ -83,4 +84,4 @@ while (stage.all("VIDEO").length > 0) {
     press("Enter"); // welcome back
   }
 }
-console.log(JSON.stringify({ first, screens, last: heading(), file, stored: [...storage.keys()] }));
+console.log(JSON.stringify({ first, offered, screens, last: heading(), file, stored: [...storage.keys()] }));

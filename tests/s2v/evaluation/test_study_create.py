@@ -322,6 +322,10 @@ def test_the_next_person_at_one_computer_is_another_participant(answered: int | 
     assert file["participant"] != "earlier"
     shelf = f"s2v-study-{before['study']}-"
     assert set(new["stored"]) == {shelf, f"{shelf}-earlier"}  # nobody's answers are lost
+    # an address with a name is one person's
+    named = walk(study, stored=stored.replace("earlier", "ann"), shelf="ann", search="?participant=ann")
+    assert named["first"] == "Welcome back" and named["offered"] == ["Go on (Enter)"]
+    assert back["offered"] == ["Go on (Enter)", "I am somebody else"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLossName
+from s2v.errors import InputError
+from s2v.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLossName, adversarial_loss_named
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,19 @@ def test_scores_on_one_scale(name: AdversarialLossName, undecided: float, real: 
     assert loss.discriminator(torch.tensor(real), torch.tensor(2 * undecided - real)).item() == pytest.approx(
         0, abs=1e-6
     )
+
+
+def test_beyond_hinges_margin_nothing_is_surer() -> None:
+    """Where its loss is 0, GANHealth must not take the squares of what is beyond for a loss."""
+    on_one_scale = ADVERSARIAL_LOSSES["hinge"].on_one_scale
+    assert on_one_scale(torch.tensor([-5.0, -1.0, 1.0, 5.0])).tolist() == [0, 0, 1, 1]
+
+
+def test_another_name_is_one_error() -> None:
+    with pytest.raises(
+        InputError, match="adversarial_loss is 'lsgan': expected least_squares, hinge, log_like"
+    ):
+        adversarial_loss_named("lsgan")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)

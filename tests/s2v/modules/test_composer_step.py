@@ -231,8 +231,16 @@ def test_a_fourth_discriminator_steps_at_its_own_rate_and_pushes_the_generator(
     assert losses["d_motion"] > 0 and losses["motion"] > 0
     total = sum(losses[name] for name in (*LossWeights.__dataclass_fields__, "motion") if name in losses)
     assert losses["generator"].item() == pytest.approx(total.item(), rel=1e-5)
-    with pytest.raises(InputError, match="there is an optimizer 'sync' already"):
-        module.add_discriminator("sync", nn.Linear(1, 1), 0.1)
+    for name in (
+        "sync",
+        "mouth",
+        "a.b",
+        "",
+        "keys",
+    ):  # one of its own, a loss term's, none that a module can have
+        with pytest.raises(InputError, match=f"a discriminator can't be called '{name}' here"):
+            module.add_discriminator(name, nn.Linear(1, 1), 0.1)
+    assert len(module.discriminators) == 4 and module.optimizer_names[4:] == ("motion",)
 
 
 def test_steps_are_the_generators(tmp_path: Path, face_file: str) -> None:
