@@ -221,7 +221,6 @@ function showReturn() {
     element("p", { textContent: `In this browser, ${done} of ${plan.items.length} questions are answered. Was that you?` }),
     // an address with a name is one person's
     element("div", { className: "answers" }, goOn, ...(nameInAddress() ? [] : [other])),
-    downloadLink("Download these answers"),
   );
 }
 
@@ -247,22 +246,19 @@ function result() {
   });
 }
 
-function downloadLink(text) {
+function showEnd() {
+  onKey = () => {};
   const file = new Blob([result()], { type: "application/json" });
-  return element("a", {
+  const link = element("a", {
     className: "download",
     href: URL.createObjectURL(file),
     download: `study-${progress.participant}.json`,
-    textContent: text,
+    textContent: "Download your answers",
   });
-}
-
-function showEnd() {
-  onKey = () => {};
   show(
     "Thank you!",
     element("p", { textContent: "Download your answers and send the file to the person who invited you." }),
-    downloadLink("Download your answers"),
+    link,
   );
 }
 
