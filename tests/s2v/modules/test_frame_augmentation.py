@@ -9,8 +9,8 @@ from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.modules.frame_augmentation import FrameAugmentation
+from tests.s2v.modules.composer_fits import Outputs, Seed, fit
 from tests.s2v.modules.small_modules import composer
-from tests.s2v.modules.test_composer_step import Outputs, Seed, fit
 
 NONE = {"brightness": 0.0, "saturation": 0.0, "contrast": 0.0, "translation": 0.0, "cutout": 0.0}
 

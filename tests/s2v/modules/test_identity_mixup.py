@@ -14,9 +14,9 @@ from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
 from s2v.modules.identity_mixup import mixup
+from tests.s2v.modules.composer_fits import Outputs, Seed, fit
 from tests.s2v.modules.small_faces import batch_of, draw_clip
 from tests.s2v.modules.small_modules import composer
-from tests.s2v.modules.test_composer_step import Outputs, Seed, fit
 
 
 def test_mixing_moves_each_nu_part_of_the_way_to_another() -> None:
