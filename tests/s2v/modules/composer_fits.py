@@ -12,11 +12,7 @@ from s2v.modules.composer import ComposerModule
 from tests.s2v.modules.small_faces import SmallFaces, trainer
 
 NAMES = ("generator", "identity", "frame", "sync")
-
-
 NO_LEARNING = {"identity_lr": 0.0, "frame_lr": 0.0, "sync_lr": 0.0}
-
-
 SEED = 101  # D_sync's two shifts differ with it
 
 
