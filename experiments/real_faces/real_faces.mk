@@ -4,9 +4,12 @@
 REAL := runs/real_faces
 REAL_RUN = S2V_WEIGHTS="$(WEIGHTS)" $(call DEMO_ENV,1) $(BIN)/s2v $(1) --config experiments/base/trainer.yaml --config experiments/real_faces/real_faces.yaml
 # $(1): folder of runs, $(2): run folder, $(3): stage, $(4): more. Goes on with an interrupted run, unless something it stands on
-# is newer; otherwise starts from nothing, so that no older run's files stay behind.
+# is newer; otherwise starts from nothing, so that no older run's files stay behind. A finished one, hours of work, is kept aside.
 REAL_STAGE_IN = @part=$(1)/$(2)/unfinished.ckpt; resume=; \
-	if [ -s $$part ] && [ -z "$$(find $^ -newer $$part)" ]; then resume="--ckpt_path $$part"; else rm -rf $(1)/$(2); fi; \
+	if [ -s $$part ] && [ -z "$$(find $^ -newer $$part)" ]; then resume="--ckpt_path $$part"; \
+	elif [ -s $(1)/$(2)/last.ckpt ]; then rm -rf $(1)/$(2).before; mv $(1)/$(2) $(1)/$(2).before; \
+		echo "== $(2) is older than what it stands on: it is trained anew, the old one is in $(1)/$(2).before"; \
+	else rm -rf $(1)/$(2); fi; \
 	echo "== $(2)$${resume:+, from where it was interrupted}"; mkdir -p $(1)/$(2); started=$$SECONDS; \
 	$(call REAL_RUN,fit) --config experiments/demo/$(3).yaml --config experiments/real_faces/$(3).yaml $(4) \
 		--config experiments/real_faces/unfinished.yaml --run_dir $(1)/$(2) $$resume \

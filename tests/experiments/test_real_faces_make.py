@@ -46,3 +46,21 @@ def test_what_is_missing_is_said_before_anything_is_installed(tmp_path: Path) ->
         refused = make("real-faces", **variables, **folders)
         assert refused.returncode == 2 and "real-faces needs CORPUS=DIR" in refused.stderr, refused.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_finished_stage_that_is_trained_anew_is_kept_aside(tmp_path: Path) -> None:
+    """Its configs are newer, as after a pull; a stage that was stopped before its end has nothing to keep."""
+    runs, installed, commands = tmp_path / "runs", tmp_path / "installed", tmp_path / "bin"
+    for folder in (runs / "cache", runs / "cpc", installed, commands):
+        folder.mkdir(parents=True)
+    (runs / "cache" / "manifest.csv").write_text("clip_id\n")
+    (commands / "s2v").write_text("#!/bin/sh\necho no such option; exit 2\n")
+    (commands / "s2v").chmod(0o755)
+    (runs / "cpc" / "last.ckpt").write_text("weights")
+    os.utime(runs / "cpc" / "last.ckpt", (0, 0))
+    for _ in range(2):  # the second time there is nothing finished, and what is aside stays
+        ran = make(f"{runs}/cpc/last.ckpt", REAL=runs, INSTALLED=installed, BIN=commands)
+        assert ran.returncode == 2 and "no such option" in ran.stderr, ran.stderr
+        assert (runs / "cpc.before" / "last.ckpt").read_text() == "weights"
+        assert not (runs / "cpc" / "last.ckpt").exists()
+    assert "the old one is in" not in ran.stdout
