@@ -9,7 +9,7 @@ from torch import Tensor
 
 from callbacks.generated_clip import check_generates_clips, generated_clip
 from data_modules.evenly_spaced import evenly_spaced
-from data_modules.shared_batches import WindowNumbers, shared_batches
+from data_modules.shared_batches import WindowNumbers
 from s2v.batch import SAMPLES_PER_FRAME
 from s2v.errors import InputError
 from s2v.evaluation.judges import SyncJudge, load_sync_judge
@@ -82,7 +82,7 @@ class SyncConfidenceCallback(Callback):
             )
         assert self._numbers is not None
         numbers = self._numbers.of_batch(batch_idx, dataloader_idx, len(batch["speech"]))
-        dealt_out = shared_batches(trainer, dataloader_idx) is not None
+        dealt_out = self._numbers.are_dealt_out(dataloader_idx)
         for number, speech, still in zip(numbers, batch["speech"], batch["still"], strict=True):
             scored_by = self._chosen.get(number)
             if scored_by is not None and (dealt_out or scored_by == trainer.global_rank):

@@ -64,20 +64,24 @@ class WindowNumbers:
     """
 
     def __init__(self, trainer: pl.Trainer) -> None:
-        self._trainer = trainer
+        self._loaders = validation_loaders(trainer)
+        self._shared = [shared_batches(trainer, number) for number in range(len(self._loaders))]
         self._served = _served_windows(trainer)
         self.counted = 0
         self.total = sum(self._served) if self._served else None
+
+    def are_dealt_out(self, dataloader_idx: int) -> bool:
+        """Whether a loader serves each rank other windows; where not, all are served all."""
+        return self._shared[dataloader_idx] is not None
 
     def of_batch(self, batch_idx: int, dataloader_idx: int, size: int) -> range:
         """The numbers of a batch's `size` windows; to be asked once for each batch."""
         first = self.counted
         self.counted += size
         if self._served:
-            shared = shared_batches(self._trainer, dataloader_idx)
+            shared = self._shared[dataloader_idx]
             number = batch_idx if shared is None else shared.number(batch_idx)
-            batch_size = validation_loaders(self._trainer)[dataloader_idx].batch_size
-            first = sum(self._served[:dataloader_idx]) + number * batch_size
+            first = sum(self._served[:dataloader_idx]) + number * self._loaders[dataloader_idx].batch_size
         return range(first, first + size)
 
 

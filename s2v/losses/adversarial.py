@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from s2v.errors import InputError
@@ -30,16 +31,19 @@ class AdversarialLoss:
     on_one_scale: Callable[[Tensor], Tensor]
 
 
+def _as_it_is(scores: Tensor) -> Tensor:
+    return scores
+
+
+def _between_margins(scores: Tensor) -> Tensor:
+    return ((scores + 1) / 2).clamp(0, 1)  # beyond the margin nothing is surer
+
+
+# no lambdas: a module goes to other processes with its loss
 ADVERSARIAL_LOSSES: dict[AdversarialLossName, AdversarialLoss] = {
-    "least_squares": AdversarialLoss(discriminator_loss, generator_loss, lambda scores: scores),
-    "hinge": AdversarialLoss(
-        hinge_discriminator_loss,
-        hinge_generator_loss,
-        lambda scores: ((scores + 1) / 2).clamp(0, 1),  # beyond the margin nothing is surer
-    ),
-    "log_likelihood": AdversarialLoss(
-        log_discriminator_loss, log_generator_loss, lambda logits: logits.sigmoid()
-    ),
+    "least_squares": AdversarialLoss(discriminator_loss, generator_loss, _as_it_is),
+    "hinge": AdversarialLoss(hinge_discriminator_loss, hinge_generator_loss, _between_margins),
+    "log_likelihood": AdversarialLoss(log_discriminator_loss, log_generator_loss, torch.sigmoid),
 }
 """Mao et al. 2017, the paper's; Lim and Ye 2017; Goodfellow et al. 2014 with the generator's gradient that does not
 vanish, SDFA's.

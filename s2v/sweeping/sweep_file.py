@@ -118,11 +118,8 @@ def distribution(name: str, spec: Any) -> BaseDistribution:
             raise InputError(f"parameters.{name}: {key} of {kind} must be a whole number, got {spec[key]!r}")
     try:
         return make(spec)
-    except (
-        ValueError,
-        TypeError,
-        ArithmeticError,
-    ) as error:  # the last: more steps than Python's decimals have digits
+    # ArithmeticError: more steps than Python's decimals have digits
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise InputError(f"parameters.{name}: {one_line(error, 160)}") from error
 
 

@@ -1,5 +1,7 @@
 """What scores mean under each loss."""
 
+import pickle
+
 import pytest
 import torch
 
@@ -28,6 +30,10 @@ def test_beyond_hinges_margin_nothing_is_surer() -> None:
     """Where its loss is 0, GANHealth must not take the squares of what is beyond for a loss."""
     on_one_scale = ADVERSARIAL_LOSSES["hinge"].on_one_scale
     assert on_one_scale(torch.tensor([-5.0, -1.0, 1.0, 5.0])).tolist() == [0, 0, 1, 1]
+
+
+def test_they_go_to_other_processes() -> None:
+    assert pickle.loads(pickle.dumps(ADVERSARIAL_LOSSES)) == ADVERSARIAL_LOSSES
 
 
 def test_another_name_is_one_error() -> None:
