@@ -13,7 +13,7 @@ from s2v.models.evaluation_mode import evaluated
 from s2v.models.sdfa import SDFA
 from s2v.models.sdfa_speech import frame_windows
 from s2v.models.voice_encoder import VoiceEncoder
-from s2v.speech.context_stream import fitted
+from s2v.speech.speech_blocks import fitted
 from s2v.speech_time import count_frames
 
 NOISE_SEED = 0

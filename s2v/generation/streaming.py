@@ -13,10 +13,10 @@ from s2v.generation.pixels import to_pixels
 from s2v.models.evaluation_mode import evaluated
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.speech.context_stream import checked, fitted
 from s2v.speech.first_hearing import KEPT_BYTES, FirstHearing
 from s2v.speech.live_hearing import LiveHearing
 from s2v.speech.portrait import Identity, Portrait
+from s2v.speech.speech_blocks import checked, fitted
 from s2v.speech_time import frame_centre, samples_of_frames
 
 Network = TypeVar("Network", bound=nn.Module)

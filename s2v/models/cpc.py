@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2v.errors import InputError
+from s2v.models.speech_encoder import SpeechEncoder
 from s2v.speech_time import SAMPLES_PER_LATENT
 
 _KERNEL_STRIDE_PADDING = ((10, 5, 3), (8, 4, 2), (4, 2, 1), (4, 2, 1), (4, 2, 1))
@@ -100,7 +101,7 @@ class CPCContext(nn.Module):
         return self.baseNet(latents, state)
 
 
-class CPC(nn.Module):
+class CPC(SpeechEncoder):
     """Speech (B, N), 16 kHz in [-1, 1], to latents (B, L, channels) and contexts (B, L, hidden).
 
     L = (N + 1) // 160; which samples a latent hears, and where its centre lies, `s2v.speech_time` says. Every call
@@ -143,7 +144,6 @@ class CPC(nn.Module):
         """Latents (B, L, channels) to contexts (B, L, hidden) and the state to go on from."""
         return self.gAR(latents, state)
 
-    def forward(self, speech: Tensor) -> tuple[Tensor, Tensor]:
-        latents = self.encode(speech)
-        contexts, _ = self.summarise(latents)
-        return latents, contexts
+    def contexts_of(self, latents: Tensor) -> Tensor:
+        """Latents (B, L, channels), the first that are heard, to contexts (B, L, hidden)."""
+        return self.summarise(latents)[0]

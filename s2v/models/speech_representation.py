@@ -4,8 +4,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from s2v.models.cpc import CPC
 from s2v.models.speaker_encoder import SpeakerEncoder
+from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.students import StudentHead
 from s2v.speech_time import LATENTS_PER_SECOND
 
@@ -40,7 +40,7 @@ class SpeechRepresentation(nn.Module):
     """CPC and the two students that read its last context.
 
     Args:
-        cpc: the speech encoder, 16 kHz speech to 100 Hz contexts.
+        cpc: the speech encoder, 16 kHz speech to 100 Hz contexts; CPC in the paper.
         identity_head: S_id, omega to nu; `out_dim` is the identity teacher's embedding size.
         emotion_head: S_emo, omega to mu; `out_dim` is 8 for FERplus logits.
         context_span: where clips are generated, C is the mean over the contexts of so many seconds around a frame's
@@ -56,7 +56,7 @@ class SpeechRepresentation(nn.Module):
 
     def __init__(
         self,
-        cpc: CPC,
+        cpc: SpeechEncoder,
         identity_head: StudentHead,
         emotion_head: StudentHead,
         speaker_encoder: SpeakerEncoder | None = None,

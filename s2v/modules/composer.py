@@ -15,6 +15,7 @@ from s2v.losses.frame_similarity import frame_similarity_loss
 from s2v.models.cpc import CPC
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.models.wav2vec2 import Wav2Vec2
 from s2v.modules.adversarial import normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
@@ -223,7 +224,8 @@ class ComposerModule(ComposerLosses):
 
     def untrained(self) -> str:
         """What will be used with random weights, for `s2v.training.early_check`; empty where nothing is."""
-        if self.stage1_checkpoint or self.initial_checkpoint or type(self.representation.cpc) is not CPC:
+        known = type(self.representation.cpc) in (CPC, Wav2Vec2)
+        if self.stage1_checkpoint or self.initial_checkpoint or not known:
             return ""
         return (
             "stage1_checkpoint is not set: frames are made from speech networks of random weights, which stay"

@@ -82,7 +82,7 @@ def heard_windows(
     heard: dict[str, list[Tensor]] = {}
     for first in range(0, len(starts), WINDOWS_AT_ONCE):
         windows = [Window(at, speech[at : at + length]) for at in starts[first : first + WINDOWS_AT_ONCE]]
-        contexts, _ = cpc.summarise(torch.cat([stream.of_window(window) for window in windows]))
+        contexts = cpc.contexts_of(torch.cat([stream.of_window(window) for window in windows]))
         sounds = torch.stack([window.speech for window in windows])
         for name, told in tell(representation, contexts, sounds, times[:window_frames]).items():
             heard.setdefault(name, []).append(told)

@@ -16,6 +16,8 @@ from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.models.wav2vec2 import Wav2Vec2
+from s2v.models.windowed_speech_encoder import WindowedSpeechEncoder
 from s2v.modules.checkpoint_part import begin_with, load_part
 from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
 from s2v.modules.context_cache import (
@@ -43,7 +45,8 @@ class DistillModule(RetrievesIdentity):
 
     Args:
         representation: CPC and the two heads; their `out_dim` must be the teachers' feature sizes.
-        cpc_checkpoint: a checkpoint of a CPC pretraining (`*.ckpt`), or published CPC weights.
+        cpc_checkpoint: a checkpoint of a CPC pretraining (`*.ckpt`), or published weights of the speech encoder: CPC's,
+            or a wav2vec 2.0's or HuBERT's for `s2v.models.wav2vec2.Wav2Vec2`.
         speaker_checkpoint: published weights of the representation's speaker encoder, if it has one; always frozen.
         identity_teacher: what `load_face_network` takes; nu* is its embedding (fc7) of the clip's first frame.
         emotion_teacher: likewise; mu* is the mean of its outputs over K frames.
@@ -135,6 +138,11 @@ class DistillModule(RetrievesIdentity):
         self.schedule = schedule
         self.teachers = FrozenNetworks()
         self.contrastive_weight = contrastive_weight if finetune_cpc else 0.0
+        if self.contrastive_weight and isinstance(representation.cpc, WindowedSpeechEncoder):
+            raise InputError(
+                f"{type(representation.cpc).__name__} looks ahead, and can't learn by predicting what comes: "
+                "set model.init_args.contrastive_weight=0, or leave finetune_cpc out"
+            )
         cpc = representation.cpc.requires_grad_(finetune_cpc)
         if representation.speaker_encoder is not None:
             representation.speaker_encoder.requires_grad_(False)
@@ -157,9 +165,11 @@ class DistillModule(RetrievesIdentity):
         """What will be used with random weights, for `s2v.training.early_check`; empty where nothing is."""
         if self.cpc_checkpoint or self.initial_checkpoint or self.finetune_cpc:
             return ""
-        if type(self.representation.cpc) is not CPC:
+        if type(self.representation.cpc) not in (CPC, Wav2Vec2):
             return ""
-        return "cpc_checkpoint is not set: the students hear by a CPC of random weights, which stay"
+        return (
+            "cpc_checkpoint is not set: the students hear by a speech encoder of random weights, which stay"
+        )
 
     def setup(self, stage: str) -> None:
         """Check the data's number of frames, load the teachers.

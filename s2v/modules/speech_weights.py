@@ -1,19 +1,24 @@
 """Pretrained weights put into a speech representation: CPC's and the speaker encoder's."""
 
 from s2v.errors import InputError
-from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
+from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.speech_representation import SpeechRepresentation
+from s2v.models.wav2vec2 import Wav2Vec2
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.consent_mark import mark_unasked
 
 
-def load_cpc_weights(cpc: CPC, path: str, prediction: FuturePrediction | None = None) -> None:
-    """Put pretrained weights, own (`*.ckpt`, which also have the predictions') or published, into a CPC."""
-    if not path.endswith(".ckpt"):
-        from s2v.weights import load_cpc
+def load_cpc_weights(cpc: SpeechEncoder, path: str, prediction: FuturePrediction | None = None) -> None:
+    """Put pretrained weights, own (`*.ckpt`, which also have the predictions') or published, into a speech encoder.
 
-        state = {f"cpc.{key}": value for key, value in load_cpc(path).state_dict().items()}
+    Published are CPC's and, for a `Wav2Vec2`, wav2vec 2.0's and HuBERT's.
+    """
+    if not path.endswith(".ckpt"):
+        from s2v.weights import load_cpc, load_wav2vec2
+
+        published = load_wav2vec2(path, cpc.layers) if isinstance(cpc, Wav2Vec2) else load_cpc(path)
+        state = {f"cpc.{key}": value for key, value in published.state_dict().items()}
     else:
         checkpoint = read_checkpoint(path, "pretrained CPC")
         mark_unasked(cpc, checkpoint)

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from s2v.models.cpc import CPC
+from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.speech.context_stream import FrameContextStream, in_blocks
+from s2v.speech.frame_contexts import FrameContextStream
 from s2v.speech.portrait import Listener, Portrait, Window, WindowCutter, encode_window
+from s2v.speech.speech_blocks import in_blocks
 from s2v.speech_time import EDGE_SAMPLES, shared_latents, whole_latents
 
 KEPT_BYTES = 64 * 2**20
@@ -116,12 +117,12 @@ class RecentLatents:
     """The last latents of a stream, to be lent to windows.
 
     Args:
-        cpc: in eval mode.
+        encoder: in eval mode.
         samples: speech that they last, at least.
     """
 
-    def __init__(self, cpc: CPC, samples: int) -> None:
-        self.cpc = cpc
+    def __init__(self, encoder: SpeechEncoder, samples: int) -> None:
+        self.encoder = encoder
         self._most = whole_latents(samples)
         self._latents: Tensor | None = None  # (1, l, C)
         self._first = 0  # number of the latent that _latents begins with
@@ -138,8 +139,8 @@ class RecentLatents:
         speech = window.speech
         shared = self._numbered(shared_latents(window.start, len(speech)))
         if shared is None or len(speech) < 2 * EDGE_SAMPLES:  # two edges would be more speech than the window
-            return encode_window(self.cpc, speech)
-        edges = self.cpc.encode(torch.stack([speech[:EDGE_SAMPLES], speech[-EDGE_SAMPLES:]]))
+            return encode_window(self.encoder, speech)
+        edges = self.encoder.encode(torch.stack([speech[:EDGE_SAMPLES], speech[-EDGE_SAMPLES:]]))
         return torch.cat([edges[:1, :1], shared, edges[1:, -1:]], dim=1)
 
     def _numbered(self, numbers: range) -> Tensor | None:

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from s2v.batch import SAMPLE_RATE
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.speech.context_stream import FrameContextStream, in_blocks
+from s2v.speech.frame_contexts import FrameContextStream
 from s2v.speech.portrait import Listener, Portrait, cut_windows, encode_window
+from s2v.speech.speech_blocks import in_blocks
 
 
 class LiveHearing:

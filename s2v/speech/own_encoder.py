@@ -1,4 +1,4 @@
-"""Checks a custom speech encoder before training: it must be causal, as generation feeds it speech block by block."""
+"""Checks a custom speech encoder before training: generation feeds it speech block by block."""
 
 import torch
 from torch import Tensor, nn
@@ -7,8 +7,10 @@ from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.models.cpc import CPC
 from s2v.models.evaluation_mode import evaluated
+from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.speech_representation import SpeechRepresentation, contexts_at
-from s2v.speech.context_stream import ContextStream
+from s2v.models.wav2vec2 import Wav2Vec2
+from s2v.speech.context_stream import context_stream
 from s2v.speech_time import SAMPLES_PER_LATENT
 
 _BLOCK = 4000
@@ -49,19 +51,19 @@ def _check_is_its_parts(representation: SpeechRepresentation) -> None:
 
 
 @torch.no_grad()
-def check_hears_in_blocks(cpc: CPC) -> None:
+def check_hears_in_blocks(cpc: SpeechEncoder) -> None:
     """Compare an encoder of one's own with itself: in blocks, as clips are made, and in one pass, as in training.
 
     Raises:
         InputError: contexts differ by more than rounding, as those of a network that looks ahead, or forgets its state;
             or they are of another size or rate.
     """
-    if type(cpc) is CPC:
+    if type(cpc) in (CPC, Wav2Vec2):
         return
     noise = _noise_for(cpc)
     with evaluated(cpc):
         _, whole = cpc(noise[None])
-        stream = ContextStream(cpc)
+        stream = context_stream(cpc)
         blocks = [stream.push(block) for block in noise.split(_BLOCK)]
         joined = torch.cat([*blocks, stream.finish()], dim=1)
     expected = (1, (len(noise) + 1) // SAMPLES_PER_LATENT, cpc.hidden)
@@ -69,14 +71,15 @@ def check_hears_in_blocks(cpc: CPC) -> None:
         if found.shape != expected:
             raise InputError(
                 f"{type(cpc).__name__} gives contexts {tuple(found.shape)} for {len(noise)} samples of speech, "
-                f"expected {expected}; see the docstring of s2v.models.cpc.CPC"
+                f"expected {expected}; see the docstring of s2v.models.speech_encoder.SpeechEncoder"
             )
     apart = _apart(joined, whole)
     if not apart < _ROUNDING:
         raise InputError(
             f"{type(cpc).__name__}'s contexts for speech in blocks, as clips are made, are up to {apart:.2g} standard "
-            "deviations from those in one pass, as in training: it hears what comes later, or its `summarise` does not "
-            "go on from the state; see the docstring of s2v.models.cpc.CPC"
+            "deviations from those in one pass, as in training: it hears what comes later, which is for a "
+            "s2v.models.windowed_speech_encoder.WindowedSpeechEncoder, or its `summarise` does not go on from the "
+            "state; see the docstring of s2v.models.cpc.CPC"
         )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from s2v.batch import SAMPLE_RATE
 from s2v.errors import InputError
-from s2v.models.cpc import CPC
+from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.speech_time import SAMPLES_PER_LATENT, count_frames, samples_of_frames
 
@@ -125,10 +125,10 @@ def cut_windows(speech: Iterable[Tensor], window_samples: int, fps: float) -> It
     yield from cutter.finish()
 
 
-def encode_window(cpc: CPC, window: Tensor) -> Tensor:
+def encode_window(encoder: SpeechEncoder, window: Tensor) -> Tensor:
     """A window (N,), heard alone as in training -> its latents (1, l, C)."""
     missing = max(0, SAMPLES_PER_LATENT - len(window))
-    return cpc.encode(torch.nn.functional.pad(window, (0, missing)).unsqueeze(0))
+    return encoder.encode(torch.nn.functional.pad(window, (0, missing)).unsqueeze(0))
 
 
 class Listener:
@@ -165,7 +165,7 @@ class Listener:
     def _hear(self) -> None:
         if self._waiting:
             windows, latents = zip(*self._waiting, strict=True)
-            contexts, _ = self.representation.cpc.summarise(torch.cat(latents))
+            contexts = self.representation.cpc.contexts_of(torch.cat(latents))
             nu, mu = self.representation.students(
                 contexts[:, -1], self.representation.voice(torch.stack(windows))
             )

@@ -166,7 +166,11 @@ COMBINATIONS = (
     {name: stage(name) for name in FITS}
     | {f"{name}, own teachers": stage(name, own=True) for name in OWN}
     | {f"{name}, tiny": tiny(name) for name in ("sdfa", *OWN)}
-    | {f"{name}, speaker encoder": [*stage(name), "base/speaker_encoder"] for name in ("distill", "compose")}
+    | {
+        f"{name}, {file}": [*stage(name), f"base/{file}"]
+        for name in ("distill", "compose")
+        for file in ("speaker_encoder", "hubert")
+    }
     | {"syncnet, minutes of video": [*stage("syncnet", "video_folder"), "pretrain/mouth_syncnet"]}
     | {f"cpc on {data}": stage("cpc", data) for data in ("voxceleb2", "video_folder", "synthetic")}
     | {"cpc by recording": ["base/trainer", "data/voxceleb2", "data/voxceleb2_recordings", *FITS["cpc"]]}

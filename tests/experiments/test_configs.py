@@ -107,7 +107,7 @@ def test_a_split_by_recording_has_runs_of_its_own(build: Build) -> None:
     assert (built.datamodule.split, built.settings.run_dir) == ("recordings", "runs/voxceleb2_recordings/cpc")
 
 
-@pytest.mark.parametrize("teachers", ["", ", own teachers", ", speaker encoder"])
+@pytest.mark.parametrize("teachers", ["", ", own teachers", ", speaker_encoder", ", hubert"])
 def test_the_two_stages_agree_about_sizes(teachers: str, build: Build) -> None:
     first: DistillModule = build(f"distill{teachers}").model
     second: ComposerModule = build(f"compose{teachers}").model
@@ -119,7 +119,7 @@ def test_the_two_stages_agree_about_sizes(teachers: str, build: Build) -> None:
         emotion,
     )
     assert second.generator.identity_branch.seed.in_features == identity
-    assert second.generator.frame_decoder.seed.in_features == 256 + emotion
+    assert second.generator.frame_decoder.seed.in_features == (768 if "hubert" in teachers else 256) + emotion
     assert second.generator.identity_branch.map_channels == (
         [128, 128, 64] if "own" in teachers else [512, 512, 256]
     )

@@ -5,18 +5,23 @@ import torch
 from s2v.models.cpc import CPC
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speaker_encoder import SpeakerEncoder
+from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.students import StudentHead
 
 
 def small_networks(
-    seed: int = 0, rnn: str = "lstm", speaker_encoder: bool = False, pose_dim: int = 0
+    seed: int = 0,
+    rnn: str = "lstm",
+    speaker_encoder: bool = False,
+    pose_dim: int = 0,
+    encoder: SpeechEncoder | None = None,
 ) -> tuple[SpeechRepresentation, Speech2VideoGenerator]:
     """Stage 1 and stage 2 in eval mode: 32 x 32 frames, 16 contexts, 24 identity and 8 emotion values."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         representation = SpeechRepresentation(
-            CPC(channels=16, hidden=16, rnn=rnn),  # type: ignore[arg-type]
+            encoder or CPC(channels=16, hidden=16, rnn=rnn),  # type: ignore[arg-type]
             StudentHead(in_dim=16, hidden=16, out_dim=24),
             StudentHead(in_dim=16, hidden=16, out_dim=8),
             SpeakerEncoder(hidden=20, out_dim=16, layers=2) if speaker_encoder else None,

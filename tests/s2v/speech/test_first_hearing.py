@@ -6,8 +6,8 @@ from torch import Tensor
 
 from s2v.errors import InputError
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.speech.context_stream import FrameContextStream, FrameReader
 from s2v.speech.first_hearing import FirstHearing, RecentLatents, from_sample
+from s2v.speech.frame_contexts import FrameContextStream, FrameReader
 from s2v.speech.portrait import Window, encode_window, hear_portrait
 from tests.s2v.generation.networks import small_networks, speech_like
 

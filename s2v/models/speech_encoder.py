@@ -1,0 +1,35 @@
+"""What a speech encoder is to both stages: 16 kHz speech to 100 contexts a second."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class SpeechEncoder(nn.Module, ABC):
+    """Speech (B, N), 16 kHz in [-1, 1], to latents (B, L, channels) and contexts (B, L, hidden).
+
+    L = (N + 1) // 160; where latents and contexts have their centres, `s2v.speech_time` says. An encoder of one's own
+    is a subclass of one of these two, by which clips can be made from speech of any length:
+
+    - `s2v.models.cpc.CPC`, whose contexts hear nothing of what comes later;
+    - `s2v.models.windowed_speech_encoder.WindowedSpeechEncoder`, for networks that look ahead.
+
+    Attributes:
+        channels: size of a latent.
+        hidden: size of a context.
+    """
+
+    channels: int
+    hidden: int
+
+    @abstractmethod
+    def encode(self, speech: Tensor) -> Tensor:
+        """Speech (B, N) to latents (B, L, channels)."""
+
+    @abstractmethod
+    def contexts_of(self, latents: Tensor) -> Tensor:
+        """Latents (B, L, channels) of speech that begins and ends there to contexts (B, L, hidden)."""
+
+    def forward(self, speech: Tensor) -> tuple[Tensor, Tensor]:
+        latents = self.encode(speech)
+        return latents, self.contexts_of(latents)

@@ -1,0 +1,97 @@
+"""wav2vec 2.0 and HuBERT (Baevski et al. 2020, Hsu et al. 2021) as speech encoders in CPC's place.
+
+The network is torchaudio's; published weights are read by `s2v.weights.load_wav2vec2`.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from s2v.models.windowed_speech_encoder import WindowedSpeechEncoder
+from s2v.speech_time import SAMPLES_PER_LATENT
+
+SAMPLES_PER_STEP = 320
+"""From one of the network's steps to the next: 50 a second."""
+
+HEARD_PER_STEP = 400
+"""Samples that the convolutions of a step reach over; the shortest speech there is."""
+
+_BLOCK = {"group": ("group_norm", False), "layer": ("layer_norm", True)}
+"""norm -> of the convolutions, and whether a transformer block normalises what it reads or what it gives."""
+
+
+class Wav2Vec2(WindowedSpeechEncoder):
+    """A wav2vec 2.0 or HuBERT, one architecture, up to one of its transformer blocks.
+
+    The contexts are what that block gives, 50 a second, interpolated linearly to CPC's 100 a second.
+
+    Args:
+        hidden: size of a context: 768 for base, 1,024 for large models, 1,280 for HuBERT's "xlarge".
+        layers: how many transformer blocks speech goes through; published models have 12, 24 or 48. Middle ones tell
+            sounds best (Pasad et al. 2021), the last ones what the model was trained to predict.
+        norm: "group" for base models and the large wav2vec 2.0 of LibriSpeech, "layer" for the other large ones, which
+            hear speech of zero mean and unit variance.
+        heads: of attention, by default one for 64 of the hidden values, at least one; 16 for "xlarge".
+        span: see `WindowedSpeechEncoder`.
+
+    Raises:
+        ValueError: there is no block, or the heads do not divide `hidden`.
+    """
+
+    def __init__(
+        self,
+        hidden: int = 768,
+        layers: int = 12,
+        norm: Literal["group", "layer"] = "group",
+        heads: int | None = None,
+        span: float = 2.0,
+    ) -> None:
+        from torchaudio.models import (
+            wav2vec2_model,  # takes longer to import than all else of a small command
+        )
+
+        super().__init__(hidden, span)
+        heads = heads or max(1, hidden // 64)
+        if layers < 1 or hidden % heads:
+            raise ValueError(
+                f"expected at least one of layers, and heads that divide hidden, got layers={layers}, heads={heads}, "
+                f"hidden={hidden}"
+            )
+        self.layers = layers
+        self.norm = norm
+        mode, normalised_first = _BLOCK[norm]
+        self.network = wav2vec2_model(
+            extractor_mode=mode,
+            extractor_conv_layer_config=None,
+            extractor_conv_bias=norm == "layer",
+            encoder_embed_dim=hidden,
+            encoder_projection_dropout=0.0,
+            encoder_pos_conv_kernel=128,
+            encoder_pos_conv_groups=16,
+            encoder_num_layers=layers,
+            encoder_num_heads=heads,
+            encoder_attention_dropout=0.0,
+            encoder_ff_interm_features=4 * hidden,
+            encoder_ff_interm_dropout=0.0,
+            encoder_dropout=0.0,
+            encoder_layer_norm_first=normalised_first,
+            encoder_layer_drop=0.0,
+            aux_num_out=None,
+        )
+
+    def hear(self, speech: Tensor) -> Tensor:
+        """Speech (B, 160 L) to contexts (B, L, hidden)."""
+        count = speech.shape[1] // SAMPLES_PER_LATENT
+        if self.norm == "layer":
+            speech = functional.layer_norm(speech, speech.shape[-1:])
+        speech = functional.pad(speech, (0, max(0, HEARD_PER_STEP - speech.shape[1])))
+        steps = self.network.extract_features(speech, num_layers=self.layers)[0][-1]
+        # Step j is centred on sample 320 j + 200, context i on sample 160 i + 80.
+        centres = SAMPLES_PER_LATENT * (torch.arange(count, device=speech.device) + 0.5)
+        position = ((centres - HEARD_PER_STEP / 2) / SAMPLES_PER_STEP).clamp(0, steps.shape[1] - 1)
+        before = position.floor().long()
+        after = (before + 1).clamp(max=steps.shape[1] - 1)
+        fraction = (position - before).unsqueeze(-1).to(steps.dtype)
+        return torch.lerp(steps[:, before], steps[:, after], fraction)

@@ -1,0 +1,83 @@
+"""Encoders that look ahead: which window each context comes from, in one pass and in a stream."""
+
+import pytest
+import torch
+
+from s2v.errors import InputError
+from s2v.models.windowed_speech_encoder import WindowLayout
+from s2v.speech.context_stream import context_stream
+from tests.s2v.generation.networks import speech_like
+from tests.s2v.models.looks_ahead import BothWays
+
+
+@pytest.mark.parametrize(
+    ("latents", "windows"),
+    [
+        (1, [(0, 1, 0, 1)]),
+        (7, [(0, 7, 0, 7)]),
+        (8, [(0, 8, 0, 6), (0, 8, 6, 8)]),
+        (9, [(0, 8, 0, 6), (0, 9, 6, 9)]),  # begins at an even one, and is one longer
+        (12, [(0, 8, 0, 6), (4, 12, 6, 10), (4, 12, 10, 12)]),
+        (14, [(0, 8, 0, 6), (4, 12, 6, 10), (6, 14, 10, 14)]),
+    ],
+)
+def test_windows_of_eight(latents: int, windows: list[tuple[int, ...]]) -> None:
+    assert [tuple(window) for window in WindowLayout(8).windows(latents)] == windows
+
+
+@pytest.mark.parametrize("latents", [*range(1, 60), 1_003])
+def test_each_context_is_taken_once_and_has_heard_both_sides(latents: int) -> None:
+    taken = []
+    for window in WindowLayout(16).windows(latents):
+        for number in range(window.first_taken, window.end_taken):
+            assert number - window.start >= min(4, number)
+            assert window.end - number > min(4, latents - 1 - number)
+        assert window.end <= latents and window.start % 2 == 0
+        taken += range(window.first_taken, window.end_taken)
+    assert taken == list(range(latents))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("block", [163, 640, 7_001, 50_000])
+@pytest.mark.parametrize("seconds", [0.01, 0.2, 0.4, 0.403, 0.6, 2.003, 2.0099])
+def test_streamed_contexts_equal_one_pass(seconds: float, block: int) -> None:
+    """0.4 s is a window; 2.0099 s lack one sample to their last piece."""
+    torch.manual_seed(0)
+    encoder, speech = BothWays().eval(), speech_like(seconds)
+    stream = context_stream(encoder)
+    streamed = torch.cat([*(stream.push(b) for b in speech.split(block)), stream.finish()], dim=1)
+    expected = encoder(speech[None])[1]
+    assert streamed.shape == (1, (len(speech) + 1) // 160, 16)
+    torch.testing.assert_close(streamed, expected, atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def test_a_context_hears_what_comes_within_its_window() -> None:
+    """Of windows of 40 latents, 20 apart, context 35 is taken from the second, 20 to 60."""
+    torch.manual_seed(0)
+    encoder, speech = BothWays().eval(), speech_like(2.0)[None]
+    contexts = encoder(speech)[1]
+    for changed, hears in ((19, False), (20, True), (59, True), (60, False)):
+        other = speech.clone()
+        other[:, 160 * changed : 160 * (changed + 1)] *= 3
+        assert bool((encoder(other)[1][:, 35] != contexts[:, 35]).any()) == hears, changed
+
+
+@torch.no_grad()
+def test_a_stream_holds_no_more_than_a_window_and_a_half() -> None:
+    encoder = BothWays().eval()
+    stream = context_stream(encoder)
+    for block in speech_like(5.0).split(160):
+        stream.push(block)
+        assert stream._held is not None and len(stream._held) <= 160 * 60  # type: ignore[attr-defined]
+
+
+def test_what_can_not_be_heard() -> None:
+    with pytest.raises(ValueError, match=r"span is a time in seconds, at least 0\.04, not 0"):
+        BothWays(span=0)
+    stream = context_stream(BothWays())
+    with pytest.raises(InputError, match="got no sample of it"):
+        stream.finish()
+    stream.push(torch.zeros(100))
+    with pytest.raises(InputError, match=r"expected 10 ms of speech at least, got 100 samples"):
+        stream.finish()
