@@ -30,6 +30,13 @@ class SpeechEncoder(nn.Module, ABC):
     def contexts_of(self, latents: Tensor) -> Tensor:
         """Latents (B, L, channels) of speech that begins and ends there to contexts (B, L, hidden)."""
 
+    def omega(self, contexts: Tensor) -> Tensor:
+        """What the students read of a clip: its contexts (B, L, hidden) -> (B, hidden).
+
+        The last one, which has heard the whole clip (paper, Fig. 2).
+        """
+        return contexts[:, -1]
+
     def forward(self, speech: Tensor) -> tuple[Tensor, Tensor]:
         latents = self.encode(speech)
         return latents, self.contexts_of(latents)

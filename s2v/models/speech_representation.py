@@ -37,7 +37,7 @@ def contexts_at(contexts: Tensor, times: Tensor, steps: int = 1) -> Tensor:
 
 
 class SpeechRepresentation(nn.Module):
-    """CPC and the two students that read its last context.
+    """CPC and the two students that read its last context, omega.
 
     Args:
         cpc: the speech encoder, 16 kHz speech to 100 Hz contexts; CPC in the paper.
@@ -105,7 +105,7 @@ class SpeechRepresentation(nn.Module):
 
     def person(self, speech: Tensor) -> tuple[Tensor, Tensor]:
         """Windows (B, N) -> nu (B, identity_dim), mu (B, emotion_dim)."""
-        return self.students(self.contexts(speech)[:, -1], self.voice(speech))
+        return self.students(self.cpc.omega(self.contexts(speech)), self.voice(speech))
 
     def forward(
         self, speech: Tensor, frame_times: Tensor, student_speech: Tensor | None = None
@@ -122,7 +122,7 @@ class SpeechRepresentation(nn.Module):
         """
         contexts = self.contexts(speech)
         nu, mu = (
-            self.students(contexts[:, -1], self.voice(speech))
+            self.students(self.cpc.omega(contexts), self.voice(speech))
             if student_speech is None
             else self.person(student_speech)
         )

@@ -113,6 +113,10 @@ class WindowedSpeechEncoder(SpeechEncoder):
         ]
         return torch.cat(heard, dim=1)
 
+    def omega(self, contexts: Tensor) -> Tensor:
+        """The mean of the contexts, (B, L, hidden) -> (B, hidden): each tells of its own sound, the last no more."""
+        return contexts.mean(dim=1)
+
 
 def pieces(speech: Tensor) -> Tensor:
     """Speech (B, N) to (B, (N + 1) // 160, 160); one sample short of a piece, it is followed by a zero."""

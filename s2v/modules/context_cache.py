@@ -37,14 +37,14 @@ def for_students(
 ) -> dict[str, Tensor]:
     """What stage 1's students read: `omega` (B, D) and, with a speaker encoder, `voice` (B, V). See `Telling`."""
     voice = representation.voice(windows)
-    return {"omega": contexts[:, -1]} | ({} if voice is None else {"voice": voice})
+    return {"omega": representation.cpc.omega(contexts)} | ({} if voice is None else {"voice": voice})
 
 
 def for_frames(
     representation: SpeechRepresentation, contexts: Tensor, windows: Tensor, times: Tensor
 ) -> dict[str, Tensor]:
     """What stage 2 is trained on: `contexts` (B, W, D) of all frames, `nu` (B, I), `mu` (B, E). See `Telling`."""
-    nu, mu = representation.students(contexts[:, -1], representation.voice(windows))
+    nu, mu = representation.students(representation.cpc.omega(contexts), representation.voice(windows))
     return {"contexts": contexts_at(contexts, times.expand(len(contexts), -1)), "nu": nu, "mu": mu}
 
 

@@ -15,6 +15,7 @@ from s2v.errors import InputError
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
 from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
+from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.wav2vec2 import Wav2Vec2
 from s2v.models.windowed_speech_encoder import WindowedSpeechEncoder
@@ -138,11 +139,7 @@ class DistillModule(RetrievesIdentity):
         self.schedule = schedule
         self.teachers = FrozenNetworks()
         self.contrastive_weight = contrastive_weight if finetune_cpc else 0.0
-        if self.contrastive_weight and isinstance(representation.cpc, WindowedSpeechEncoder):
-            raise InputError(
-                f"{type(representation.cpc).__name__} looks ahead, and can't learn by predicting what comes: "
-                "set model.init_args.contrastive_weight=0, or leave finetune_cpc out"
-            )
+        self._check_windowed(representation.cpc)
         cpc = representation.cpc.requires_grad_(finetune_cpc)
         if representation.speaker_encoder is not None:
             representation.speaker_encoder.requires_grad_(False)
@@ -152,6 +149,22 @@ class DistillModule(RetrievesIdentity):
             else None
         )
         self.train()  # Lightning leaves a module in the modes it comes in
+
+    def _check_windowed(self, encoder: SpeechEncoder) -> None:
+        """Two things ask for contexts that have heard nothing of what comes later."""
+        name = type(encoder).__name__
+        if not isinstance(encoder, WindowedSpeechEncoder):
+            return
+        if self.readouts > 1:
+            raise InputError(
+                f"readouts is {self.readouts}, but {name} looks ahead, and none of its contexts is the last of a "
+                "shorter clip: set model.init_args.readouts=1"
+            )
+        if self.contrastive_weight:
+            raise InputError(
+                f"{name} looks ahead, and can't learn by predicting what comes: set "
+                "model.init_args.contrastive_weight=0, or leave finetune_cpc out"
+            )
 
     def weight_sources(self, stage: str, resuming: bool) -> dict[str, str | None]:
         """What will be read, for `s2v.training.early_check`."""
@@ -318,7 +331,7 @@ class DistillModule(RetrievesIdentity):
         kept = self._kept_hearing(batch)
         if kept is None:  # always so where other outputs than the last context are read, which none keeps
             latents, contexts = self.hear(batch["speech"])
-            kept = contexts[:, -1], self.representation.voice(batch["speech"])
+            kept = self.representation.cpc.omega(contexts), self.representation.voice(batch["speech"])
         omega, voice = kept
         nu, mu = self.representation.students(omega, voice)
         targets = self.teacher_features(batch)

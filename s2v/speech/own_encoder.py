@@ -38,7 +38,7 @@ def _check_is_its_parts(representation: SpeechRepresentation) -> None:
     times = torch.tensor([[0.1, 0.5, 1.0]]).to(noise)
     with evaluated(representation):
         contexts = representation.cpc(noise)[1]
-        person = representation.students(contexts[:, -1], representation.voice(noise))
+        person = representation.students(representation.cpc.omega(contexts), representation.voice(noise))
         by_parts = {"forward": (contexts_at(contexts, times), *person), "person": person}
         whole = {"forward": representation(noise, times), "person": representation.person(noise)}
     for name, parts in by_parts.items():

@@ -167,7 +167,7 @@ class Listener:
             windows, latents = zip(*self._waiting, strict=True)
             contexts = self.representation.cpc.contexts_of(torch.cat(latents))
             nu, mu = self.representation.students(
-                contexts[:, -1], self.representation.voice(torch.stack(windows))
+                self.representation.cpc.omega(contexts), self.representation.voice(torch.stack(windows))
             )
             self.first_nu = nu[0] if self.first_nu is None else self.first_nu
             self.nu_sum = nu.sum(dim=0) if self.nu_sum is None else self.nu_sum + nu.sum(dim=0)

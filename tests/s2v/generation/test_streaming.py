@@ -46,7 +46,9 @@ def one_pass(networks: Networks, speech: Tensor, frames: int) -> Tensor:
     with torch.no_grad():
         windows = [speech[None, start : start + SAMPLES] for start in starts]
         heard = [
-            representation.students(representation.contexts(window)[:, -1], representation.voice(window))
+            representation.students(
+                representation.cpc.omega(representation.contexts(window)), representation.voice(window)
+            )
             for window in windows
         ]
         centres = [(s + min(SAMPLES, length) / 2) / 16_000 for s in starts]
@@ -217,7 +219,7 @@ def test_identity_is_the_mean_over_windows(networks: Networks) -> None:
     with torch.no_grad():
         windows = speech.view(3, SAMPLES)
         nu, mu = representation.students(
-            representation.contexts(windows)[:, -1], representation.voice(windows)
+            representation.cpc.omega(representation.contexts(windows)), representation.voice(windows)
         )
     torch.testing.assert_close(portrait.nu, nu.mean(dim=0, keepdim=True), atol=1e-5, rtol=0)
     torch.testing.assert_close(portrait.mu, mu, atol=1e-5, rtol=0)
@@ -268,7 +270,7 @@ def test_live_identity_is_the_first_windows_and_emotion_arrives_a_window_late(ne
     with torch.no_grad():
         windows = speech[: 5 * SAMPLES].view(5, SAMPLES)
         nu, mu = representation.students(
-            representation.contexts(windows)[:, -1], representation.voice(windows)
+            representation.cpc.omega(representation.contexts(windows)), representation.voice(windows)
         )
         reached = [(k + 2) * WINDOW / 25 for k in range(5)]
         felt = torch.stack([interpolate(time, reached, list(mu)) for time in times])

@@ -1,12 +1,16 @@
 """Encoders that look ahead: which window each context comes from, in one pass and in a stream."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from s2v.errors import InputError
+from s2v.models.cpc import CPC
 from s2v.models.windowed_speech_encoder import WindowLayout
+from s2v.modules.distill import DistillModule
 from s2v.speech.context_stream import context_stream
-from tests.s2v.generation.networks import speech_like
+from tests.s2v.generation.networks import small_networks, speech_like
 from tests.s2v.models.looks_ahead import BothWays
 
 
@@ -61,6 +65,33 @@ def test_a_context_hears_what_comes_within_its_window() -> None:
         other = speech.clone()
         other[:, 160 * changed : 160 * (changed + 1)] *= 3
         assert bool((encoder(other)[1][:, 35] != contexts[:, 35]).any()) == hears, changed
+
+
+def test_students_read_the_mean_of_its_contexts() -> None:
+    """CPC's last context has heard the whole clip; the last one here tells of the last sound."""
+    contexts = torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])
+    assert BothWays().omega(contexts).tolist() == [[2.0, 4.0]]
+    assert CPC(channels=2, hidden=2).omega(contexts).tolist() == [[3.0, 6.0]]
+    speech = speech_like(0.3)[None]
+    representation, _ = small_networks(encoder=BothWays())
+    with torch.no_grad():
+        contexts, nu, _ = representation(speech, torch.tensor([[0.1]]))
+        mean = representation.cpc(speech)[1].mean(dim=1)
+        torch.testing.assert_close(nu, representation.identity_head(mean))
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"readouts": 2}, r"readouts is 2, but BothWays looks ahead.*set model\.init_args\.readouts=1"),
+        ({"finetune_cpc": True}, r"BothWays looks ahead.*set model\.init_args\.contrastive_weight=0"),
+    ],
+)
+def test_stage_1_refuses_what_only_causal_encoders_can(settings: dict[str, Any], fault: str) -> None:
+    representation, _ = small_networks(encoder=BothWays())
+    with pytest.raises(InputError, match=fault):
+        DistillModule(representation, **settings)
+    assert DistillModule(representation, finetune_cpc=True, contrastive_weight=0).prediction is None
 
 
 @torch.no_grad()
