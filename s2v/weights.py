@@ -30,6 +30,7 @@ from s2v.models.syncnet import SyncNet
 from s2v.models.vggface import VGGFace
 from s2v.models.wav2vec2 import Wav2Vec2
 from s2v.weight_files.keras_file import KERAS_VALUES, keras_layer_names, keras_values
+from s2v.weight_files.wav2vec2_file import blocks_of, wav2vec2_state
 from s2v.weight_files.weight_file import (
     StateDict,
     checked_weight_file,
@@ -49,8 +50,6 @@ FID_FILE = "pt_inception-2015-12-05-6726825d.pth (release fid_weights of github.
 
 _CPC_OPTIONS = {"normMode": "layerNorm", "encoder_type": "cpc"}
 """Options of CPC_audio that change the graph but not its keys, with the values this CPC implements."""
-
-_WAV2VEC2_BLOCK = r"encoder\.transformer\.layers\.(\d+)\."
 
 VGGFACE2_PEOPLE = 8631
 
@@ -126,48 +125,17 @@ def load_wav2vec2(path: str | Path, layers: int | None = None) -> Wav2Vec2:
 
     Size and normalisation are read from the tensors. Heads for training and recognition are left out, and so are the
     transformer's blocks after `layers`, by default none.
-
-    Raises:
-        InputError: the file has fewer blocks, or is of another network, such as WavLM, or in fairseq's layout.
     """
-    content = read_state_dict(path)
-    prefix = next((p for p in ("wav2vec2.", "hubert.") if any(key.startswith(p) for key in content)), "")
-    state = {_wav2vec2_key(key.removeprefix(prefix)): value for key, value in content.items()}
-    state = {k: v for k, v in state.items() if k.startswith(("feature_extractor.", "encoder."))}
-    blocks = {int(match[1]) for key in state if (match := re.match(_WAV2VEC2_BLOCK, key))}
-    if not blocks or any(".rel_attn_embed." in key for key in state):
-        raise InputError(
-            f"{path} is no wav2vec 2.0 or HuBERT as torchaudio or Hugging Face publish them: expected "
-            f"'feature_extractor.conv_layers.0.conv.weight' and so on in it, but its keys are {some_of(content)}"
-        )
-    layers = layers or len(blocks)
-    if layers > len(blocks):
-        raise InputError(f"{path} has {len(blocks)} transformer blocks, not {layers}: lower `layers`")
-    state = {
-        key: value
-        for key, value in state.items()
-        if not (match := re.match(_WAV2VEC2_BLOCK, key)) or int(match[1]) < layers
-    }
+    state = wav2vec2_state(path, layers)
     hidden, _ = shape_of(path, state, "encoder.feature_projection.projection.weight", dims=2)
-    by_layer = "feature_extractor.conv_layers.1.layer_norm.weight" in state
+    normalised_by_layer = "feature_extractor.conv_layers.1.layer_norm.weight" in state
     heads = 16 if hidden == 1280 else None
-    network = Wav2Vec2(hidden, layers, "layer" if by_layer else "group", heads)
-    if by_layer:  # HuBERT's large models have no biases there, wav2vec 2.0's have
+    network = Wav2Vec2(hidden, blocks_of(state), "layer" if normalised_by_layer else "group", heads)
+    if normalised_by_layer:  # HuBERT's large models have no biases there, wav2vec 2.0's have
         for key, value in network.network.state_dict().items():
-            if key.endswith(".conv.bias") and key.startswith("feature_extractor."):
+            if key.startswith("feature_extractor.") and key.endswith(".conv.bias"):
                 state.setdefault(key, torch.zeros_like(value))
     return filled(path, network, {f"network.{key}": value for key, value in state.items()})
-
-
-def _wav2vec2_key(key: str) -> str:
-    """Hugging Face's name, or one from before PyTorch's parametrisations, as torchaudio's network has it today."""
-    for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
-        key = key.replace(f"pos_conv_embed.conv.{old}", f"pos_conv_embed.conv.parametrizations.weight.{new}")
-    if key.startswith("feature_projection."):
-        return f"encoder.{key}"
-    if key.startswith(("encoder.layers.", "encoder.layer_norm.", "encoder.pos_conv_embed.")):
-        return key.replace("encoder.", "encoder.transformer.", 1)
-    return key
 
 
 def load_speaker_encoder(path: str | Path) -> SpeakerEncoder:
