@@ -1,5 +1,6 @@
 """Generated clips beside the real ones, with sound, on disk and in the run's loggers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from s2v.errors import InputError
 from s2v.files.clip_file_name import clip_file_name
 from s2v.files.whole_file import PARTIAL
 from s2v.generation.mp4_writer import write_mp4
+from s2v.training.step_counters import logged_step
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class SampleVideos(pl.Callback):
         due = not fitting or (trainer.current_epoch + 1) % self.every_n_epochs == 0
         if trainer.sanity_checking or not due:
             return
-        folder = self._folder(trainer) / f"step-{trainer.global_step:06d}"
+        step = trainer.global_step if fitting else logged_step(trainer)  # outside a fit Lightning's is 0
+        folder = self._folder(trainer) / f"step-{step:06d}"
         if not trainer.is_global_zero:
             return
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
@@ -98,11 +101,9 @@ class SampleVideos(pl.Callback):
             samples = [make_sample(pl_module, clip, self.max_seconds) for clip in self._clips(trainer)]
         try:
             paths = [write_sample(sample, folder) for sample in samples]
-            log_samples(trainer, samples, paths)
+            log_samples(trainer, samples, paths, step)
         except OSError as error:  # a full disk should not end a week's training for the sake of some videos
-            rank_zero_warn(
-                f"SampleVideos: sample videos of step {trainer.global_step} are not written: {error}"
-            )
+            rank_zero_warn(f"SampleVideos: sample videos of step {step} are not written: {error}")
 
     def _folder(self, trainer: pl.Trainer) -> Path:
         if self.output_dir is not None:
@@ -110,22 +111,24 @@ class SampleVideos(pl.Callback):
         # every rank has to ask: Lightning has rank 0 tell the others
         return Path(trainer.log_dir or trainer.default_root_dir) / "samples"
 
-    def _clips(self, trainer: pl.Trainer) -> list[Window]:
-        """The same clips each time, evenly spaced: a sorted data set begins with one speaker's alone.
+    def _clips(self, trainer: pl.Trainer) -> Iterator[Window]:
+        """Yield the same clips each time, evenly spaced: a sorted data set begins with one speaker's alone.
 
         Of a data set without a length, the first ones.
         """
         dataset: Dataset[Window] = validation_loaders(trainer)[0].dataset
         if isinstance(dataset, IterableDataset):
-            return list(islice(dataset, self.num_clips))
+            yield from islice(dataset, self.num_clips)
+            return
         if isinstance(dataset, WindowDataset):
             dataset = WholeClipDataset(dataset.clips)
-        return [dataset[place] for place in evenly_spaced(len(dataset), self.num_clips)]  # type: ignore[arg-type]
+        for place in evenly_spaced(len(dataset), self.num_clips):  # type: ignore[arg-type]
+            yield dataset[place]
 
 
 def make_sample(module: pl.LightningModule, clip: Window, max_seconds: float) -> Sample:
     """Generate what was said in a clip or window, and pair the frames with the real ones."""
-    real = clip["frames"][: round(max_seconds * FPS)]
+    real = clip["frames"][: round(max_seconds * FPS)].clone()  # a view would keep a ten-minute clip in memory
     # A window may hold more speech than frames: its first frame then lies somewhere in it.
     first = round(float(clip["frame_times"][0]) * FPS - 0.5)
     last = first + len(real)
@@ -154,9 +157,8 @@ def still_strip(sample: Sample, count: int = 6) -> Tensor:
     return rearrange(rows, "row time rgb height width -> rgb (row height) (time width)")
 
 
-def log_samples(trainer: pl.Trainer, samples: list[Sample], paths: list[Path]) -> None:
+def log_samples(trainer: pl.Trainer, samples: list[Sample], paths: list[Path], step: int) -> None:
     """Hand the samples to each logger that can show them."""
-    step = trainer.global_step
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             names = [sample.name for sample in samples]

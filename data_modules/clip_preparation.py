@@ -11,6 +11,7 @@ import numpy as np
 from data_modules.clip_cache import cache_file_of, read_clip, read_header, write_clip
 from data_modules.clip_manifest import ManifestRow
 from data_modules.clip_refused import ClipRefused, refused_row
+from data_modules.container import promised_seconds
 from data_modules.decode import VideoTrack, decode_frames, frames_on_screen, probe_video
 from data_modules.face_crop import (
     LOOKED_AT,
@@ -39,26 +40,34 @@ def prepare_clip(
 ) -> ManifestRow:
     """Decodes a clip, writes its cache file and returns its manifest row, refused ones with the reason.
 
-    `on_length` is told how many seconds of video there are, before they are decoded.
+    `on_length` is told how many seconds of video there are, before they are decoded; where the container's header says
+    it, before the file is read.
 
     Raises:
         OSError: the cache cannot be written (disk full, read-only): no fault of the clip's.
+        ClipRefused: the clip cannot be read now, and is to be tried again.
     """
     found = refused_row(clip)
     try:
         if clip.missing:
             raise ClipRefused(f"no file {clip.missing}")
+        promised = promised_seconds(root / clip.video)
+        if promised is not None:  # before the file is read whole for the first time
+            on_length(min(promised, settings.max_seconds))
         found = replace(found, sha256=_sha256(root / clip.video, root / clip.speech if clip.speech else None))
         finished = _finished(found, cache_dir, settings)
         if finished is not None:
             return finished
         video = probe_video(root / clip.video)
-        on_length(min(video.end - float(video.times[0]), settings.max_seconds))
+        if promised is None:
+            on_length(min(video.end - float(video.times[0]), settings.max_seconds))
         speech = _speech(clip, root, video)
         start, count = common_part(video, speech, settings)
         _check_memory(count, settings)
         frames = _frames(video, start, count, settings)
     except ClipRefused as refusal:
+        if refusal.again:
+            raise
         return replace(found, reason=str(refusal))
     first, length = round((start - speech.start) * SPEECH_RATE), count * SPEECH_RATE // settings.fps
     samples = speech.samples[first : first + length]
@@ -195,5 +204,5 @@ def _sha256(*paths: "Path | None") -> str:
                 while block := stream.read(1 << 20):
                     digest.update(block)
         except OSError as error:
-            raise ClipRefused(f"{path.name} cannot be read: {error.strerror}") from error
+            raise ClipRefused(f"{path.name} cannot be read: {error.strerror}", again=True) from error
     return digest.hexdigest()

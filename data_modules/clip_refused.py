@@ -5,7 +5,16 @@ from data_modules.layouts import FoundClip
 
 
 class ClipRefused(Exception):
-    """This clip cannot be used; the message is the `reason` of its manifest row."""
+    """This clip cannot be used; the message is the `reason` of its manifest row.
+
+    Args:
+        reason: see above.
+        again: the fault may not be the clip's (a disk that fails, rights that are missing): the next run tries it anew.
+    """
+
+    def __init__(self, reason: str, *, again: bool = False) -> None:
+        super().__init__(reason)
+        self.again = again
 
 
 def refused_row(clip: FoundClip, reason: str = "") -> ManifestRow:

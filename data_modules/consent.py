@@ -1,6 +1,7 @@
 """Who of a corpus' speakers agreed to a face being made of them: a table that comes with the corpus."""
 
 import csv
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,11 +46,16 @@ def read_consent(path: Path) -> dict[str, bool]:
             raise InputError(
                 f"--consent {path}, row {line} says yes for nobody: a speaker was expected before it"
             )
-        if consent.setdefault(speaker.strip(), said) != said:
+        if consent.setdefault(composed(speaker.strip()), said) != said:
             raise InputError(f"--consent {path}, row {line}: speaker {speaker!r} has two answers")
     return consent
 
 
 def answer_of(speaker: str, consent: Mapping[str, bool] | None) -> str:
     """For the manifest: yes, no (silence is no consent), or nothing where nobody was asked."""
-    return "" if consent is None else "yes" if consent.get(speaker, False) else "no"
+    return "" if consent is None else "yes" if consent.get(composed(speaker), False) else "no"
+
+
+def composed(name: str) -> str:
+    """A name with its accents in one form: macOS' folders have them apart from their letters, tables seldom."""
+    return unicodedata.normalize("NFC", name)

@@ -39,8 +39,19 @@ def open_container(path: Path) -> av.container.InputContainer:
             timeout=30.0,
             options=LOCAL_MEDIA_ONLY,
         )
-    except (FFmpegError, ValueError, OSError) as error:
+    except (FFmpegError, ValueError) as error:
         raise ClipRefused(f"{path.name} cannot be opened: {plain(error)}") from error
+    except OSError as error:
+        raise ClipRefused(f"{path.name} cannot be opened: {plain(error)}", again=True) from error
+
+
+def promised_seconds(path: Path) -> float | None:
+    """How long a media file is by its header; None where that does not say it, or can't be read."""
+    try:
+        with open_container(path) as container:
+            return container.duration / av.time_base if container.duration else None
+    except ClipRefused:
+        return None
 
 
 def plain(error: BaseException) -> str:

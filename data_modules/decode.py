@@ -62,6 +62,8 @@ class VideoTrack:
     """(transpose, flip horizontally, flip vertically), in this order, to stand upright."""
     winding: bool = False
     """Whether decord would hand out other frames than asked for."""
+    counted: bool = False
+    """Whether a decoded frame is known by its number: AVI says when frames are decoded, not when they are shown."""
 
     @property
     def upright_aspect(self) -> float:
@@ -87,7 +89,8 @@ def probe_video(path: Path) -> VideoTrack:
     width, height, orientation, first = _first_frame(path)
     times, durations = np.asarray(packets.shown, np.float64).T
     order = np.argsort(times, kind="stable")
-    order = order[times[order] >= first - _SAME_TIME]
+    if not packets.counted:
+        order = order[times[order] >= first - _SAME_TIME]
     if not len(order):
         raise ClipRefused(f"damaged: no frame of {path.name} decodes that has a timestamp")
     stamps = times[order]
@@ -106,6 +109,7 @@ def probe_video(path: Path) -> VideoTrack:
         float(aspect) if aspect and 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL else 1.0,
         orientation,
         packets.winding or len(stamps) < len(times),
+        packets.counted,
     )
 
 
@@ -119,6 +123,7 @@ class _PacketTimes:
         reached: seconds at which the last packet of any stream ends.
         winding: whether decord would lose its way among them.
         damage: why reading stopped; empty where it came to the end.
+        counted: see `VideoTrack`.
     """
 
     shown: list[tuple[float, float]] = field(default_factory=list)
@@ -126,11 +131,12 @@ class _PacketTimes:
     reached: float = 0.0
     winding: bool = False
     damage: str = ""
+    counted: bool = False
 
 
 def _packet_times(container: InputContainer, stream: av.VideoStream, path: Path) -> _PacketTimes:
     """All of a video's; raises ClipRefused where a part of them is missing, or they have no timestamps."""
-    found = _PacketTimes(winding="mpegts" in container.format.name)
+    found = _PacketTimes(winding="mpegts" in container.format.name, counted=container.format.name == "avi")
     try:
         _read_packets(container, stream, path, found)
     except (FFmpegError, IndexError) as error:  # PyAV's IndexError: a stream that the header knows not
@@ -164,7 +170,9 @@ def _read_packets(container: InputContainer, stream: av.VideoStream, path: Path,
         if packet.size == 0 or packet.stream_index != stream.index:
             continue
         found.frames += 1
-        stamp = packet.pts if packet.pts is not None else packet.dts
+        # of an AVI, FFmpeg guesses when frames are shown, with B-frames wrongly; in the order of their times, decoding
+        # times are those of the frames shown
+        stamp = packet.pts if packet.pts is not None and not found.counted else packet.dts
         if stamp is None:
             raise ClipRefused(f"the frames of {path.name} carry no timestamps")
         # an open group of pictures: some of those stored after a key frame are shown before it
@@ -291,12 +299,13 @@ def _with_pyav(track: VideoTrack, wanted: np.ndarray) -> Iterator[np.ndarray]:
         stream = _video_stream(container, track.path)
         position = 0
         try:
-            for frame in container.decode(stream):
+            for number, frame in enumerate(container.decode(stream)):
                 if position == len(wanted_times):
                     return
-                if frame.time is None or frame.is_corrupt or frame.time < wanted_times[position] - _SAME_TIME:
+                time = float(track.times[min(number, len(track.times) - 1)]) if track.counted else frame.time
+                if time is None or frame.is_corrupt or time < wanted_times[position] - _SAME_TIME:
                     continue
-                if frame.time > wanted_times[position] + _SAME_TIME:
+                if time > wanted_times[position] + _SAME_TIME:
                     break
                 if frame.width != track.width or frame.height != track.height:
                     frame = frame.reformat(track.width, track.height)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_modules.consent import composed
 from s2v.errors import InputError
 
 GENDER_WORDS = {"female": "female", "f": "female", "male": "male", "m": "male", "": ""}
@@ -53,7 +54,7 @@ def find_genders(root: Path, layouts: Iterable[str] = tuple(GENDER_TABLES)) -> d
 
 
 def read_genders(path: Path, table: GenderTable) -> dict[str, str]:
-    """Speaker -> female or male.
+    """Speaker, `composed`, -> female or male.
 
     Raises:
         InputError: the file can't be read, lacks a column or a cell, says something else than a gender, or says two
@@ -92,6 +93,6 @@ def read_genders(path: Path, table: GenderTable) -> dict[str, str]:
         if gender is None:
             raise InputError(f"{path}, row {line}: male, female or nothing was expected, {said!r} came")
         # clips without a speaker are of many people: a row without a name says nothing of them
-        if speaker and gender and genders.setdefault(speaker, gender) != gender:
+        if speaker and gender and genders.setdefault(composed(speaker), gender) != gender:
             raise InputError(f"{path}, row {line}: speaker {speaker!r} has two genders")
     return genders

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
-from data_modules.consent import answer_of
+from data_modules.consent import answer_of, composed
 from data_modules.layouts import FoundClip
 from data_modules.preparation_records import Record, read_records
 from s2v.errors import InputError
@@ -27,7 +27,7 @@ class SaidAnew:
         return replace(
             row,
             consent=answer_of(row.speaker, self.consent),
-            gender=self.genders.get(row.speaker, ""),
+            gender=self.genders.get(composed(row.speaker), ""),
             recording=self.recordings.get(row.clip_id, ""),
         )
 

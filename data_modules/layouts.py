@@ -30,9 +30,14 @@ VIDEO_SUFFIXES = frozenset(
         ".mpg",
         ".mpeg",
         ".mts",
+        ".m2ts",
+        ".mxf",
         ".ts",
         ".wmv",
+        ".asf",
+        ".dv",
         ".3gp",
+        ".3g2",
         ".ogv",
     }
 )

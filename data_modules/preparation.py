@@ -5,7 +5,7 @@ import time
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -112,7 +112,8 @@ def prepare(
     if not overwrite:
         _check_nothing_is_thrown_away(clips, records, cache, settings)
     _make_writable(cache)
-    unasked = [path for path in (cache / cache_file_of(clip_id) for clip_id in turned_away) if path.is_file()]
+    kept_back = [*turned_away, *_withdrawn(gone, records, None if without_consent else answers)]
+    unasked = [path for path in (cache / cache_file_of(clip_id) for clip_id in kept_back) if path.is_file()]
     if overwrite:
         for path in unasked:
             path.unlink(missing_ok=True)
@@ -142,6 +143,7 @@ def prepare(
             manifest.write()
             with PreparationProgress(len(clips), len(finished), shown=progress) as bar:
                 _run(todo, job, workers, manifest, bar, everywhere)
+            _check_one_kind(todo, cache, settings)
     rows = [ManifestRow(**record["row"]) for record in manifest.done.values()]
     reasons = Counter(kind_of_reason(row.reason) for row in rows if not row.ok)
     return PreparationSummary(
@@ -163,6 +165,13 @@ def _turned_away(clips: list[FoundClip], answers: Mapping[str, bool] | None) -> 
         for clip in clips
         if answer_of(clip.speaker, answers) == "no"
     }
+
+
+def _withdrawn(
+    gone: Iterable[str], records: Mapping[str, Record], answers: Mapping[str, bool] | None
+) -> list[str]:
+    """Clips of an earlier run whose videos are gone, of speakers who have not agreed: who withdraws takes both."""
+    return [name for name in gone if answer_of(records[name]["row"]["speaker"], answers) == "no"]
 
 
 def _undamaged(done: dict[str, Record], cache: Path, workers: int) -> dict[str, Record]:
@@ -250,8 +259,8 @@ def _check_nothing_is_thrown_away(
 ) -> None:
     """A wrong option may cost days of decoding: usable clips with other settings are not made anew unasked."""
     key = settings.key()
-    found = [records[clip.clip_id] for clip in clips if clip.clip_id in records]
-    others = Counter(record["settings"] for record in found if thrown_away(record, cache, key))
+    found = [records.get(clip.clip_id) for clip in clips]
+    others = Counter(record["settings"] for record in found if record and thrown_away(record, cache, key))
     if not others:
         return
     theirs = PreparationSettings.of_key(others.most_common(1)[0][0])
@@ -263,12 +272,32 @@ def _check_nothing_is_thrown_away(
     )
 
 
+def _check_one_kind(made: list[FoundClip], cache: Path, settings: PreparationSettings) -> None:
+    """Another preparation that ran at the same time may have had other settings, unseen by either at its start."""
+    if not made:
+        return
+    records, key = read_records(cache), settings.key()
+    others = [clip.clip_id for clip in made if thrown_away(records.get(clip.clip_id), cache, key)]
+    if others:
+        raise InputError(
+            f"another preparation of {cache} has made {len(others)} of these clips meanwhile with other settings "
+            f"({others[0]}, for one): run the one that holds again, with --overwrite"
+        )
+
+
 def _answers(consent: Path | None, without_consent: bool, cache: Path) -> dict[str, bool] | None:
     """Who agreed; what an earlier preparation was told is not forgotten unnoticed."""
     if consent is not None:
         return read_consent(consent)
     manifest = cache / MANIFEST_NAME
-    if manifest.is_file() and any(row.consent for row in read_manifest(manifest)):
+    try:
+        asked = manifest.is_file() and any(row.consent for row in read_manifest(manifest))
+    except InputError:
+        raise InputError(
+            f"{manifest} is damaged, and may have said who consented: give the table, --consent FILE, or, where nobody "
+            "was asked, delete the file; the clips stay"
+        ) from None
+    if asked:
         raise InputError(f"{manifest} says who consented: give the table again, --consent FILE")
     if without_consent:
         raise InputError("--without-consent is for --consent FILE: give both, or neither")

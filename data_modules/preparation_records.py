@@ -67,10 +67,15 @@ def is_as_written(record: Record, cache_dir: Path) -> bool:
     return not file or record["cached"] == _stamp(cache_dir / file)
 
 
-def thrown_away(record: Record, cache_dir: Path, settings: str) -> bool:
-    """Whether a clip is usable and its cache file as it was written, but made with other settings than these."""
-    row = record["row"]
-    return row["status"] == "ok" and record["settings"] != settings and is_as_written(record, cache_dir)
+def thrown_away(record: Record | None, cache_dir: Path, settings: str) -> bool:
+    """Whether there is a usable clip that was made with other settings than these.
+
+    By its cache file's size alone: a cache that was copied has another time of last change.
+    """
+    if record is None or record["row"]["status"] != "ok" or record["settings"] == settings:
+        return False
+    now = _stamp(cache_dir / record["row"]["cache_file"])
+    return now is not None and record["cached"] is not None and now[0] == record["cached"][0]
 
 
 def append_record(journal: Path, record: Record) -> None:

@@ -22,7 +22,7 @@ def main(journal_dir: Path) -> None:
     import cv2
 
     from data_modules.clip_preparation import prepare_clip
-    from data_modules.clip_refused import refused_row
+    from data_modules.clip_refused import ClipRefused, refused_row
     from data_modules.preparation_settings import PreparationSettings
 
     cv2.setNumThreads(1)
@@ -41,6 +41,8 @@ def main(journal_dir: Path) -> None:
             )
         except OSError as error:
             return {"fatal": f"{error.strerror or error}"}
+        except ClipRefused as refusal:
+            row, again = refused_row(clip, str(refusal)), True
         except Exception as error:
             # whatever a decoder makes of a hostile file: this clip's row, not the run's end
             row = refused_row(clip, f"decoder failed: {type(error).__name__}: {one_line(error, 200)}")

@@ -48,7 +48,9 @@ def decode_speech(path: Path) -> SpeechTrack:
     if len(samples) == 0:
         raise ClipRefused(f"the audio track of {path.name} holds no sound that decodes")
     if not np.isfinite(samples).all() or np.abs(samples).max() <= _SILENT_PEAK:
-        raise ClipRefused(f"silent: no sample of {path.name} is louder than {_SILENT_PEAK:.0e} of full scale")
+        raise ClipRefused(
+            f"silent: no sample of {path.name}, mixed to mono, is louder than {_SILENT_PEAK:.0e} of full scale"
+        )
     return SpeechTrack(np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16), start)
 
 

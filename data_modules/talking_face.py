@@ -200,14 +200,18 @@ class TalkingFaceDataModule(LightningDataModule):
         if self.root is not None and not is_prepared(self.cache_dir):
             from data_modules.preparation import prepare
 
-            prepare(
-                self.root,
-                self.layout,
-                self.cache_dir,
-                size=self.image_size,
-                crop=self.crop,
-                workers=max(self.num_workers, 1),
-            )
+            try:
+                prepare(
+                    self.root,
+                    self.layout,
+                    self.cache_dir,
+                    size=self.image_size,
+                    crop=self.crop,
+                    workers=max(self.num_workers, 1),
+                )
+            except InputError as error:
+                named = "; options with -- are those of `s2v prepare`, which can be run before the fit"
+                raise InputError(f"{error}{named if '--' in str(error) else ''}") from None
 
     def look_at_clips(self) -> bool:
         """Read what is prepared and split it, before loggers begin; what `prepare_data` is to make is not missed.

@@ -246,6 +246,7 @@ def _check_options(args: argparse.Namespace) -> None:
 
 def _pairs(args: argparse.Namespace) -> "list[VideoPair]":
     """Real and generated videos of one name, with the speakers' genders where the corpus has a table of them."""
+    from data_modules.consent import composed
     from data_modules.gender import find_genders
     from s2v.evaluation.video_pairs import find_pairs
 
@@ -258,7 +259,7 @@ def _pairs(args: argparse.Namespace) -> "list[VideoPair]":
             f"{one!r}): videos belong together that are called alike, in subfolders called alike"
         )
     genders = find_genders(args.real)
-    return [replace(pair, gender=pair.gender or genders.get(pair.speaker, "")) for pair in pairs]
+    return [replace(pair, gender=pair.gender or genders.get(composed(pair.speaker), "")) for pair in pairs]
 
 
 def _measure(

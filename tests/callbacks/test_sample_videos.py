@@ -91,7 +91,7 @@ def test_of_several_loaders_the_first_ones_clips_are_shown(clips: list[Clip]) ->
     first, second = (DataLoader(WholeClipDataset(part)) for part in (clips[:4], clips[4:]))  # type: ignore[arg-type]
     for loaders in ([first, second], {"a": first, "b": second}):
         process: Any = SimpleNamespace(val_dataloaders=loaders)
-        shown = SampleVideos(num_clips=2)._clips(process)
+        shown = list(SampleVideos(num_clips=2)._clips(process))
         assert [clip["clip_id"] for clip in shown] == ["id0/video/0001", "id2/video/0001"]
 
 
@@ -128,6 +128,7 @@ def test_generated_half_is_what_export_makes(clips: list[Clip], tmp_path: Path) 
     assert torch.equal(sample.generated, module.generate_clip(whole["speech"], FRAMES))
     assert torch.equal(sample.real, whole["frames"]) and torch.equal(sample.speech, whole["speech"])
     cut = make_sample(module, whole, max_seconds=0.4)
+    assert cut.real.untyped_storage().nbytes() == cut.real.nbytes  # not the whole clip's
     assert torch.equal(cut.real, whole["frames"][:10]) and torch.equal(cut.speech, whole["speech"][:6_400])
     assert torch.equal(cut.generated, module.generate_clip(whole["speech"][:6_400], 10))
     whole["speech"] = whole["speech"][:-1_000]  # a track that ends before the picture

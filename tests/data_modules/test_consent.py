@@ -1,6 +1,7 @@
 """Who did not agree is not prepared unless told otherwise, and what was trained on them says so."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,38 @@ def test_prepare_and_what_a_checkpoint_says(tmp_path: Path, capsys: pytest.Captu
     assert main([*agreed, "--overwrite"]) == 0
     assert "did not agree" not in capsys.readouterr().out and not list(cache.glob("clips/ann/*"))
     assert len(list(cache.glob("clips/bob/*"))) == 3
+
+
+def test_who_takes_it_back_may_have_taken_the_videos_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for speaker in ("ann", "bob"):
+        write_clip(tmp_path / "corpus" / speaker / "0.mp4", 1.2, sound=tone(1.2))
+    who = table(tmp_path / "who.csv", ("speaker", "consent"), ("ann", "yes"), ("bob", "yes"))
+    cache = tmp_path / "cache"
+    agreed = ["prepare", "--root", str(tmp_path / "corpus"), "--layout", "folder", "--cache", str(cache)]
+    agreed += ["--size", "16", "--no-progress", "--consent", str(who)]
+    assert main(agreed) == 0
+    shutil.rmtree(tmp_path / "corpus" / "ann")
+    table(who, ("speaker", "consent"), ("ann", "no"), ("bob", "yes"))
+    capsys.readouterr()
+    assert main(agreed) == 0
+    assert "1 clips of speakers who did not agree are in " in capsys.readouterr().out
+    assert main([*agreed, "--overwrite"]) == 0
+    assert not list(cache.glob("clips/ann/*")) and len(list(cache.glob("clips/bob/*"))) == 1
+
+
+def test_names_with_their_accents_in_another_form(tmp_path: Path) -> None:
+    """As macOS writes folders' names, a letter and its dots."""
+    written, on_disk = "Zo\u00eb", "Zoe\u0308"
+    consent = read_consent(table(tmp_path / "a.csv", ("speaker", "consent"), (written, "yes")))
+    assert [answer_of(name, consent) for name in (written, on_disk)] == ["yes", "yes"]
+    consent = read_consent(table(tmp_path / "a.csv", ("speaker", "consent"), (on_disk, "yes")))
+    assert answer_of(written, consent) == "yes"
+    write_clip(tmp_path / "corpus" / on_disk / "0.mp4", 1.2, sound=tone(1.2))
+    (tmp_path / "corpus" / "speakers.csv").write_text(f"speaker,gender\n{written},f\n", encoding="utf-8")
+    cache = tmp_path / "cache"
+    prepare = ["prepare", "--root", str(tmp_path / "corpus"), "--layout", "folder", "--cache", str(cache)]
+    assert main([*prepare, "--size", "16", "--no-progress", "--consent", str(tmp_path / "a.csv")]) == 0
+    row = read_manifest(cache / "manifest.csv")[0]
+    assert (row.consent, row.gender) == ("yes", "female")

@@ -194,3 +194,27 @@ def test_text_and_playlists_named_as_video(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.mp4").write_text(text)
     with pytest.raises(ClipRefused, match=r"a\.mp4 cannot be opened"):
         probe_video(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("codec", "pictures_between"), [("libx264", 0), ("libx264", 3), ("mpeg4", 0), ("mpeg4", 2)]
+)
+def test_avi_says_nothing_of_when_frames_are_shown(tmp_path: Path, codec: str, pictures_between: int) -> None:
+    """FFmpeg's guess is a frame late, and with B-frames out of order."""
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=25)
+        video.width, video.height, video.pix_fmt = 96, 96, "yuv420p"
+        video.time_base = Fraction(1, 25)
+        video.codec_context.max_b_frames = pictures_between
+        video.options = {"bf": str(pictures_between)}
+        video.bit_rate = 4_000_000
+        for number, pixels in enumerate(shades(50, 96, 96)):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    track = probe_video(path)
+    np.testing.assert_allclose(track.times, np.arange(50) / 25, atol=1e-6)
+    wanted = np.array([0, 1, 2, 7, 7, 30, 49])
+    assert [number_of(frame) for frame in decode_frames(track, wanted)] == wanted.tolist()

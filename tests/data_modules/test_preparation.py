@@ -6,12 +6,14 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from data_modules import preparation
 from data_modules.clip_cache import read_clip
 from data_modules.clip_manifest import ManifestRow, read_manifest
 from data_modules.preparation import PreparationSummary, prepare
@@ -338,3 +340,55 @@ def test_a_killed_worker_says_nothing_against_what_another_run_has_finished(tmp_
         )
     assert read_records(cache) == before
     assert run(root, cache).skipped == 2
+
+
+def test_a_copied_cache_is_as_safe_from_a_wrong_option(tmp_path: Path) -> None:
+    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
+    run(root, cache)
+    shutil.copytree(cache, tmp_path / "copy", copy_function=shutil.copyfile)  # with other times
+    with pytest.raises(InputError, match="holds 2 finished clips made with --size 16"):
+        run(root, tmp_path / "copy", size=24)
+
+
+def test_a_read_error_refuses_a_clip_for_this_run_alone(tmp_path: Path) -> None:
+    """Reading another process' memory at 0 fails as a bad disk does."""
+    root, cache = write_speakers(tmp_path / "corpus", 1), tmp_path / "cache"
+    (root / "speaker0" / "bad.mp4").symlink_to("/proc/self/mem")
+    assert run(root, cache).refused == 1
+    assert rows(cache)["speaker0/bad"].reason == "bad.mp4 cannot be read: Input/output error"
+    assert read_records(cache)["speaker0/bad"]["again"]
+    assert run(root, cache).skipped == 1  # the other
+
+
+def test_a_damaged_manifest_has_a_way_out(tmp_path: Path) -> None:
+    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
+    run(root, cache)
+    whole = (cache / "manifest.csv").read_text()
+    for damaged in (whole[: len(whole) - 20], ""):
+        (cache / "manifest.csv").write_text(damaged)
+        with pytest.raises(
+            InputError, match=r"manifest\.csv is damaged, .* delete the file; the clips stay$"
+        ):
+            run(root, cache)
+    (cache / "manifest.csv").unlink()
+    assert run(root, cache).skipped == 2
+    assert (cache / "manifest.csv").read_text() == whole
+
+
+def test_another_run_at_once_with_other_settings_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
+    decode = preparation._run
+
+    def meanwhile(*arguments: Any) -> None:
+        decode(*arguments)
+        monkeypatch.setattr(preparation, "_run", decode)
+        run(root, cache, size=24, overwrite=True)
+
+    monkeypatch.setattr(preparation, "_run", meanwhile)
+    with pytest.raises(
+        InputError, match=r"has made 2 of these clips meanwhile with other settings \(speaker0/0"
+    ):
+        run(root, cache)
+    assert run(root, cache, size=24).skipped == 2
