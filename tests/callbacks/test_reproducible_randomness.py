@@ -106,3 +106,12 @@ def test_takes_the_runs_seed_when_given_none(tmp_path: Path, monkeypatch: pytest
     assert draws(tmp_path, seed=None, max_steps=2).training == draws(tmp_path, seed=3, max_steps=2).training
     pl.seed_everything(5)
     assert draws(tmp_path, seed=None, max_steps=2).training != draws(tmp_path, seed=3, max_steps=2).training
+
+
+def test_loaders_of_a_validation_have_draws_of_their_own() -> None:
+    found = []
+    for number in (0, 1, 0):
+        process: Any = SimpleNamespace(global_rank=0, val_dataloaders=[loader(), loader()])
+        ReproducibleRandomness(3).on_validation_batch_start(process, SmallGAN(), None, 0, number)
+        found.append(Draws.draw())
+    assert found[0] == found[2] != found[1]

@@ -19,6 +19,7 @@ from s2v.errors import InputError
 from s2v.files.whole_file import partial_beside
 from s2v.generation.speech_file import read_speech
 from s2v.modules.composer import ComposerModule
+from s2v.training.step_counters import go_on_logging_at
 from tests import quiet_trainer
 from tests.s2v.generation.composer_checkpoint import instantiate_composer
 from tests.s2v.generation.networks import speech_like
@@ -256,3 +257,14 @@ def test_wrong_arguments_and_modules(tmp_path: Path) -> None:
             SampleVideos(**settings)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="generate_clip"):
         SampleVideos().setup(pl.Trainer(logger=False, accelerator="cpu"), pl.LightningModule(), "fit")
+
+
+def test_a_bare_validations_samples_are_of_the_checkpoints_step(clips: list[Clip], tmp_path: Path) -> None:
+    fit = trainer(tmp_path, SampleVideos(num_clips=1, output_dir=str(tmp_path / "fit")))
+    fit.fit(composer(), datamodule=Clips(clips))
+    fit.save_checkpoint(tmp_path / "one.ckpt")
+    later = trainer(tmp_path, SampleVideos(num_clips=1, output_dir=str(tmp_path / "later")))
+    go_on_logging_at(later, 7)  # as `s2v validate` does
+    later.validate(composer(), datamodule=Clips(clips), verbose=False)
+    assert [path.name for path in (tmp_path / "later").iterdir()] == ["step-000007"]
+    assert [path.name for path in (tmp_path / "fit").iterdir()] == ["step-000001"]

@@ -256,7 +256,7 @@ class Animating(SpeakingSquares):
     needs_still = True
 
     def generate_clip(self, speech: torch.Tensor, num_frames: int, **picture: torch.Tensor) -> torch.Tensor:
-        assert picture["still"].shape == (3, 32, 32)
+        assert picture["still"].shape == (3, 32, 32) and picture["still"].float().mean() > 1  # nothing black
         return super().generate_clip(speech, num_frames)
 
 

@@ -14,9 +14,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
-from data_modules import CremaD, SyntheticFaces, TalkingFaceDataModule
+from data_modules import CremaD, SyntheticFaces, TalkingFaceDataModule, VideoFolder
+from data_modules.preparation import prepare
 from s2v.batch import TalkingFaceBatch
 from s2v.errors import InputError
+from tests.data_modules.media import write_speakers
 
 
 def module(cache: Path, **arguments: Any) -> CremaD:
@@ -292,3 +294,14 @@ def test_kinds_are_configurable_from_yaml(name: str) -> None:
     data = parser.instantiate(settings).data
     assert type(data).__name__ == name
     assert (data.split, data.window_frames, data.num_frames) == ("unseen", 30, 16)
+
+
+def test_a_fit_that_finds_another_kind_of_unfinished_cache_says_whose_the_options_are(tmp_path: Path) -> None:
+    root, cache = write_speakers(tmp_path / "corpus", 3), tmp_path / "cache"
+    prepare(root, "folder", cache, size=24, progress=False)
+    (cache / "unfinished").touch()
+    data = VideoFolder(str(cache), image_size=16, window_frames=20, root=str(root))
+    with pytest.raises(
+        InputError, match=r"--overwrite.*; options with -- are those of `s2v prepare`, which can be"
+    ):
+        data.prepare_data()

@@ -70,8 +70,11 @@ def test_a_clips_edges_may_be_shown_as_often_as_its_middle(clips: list[Clip]) ->
     dataset = WindowDataset(
         clips[:1], window_frames=40, num_frames=16, windows_per_clip=1800, even_frames=True
     )
-    begun = Counter(int(dataset[0, index]["frames"][0, 0, 0, 0]) for index in range(len(dataset)))
+    served = [dataset[0, index] for index in range(len(dataset))]
+    begun = Counter(int(window["frames"][0, 0, 0, 0]) for window in served)
     assert set(begun) == set(range(45))
+    # those that begin with frame 20 lie in windows that begin with any of 0 to 20, and as many frames before it
+    assert len({window["start"] for window in served if int(window["frames"][0, 0, 0, 0]) == 20}) > 10
     assert all(abs(times - 40) < 5 * 40**0.5 for times in begun.values())
 
 
