@@ -129,12 +129,12 @@ def load_wav2vec2(path: str | Path, layers: int | None = None) -> Wav2Vec2:
     state = wav2vec2_state(path, layers)
     hidden, _ = shape_of(path, state, "encoder.feature_projection.projection.weight", dims=2)
     normalised_by_layer = "feature_extractor.conv_layers.1.layer_norm.weight" in state
-    heads = 16 if hidden == 1280 else None
-    network = Wav2Vec2(hidden, blocks_of(state), "layer" if normalised_by_layer else "group", heads)
+    network = Wav2Vec2(hidden, blocks_of(state), "layer" if normalised_by_layer else "group")
     if normalised_by_layer:  # HuBERT's large models have no biases there, wav2vec 2.0's have
         for key, value in network.network.state_dict().items():
             if key.startswith("feature_extractor.") and key.endswith(".conv.bias"):
                 state.setdefault(key, torch.zeros_like(value))
+        state = {k: v for k, v in state.items() if not k.startswith("encoder.transformer.layer_norm.")}
     return filled(path, network, {f"network.{key}": value for key, value in state.items()})
 
 

@@ -6,7 +6,7 @@ The network is torchaudio's; published weights are read by `s2v.weights.load_wav
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from s2v.models.windowed_speech_encoder import WindowedSpeechEncoder
@@ -22,6 +22,11 @@ _BLOCK = {"group": ("group_norm", False), "layer": ("layer_norm", True)}
 """norm -> of the convolutions, and whether a transformer block normalises what it reads or what it gives."""
 
 
+def published_heads(hidden: int) -> int:
+    """Of a network of this size: one for 64 values, 16 at most."""
+    return min(16, max(1, hidden // 64))
+
+
 class Wav2Vec2(WindowedSpeechEncoder):
     """A wav2vec 2.0 or HuBERT, one architecture, up to one of its transformer blocks.
 
@@ -33,11 +38,11 @@ class Wav2Vec2(WindowedSpeechEncoder):
             sounds best (Pasad et al. 2021), the last ones what the model was trained to predict.
         norm: "group" for base models and the large wav2vec 2.0 of LibriSpeech, "layer" for the other large ones, which
             hear speech of zero mean and unit variance.
-        heads: of attention, by default one for 64 of the hidden values, at least one; 16 for "xlarge".
+        heads: of attention, by default those of the published models, `published_heads`.
         span: see `WindowedSpeechEncoder`.
 
     Raises:
-        ValueError: there is no block, or the heads do not divide `hidden`.
+        ValueError: there is no block, or `hidden` is no multiple of 16 and of the heads.
     """
 
     def __init__(
@@ -53,14 +58,15 @@ class Wav2Vec2(WindowedSpeechEncoder):
         )
 
         super().__init__(hidden, span)
-        heads = heads or max(1, hidden // 64)
-        if layers < 1 or hidden % heads:
+        heads = published_heads(hidden) if heads is None else heads
+        if min(layers, heads) < 1 or hidden % 16 or hidden % heads:
             raise ValueError(
-                f"expected at least one of layers, and heads that divide hidden, got layers={layers}, heads={heads}, "
-                f"hidden={hidden}"
+                f"expected at least one of layers and heads, and as hidden a multiple of 16 and of heads, got "
+                f"layers={layers}, heads={heads}, hidden={hidden}"
             )
         self.layers = layers
         self.norm = norm
+        self.heads = heads
         mode, normalised_first = _BLOCK[norm]
         self.network = wav2vec2_model(
             extractor_mode=mode,
@@ -80,6 +86,8 @@ class Wav2Vec2(WindowedSpeechEncoder):
             encoder_layer_drop=0.0,
             aux_num_out=None,
         )
+        if normalised_first:  # what comes after the last block, which is not read
+            self.network.encoder.transformer.layer_norm = nn.Identity()
 
     def hear(self, speech: Tensor) -> Tensor:
         """Speech (B, 160 L) to contexts (B, L, hidden)."""

@@ -75,14 +75,17 @@ class WindowedSpeechEncoder(SpeechEncoder):
         span: seconds, at least those of a training window; live generation is at most so much late.
 
     Raises:
-        ValueError: span is shorter than 0.04 s.
+        ValueError: span is shorter than 0.04 s, or hidden no size.
     """
 
     def __init__(self, hidden: int, span: float = 2.0) -> None:
         super().__init__()
         quarter = round(span * LATENTS_PER_SECOND / 4)
-        if quarter < 1:
-            raise ValueError(f"span is a time in seconds, at least 0.04, not {span}")
+        if quarter < 1 or hidden < 1:
+            raise ValueError(
+                f"span is a time in seconds, at least 0.04, and hidden a size, not span={span}, hidden={hidden}"
+            )
+        self.span = span  # a plain attribute, so that caches of contexts know it
         self.channels, self.hidden = SAMPLES_PER_LATENT, hidden
         self.layout = WindowLayout(4 * quarter)
 

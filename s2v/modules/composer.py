@@ -21,6 +21,7 @@ from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
 from s2v.modules.composer_checks import (
     check_batch_size,
+    check_encoder,
     check_frame_rate,
     check_frame_size,
     check_heads,
@@ -276,7 +277,9 @@ class ComposerModule(ComposerLosses):
             checkpoint = read_checkpoint(self.stage1_checkpoint, "stage 1")
             state = checkpoint["state_dict"]
             load_part(self.representation, state, "representation.", self.stage1_checkpoint, "stage 1")
-            check_heads(self.representation, checkpoint.get("hyper_parameters"), self.stage1_checkpoint)
+            trained_with = checkpoint.get("hyper_parameters")
+            check_heads(self.representation, trained_with, self.stage1_checkpoint)
+            check_encoder(self.representation.cpc, trained_with, self.stage1_checkpoint)
             mark_unasked(self.representation, checkpoint)
         self.has_weights = True
         check_clips_follow(self.representation)

@@ -10,8 +10,10 @@ from s2v.batch import FPS, SAMPLE_RATE
 from s2v.errors import InputError
 from s2v.models.face_network import FaceNetwork
 from s2v.models.frame_decoder import Speech2VideoGenerator
+from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.speech_representation import SpeechRepresentation
 from s2v.models.voice_encoder import VoiceEncoder
+from s2v.models.wav2vec2 import published_heads
 from s2v.modules.face_source import load_face_network
 from s2v.modules.face_teacher import FaceTeacher
 
@@ -155,6 +157,30 @@ def check_heads(representation: SpeechRepresentation, trained_with: Any, path: s
             raise InputError(
                 f"stage 1: {path} was trained with {name}.init_args.non_negative={str(said).lower()}, here it is "
                 f"{str(head.non_negative).lower()}: give both the same"
+            )
+
+
+def check_encoder(encoder: SpeechEncoder, trained_with: Any, path: str) -> None:
+    """Two settings of encoders that look ahead have no weights, by which others would be told.
+
+    Args:
+        encoder: stage 1's, as the config makes it.
+        trained_with: `hyper_parameters` of its checkpoint; of one that was made in Python they say nothing.
+        path: of the checkpoint.
+
+    Raises:
+        InputError: stage 1 was trained with another `span`, or number of `heads`.
+    """
+    said = _setting(trained_with, "representation", "init_args", "cpc", "init_args")
+    for name in ("span", "heads"):
+        if not isinstance(said, Mapping) or name not in said or not hasattr(encoder, name):
+            continue
+        there, here = said[name], getattr(encoder, name)
+        if there is None:  # heads, as published
+            there = published_heads(encoder.hidden)
+        if there != here:
+            raise InputError(
+                f"stage 1: {path} was trained with cpc.init_args.{name}={there}, here it is {here}: give both the same"
             )
 
 

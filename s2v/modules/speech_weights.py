@@ -17,7 +17,11 @@ def load_cpc_weights(cpc: SpeechEncoder, path: str, prediction: FuturePrediction
     if not path.endswith(".ckpt"):
         from s2v.weights import load_cpc, load_wav2vec2
 
-        published = load_wav2vec2(path, cpc.layers) if isinstance(cpc, Wav2Vec2) else load_cpc(path)
+        if isinstance(cpc, Wav2Vec2):
+            published: SpeechEncoder = load_wav2vec2(path, cpc.layers)
+            _check_kind(cpc, published, path)
+        else:
+            published = load_cpc(path)
         state = {f"cpc.{key}": value for key, value in published.state_dict().items()}
     else:
         checkpoint = read_checkpoint(path, "pretrained CPC")
@@ -26,6 +30,17 @@ def load_cpc_weights(cpc: SpeechEncoder, path: str, prediction: FuturePrediction
         if prediction is not None:
             load_part(prediction, state, "prediction.", path, "pretrained CPC")
     load_part(cpc, state, "cpc.", path, "pretrained CPC")
+
+
+def _check_kind(configured: Wav2Vec2, published: SpeechEncoder, path: str) -> None:
+    """Name the settings, where `load_part` would list tensors."""
+    there, here = ({"hidden": each.hidden, "norm": each.norm} for each in (published, configured))
+    if there != here:
+        settings = ", ".join(f"{name}: {value}" for name, value in there.items())
+        raise InputError(
+            f"pretrained CPC: {path} does not fit the configured network: set "
+            f"model.init_args.representation.init_args.cpc.init_args='{{{settings}}}'"
+        )
 
 
 def load_speaker_weights(representation: SpeechRepresentation, path: str) -> None:

@@ -114,7 +114,22 @@ class WindowedStream(ContextStream):
     def push(self, speech: Tensor) -> Tensor:
         self._held = speech if self._held is None else torch.cat([self._held, speech])
         self.latents = self._held.new_zeros(1, 0, self.encoder.channels)
-        contexts = [self._held.new_zeros(1, 0, self.encoder.hidden)]
+        return self._hear_whole_windows(self._held)
+
+    def finish(self) -> Tensor:
+        if self._held is None:
+            raise InputError("expected speech, got no sample of it")
+        held = pieces(self._held[None])  # of which the last may be a zero longer, and so the end of a window
+        if not held.shape[1]:
+            raise InputError(f"expected 10 ms of speech at least, got {len(self._held)} samples")
+        latents = self._first + held.shape[1]
+        contexts = self._hear_whole_windows(held.flatten())
+        return torch.cat([contexts, self._hear(self.encoder.layout.last(latents))], dim=1)
+
+    def _hear_whole_windows(self, held: Tensor) -> Tensor:
+        """The contexts (1, l, D) of all windows that have come to their end in the speech (n,) that is held."""
+        self._held = held
+        contexts = [held.new_zeros(1, 0, self.encoder.hidden)]
         while len(self._held) >= first_sample(
             (window := self.encoder.layout.whole(self._heard)).end - self._first
         ):
@@ -123,15 +138,6 @@ class WindowedStream(ContextStream):
             # The last window of all may begin where this one does.
             self._held, self._first = self._held[first_sample(window.start - self._first) :], window.start
         return torch.cat(contexts, dim=1)
-
-    def finish(self) -> Tensor:
-        if self._held is None:
-            raise InputError("expected speech, got no sample of it")
-        held = pieces(self._held[None])
-        if not held.shape[1]:
-            raise InputError(f"expected 10 ms of speech at least, got {len(self._held)} samples")
-        self._held = held.flatten()
-        return self._hear(self.encoder.layout.last(self._first + held.shape[1]))
 
     def _hear(self, window: HeardWindow) -> Tensor:
         assert self._held is not None

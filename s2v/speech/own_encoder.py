@@ -10,6 +10,7 @@ from s2v.models.evaluation_mode import evaluated
 from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.speech_representation import SpeechRepresentation, contexts_at
 from s2v.models.wav2vec2 import Wav2Vec2
+from s2v.models.windowed_speech_encoder import WindowedSpeechEncoder
 from s2v.speech.context_stream import context_stream
 from s2v.speech_time import SAMPLES_PER_LATENT
 
@@ -89,6 +90,9 @@ def _apart(found: Tensor, expected: Tensor) -> float:
 
 
 def _noise_for(network: nn.Module) -> Tensor:
-    """(N,), a second and a half, where the network is."""
+    """(N,), a second and a half, where the network is; of an encoder that hears windows, two and a half of these."""
+    seconds = max(
+        [1.5] + [2.5 * part.span for part in network.modules() if isinstance(part, WindowedSpeechEncoder)]
+    )
     generator = torch.Generator().manual_seed(0)  # the fit's own random numbers stay
-    return 0.1 * torch.randn(3 * SAMPLE_RATE // 2, generator=generator).to(next(network.parameters()))
+    return 0.1 * torch.randn(round(seconds * SAMPLE_RATE), generator=generator).to(next(network.parameters()))

@@ -25,8 +25,8 @@ def check_strategy(strategy: Strategy, module: LightningModule) -> None:
         )
     if strategy._start_method == "spawn" and any(map(is_parametrized, module.modules())):
         raise InputError(
-            f"trainer.strategy ddp_spawn: {type(module).__name__} has spectral normalisation, which can't be copied to "
-            f"processes; {INSTEAD}"
+            f"trainer.strategy ddp_spawn: {type(module).__name__} has weights under spectral or weight normalisation, "
+            f"which can't be copied to processes; {INSTEAD}"
         )
     several = len(getattr(module, "optimizer_names", ())) > 1
     if several and not strategy._ddp_kwargs.get("find_unused_parameters"):

@@ -1,6 +1,7 @@
 """wav2vec 2.0 and HuBERT as speech encoders: timing, layers, and weights as they are published."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,9 +9,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from s2v.errors import InputError
-from s2v.models.wav2vec2 import Wav2Vec2
+from s2v.models.cpc import CPC
+from s2v.models.speech_representation import SpeechRepresentation
+from s2v.models.students import StudentHead
+from s2v.models.wav2vec2 import Wav2Vec2, published_heads
+from s2v.modules.composer_checks import check_encoder
+from s2v.modules.distill import DistillModule
+from s2v.modules.speech_weights import load_cpc_weights
 from s2v.weights import load_wav2vec2
 from tests.s2v.generation.networks import speech_like
+from tests.s2v.modules.small_modules import composer
 
 
 def small(norm: str = "group", layers: int = 2) -> Wav2Vec2:
@@ -53,10 +61,31 @@ def test_speech_of_ten_milliseconds() -> None:
         small()(torch.zeros(1, 159))
 
 
-@pytest.mark.parametrize(("layers", "heads"), [(0, None), (1, 5)])
-def test_impossible_sizes(layers: int, heads: int | None) -> None:
-    with pytest.raises(ValueError, match="heads that divide hidden"):
-        Wav2Vec2(hidden=64, layers=layers, heads=heads)
+@pytest.mark.parametrize(
+    "settings",
+    [{"layers": 0}, {"layers": 1, "heads": 5}, {"heads": 0}, {"heads": -1}, {"hidden": 100, "heads": 1}],
+)
+def test_impossible_sizes(settings: dict[str, int]) -> None:
+    with pytest.raises(
+        ValueError, match="expected at least one of layers and heads, and as hidden a multiple of 16"
+    ):
+        Wav2Vec2(**{"hidden": 64, **settings})  # type: ignore[arg-type]
+
+
+def test_sizes_of_published_models() -> None:
+    """HuBERT base, large and xlarge, XLS-R 2B; a window is two seconds, unless it is said otherwise."""
+    assert [published_heads(hidden) for hidden in (768, 1024, 1280, 1920, 32)] == [12, 16, 16, 16, 1]
+    assert [Wav2Vec2(64, 1, **more).layout.length for more in ({}, {"span": 1.0})] == [200, 100]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("norm", ["group", "layer"])
+def test_every_weight_learns_where_it_is_fine_tuned(norm: str) -> None:
+    """DDP waits for gradients that never come; and nothing is dropped at random."""
+    encoder = small(norm).train()
+    contexts = [encoder(speech_like(0.3)[None])[1] for _ in range(2)]
+    torch.testing.assert_close(*contexts)
+    contexts[0].square().sum().backward()
+    assert not [name for name, weight in encoder.named_parameters() if weight.grad is None]
 
 
 @torch.no_grad()
@@ -119,3 +148,47 @@ def test_other_files(tmp_path: Path) -> None:
         torch.save(content, tmp_path / name)
         with pytest.raises(InputError, match=rf"{name} is no wav2vec 2\.0 or HuBERT .* its keys are"):
             load_wav2vec2(tmp_path / name)
+
+
+def test_weights_of_another_kind_name_the_settings(tmp_path: Path) -> None:
+    torch.save(small("layer").network.state_dict(), tmp_path / "large.pth")
+    with pytest.raises(
+        InputError, match=r"set model\.init_args.*\.cpc\.init_args='\{hidden: 64, norm: layer\}'$"
+    ):
+        load_cpc_weights(small("group"), str(tmp_path / "large.pth"))
+    configured = small("layer", layers=1)
+    load_cpc_weights(configured, str(tmp_path / "large.pth"))
+    name = "encoder.transformer.layers.0.attention.k_proj.weight"
+    assert torch.equal(configured.network.state_dict()[name], small("layer").network.state_dict()[name])
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_random_weights_are_told(stage: int) -> None:
+    encoder = small()
+    heads = (StudentHead(in_dim=64, hidden=16, out_dim=size) for size in (205, 8))
+    if stage == 1:
+        module: Any = DistillModule(SpeechRepresentation(encoder, *heads))
+    else:
+        module = composer(weights={"identity": 0.0})
+        module.representation.cpc = encoder
+    assert "of random weights, which stay" in module.untrained()
+
+
+@pytest.mark.parametrize(
+    ("trained_with", "fault"),
+    [
+        ({"span": 1.0}, "span=1.0, here it is 2.0"),
+        ({"heads": 2}, "heads=2, here it is 1"),
+        ({"span": 2.0, "heads": None}, ""),
+    ],
+)
+def test_stage_2_hears_as_stage_1_did(trained_with: dict[str, Any], fault: str) -> None:
+    said = {"representation": {"init_args": {"cpc": {"init_args": trained_with}}}}
+    if fault:
+        with pytest.raises(
+            InputError, match=rf"was trained with cpc\.init_args\.{fault}: give both the same$"
+        ):
+            check_encoder(small(), said, "one.ckpt")
+    else:
+        check_encoder(small(), said, "one.ckpt")
+        check_encoder(CPC(channels=8, hidden=8), said, "one.ckpt")

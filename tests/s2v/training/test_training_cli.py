@@ -579,7 +579,7 @@ class Normalised(SmallGAN):
     [
         ("auto", "leaves out the others' parameters"),
         ("ddp", "leaves out the others'"),
-        ("ddp_spawn", "has spectral normalisation"),
+        ("ddp_spawn", "under spectral or weight normalisation"),
     ],
 )
 def test_strategies_that_can_not_work_name_the_one_that_does(
