@@ -18,6 +18,10 @@ _SILENT_PEAK = 2.0 / 32768
 _LONGEST_GAP = 60.0
 _JITTER = 0.02
 """Seconds by which a timestamp may stray (containers round to 1 ms) before it counts as a gap or overlap."""
+_SURELY = 0.1
+"""Seconds from which a single timestamp is believed; nearer ones have to agree, as browsers' recordings tremble."""
+_AGREEING = 5
+"""Timestamps in a row."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ def decode_speech(path: Path) -> SpeechTrack:
     """The first audio track of a WAV, video or any other media file.
 
     Gaps between timestamps are filled with silence and overlaps are dropped, so that every sample stands at
-    its own time.
+    its own time; timestamps that tremble by less than 0.1 s are let be.
 
     Raises:
         ClipRefused: no audio track, nothing that decodes, or digital silence.
@@ -72,6 +76,7 @@ def _decode(container: InputContainer, path: Path) -> "tuple[np.ndarray, float]"
     waiting: list[np.ndarray] = []
     start, written, rate = 0.0, 0, 0
     mixer = resampler = source = None
+    strays = _Strays()
     try:
         for frame in container.decode(container.streams.audio[0]):
             if resampler is None:
@@ -89,14 +94,14 @@ def _decode(container: InputContainer, path: Path) -> "tuple[np.ndarray, float]"
                 # to integers: only then does FFmpeg scale the mix so that it cannot overflow
                 mixer = av.AudioResampler("s32p", "mono", rate)
                 source = (frame.format.name, frame.layout.name)
-            stray = frame.time - (start + written / rate) if frame.time is not None else 0.0
+            stray = strays.believed(frame.time - (start + written / rate) if frame.time is not None else 0.0)
             frame.pts = None
             samples = _mixed(mixer, frame)
             if stray > _LONGEST_GAP:
                 raise ClipRefused(f"the audio of {path.name} jumps by {stray:.0f} s")
-            if stray > _JITTER:
+            if stray > 0:
                 samples = np.concatenate([np.zeros(round(stray * rate), np.float32), samples])
-            elif stray < -_JITTER:
+            elif stray < 0:
                 samples = samples[round(-stray * rate) :]
             waiting.append(samples)
             written += samples.size
@@ -110,6 +115,27 @@ def _decode(container: InputContainer, path: Path) -> "tuple[np.ndarray, float]"
     except (FFmpegError, IndexError, ValueError) as error:
         raise ClipRefused(f"the audio track of {path.name} cannot be decoded: {plain(error)}") from error
     return np.concatenate([*pieces, np.zeros(0, np.float32)]), start
+
+
+class _Strays:
+    """Tells gaps and overlaps from timestamps that tremble round the right ones."""
+
+    def __init__(self) -> None:
+        self._agreeing: list[float] = []
+
+    def believed(self, stray: float) -> float:
+        """By how many seconds a packet is late (or, negative, early): 0 while it may be chance."""
+        if self._agreeing and (stray > 0) != (self._agreeing[0] > 0):
+            self._agreeing.clear()
+        if abs(stray) <= _JITTER:
+            self._agreeing.clear()
+            return 0.0
+        self._agreeing.append(stray)
+        if abs(stray) < _SURELY and len(self._agreeing) < _AGREEING:
+            return 0.0
+        believed = stray if abs(stray) >= _SURELY else sorted(self._agreeing)[len(self._agreeing) // 2]
+        self._agreeing.clear()
+        return believed
 
 
 def _mixed(mixer: av.AudioResampler | None, frame: av.AudioFrame | None) -> np.ndarray:

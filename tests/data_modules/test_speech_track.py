@@ -76,6 +76,40 @@ def test_gaps_are_filled_with_silence(tmp_path: Path) -> None:
     assert np.abs(samples[24200:]).max() > 16000
 
 
+def written_at(path: Path, starts: list[float], seconds: float) -> np.ndarray:
+    """Pieces of one tone, so long each, with these timestamps; returns the tone, int16."""
+    sound = tone(seconds * len(starts))
+    size = round(seconds * 16000)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        for number, start in enumerate(starts):
+            piece = np.ascontiguousarray(sound[:, number * size : (number + 1) * size])
+            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16000, round(start * 16000), Fraction(1, 16000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return (sound[0] * 32767).astype(np.int16)
+
+
+def test_timestamps_that_tremble_leave_the_sound_whole(tmp_path: Path) -> None:
+    """As those of what a browser records."""
+    draw = np.random.default_rng(0)
+    starts = [0.0, *(0.06 * k + draw.uniform(-0.03, 0.03) for k in range(1, 60))]
+    sound = written_at(tmp_path / "a.mkv", starts, 0.06)
+    samples = decode_speech(tmp_path / "a.mkv").samples
+    assert len(samples) == pytest.approx(len(sound), abs=20)
+    loudest = np.lib.stride_tricks.sliding_window_view(np.abs(samples.astype(int)), 160).max(axis=1)
+    assert loudest.min() > 10_000  # no silence in it
+
+
+@pytest.mark.parametrize("gap", [0.05, -0.05, 0.2])
+def test_a_short_gap_that_stays_is_believed(tmp_path: Path, gap: float) -> None:
+    starts = [0.06 * k + (gap if k >= 20 else 0.0) for k in range(60)]
+    sound = written_at(tmp_path / "a.mkv", starts, 0.06)
+    samples = decode_speech(tmp_path / "a.mkv").samples
+    assert len(samples) == pytest.approx(len(sound) + 16000 * gap, abs=40)
+
+
 @pytest.mark.parametrize(("name", "codec"), [("a.ts", "mp2")])
 def test_a_track_may_change_from_mono_to_stereo(tmp_path: Path, name: str, codec: str) -> None:
     """Broadcasts do at the end of a programme: the tone goes on, as loud as before."""
