@@ -11,9 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from s2v.errors import InputError
 from s2v.models.speech_encoder import SpeechEncoder
-from s2v.speech_time import SAMPLES_PER_LATENT
 
 _KERNEL_STRIDE_PADDING = ((10, 5, 3), (8, 4, 2), (4, 2, 1), (4, 2, 1), (4, 2, 1))
 
@@ -130,12 +128,7 @@ class CPC(SpeechEncoder):
         Raises:
             InputError: the shape is another, or N is below 160.
         """
-        if speech.dim() != 2 or speech.shape[1] < SAMPLES_PER_LATENT:
-            raise InputError(
-                f"CPC expects speech of shape (B, N) with N >= {SAMPLES_PER_LATENT} samples (10 ms), "
-                f"but got shape {tuple(speech.shape)}"
-                + ("; one clip is speech[None]" if speech.dim() == 1 else "")
-            )
+        self.check_speech(speech)
         return self.gEncoder(rearrange(speech, "batch samples -> batch samples 1"))
 
     def summarise(

@@ -4,6 +4,9 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from s2v.errors import InputError
+from s2v.speech_time import SAMPLES_PER_LATENT
+
 
 class SpeechEncoder(nn.Module, ABC):
     """Speech (B, N), 16 kHz in [-1, 1], to latents (B, L, channels) and contexts (B, L, hidden).
@@ -36,6 +39,15 @@ class SpeechEncoder(nn.Module, ABC):
         The last one, which has heard the whole clip (paper, Fig. 2).
         """
         return contexts[:, -1]
+
+    def check_speech(self, speech: Tensor) -> None:
+        """Raise InputError for what is no speech (B, N) of at least a latent's 160 samples."""
+        if speech.dim() != 2 or speech.shape[1] < SAMPLES_PER_LATENT:
+            raise InputError(
+                f"{type(self).__name__} expects speech of shape (B, N) with N >= {SAMPLES_PER_LATENT} samples (10 ms), "
+                f"but got shape {tuple(speech.shape)}"
+                + ("; one clip is speech[None]" if speech.dim() == 1 else "")
+            )
 
     def forward(self, speech: Tensor) -> tuple[Tensor, Tensor]:
         latents = self.encode(speech)

@@ -9,7 +9,6 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from s2v.errors import InputError
 from s2v.models.speech_encoder import SpeechEncoder
 from s2v.speech_time import LATENTS_PER_SECOND, SAMPLES_PER_LATENT
 
@@ -99,11 +98,7 @@ class WindowedSpeechEncoder(SpeechEncoder):
         Raises:
             InputError: the shape is another, or N is below 160.
         """
-        if speech.dim() != 2 or speech.shape[1] < SAMPLES_PER_LATENT:
-            raise InputError(
-                f"{type(self).__name__} expects speech of shape (B, N) with N >= {SAMPLES_PER_LATENT} samples (10 ms), "
-                f"but got shape {tuple(speech.shape)}"
-            )
+        self.check_speech(speech)
         return pieces(speech)
 
     def contexts_of(self, latents: Tensor) -> Tensor:
