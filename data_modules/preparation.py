@@ -131,6 +131,7 @@ def prepare(
         for clip in clips
         if (record := records.get(clip.clip_id)) and is_true(record, clip)
     }
+    begun = time.time()
     job = PreparationJob(uuid.uuid4().hex, str(root), str(cache), asdict(settings), time_limit)
     with workplace(dask, [root, cache]) as everywhere:
         if verify:
@@ -143,7 +144,7 @@ def prepare(
             manifest.write()
             with PreparationProgress(len(clips), len(finished), shown=progress) as bar:
                 _run(todo, job, workers, manifest, bar, everywhere)
-            _check_one_kind(todo, cache, settings)
+            _check_one_kind(todo, begun, cache, settings)
     rows = [ManifestRow(**record["row"]) for record in manifest.done.values()]
     reasons = Counter(kind_of_reason(row.reason) for row in rows if not row.ok)
     return PreparationSummary(
@@ -272,12 +273,16 @@ def _check_nothing_is_thrown_away(
     )
 
 
-def _check_one_kind(made: list[FoundClip], cache: Path, settings: PreparationSettings) -> None:
-    """Another preparation that ran at the same time may have had other settings, unseen by either at its start."""
+def _check_one_kind(made: list[FoundClip], begun: float, cache: Path, settings: PreparationSettings) -> None:
+    """Another preparation that ran at the same time may have had other settings, unseen by either at its start.
+
+    What is older was to be made anew, but may be there still, where a clip could not be read this time.
+    """
     if not made:
         return
     records, key = read_records(cache), settings.key()
-    others = [clip.clip_id for clip in made if thrown_away(records.get(clip.clip_id), cache, key)]
+    new = {name: record for name, record in records.items() if record["time"] > begun}
+    others = [clip.clip_id for clip in made if thrown_away(new.get(clip.clip_id), cache, key)]
     if others:
         raise InputError(
             f"another preparation of {cache} has made {len(others)} of these clips meanwhile with other settings "

@@ -392,3 +392,14 @@ def test_another_run_at_once_with_other_settings_is_told(
     ):
         run(root, cache)
     assert run(root, cache, size=24).skipped == 2
+
+
+def test_a_clip_that_cannot_be_read_while_all_are_made_anew_is_no_other_run(
+    tmp_path: Path,
+) -> None:
+    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
+    run(root, cache)
+    (root / "speaker0" / "0.mp4").unlink()
+    (root / "speaker0" / "0.mp4").symlink_to("/proc/self/mem")  # a disk that fails
+    made = run(root, cache, size=24, overwrite=True)
+    assert (made.ok, made.refused) == (1, 1)
