@@ -1,10 +1,10 @@
 """Who of a corpus' speakers agreed to a face being made of them: a table that comes with the corpus."""
 
 import csv
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
+from data_modules.composed_name import composed
 from s2v.errors import InputError
 
 _SAID = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
@@ -54,8 +54,3 @@ def read_consent(path: Path) -> dict[str, bool]:
 def answer_of(speaker: str, consent: Mapping[str, bool] | None) -> str:
     """For the manifest: yes, no (silence is no consent), or nothing where nobody was asked."""
     return "" if consent is None else "yes" if consent.get(composed(speaker), False) else "no"
-
-
-def composed(name: str) -> str:
-    """A name with its accents in one form: macOS' folders have them apart from their letters, tables seldom."""
-    return unicodedata.normalize("NFC", name)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_modules.consent import composed
+from data_modules.composed_name import composed
 from s2v.errors import InputError
 
 GENDER_WORDS = {"female": "female", "f": "female", "male": "male", "m": "male", "": ""}

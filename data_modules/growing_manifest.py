@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_modules.clip_manifest import MANIFEST_NAME, ManifestRow, read_manifest, write_manifest
-from data_modules.consent import answer_of, composed
+from data_modules.composed_name import composed
+from data_modules.consent import answer_of
 from data_modules.layouts import FoundClip
 from data_modules.preparation_records import Record, read_records
 from s2v.errors import InputError

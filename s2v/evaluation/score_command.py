@@ -246,7 +246,7 @@ def _check_options(args: argparse.Namespace) -> None:
 
 def _pairs(args: argparse.Namespace) -> "list[VideoPair]":
     """Real and generated videos of one name, with the speakers' genders where the corpus has a table of them."""
-    from data_modules.consent import composed
+    from data_modules.composed_name import composed
     from data_modules.gender import find_genders
     from s2v.evaluation.video_pairs import find_pairs
 

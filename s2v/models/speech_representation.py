@@ -4,6 +4,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from s2v.models.between_steps import between_steps
 from s2v.models.speaker_encoder import SpeakerEncoder
 from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.students import StudentHead
@@ -28,12 +29,7 @@ def contexts_at(contexts: Tensor, times: Tensor, steps: int = 1) -> Tensor:
         offsets = (torch.arange(steps, device=times.device) - (steps - 1) / 2) / LATENTS_PER_SECOND
         readings = contexts_at(contexts, (times.unsqueeze(2) + offsets).flatten(1))
         return rearrange(readings, "b (t steps) d -> b t steps d", steps=steps).mean(2)
-    position = (times * LATENTS_PER_SECOND - 0.5).clamp(0, contexts.shape[1] - 1)
-    before = position.floor().long()
-    after = (before + 1).clamp(max=contexts.shape[1] - 1)
-    fraction = (position - before).unsqueeze(-1).to(contexts.dtype)
-    batch = torch.arange(contexts.shape[0], device=contexts.device).unsqueeze(1)
-    return torch.lerp(contexts[batch, before], contexts[batch, after], fraction)
+    return between_steps(contexts, times * LATENTS_PER_SECOND - 0.5)
 
 
 class SpeechRepresentation(nn.Module):

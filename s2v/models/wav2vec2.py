@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from s2v.models.between_steps import between_steps
 from s2v.models.windowed_speech_encoder import WindowedSpeechEncoder
 from s2v.speech_time import SAMPLES_PER_LATENT
 
@@ -53,9 +54,8 @@ class Wav2Vec2(WindowedSpeechEncoder):
         heads: int | None = None,
         span: float = 2.0,
     ) -> None:
-        from torchaudio.models import (
-            wav2vec2_model,  # takes longer to import than all else of a small command
-        )
+        # here, as no other network needs it, and every command that loads weights imports this file
+        from torchaudio.models import wav2vec2_model
 
         super().__init__(hidden, span)
         heads = published_heads(hidden) if heads is None else heads
@@ -98,8 +98,5 @@ class Wav2Vec2(WindowedSpeechEncoder):
         steps = self.network.extract_features(speech, num_layers=self.layers)[0][-1]
         # Step j is centred on sample 320 j + 200, context i on sample 160 i + 80.
         centres = SAMPLES_PER_LATENT * (torch.arange(count, device=speech.device) + 0.5)
-        position = ((centres - HEARD_PER_STEP / 2) / SAMPLES_PER_STEP).clamp(0, steps.shape[1] - 1)
-        before = position.floor().long()
-        after = (before + 1).clamp(max=steps.shape[1] - 1)
-        fraction = (position - before).unsqueeze(-1).to(steps.dtype)
-        return torch.lerp(steps[:, before], steps[:, after], fraction)
+        position = (centres - HEARD_PER_STEP / 2) / SAMPLES_PER_STEP
+        return between_steps(steps, position.expand(len(steps), -1))

@@ -21,6 +21,11 @@ class HeardWindow(NamedTuple):
     first_taken: int
     end_taken: int
 
+    @property
+    def taken(self) -> slice:
+        """The contexts that are taken, counted from its own first one."""
+        return slice(self.first_taken - self.start, self.end_taken - self.start)
+
 
 class WindowLayout:
     """Where windows lie: half a window apart, each gives its middle half, the outermost also the speech's ends.
@@ -56,9 +61,13 @@ class WindowLayout:
         return HeardWindow(start, latents, self.whole(before - 1).end_taken if before else 0, latents)
 
     def windows(self, latents: int) -> Iterator[HeardWindow]:
-        """Yield all windows of speech of so many latents."""
+        """Yield all windows of speech of so many latents; one that ends with the speech is the last one too."""
         for number in range(self.whole_windows(latents)):
-            yield self.whole(number)
+            window = self.whole(number)
+            if window.end == latents:
+                yield window._replace(end_taken=latents)
+                return
+            yield window
         yield self.last(latents)
 
 
@@ -104,9 +113,7 @@ class WindowedSpeechEncoder(SpeechEncoder):
     def contexts_of(self, latents: Tensor) -> Tensor:
         """Latents (B, L, 160) of speech that begins and ends there to contexts (B, L, hidden)."""
         heard = [
-            self.hear(latents[:, window.start : window.end].flatten(1))[
-                :, window.first_taken - window.start : window.end_taken - window.start
-            ]
+            self.hear(latents[:, window.start : window.end].flatten(1))[:, window.taken]
             for window in self.layout.windows(latents.shape[1])
         ]
         return torch.cat(heard, dim=1)

@@ -12,10 +12,8 @@ from s2v.batch import FPS, TalkingFaceBatch
 from s2v.face_regions import RowRegion
 from s2v.losses.adversarial import AdversarialLossName, adversarial_loss_named
 from s2v.losses.frame_similarity import frame_similarity_loss
-from s2v.models.cpc import CPC
 from s2v.models.frame_decoder import Speech2VideoGenerator
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.models.wav2vec2 import Wav2Vec2
 from s2v.modules.adversarial import normalise, weighted_sum
 from s2v.modules.checkpoint_part import load_part, read_checkpoint
 from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
@@ -48,7 +46,7 @@ from s2v.modules.map_cache import filled_map_cache, kept_maps
 from s2v.modules.number_check import check_at_least_one, check_not_negative
 from s2v.modules.optimizer_check import check_optimizer, check_schedulers
 from s2v.modules.size_check import check_composer_sizes, frames_to_try
-from s2v.speech.own_encoder import check_clips_follow
+from s2v.speech.own_encoder import check_clips_follow, is_own_encoder
 from s2v.weight_files.weight_source import content_of_source
 
 
@@ -225,8 +223,7 @@ class ComposerModule(ComposerLosses):
 
     def untrained(self) -> str:
         """What will be used with random weights, for `s2v.training.early_check`; empty where nothing is."""
-        known = type(self.representation.cpc) in (CPC, Wav2Vec2)
-        if self.stage1_checkpoint or self.initial_checkpoint or not known:
+        if self.stage1_checkpoint or self.initial_checkpoint or is_own_encoder(self.representation.cpc):
             return ""
         return (
             "stage1_checkpoint is not set: frames are made from speech networks of random weights, which stay"

@@ -13,11 +13,9 @@ from data_modules.evenly_spaced import evenly_spaced
 from s2v.batch import FPS, SAMPLE_RATE, TalkingFaceBatch
 from s2v.errors import InputError
 from s2v.losses.distillation import normalised_distance, soft_cross_entropy
-from s2v.models.cpc import CPC
 from s2v.models.cpc_prediction import FuturePrediction
 from s2v.models.speech_encoder import SpeechEncoder
 from s2v.models.speech_representation import SpeechRepresentation
-from s2v.models.wav2vec2 import Wav2Vec2
 from s2v.models.windowed_speech_encoder import WindowedSpeechEncoder
 from s2v.modules.checkpoint_part import begin_with, load_part
 from s2v.modules.clip_tensors import ClipTensors, check_not_mirrored
@@ -35,7 +33,7 @@ from s2v.modules.one_cycle import with_one_cycle
 from s2v.modules.optimizer_check import check_optimizer
 from s2v.modules.speech_weights import load_cpc_weights, load_speaker_weights
 from s2v.modules.teacher_cache import TeacherCache, filled_teacher_cache, kept_features, teacher_output
-from s2v.speech.own_encoder import check_clips_follow
+from s2v.speech.own_encoder import check_clips_follow, is_own_encoder
 from s2v.speech.portrait import hear_portrait
 from s2v.speech_time import count_frames, frame_centre
 from s2v.weight_files.weight_source import content_of_source
@@ -178,7 +176,7 @@ class DistillModule(RetrievesIdentity):
         """What will be used with random weights, for `s2v.training.early_check`; empty where nothing is."""
         if self.cpc_checkpoint or self.initial_checkpoint or self.finetune_cpc:
             return ""
-        if type(self.representation.cpc) not in (CPC, Wav2Vec2):
+        if is_own_encoder(self.representation.cpc):
             return ""
         return (
             "cpc_checkpoint is not set: the students hear by a speech encoder of random weights, which stay"

@@ -142,5 +142,4 @@ class WindowedStream(ContextStream):
     def _hear(self, window: HeardWindow) -> Tensor:
         assert self._held is not None
         begin, end = (first_sample(at - self._first) for at in (window.start, window.end))
-        taken = slice(window.first_taken - window.start, window.end_taken - window.start)
-        return self.encoder.hear(self._held[None, begin:end])[:, taken]
+        return self.encoder.hear(self._held[None, begin:end])[:, window.taken]

@@ -51,6 +51,11 @@ def _check_is_its_parts(representation: SpeechRepresentation) -> None:
                 )
 
 
+def is_own_encoder(encoder: SpeechEncoder) -> bool:
+    """Whether it is none of this package's, of which all is known."""
+    return type(encoder) not in (CPC, Wav2Vec2)
+
+
 @torch.no_grad()
 def check_hears_in_blocks(cpc: SpeechEncoder) -> None:
     """Compare an encoder of one's own with itself: in blocks, as clips are made, and in one pass, as in training.
@@ -59,7 +64,7 @@ def check_hears_in_blocks(cpc: SpeechEncoder) -> None:
         InputError: contexts differ by more than rounding, as those of a network that looks ahead, or forgets its state;
             or they are of another size or rate.
     """
-    if type(cpc) in (CPC, Wav2Vec2):
+    if not is_own_encoder(cpc):
         return
     noise = _noise_for(cpc)
     with evaluated(cpc):

@@ -6,29 +6,19 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from data_modules import preparation
 from data_modules.clip_cache import read_clip
-from data_modules.clip_manifest import ManifestRow, read_manifest
-from data_modules.preparation import PreparationSummary, prepare
+from data_modules.preparation import prepare
 from data_modules.preparation_records import append_record, read_records
 from data_modules.preparation_settings import PreparationSettings
 from s2v.errors import InputError
 from tests.data_modules.media import shades, tone, write_clip, write_media, write_speakers
-
-
-def run(root: Path, cache: Path, **arguments: object) -> PreparationSummary:
-    return prepare(root, "folder", cache, **{"size": 16, "workers": 2, "progress": False, **arguments})  # type: ignore[arg-type]
-
-
-def rows(cache: Path) -> dict[str, ManifestRow]:
-    return {row.clip_id: row for row in read_manifest(cache / "manifest.csv")}
+from tests.data_modules.preparing import rows, run
 
 
 def check_sound(cache: Path, count: int) -> None:
@@ -145,41 +135,6 @@ def test_only_what_is_missing_or_changed_is_done(tmp_path: Path) -> None:
     shutil.rmtree(root / "speaker2")
     assert run(root, cache, size=24).found == 5
     assert "speaker2/2" not in rows(cache)
-
-
-def test_finished_clips_are_not_thrown_away_unasked(tmp_path: Path) -> None:
-    root, cache = write_speakers(tmp_path / "corpus", 3), tmp_path / "cache"
-    write_clip(root / "speaker0" / "short.mp4", 0.6)
-    assert run(root, cache).ok == 3
-
-    def state() -> dict[str, tuple[int, bytes]]:
-        files = [path for path in cache.rglob("*") if path.is_file()]
-        return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
-
-    before = state()
-    others: list[tuple[dict[str, object], str, str]] = [
-        ({"size": 24}, "--size 24", "--size 16"),
-        ({"min_seconds": 0.5}, "--min-seconds 0.5", "--min-seconds 1.0"),
-        ({"fps": 20, "crop": "center"}, "--fps 20 --crop center", "--fps 25 --crop none"),
-    ]
-    for given, asked, made in others:
-        with pytest.raises(InputError) as caught:
-            run(root, cache, **given)
-        assert str(caught.value) == (
-            f"{cache} holds 3 finished clips made with {made}, but {asked} is asked: give another --cache, or what it "
-            "was made with, or --overwrite to make them anew"
-        )
-        assert state() == before
-    os.utime(root / "speaker1" / "1.mp4")  # as a copy of the corpus has it: still the same recording
-    with pytest.raises(InputError, match="3 finished clips"):
-        run(root, cache, size=24)
-    assert run(root, cache).ok == 3
-    for name in ("speaker0/0", "speaker1/1"):
-        (cache / rows(cache)[name].cache_file).unlink()
-    with pytest.raises(InputError, match="1 finished clips"):
-        run(root, cache, size=24)
-    (cache / rows(cache)["speaker2/2"].cache_file).unlink()
-    assert run(root, cache, size=24).ok == 3  # nothing finished is left to lose
 
 
 def test_a_new_file_takes_no_id(tmp_path: Path) -> None:
@@ -342,14 +297,6 @@ def test_a_killed_worker_says_nothing_against_what_another_run_has_finished(tmp_
     assert run(root, cache).skipped == 2
 
 
-def test_a_copied_cache_is_as_safe_from_a_wrong_option(tmp_path: Path) -> None:
-    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
-    run(root, cache)
-    shutil.copytree(cache, tmp_path / "copy", copy_function=shutil.copyfile)  # with other times
-    with pytest.raises(InputError, match="holds 2 finished clips made with --size 16"):
-        run(root, tmp_path / "copy", size=24)
-
-
 def test_a_read_error_refuses_a_clip_for_this_run_alone(tmp_path: Path) -> None:
     """Reading another process' memory at 0 fails as a bad disk does."""
     root, cache = write_speakers(tmp_path / "corpus", 1), tmp_path / "cache"
@@ -373,33 +320,3 @@ def test_a_damaged_manifest_has_a_way_out(tmp_path: Path) -> None:
     (cache / "manifest.csv").unlink()
     assert run(root, cache).skipped == 2
     assert (cache / "manifest.csv").read_text() == whole
-
-
-def test_another_run_at_once_with_other_settings_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
-    decode = preparation._run
-
-    def meanwhile(*arguments: Any) -> None:
-        decode(*arguments)
-        monkeypatch.setattr(preparation, "_run", decode)
-        run(root, cache, size=24, overwrite=True)
-
-    monkeypatch.setattr(preparation, "_run", meanwhile)
-    with pytest.raises(
-        InputError, match=r"has made 2 of these clips meanwhile with other settings \(speaker0/0"
-    ):
-        run(root, cache)
-    assert run(root, cache, size=24).skipped == 2
-
-
-def test_a_clip_that_cannot_be_read_while_all_are_made_anew_is_no_other_run(
-    tmp_path: Path,
-) -> None:
-    root, cache = write_speakers(tmp_path / "corpus", 2), tmp_path / "cache"
-    run(root, cache)
-    (root / "speaker0" / "0.mp4").unlink()
-    (root / "speaker0" / "0.mp4").symlink_to("/proc/self/mem")  # a disk that fails
-    made = run(root, cache, size=24, overwrite=True)
-    assert (made.ok, made.refused) == (1, 1)
